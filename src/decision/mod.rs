@@ -1,0 +1,123 @@
+//! What deciding one conversation yields: plain data that the command line prints and the window draws.
+//!
+//! The `Serialize` shape is the contract of `waypost route --json` (design, section 6).
+
+use serde::{Deserialize, Serialize};
+
+use crate::policy::{DialectId, NO_ROUTE_LABEL};
+
+/// How the gateway would read the router's answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// A route of the policy was named.
+    Route,
+    /// The dialect's own way of saying that nothing fits.
+    NoRoute,
+    /// The gateway could not read the answer and would fail the request.
+    Error,
+}
+
+/// The probability that the router answers with one route.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RouteProbability {
+    /// A route's name; `other` stands for no route.
+    pub route: String,
+    /// In answer-object dialects, of writing exactly this answer and ending the turn; in list dialects, of all answers whose first name this is.
+    pub p: f64,
+}
+
+/// Prompt tokens of one decision. `cached + computed` exceeds `prompt` by the nodes of the answer tree and decoded tokens.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TokenCounts {
+    /// Tokens of the chat-templated prompt.
+    pub prompt: usize,
+    /// Prompt tokens whose keys and values came from the prefix cache.
+    pub cached: usize,
+    /// Tokens that went through the network, the answer tree's included.
+    pub computed: usize,
+}
+
+/// Wall-clock milliseconds of each part of a decision.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Latency {
+    pub render: f64,
+    pub tokenize: f64,
+    /// The pass over the prompt and the answer tree, scoring included.
+    pub forward: f64,
+    /// Greedy decoding, where the pass did not already prove its result.
+    pub decode: f64,
+    pub total: f64,
+}
+
+/// Which router decided, and where it ran.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RouterInfo {
+    /// `builtin`, a Hub id, a path or a URL.
+    pub id: String,
+    /// `cpu`, `cuda` or `metal`.
+    pub device: String,
+    /// Precision of the weights as computed with: `f32`, `bf16`, `f16` or a GGUF type.
+    pub dtype: String,
+}
+
+/// How often a decision changes when the routes are listed in another order.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct OrderStability {
+    /// Orders tried besides the policy's own.
+    pub orders: usize,
+    /// Orders whose decision differs from that of the policy's own order.
+    pub changed: usize,
+    /// Share of all orders, the policy's own included, that decide as it does: 1 is fully stable.
+    pub agreement: f64,
+    /// How often each decision was made over all orders, most frequent first.
+    pub decisions: Vec<OrderCount>,
+}
+
+/// One decision of an order test and how often it was made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OrderCount {
+    pub outcome: Outcome,
+    /// `null` unless the outcome is `route`.
+    pub route: Option<String>,
+    pub count: usize,
+}
+
+/// Everything that is known about one decision.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Decision {
+    pub outcome: Outcome,
+    /// The route's name, `null` unless the outcome is `route`.
+    pub route: Option<String>,
+    /// The model the policy maps the decision to, `null` where the policy names none.
+    pub model: Option<String>,
+    /// What the router writes under greedy decoding, the end of turn left out.
+    pub answer: String,
+    /// Why the gateway could not read the answer, and what it would do.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub error: Option<String>,
+    /// Whether the single pass already proved what greedy decoding writes.
+    pub greedy_proved: bool,
+    /// Every route and no route, most probable first.
+    pub probabilities: Vec<RouteProbability>,
+    /// Difference between the two largest probabilities.
+    pub margin: f64,
+    /// Probability of all text that is no valid answer.
+    pub invalid_mass: f64,
+    pub tokens: TokenCounts,
+    pub latency_ms: Latency,
+    pub dialect: DialectId,
+    pub router: RouterInfo,
+    pub order_stability: Option<OrderStability>,
+}
+
+impl Decision {
+    /// Returns the label this decision carries in data sets: the route's name, `other`, or `None` for an error.
+    pub fn label(&self) -> Option<&str> {
+        match self.outcome {
+            Outcome::Route => self.route.as_deref(),
+            Outcome::NoRoute => Some(NO_ROUTE_LABEL),
+            Outcome::Error => None,
+        }
+    }
+}

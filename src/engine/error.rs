@@ -1,0 +1,37 @@
+//! What can go wrong between a request and a decision, as sentences for people.
+
+/// An error of the engine. Payloads are text so that errors cross threads and can be kept beside results.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum EngineError {
+    /// The router cannot be found, read or understood; the command line exits with 3.
+    #[error("{0}")]
+    Router(String),
+    /// The request itself cannot be decided, for example a prompt longer than the router's context.
+    #[error("{0}")]
+    Request(String),
+    /// The job's token was cancelled; not shown as an error.
+    #[error("cancelled")]
+    Cancelled,
+    /// A defect of Waypost: the job ended by a panic, the engine goes on.
+    #[error("Waypost made a mistake while working on this ({0}); the router is still loaded, please report it")]
+    Internal(String),
+}
+
+impl EngineError {
+    /// Builds a [`EngineError::Router`] from anything that displays.
+    pub fn router(message: impl std::fmt::Display) -> Self {
+        Self::Router(message.to_string())
+    }
+
+    /// Builds a [`EngineError::Request`] from anything that displays.
+    pub fn request(message: impl std::fmt::Display) -> Self {
+        Self::Request(message.to_string())
+    }
+}
+
+impl From<candle_core::Error> for EngineError {
+    /// Tensor errors inside a computation are defects or exhausted memory, never the user's input: files are checked when they are loaded.
+    fn from(error: candle_core::Error) -> Self {
+        Self::Internal(error.to_string())
+    }
+}

@@ -1,0 +1,125 @@
+//! The messages between the engine thread and everyone else: plain data, no model types.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::EngineError;
+use crate::chat::Conversation;
+use crate::decision::{Decision, RouterInfo};
+use crate::policy::{DialectId, Policy};
+
+/// Identifies one job of one engine; never used twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct JobId(pub u64);
+
+/// A request to stop, shared between whoever asked for a job and whoever works on it.
+#[derive(Clone, Debug, Default)]
+pub struct CancelToken(Arc<AtomicBool>);
+
+impl CancelToken {
+    /// Asks the job to stop at its next check.
+    pub fn cancel(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    /// Returns whether a stop was asked for.
+    pub fn is_cancelled(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// Fails with [`EngineError::Cancelled`] once a stop was asked for; long work calls this between chunks.
+    pub fn check(&self) -> Result<(), EngineError> {
+        if self.is_cancelled() { Err(EngineError::Cancelled) } else { Ok(()) }
+    }
+}
+
+/// Where a router comes from, as the user names it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum RouterSource {
+    /// The small router that ships with Waypost.
+    Builtin,
+    /// A Hugging Face folder (`config.json`, `tokenizer.json`, `*.safetensors`).
+    Folder(PathBuf),
+    /// A `.gguf` file.
+    Gguf(PathBuf),
+    /// A model on the Hugging Face Hub, `owner/name`.
+    Hub(String),
+    /// An OpenAI-compatible server: base URL and model.
+    Endpoint { url: String, model: String },
+}
+
+/// Where the network runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum DeviceChoice {
+    /// The fastest device this build and this machine have.
+    #[default]
+    Auto,
+    Cpu,
+    Cuda,
+    Metal,
+}
+
+/// One conversation to decide.
+#[derive(Clone, Debug)]
+pub struct RouteRequest {
+    pub policy: Arc<Policy>,
+    pub conversation: Arc<Conversation>,
+    pub dialect: DialectId,
+    /// Estimated tokens the gateway allows for the prompt; `None` takes the dialect's own budget.
+    pub budget: Option<usize>,
+    /// Seeded permutations of the routes to decide besides the policy's own order; 0 skips the order test.
+    pub orders: usize,
+    pub seed: u64,
+}
+
+/// What a loaded router is, for people and for reports.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RouterDescription {
+    pub info: RouterInfo,
+    /// For people: "Built-in router (small, not Arch-Router)", or the file's own name.
+    pub label: String,
+    /// Tokens the router can read at once.
+    pub context: usize,
+    /// Bytes that the weights take in memory.
+    pub weight_bytes: u64,
+}
+
+/// How full the prefix cache is and how often it helped.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CacheStats {
+    pub bytes: u64,
+    pub budget_bytes: u64,
+    /// Prompt tokens taken from the cache since the router was loaded.
+    pub hit_tokens: u64,
+    /// Prompt tokens computed since the router was loaded.
+    pub missed_tokens: u64,
+}
+
+/// How far a job is.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Progress {
+    /// What is being done, for people: "Reading weights".
+    pub stage: &'static str,
+    pub done: u64,
+    /// `None` where the end is not known.
+    pub total: Option<u64>,
+}
+
+/// What a job gives when it ends well.
+#[derive(Clone, Debug)]
+pub enum JobResult {
+    Loaded(RouterDescription),
+    Decided(Box<Decision>),
+    Unloaded,
+}
+
+/// What the engine thread says. Each job ends in exactly one [`Event::Finished`], whatever happens.
+#[derive(Clone, Debug)]
+pub enum Event {
+    Started { job: JobId },
+    /// At most 30 a second for each job.
+    Progress { job: JobId, progress: Progress },
+    /// `cache` is the state of the prefix cache after the job, where a router is loaded.
+    Finished { job: JobId, result: Result<JobResult, EngineError>, cache: Option<CacheStats> },
+}

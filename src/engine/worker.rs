@@ -1,0 +1,205 @@
+//! The engine thread: one thread owns the router and works through jobs in order.
+//!
+//! The thread talks in [`Event`]s, then calls the `wake` closure it was given, so it knows nothing of any window. A job that panics ends
+//! with [`EngineError::Internal`] and the thread goes on; dropping the [`Engine`] cancels what runs, and joins.
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Sender};
+
+use super::protocol::{CacheStats, CancelToken, DeviceChoice, Event, JobId, JobResult, Progress, RouteRequest, RouterDescription, RouterSource};
+use super::EngineError;
+use crate::decision::Decision;
+
+/// Reports how far a job is; the engine thins the reports out.
+pub type OnProgress<'a> = &'a mut dyn FnMut(Progress);
+
+/// A loaded router as the engine thread sees it: the local network, a remote endpoint or a test's stand-in.
+pub trait Router {
+    /// Returns what this router is.
+    fn description(&self) -> RouterDescription;
+    /// Returns the state of the prefix cache.
+    fn cache_stats(&self) -> CacheStats;
+    /// Decides one conversation; checks `cancel` between chunks of work.
+    fn decide(&mut self, request: &RouteRequest, progress: OnProgress<'_>, cancel: &CancelToken) -> Result<Decision, EngineError>;
+}
+
+/// Loads a router; given to [`Engine::spawn`] so that tests can bring their own.
+pub type Loader = Box<dyn FnMut(&RouterSource, DeviceChoice, OnProgress<'_>, &CancelToken) -> Result<Box<dyn Router>, EngineError> + Send>;
+
+enum Work {
+    Load(RouterSource, DeviceChoice),
+    Route(Box<RouteRequest>),
+    Unload,
+}
+
+struct Job {
+    id: JobId,
+    work: Work,
+    cancel: CancelToken,
+}
+
+/// The handle of the engine thread. Dropping it cancels everything and joins the thread.
+pub struct Engine {
+    // `Option` because the sender must be gone before the thread can be joined.
+    jobs: Option<Sender<Job>>,
+    events: Receiver<Event>,
+    next: AtomicU64,
+    open: Arc<Mutex<Vec<(JobId, CancelToken)>>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Engine {
+    /// Starts the thread. `wake` is called after each event was sent, from the engine thread.
+    ///
+    /// # Errors
+    /// Fails when the operating system gives no thread.
+    pub fn spawn(loader: Loader, wake: impl Fn() + Send + 'static) -> Result<Self, EngineError> {
+        let (jobs, inbox) = crossbeam_channel::unbounded();
+        let (outbox, events) = crossbeam_channel::unbounded();
+        let open = Arc::new(Mutex::new(Vec::new()));
+        let thread_open = Arc::clone(&open);
+        let thread = std::thread::Builder::new()
+            .name("waypost-engine".to_owned())
+            .spawn(move || Worker { loader, router: None, outbox, wake: Box::new(wake), open: thread_open }.run(&inbox))
+            .map_err(|error| EngineError::router(format!("cannot start the engine thread: {error}")))?;
+        Ok(Self { jobs: Some(jobs), events, next: AtomicU64::new(1), open, thread: Some(thread) })
+    }
+
+    /// Loads a router in place of the present one, which stays if loading fails.
+    pub fn load(&self, source: RouterSource, device: DeviceChoice) -> JobId {
+        self.submit(Work::Load(source, device))
+    }
+
+    /// Decides one conversation with the loaded router.
+    pub fn route(&self, request: RouteRequest) -> JobId {
+        self.submit(Work::Route(Box::new(request)))
+    }
+
+    /// Drops the router and its cache.
+    pub fn unload(&self) -> JobId {
+        self.submit(Work::Unload)
+    }
+
+    /// Asks a job to stop; it still ends in one [`Event::Finished`]. Unknown and ended jobs are ignored.
+    pub fn cancel(&self, job: JobId) {
+        if let Some((_, token)) = lock(&self.open).iter().find(|(id, _)| *id == job) {
+            token.cancel();
+        }
+    }
+
+    /// Returns the events in the order they happened.
+    pub fn events(&self) -> &Receiver<Event> {
+        &self.events
+    }
+
+    fn submit(&self, work: Work) -> JobId {
+        let id = JobId(self.next.fetch_add(1, Ordering::Relaxed));
+        let cancel = CancelToken::default();
+        lock(&self.open).push((id, cancel.clone()));
+        if let Some(jobs) = &self.jobs {
+            // The thread ends only after this sender is dropped, so the send cannot fail.
+            jobs.send(Job { id, work, cancel }).ok();
+        }
+        id
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        for (_, token) in lock(&self.open).iter() {
+            token.cancel();
+        }
+        self.jobs = None;
+        if let Some(thread) = self.thread.take() {
+            thread.join().ok();
+        }
+    }
+}
+
+/// Locks the list of open jobs; a panic elsewhere leaves it usable, since every change to it is a single push or removal.
+fn lock(open: &Mutex<Vec<(JobId, CancelToken)>>) -> std::sync::MutexGuard<'_, Vec<(JobId, CancelToken)>> {
+    open.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+struct Worker {
+    loader: Loader,
+    router: Option<Box<dyn Router>>,
+    outbox: Sender<Event>,
+    wake: Box<dyn Fn() + Send>,
+    open: Arc<Mutex<Vec<(JobId, CancelToken)>>>,
+}
+
+impl Worker {
+    fn run(mut self, inbox: &Receiver<Job>) {
+        for Job { id, work, cancel } in inbox {
+            self.send(Event::Started { job: id });
+            let result = match cancel.check() {
+                Ok(()) => catch_unwind(AssertUnwindSafe(|| self.work(id, work, &cancel)))
+                    .unwrap_or_else(|panic| Err(EngineError::Internal(panic_message(panic.as_ref())))),
+                Err(cancelled) => Err(cancelled),
+            };
+            lock(&self.open).retain(|(open, _)| *open != id);
+            let cache = self.router.as_ref().map(|router| router.cache_stats());
+            self.send(Event::Finished { job: id, result, cache });
+        }
+    }
+
+    fn work(&mut self, job: JobId, work: Work, cancel: &CancelToken) -> Result<JobResult, EngineError> {
+        let mut thinned = Thinned { last: None, send: |progress| send(&self.outbox, &self.wake, Event::Progress { job, progress }) };
+        let mut progress = |report| thinned.report(report);
+        match work {
+            Work::Load(source, device) => {
+                let router = (self.loader)(&source, device, &mut progress, cancel)?;
+                let description = router.description();
+                self.router = Some(router);
+                Ok(JobResult::Loaded(description))
+            }
+            Work::Route(request) => match &mut self.router {
+                Some(router) => router.decide(&request, &mut progress, cancel).map(|decision| JobResult::Decided(Box::new(decision))),
+                None => Err(EngineError::router("no router is loaded; choose one first")),
+            },
+            Work::Unload => {
+                self.router = None;
+                Ok(JobResult::Unloaded)
+            }
+        }
+    }
+
+    fn send(&self, event: Event) {
+        send(&self.outbox, &self.wake, event);
+    }
+}
+
+/// Sends first, then wakes, so that whoever wakes up finds the event. A receiver that is gone is no error: the jobs still end.
+fn send(outbox: &Sender<Event>, wake: &dyn Fn(), event: Event) {
+    if outbox.send(event).is_ok() {
+        wake();
+    }
+}
+
+/// Lets at most 30 reports a second through.
+struct Thinned<F> {
+    last: Option<Instant>,
+    send: F,
+}
+
+impl<F: FnMut(Progress)> Thinned<F> {
+    fn report(&mut self, progress: Progress) {
+        let now = Instant::now();
+        if self.last.is_none_or(|last| now - last >= Duration::from_millis(33)) {
+            self.last = Some(now);
+            (self.send)(progress);
+        }
+    }
+}
+
+fn panic_message(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
+    text.unwrap_or("a panic without a message").to_owned()
+}

@@ -1,0 +1,10 @@
+//! Waypost: a desktop workbench for LLM route policies.
+//!
+//! The library holds everything but `main`; ARCHITECTURE.md is its map. Imports point only downward:
+//! [`policy`], [`chat`] and [`decision`] are the domain, [`dialect`] and [`formats`] the text layer above it,
+//! [`engine`] the only place that knows about models, [`app`] and [`cli`] the only places that write files, and `ui` draws.
+
+pub mod chat;
+pub mod decision;
+pub mod engine;
+pub mod policy;

@@ -1,0 +1,5 @@
+//! Everything that is tested from outside the library, as one binary so that it links once.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on must panic")]
+
+mod engine_worker;
