@@ -1,4 +1,4 @@
-//! The answers a router is trained to write.
+//! The answers that the prompts ask a router to write.
 
 use super::json::{Escapes, string};
 use super::template::answers_are_lists;
@@ -7,7 +7,7 @@ use crate::policy::{DialectId, NO_ROUTE_LABEL};
 /// Returns the canonical answer for a route, or for no route: the text whose probability is a decision's probability.
 ///
 /// The shapes are `{"route": "name"}` and `{"route": "other"}`, in list dialects `{"route": ["name"]}` and `{"route": []}`, with the name
-/// spelled as by Python's `json.dumps(ensure_ascii=False)`, the way the router's training data was written.
+/// spelled as by Python's `json.dumps(ensure_ascii=False)`: the spacing that every prompt shows, and letters as gateways send them.
 ///
 /// A gateway may not read it back as the same route: see [`super::parse_answer`] for names with `'` or a line feed, and for `other`.
 pub fn answer_text(dialect: DialectId, route: Option<&str>) -> String {

@@ -3,7 +3,7 @@
 //! One function a direction: [`render`] turns routes and a conversation into the prompt of a [`DialectId`], [`parse_answer`] turns the
 //! router's text into a route. Both repeat what the consumer does byte for byte, oddities included: the double space before "Follow", the
 //! trailing spaces of the model card, the doubled braces that the orchestrator prompt never unescapes. Nothing here is to be tidied up:
-//! the router has been trained on these bytes, and a test of other bytes is a test of another gateway.
+//! a test of other bytes is a test of another gateway.
 //!
 //! Sources: katanemo/plano, `crates/brightstaff/src/router/router_model_v1.rs` (archgw 0.3.1 to Plano 0.4.18) and
 //! `orchestrator_model_v1.rs` (Plano 0.4.19 to 0.4.36), and the README of katanemo/Arch-Router-1.5B. The golden vectors in
