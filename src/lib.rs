@@ -6,5 +6,6 @@
 
 pub mod chat;
 pub mod decision;
+pub mod dialect;
 pub mod engine;
 pub mod policy;
