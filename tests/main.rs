@@ -3,4 +3,5 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on must panic")]
 
 mod dialect;
+mod engine_reference;
 mod engine_worker;

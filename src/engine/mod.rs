@@ -1,10 +1,27 @@
 //! The only place that knows about models: from a router's files to a [`crate::decision::Decision`].
 
+mod answer_tree;
+mod attention;
+mod chat_template;
+mod config;
 mod error;
+mod gguf;
+mod load;
+mod local;
+mod mapped;
+mod math;
+mod network;
+mod order_test;
+mod prefix_cache;
 mod protocol;
+mod tokenizer;
+mod weights;
 mod worker;
 
+pub use answer_tree::AnswerScore;
 pub use error::EngineError;
+pub use load::{load, loader};
+pub use local::{LocalRouter, Scored};
 pub use protocol::{
     CacheStats, CancelToken, DeviceChoice, Event, JobId, JobResult, Progress, RouteRequest, RouterDescription, RouterSource,
 };

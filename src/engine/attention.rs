@@ -1,0 +1,307 @@
+//! Attention over a shared cached prefix and packed sequences that end in trees.
+//!
+//! One pass computes several sequences side by side. Each sees the cached prefix, its own tokens up to the present one, and nothing of the
+//! other sequences. A sequence is a chain of tokens (a prompt, or the rest of it) and may end in a tree (the allowed answers): a node sees
+//! the prefix, the whole chain and its own ancestors, and stands at the position chain length plus depth.
+
+use candle_core::{CpuStorage, CustomOp3, DType, Layout, Result, Shape, Tensor, bail};
+use pulp::Arch;
+use rayon::prelude::*;
+
+use super::math::{MatrixRef, matmul, softmax_in_place};
+
+/// Query rows worked on together: their scores against 2,000 keys fit the second-level cache.
+const BLOCK: usize = 64;
+
+/// One sequence of a [`Plan`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Sequence {
+    /// Tokens in a row.
+    pub chain: usize,
+    /// Tree nodes after the chain, parents before children: the index of each node's parent, or `None` for a child of the chain's end.
+    pub tree: Vec<Option<usize>>,
+}
+
+impl Sequence {
+    fn len(&self) -> usize {
+        self.chain + self.tree.len()
+    }
+
+    /// Returns each tree node's depth; children of the chain's end have depth 0.
+    fn depths(&self) -> Vec<usize> {
+        let mut depths: Vec<usize> = Vec::with_capacity(self.tree.len());
+        for parent in &self.tree {
+            depths.push(parent.map_or(0, |parent| depths[parent] + 1));
+        }
+        depths
+    }
+}
+
+/// Which new token sees which key: the cached prefix is keys `0..past`, the new tokens follow it in order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Plan {
+    /// Cached tokens that every sequence continues.
+    pub past: usize,
+    pub sequences: Vec<Sequence>,
+}
+
+impl Plan {
+    /// Returns the plan of one chain that continues `past` cached tokens.
+    pub fn chain(past: usize, chain: usize) -> Self {
+        Self { past, sequences: vec![Sequence { chain, tree: Vec::new() }] }
+    }
+
+    /// Returns how many new tokens the pass computes.
+    pub fn new_tokens(&self) -> usize {
+        self.sequences.iter().map(Sequence::len).sum()
+    }
+
+    /// Returns the position of each new token, which decides its rotation.
+    pub fn positions(&self) -> Vec<usize> {
+        let mut positions = Vec::with_capacity(self.new_tokens());
+        for sequence in &self.sequences {
+            positions.extend(self.past..self.past + sequence.chain);
+            positions.extend(sequence.depths().into_iter().map(|depth| self.past + sequence.chain + depth));
+        }
+        positions
+    }
+
+    /// Returns the mask as a matrix `[new tokens, past + new tokens]`: 0 where a token sees a key, minus infinity elsewhere.
+    fn mask(&self, device: &candle_core::Device) -> Result<Tensor> {
+        let (new, keys) = (self.new_tokens(), self.past + self.new_tokens());
+        let mut mask = vec![f32::NEG_INFINITY; new * keys];
+        let mut start = 0;
+        for sequence in &self.sequences {
+            for row in 0..sequence.len() {
+                let mask = &mut mask[(start + row) * keys..][..keys];
+                mask[..self.past].fill(0.0);
+                let own = &mut mask[self.past + start..][..sequence.len()];
+                own[..sequence.chain.min(row + 1)].fill(0.0);
+                if row >= sequence.chain {
+                    let mut node = Some(row - sequence.chain);
+                    while let Some(index) = node {
+                        own[sequence.chain + index] = 0.0;
+                        node = sequence.tree[index];
+                    }
+                }
+            }
+            start += sequence.len();
+        }
+        Tensor::from_vec(mask, (new, keys), device)
+    }
+
+    /// Splits the new tokens into blocks of rows that see almost the same keys.
+    fn blocks(&self) -> Vec<Block<'_>> {
+        let mut blocks = Vec::new();
+        let mut start = 0;
+        for sequence in &self.sequences {
+            let mut row = 0;
+            while row < sequence.chain {
+                let rows = BLOCK.min(sequence.chain - row);
+                blocks.push(Block { first_row: start + row, rows, start, own_keys: row + rows, tree: None });
+                row += rows;
+            }
+            let mut node = 0;
+            while node < sequence.tree.len() {
+                let rows = BLOCK.min(sequence.tree.len() - node);
+                let tree = Some(TreeRows { parents: &sequence.tree, first_node: node, chain: sequence.chain });
+                let own_keys = sequence.chain + node + rows;
+                blocks.push(Block { first_row: start + sequence.chain + node, rows, start, own_keys, tree });
+                node += rows;
+            }
+            start += sequence.len();
+        }
+        blocks
+    }
+}
+
+/// Rows of one sequence that are computed together.
+struct Block<'a> {
+    first_row: usize,
+    rows: usize,
+    /// First new token of the sequence.
+    start: usize,
+    /// Keys of the sequence itself that the last of the rows may see.
+    own_keys: usize,
+    tree: Option<TreeRows<'a>>,
+}
+
+struct TreeRows<'a> {
+    parents: &'a [Option<usize>],
+    first_node: usize,
+    chain: usize,
+}
+
+impl Block<'_> {
+    /// Softmax over the keys that `row` sees, zero elsewhere. `scores` are those of the prefix, then of the sequence's own keys.
+    fn weigh(&self, arch: Arch, past: usize, row: usize, scores: &mut [f32]) {
+        match &self.tree {
+            None => {
+                let seen = past + self.own_keys - self.rows + row + 1;
+                softmax_in_place(arch, &mut scores[..seen]);
+                scores[seen..].fill(0.0);
+            }
+            Some(tree) => {
+                let nodes = past + tree.chain;
+                let mut seen = vec![false; scores.len() - nodes];
+                let mut node = Some(tree.first_node + row);
+                while let Some(index) = node {
+                    seen[index] = true;
+                    node = tree.parents[index];
+                }
+                for (score, seen) in scores[nodes..].iter_mut().zip(seen) {
+                    if !seen {
+                        *score = f32::NEG_INFINITY;
+                    }
+                }
+                softmax_in_place(arch, scores);
+            }
+        }
+    }
+}
+
+/// Computes attention of `q` `[new, heads * dim]` over `k` and `v` `[past + new, kv_heads * dim]`; the result has the shape of `q`.
+///
+/// Query head `h` reads key and value head `h / (heads / kv_heads)`.
+///
+/// # Errors
+/// Fails on shapes that do not fit the plan, and where the device does.
+pub fn attention(q: &Tensor, k: &Tensor, v: &Tensor, heads: usize, kv_heads: usize, plan: &Plan) -> Result<Tensor> {
+    if q.device().is_cpu() && q.dtype() == DType::F32 {
+        q.apply_op3_no_bwd(k, v, &CpuAttention { heads, kv_heads, plan })
+    } else {
+        composed_attention(q, k, v, heads, kv_heads, plan)
+    }
+}
+
+/// The same out of candle's own operations, for devices that have no kernel of ours. Softmax in f32 whatever the type of `q`.
+pub fn composed_attention(q: &Tensor, k: &Tensor, v: &Tensor, heads: usize, kv_heads: usize, plan: &Plan) -> Result<Tensor> {
+    let (new, width) = q.dims2()?;
+    let (keys, _) = k.dims2()?;
+    let (dim, group) = (width / heads, heads / kv_heads);
+    let q = q.reshape((new, kv_heads, group, dim))?.permute((1, 2, 0, 3))?.reshape((kv_heads, group * new, dim))?;
+    let k = k.reshape((keys, kv_heads, dim))?.permute((1, 2, 0))?.contiguous()?;
+    let v = v.reshape((keys, kv_heads, dim))?.permute((1, 0, 2))?.contiguous()?;
+    let scores = (q.matmul(&k)?.to_dtype(DType::F32)? * (1.0 / (dim as f64).sqrt()))?;
+    let scores = scores.reshape((kv_heads, group, new, keys))?.broadcast_add(&plan.mask(q.device())?)?;
+    let weights = candle_nn::ops::softmax_last_dim(&scores)?.to_dtype(v.dtype())?.reshape((kv_heads, group * new, keys))?;
+    weights.matmul(&v)?.reshape((kv_heads, group, new, dim))?.permute((2, 0, 1, 3))?.reshape((new, width))
+}
+
+struct CpuAttention<'a> {
+    heads: usize,
+    kv_heads: usize,
+    plan: &'a Plan,
+}
+
+/// Rows of a possibly strided matrix inside candle's storage.
+fn rows<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<(&'a [f32], usize, usize, usize)> {
+    let (rows, columns) = layout.shape().dims2()?;
+    let [row_stride, 1] = *layout.stride() else { bail!("attention needs rows of adjacent values") };
+    let data = storage.as_slice::<f32>()?;
+    Ok((&data[layout.start_offset()..], rows, columns, row_stride))
+}
+
+impl CustomOp3 for CpuAttention<'_> {
+    fn name(&self) -> &'static str {
+        "packed-tree-attention"
+    }
+
+    fn cpu_fwd(
+        &self,
+        q: &CpuStorage,
+        q_layout: &Layout,
+        k: &CpuStorage,
+        k_layout: &Layout,
+        v: &CpuStorage,
+        v_layout: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        let (q, new, width, q_stride) = rows(q, q_layout)?;
+        let (k, keys, kv_width, k_stride) = rows(k, k_layout)?;
+        let (v, v_rows, v_width, v_stride) = rows(v, v_layout)?;
+        let (past, dim) = (self.plan.past, width / self.heads);
+        let fits = new == self.plan.new_tokens() && keys == past + new && v_rows == keys;
+        if !fits || kv_width != self.kv_heads * dim || v_width != kv_width || self.heads * dim != width {
+            bail!("attention over {keys} keys of width {kv_width} does not fit {new} queries of width {width}");
+        }
+        let arch = Arch::new();
+        let scale = 1.0 / (dim as f32).sqrt();
+        let group = self.heads / self.kv_heads;
+        // Longest blocks first, so that the threads end together.
+        let mut blocks = self.plan.blocks();
+        blocks.sort_by_key(|block| std::cmp::Reverse(block.rows * (past + block.own_keys)));
+        let tasks: Vec<(usize, &Block<'_>)> = blocks.iter().flat_map(|block| (0..self.heads).map(move |head| (head, block))).collect();
+        let parts: Vec<Vec<f32>> = tasks
+            .par_iter()
+            .map_init(Vec::new, |scores, &(head, block)| {
+                let kv = head / group * dim;
+                let own = past + block.start;
+                let columns = past + block.own_keys;
+                let queries = MatrixRef::new(&q[block.first_row * q_stride + head * dim..], block.rows, dim, q_stride);
+                // The prefix and the sequence's own keys lie apart when another sequence stands between them.
+                let spans = if block.start == 0 { [(0, 0, columns), (0, 0, 0)] } else { [(0, 0, past), (own, past, block.own_keys)] };
+                scores.clear();
+                scores.resize(block.rows * columns, 0.0);
+                for (from, to, len) in spans.into_iter().filter(|span| span.2 > 0) {
+                    let keys = MatrixRef::new(&k[from * k_stride + kv..], len, dim, k_stride);
+                    matmul(queries, keys.transposed(), &mut scores[to..], columns, scale, false);
+                }
+                for (row, scores) in scores.chunks_exact_mut(columns).enumerate() {
+                    block.weigh(arch, past, row, scores);
+                }
+                let mut out = vec![0.0; block.rows * dim];
+                for (index, (from, to, len)) in spans.into_iter().filter(|span| span.2 > 0).enumerate() {
+                    let weights = MatrixRef::new(&scores[to..], block.rows, len, columns);
+                    let values = MatrixRef::new(&v[from * v_stride + kv..], len, dim, v_stride);
+                    matmul(weights, values, &mut out, dim, 1.0, index > 0);
+                }
+                out
+            })
+            .collect();
+        let mut out = vec![0.0; new * width];
+        for (&(head, block), part) in tasks.iter().zip(&parts) {
+            for (row, values) in part.chunks_exact(dim).enumerate() {
+                out[(block.first_row + row) * width + head * dim..][..dim].copy_from_slice(values);
+            }
+        }
+        Ok((CpuStorage::F32(out), Shape::from((new, width))))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use candle_core::Device;
+
+    use super::*;
+
+    fn check(plan: &Plan, heads: usize, kv_heads: usize) {
+        let (dim, keys) = (8, plan.past + plan.new_tokens());
+        let random = |rows: usize, columns: usize| Tensor::randn(0.0_f32, 1.0, (rows, columns), &Device::Cpu).unwrap();
+        let (q, k, v) = (random(plan.new_tokens(), heads * dim), random(keys, kv_heads * dim), random(keys, kv_heads * dim));
+        let ours = attention(&q, &k, &v, heads, kv_heads, plan).unwrap();
+        let plain = composed_attention(&q, &k, &v, heads, kv_heads, plan).unwrap();
+        let worst = (ours - plain).unwrap().abs().unwrap().max_all().unwrap().to_scalar::<f32>().unwrap();
+        assert!(worst < 1e-5, "{plan:?}: differs by {worst}");
+    }
+
+    #[test]
+    fn kernel_agrees_with_the_masked_matrix_form() {
+        let tree = vec![None, Some(0), Some(0), Some(1), None, Some(4)];
+        check(&Plan::chain(0, 1), 4, 2);
+        check(&Plan::chain(0, 150), 4, 2);
+        check(&Plan::chain(33, 70), 6, 2);
+        check(&Plan { past: 5, sequences: vec![Sequence { chain: 70, tree: tree.clone() }] }, 4, 4);
+        let packed =
+            vec![Sequence { chain: 3, tree: tree.clone() }, Sequence { chain: 130, tree: Vec::new() }, Sequence { chain: 1, tree }];
+        check(&Plan { past: 17, sequences: packed.clone() }, 6, 3);
+        check(&Plan { past: 0, sequences: packed }, 6, 3);
+        check(&Plan { past: 4, sequences: vec![Sequence { chain: 9, tree: (0..150).map(|i: usize| i.checked_sub(3)).collect() }] }, 2, 1);
+    }
+
+    #[test]
+    fn positions_follow_depth() {
+        let sequence = Sequence { chain: 2, tree: vec![None, Some(0), None] };
+        let plan = Plan { past: 10, sequences: vec![sequence.clone(), sequence] };
+        assert_eq!(plan.positions(), [10, 11, 12, 13, 12, 10, 11, 12, 13, 12]);
+    }
+}

@@ -1,0 +1,212 @@
+//! From a router's name to a loaded router: which files, which device, which precision.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use candle_core::{DType, Device};
+
+use super::EngineError;
+use super::chat_template::{self, ChatTemplate};
+use super::config::ModelConfig;
+use super::gguf::Gguf;
+use super::local::LocalRouter;
+use super::mapped::MappedFile;
+use super::network::Network;
+use super::protocol::{CancelToken, DeviceChoice, Progress, RouterDescription, RouterSource};
+use super::tokenizer::RouterTokenizer;
+use super::weights::Weights;
+use super::worker::{Loader, OnProgress, Router};
+use crate::decision::RouterInfo;
+
+/// Returns the loader for [`super::Engine::spawn`] that loads real routers.
+pub fn loader() -> Loader {
+    Box::new(|source, device, progress, cancel| Ok(Box::new(load(source, device, progress, cancel)?) as Box<dyn Router>))
+}
+
+/// Loads a router that runs here.
+///
+/// # Errors
+/// Fails with a sentence and a remedy when files are missing, damaged or of another kind, and when the device is not there.
+pub fn load(
+    source: &RouterSource,
+    device: DeviceChoice,
+    progress: OnProgress<'_>,
+    cancel: &CancelToken,
+) -> Result<LocalRouter, EngineError> {
+    let (device, device_name) = open_device(device)?;
+    match source {
+        RouterSource::Builtin => {
+            let folder = builtin_folder()?;
+            load_path(
+                &folder,
+                "builtin".to_owned(),
+                "Built-in router (small, not Arch-Router)".to_owned(),
+                &device,
+                device_name,
+                progress,
+                cancel,
+            )
+        }
+        RouterSource::Folder(path) | RouterSource::Gguf(path) => {
+            let label = path.file_name().map_or_else(|| path.display().to_string(), |name| name.to_string_lossy().into_owned());
+            load_path(path, path.display().to_string(), label, &device, device_name, progress, cancel)
+        }
+        RouterSource::Hub(id) => Err(EngineError::router(format!(
+            "{id} is on the Hugging Face Hub, and this version does not download yet; download it yourself and name its folder or .gguf file with --router"
+        ))),
+        RouterSource::Endpoint { url, .. } => Err(EngineError::router(format!(
+            "{url} is a server, and this version does not ask servers yet; name a folder or a .gguf file with --router"
+        ))),
+    }
+}
+
+fn load_path(
+    path: &Path,
+    id: String,
+    label: String,
+    device: &Device,
+    device_name: &str,
+    progress: OnProgress<'_>,
+    cancel: &CancelToken,
+) -> Result<LocalRouter, EngineError> {
+    let parts = if path.is_dir() { open_folder(path, device)? } else { open_gguf(path, device)? };
+    let Parts { config, weights, tokenizer, template, mut end_tokens } = parts;
+    // Servers stop at these whatever the configuration says; a model that lists none ends its turn with one of them.
+    if end_tokens.is_empty() {
+        end_tokens = ["<|im_end|>", "<|endoftext|>"].into_iter().filter_map(|token| tokenizer.id(token)).collect();
+    }
+    if end_tokens.is_empty() || end_tokens.iter().any(|&token| token as usize >= config.vocab) {
+        return Err(EngineError::router(format!("{}: no end-of-turn token is known; add eos_token_id to config.json", path.display())));
+    }
+    let (layers, context) = (config.layers as u64, config.context);
+    let stage = |stage, done: usize| Progress { stage, done: done as u64, total: Some(layers) };
+    let network = Network::load(config, &weights, device, dtype(device), |done| progress(stage("Reading weights", done)), cancel)?;
+    network.warm_up(
+        |done| {
+            weights.release_pages();
+            progress(stage("Preparing weights", done));
+        },
+        cancel,
+    )?;
+    let description = RouterDescription {
+        info: RouterInfo { id, device: device_name.to_owned(), dtype: network.precision() },
+        label,
+        context,
+        weight_bytes: network.weight_bytes(),
+    };
+    Ok(LocalRouter::new(network, tokenizer, template, description, end_tokens))
+}
+
+/// What the files of a router hold, before the weights are read.
+struct Parts {
+    config: ModelConfig,
+    weights: Weights,
+    tokenizer: RouterTokenizer,
+    template: ChatTemplate,
+    end_tokens: Vec<u32>,
+}
+
+fn open_folder(folder: &Path, device: &Device) -> Result<Parts, EngineError> {
+    let shown = folder.display().to_string();
+    let required = |name: &str| {
+        read_optional(&folder.join(name))?.ok_or_else(|| {
+            EngineError::router(format!(
+                "{shown} has no {name}; a router's folder holds config.json, tokenizer.json, tokenizer_config.json and *.safetensors"
+            ))
+        })
+    };
+    let config_path = folder.join("config.json").display().to_string();
+    let config =
+        ModelConfig::from_json(&config_path, &required("config.json")?, read_optional(&folder.join("generation_config.json"))?.as_deref())?;
+    let tokenizer = RouterTokenizer::from_json(&folder.join("tokenizer.json").display().to_string(), &required("tokenizer.json")?)?;
+
+    let tokenizer_config = match read_optional(&folder.join("tokenizer_config.json"))? {
+        Some(json) => serde_json::from_slice(&json)
+            .map_err(|error| EngineError::router(format!("{shown}/tokenizer_config.json: {error}; download the file again")))?,
+        None => serde_json::Value::Null,
+    };
+    let (inline, bos, eos) = chat_template::from_tokenizer_config(&tokenizer_config);
+    let own_file = read_optional(&folder.join("chat_template.jinja"))?.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+    let source = own_file.or(inline).ok_or_else(|| {
+        EngineError::router(format!("{shown} has no chat template; add chat_template.jinja or the chat_template of tokenizer_config.json"))
+    })?;
+    let template = ChatTemplate::new(&shown, source, bos, eos)?;
+
+    let mut paths: Vec<PathBuf> = std::fs::read_dir(folder)
+        .map_err(|error| EngineError::router(format!("{shown}: {error}")))?
+        .filter_map(|entry| entry.ok().map(|entry| entry.path()))
+        .filter(|path| path.extension().is_some_and(|extension| extension == "safetensors"))
+        .collect();
+    paths.sort();
+    if paths.is_empty() {
+        return Err(EngineError::router(format!("{shown} has no *.safetensors file; download the weights into it, or name a .gguf file")));
+    }
+    let files = paths.iter().map(|path| MappedFile::open(path)).collect::<Result<Vec<_>, _>>()?;
+    let weights = Weights::from_safetensors(&shown, &files, device, dtype(device))?;
+    let end_tokens = config.end_tokens.clone();
+    Ok(Parts { config, weights, tokenizer, template, end_tokens })
+}
+
+fn open_gguf(path: &Path, device: &Device) -> Result<Parts, EngineError> {
+    let file: Arc<MappedFile> = MappedFile::open(path)?;
+    let shown = &file.path;
+    let gguf = Gguf::parse(file.bytes()).map_err(|error| EngineError::router(format!("{shown}: {error}")))?;
+    let config = ModelConfig::from_gguf(shown, &gguf)?;
+    let tokenizer = RouterTokenizer::from_gguf(shown, &gguf)?;
+    let source = gguf.string("tokenizer.chat_template").ok_or_else(|| {
+        EngineError::router(format!("{shown}: the metadata has no tokenizer.chat_template; use another conversion of the router"))
+    })?;
+    let token = |key: &str| {
+        let id = gguf.unsigned(key).and_then(|id| usize::try_from(id).ok());
+        id.and_then(|id| gguf.strings("tokenizer.ggml.tokens").and_then(|tokens| tokens.get(id))).cloned().unwrap_or_default()
+    };
+    let template = ChatTemplate::new(shown, source.to_owned(), token("tokenizer.ggml.bos_token_id"), token("tokenizer.ggml.eos_token_id"))?;
+    let weights = Weights::from_gguf(&file, &gguf, Weights::gguf_names(config.layers), device, dtype(device));
+    let end_tokens = config.end_tokens.clone();
+    Ok(Parts { config, weights, tokenizer, template, end_tokens })
+}
+
+/// Reads a small file whole; `None` when it does not exist.
+fn read_optional(path: &Path) -> Result<Option<Vec<u8>>, EngineError> {
+    // Larger than any tokenizer, small enough that a mix-up with a file of weights ends here.
+    const LIMIT: u64 = 256 << 20;
+    match std::fs::metadata(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Ok(metadata) if metadata.len() > LIMIT => {
+            Err(EngineError::router(format!("{} is over 256 MiB; this is not the file it should be", path.display())))
+        }
+        _ => std::fs::read(path).map(Some).map_err(|error| EngineError::router(format!("{}: {error}", path.display()))),
+    }
+}
+
+/// Finds `assets/router`: beside the sources for `cargo run`, or beside the installed binary.
+fn builtin_folder() -> Result<PathBuf, EngineError> {
+    let beside_binary = std::env::current_exe().ok().and_then(|binary| binary.parent().map(|folder| folder.join("waypost-assets/router")));
+    let candidates = [Some(PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/assets/router"))), beside_binary];
+    candidates.into_iter().flatten().find(|folder| folder.join("config.json").exists()).ok_or_else(|| {
+        EngineError::router(
+            "this build has no built-in router yet; name one with --router: a folder with config.json, tokenizer.json and *.safetensors, or a .gguf file",
+        )
+    })
+}
+
+fn dtype(device: &Device) -> DType {
+    if device.is_cpu() { DType::F32 } else { DType::BF16 }
+}
+
+fn open_device(choice: DeviceChoice) -> Result<(Device, &'static str), EngineError> {
+    let missing = |what: &str, feature: &str, error: candle_core::Error| {
+        EngineError::router(format!(
+            "{what} cannot be used here ({error}); choose --device cpu, or build with --features {feature} on a machine that has it"
+        ))
+    };
+    match choice {
+        DeviceChoice::Cpu => Ok((Device::Cpu, "cpu")),
+        DeviceChoice::Cuda => Device::new_cuda(0).map(|device| (device, "cuda")).map_err(|error| missing("CUDA", "cuda", error)),
+        DeviceChoice::Metal => Device::new_metal(0).map(|device| (device, "metal")).map_err(|error| missing("Metal", "metal", error)),
+        DeviceChoice::Auto => Ok(Device::new_cuda(0)
+            .map(|device| (device, "cuda"))
+            .or_else(|_| Device::new_metal(0).map(|device| (device, "metal")))
+            .unwrap_or((Device::Cpu, "cpu"))),
+    }
+}

@@ -1,0 +1,240 @@
+//! Vectorised loops that candle does not offer in one pass: exponentials, activation, softmax statistics, small matrix products.
+//!
+//! Each loop is plain Rust behind `pulp`'s dispatch, so one binary uses AVX2 or AVX-512 where the machine has them.
+
+use pulp::Arch;
+
+/// Returns `e^x` for `x <= 0` with a relative error of about 1e-7: a range reduction to `2^n * e^r` and a polynomial for `|r| <= ln(2)/2`
+/// (coefficients of Cephes `expf`). Written without branches so that it vectorises; arguments under -87 give 0.
+#[inline(always)]
+fn exp(x: f32) -> f32 {
+    const LOG2_E: f32 = std::f32::consts::LOG2_E;
+    // ln(2) in two parts, so that the reduction loses no bits.
+    const LN2_HIGH: f32 = 0.693_359_4;
+    const LN2_LOW: f32 = -2.121_944_4e-4;
+    let clamped = if x < -87.0 { -87.0 } else { x };
+    // Adding and subtracting 1.5 * 2^23 rounds to the nearest integer without a call.
+    const ROUND: f32 = 12_582_912.0;
+    let n = (clamped * LOG2_E + ROUND) - ROUND;
+    let r = clamped - n * LN2_HIGH - n * LN2_LOW;
+    let p = 1.987_569_1e-4_f32;
+    let p = p * r + 1.398_199_9e-3;
+    let p = p * r + 8.333_452e-3;
+    let p = p * r + 4.166_579_6e-2;
+    let p = p * r + 1.666_666_5e-1;
+    let p = p * r + 5.000_000_1e-1;
+    let y = p * (r * r) + r + 1.0;
+    let scale = f32::from_bits(((n as i32 + 127) << 23) as u32);
+    if x < -87.0 { 0.0 } else { y * scale }
+}
+
+/// Replaces `values` by `e^(value - max)` and returns their sum.
+#[inline(always)]
+fn exp_minus(values: &mut [f32], max: f32) -> f32 {
+    let mut sums = [0.0_f32; 16];
+    let mut chunks = values.chunks_exact_mut(16);
+    for chunk in &mut chunks {
+        for (value, sum) in chunk.iter_mut().zip(&mut sums) {
+            *value = exp(*value - max);
+            *sum += *value;
+        }
+    }
+    let mut sum = sums.iter().sum::<f32>();
+    for value in chunks.into_remainder() {
+        *value = exp(*value - max);
+        sum += *value;
+    }
+    sum
+}
+
+#[inline(always)]
+fn max_of(values: &[f32]) -> f32 {
+    let mut maxima = [f32::NEG_INFINITY; 16];
+    let mut chunks = values.chunks_exact(16);
+    for chunk in &mut chunks {
+        for (max, &value) in maxima.iter_mut().zip(chunk) {
+            *max = if value > *max { value } else { *max };
+        }
+    }
+    let rest = chunks.remainder().iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    maxima.into_iter().fold(rest, f32::max)
+}
+
+/// Turns one row of attention scores into weights that sum to 1, in place. An empty row stays empty.
+pub fn softmax_in_place(arch: Arch, row: &mut [f32]) {
+    arch.dispatch(
+        #[inline(always)]
+        || {
+            let max = max_of(row);
+            let scale = 1.0 / exp_minus(row, max);
+            for value in row.iter_mut() {
+                *value *= scale;
+            }
+        },
+    );
+}
+
+/// Writes `silu(gate) * up` to `out`; `silu(x) = x / (1 + e^-x)`.
+pub fn silu_mul(arch: Arch, gate: &[f32], up: &[f32], out: &mut [f32]) {
+    arch.dispatch(
+        #[inline(always)]
+        || {
+            for ((out, &gate), &up) in out.iter_mut().zip(gate).zip(up) {
+                // For negative gates e^gate / (1 + e^gate) keeps the exponential's argument negative.
+                let e = exp(-gate.abs());
+                let positive = gate / (1.0 + e);
+                *out = up * if gate < 0.0 { positive * e } else { positive };
+            }
+        },
+    );
+}
+
+/// What is needed of one row of logits: its largest entry and its normaliser.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct RowStats {
+    /// Index of the largest logit; the first one where several are equal.
+    pub argmax: u32,
+    /// `ln(sum(e^logit))`: the log-probability of token `t` is `logits[t] - log_sum`.
+    pub log_sum: f32,
+}
+
+/// Returns the statistics of one row of logits, using `scratch` for the exponentials.
+pub fn row_stats(arch: Arch, logits: &[f32], scratch: &mut Vec<f32>) -> RowStats {
+    scratch.clear();
+    scratch.extend_from_slice(logits);
+    let max = arch.dispatch(
+        #[inline(always)]
+        || max_of(logits),
+    );
+    let argmax = logits.iter().position(|&logit| logit == max).unwrap_or(0);
+    // Summed in parts of 4096 so that a vocabulary of 150,000 costs no precision.
+    let sum: f64 = scratch
+        .chunks_mut(4096)
+        .map(|part| {
+            f64::from(arch.dispatch(
+                #[inline(always)]
+                || exp_minus(part, max),
+            ))
+        })
+        .sum();
+    RowStats { argmax: argmax as u32, log_sum: max + sum.ln() as f32 }
+}
+
+/// Rotates the first `heads` heads of one row by the angles of its position: the "rotate half" form of Qwen2.
+///
+/// `row` is head after head of `2 * cos.len()` values.
+pub fn rotate_row(arch: Arch, row: &mut [f32], heads: usize, cos: &[f32], sin: &[f32]) {
+    let half = cos.len();
+    arch.dispatch(
+        #[inline(always)]
+        || {
+            for head in row.chunks_exact_mut(2 * half).take(heads) {
+                let (low, high) = head.split_at_mut(half);
+                for (((low, high), &cos), &sin) in low.iter_mut().zip(high).zip(cos).zip(sin) {
+                    let (x, y) = (*low, *high);
+                    *low = x * cos - y * sin;
+                    *high = y * cos + x * sin;
+                }
+            }
+        },
+    );
+}
+
+/// A matrix inside a slice: element `(i, j)` stands at `i * row_stride + j * column_stride`.
+#[derive(Clone, Copy)]
+pub struct MatrixRef<'a> {
+    pub data: &'a [f32],
+    pub rows: usize,
+    pub columns: usize,
+    pub row_stride: usize,
+    pub column_stride: usize,
+}
+
+impl<'a> MatrixRef<'a> {
+    /// Returns a matrix whose rows lie `row_stride` apart.
+    pub fn new(data: &'a [f32], rows: usize, columns: usize, row_stride: usize) -> Self {
+        Self { data, rows, columns, row_stride, column_stride: 1 }
+    }
+
+    /// Returns the same numbers seen as the transposed matrix.
+    pub fn transposed(self) -> Self {
+        Self { rows: self.columns, columns: self.rows, row_stride: self.column_stride, column_stride: self.row_stride, ..self }
+    }
+
+    fn fits(&self) -> bool {
+        self.rows == 0 || self.columns == 0 || (self.rows - 1) * self.row_stride + (self.columns - 1) * self.column_stride < self.data.len()
+    }
+}
+
+/// Computes `out = scale * (a · b)`, or adds to `out` when `accumulate`; `out` has `out_stride` values a row. Runs on the calling thread.
+///
+/// # Panics
+/// Panics when the shapes do not fit, which is a defect of the caller.
+pub fn matmul(a: MatrixRef<'_>, b: MatrixRef<'_>, out: &mut [f32], out_stride: usize, scale: f32, accumulate: bool) {
+    assert!(a.columns == b.rows && a.fits() && b.fits(), "operands of a matrix product do not fit");
+    assert!(a.rows == 0 || (a.rows - 1) * out_stride + b.columns <= out.len(), "the result of a matrix product does not fit");
+    if a.rows == 0 || b.columns == 0 {
+        return;
+    }
+    // SAFETY: both asserts above hold every index gemm can form inside the three slices, and `out` is borrowed mutably.
+    #[expect(unsafe_code, reason = "gemm's interface is raw pointers")]
+    unsafe {
+        gemm::gemm(
+            a.rows,
+            b.columns,
+            a.columns,
+            out.as_mut_ptr(),
+            1,
+            out_stride as isize,
+            accumulate,
+            a.data.as_ptr(),
+            a.column_stride as isize,
+            a.row_stride as isize,
+            b.data.as_ptr(),
+            b.column_stride as isize,
+            b.row_stride as isize,
+            1.0,
+            scale,
+            false,
+            false,
+            false,
+            gemm::Parallelism::None,
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exponential_is_exact_to_float_rounding() {
+        for step in 0..=200_000 {
+            let x = -100.0 * step as f32 / 200_000.0;
+            let (ours, std) = (exp(x), f64::from(x).exp() as f32);
+            assert!((ours - std).abs() <= 4e-7 * std + 2e-38, "e^{x}: {ours} against {std}");
+        }
+        assert_eq!(exp(f32::NEG_INFINITY), 0.0);
+    }
+
+    #[test]
+    fn silu_matches_its_definition() {
+        let gate: Vec<f32> = (-300..300).map(|i| i as f32 / 10.0).collect();
+        let up: Vec<f32> = (0..600).map(|i| (i % 7) as f32 - 3.0).collect();
+        let mut out = vec![0.0; gate.len()];
+        silu_mul(Arch::new(), &gate, &up, &mut out);
+        for ((out, gate), up) in out.iter().zip(&gate).zip(&up) {
+            let expected = f64::from(*up) * f64::from(*gate) / (1.0 + (-f64::from(*gate)).exp());
+            assert!((f64::from(*out) - expected).abs() < 1e-5, "silu({gate}) * {up}: {out} against {expected}");
+        }
+    }
+
+    #[test]
+    fn row_statistics_give_normalised_probabilities() {
+        let logits: Vec<f32> = (0..10_001).map(|i| ((i * 7919) % 1000) as f32 / 100.0 - 5.0).collect();
+        let stats = row_stats(Arch::new(), &logits, &mut Vec::new());
+        let total: f64 = logits.iter().map(|&logit| f64::from(logit - stats.log_sum).exp()).sum();
+        assert!((total - 1.0).abs() < 1e-5, "{total}");
+        assert!(logits.iter().all(|&logit| logit <= logits[stats.argmax as usize]));
+    }
+}

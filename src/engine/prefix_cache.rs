@@ -1,0 +1,250 @@
+//! Keys and values of earlier prompts, found again by their tokens.
+//!
+//! A radix tree over token ids: prompts that begin alike share the nodes of their common beginning, so one policy's scaffold is kept once
+//! however many conversations follow it. Bounded in bytes; the least recently used ends of branches go first.
+
+use candle_core::{Result, Tensor};
+
+use super::network::KvBuffer;
+
+/// Keys and values of some adjacent tokens, a pair of matrices `[tokens, kv_heads * head_dim]` a layer.
+struct KvBlock {
+    keys: Vec<Tensor>,
+    values: Vec<Tensor>,
+}
+
+impl KvBlock {
+    fn narrow(&self, from: usize, len: usize) -> Result<Self> {
+        // A view would keep the whole block alive after half of it was dropped.
+        let part =
+            |matrices: &[Tensor]| matrices.iter().map(|matrix| matrix.narrow(0, from, len)?.force_contiguous()).collect::<Result<Vec<_>>>();
+        Ok(Self { keys: part(&self.keys)?, values: part(&self.values)? })
+    }
+}
+
+struct Node {
+    tokens: Vec<u32>,
+    block: KvBlock,
+    parent: usize,
+    children: Vec<usize>,
+    last_used: u64,
+}
+
+/// The cache of one router.
+pub struct PrefixCache {
+    /// Slot 0 is the root: no tokens. Freed slots are `None` and reused.
+    nodes: Vec<Option<Node>>,
+    bytes_per_token: usize,
+    budget: u64,
+    tokens: usize,
+    clock: u64,
+    hit_tokens: u64,
+    missed_tokens: u64,
+}
+
+const ROOT: usize = 0;
+
+impl PrefixCache {
+    /// Returns an empty cache that keeps at most `budget` bytes, for a network with `bytes_per_token` bytes of keys and values a token.
+    pub fn new(budget: u64, bytes_per_token: usize) -> Self {
+        let root = Node {
+            tokens: Vec::new(),
+            block: KvBlock { keys: Vec::new(), values: Vec::new() },
+            parent: ROOT,
+            children: Vec::new(),
+            last_used: 0,
+        };
+        Self { nodes: vec![Some(root)], bytes_per_token, budget, tokens: 0, clock: 0, hit_tokens: 0, missed_tokens: 0 }
+    }
+
+    /// Returns the bytes kept now, the budget, and the tokens found and missed so far.
+    pub fn stats(&self) -> super::CacheStats {
+        super::CacheStats {
+            bytes: (self.tokens * self.bytes_per_token) as u64,
+            budget_bytes: self.budget,
+            hit_tokens: self.hit_tokens,
+            missed_tokens: self.missed_tokens,
+        }
+    }
+
+    /// Fills `kv` with the longest cached beginning of `tokens`, the last token always left out (its hidden state is needed), and returns
+    /// how many tokens that are.
+    ///
+    /// # Errors
+    /// Fails where the device does.
+    pub fn fill(&mut self, tokens: &[u32], kv: &mut KvBuffer) -> Result<usize> {
+        self.clock += 1;
+        let usable = tokens.len().saturating_sub(1);
+        let (mut at, mut filled) = (ROOT, 0);
+        while let Some((child, common)) = self.step(at, &tokens[filled..usable]) {
+            let clock = self.clock;
+            let Some(node) = self.nodes[child].as_mut() else { break };
+            node.last_used = clock;
+            for (buffer, cached) in kv.keys.iter().zip(&node.block.keys).chain(kv.values.iter().zip(&node.block.values)) {
+                buffer.slice_set(&cached.narrow(0, 0, common)?.contiguous()?, 0, filled)?;
+            }
+            filled += common;
+            if common < node.tokens.len() {
+                break;
+            }
+            at = child;
+        }
+        kv.len = filled;
+        self.hit_tokens += filled as u64;
+        self.missed_tokens += (tokens.len() - filled) as u64;
+        Ok(filled)
+    }
+
+    /// Keeps the keys and values of `tokens`, which are the first rows of `kv`, then drops what no longer fits the budget.
+    ///
+    /// # Errors
+    /// Fails where the device does.
+    pub fn insert(&mut self, tokens: &[u32], kv: &KvBuffer) -> Result<()> {
+        self.clock += 1;
+        let (mut at, mut done) = (ROOT, 0);
+        while let Some((child, common)) = self.step(at, &tokens[done..]) {
+            done += common;
+            at = self.split(child, common)?;
+            let clock = self.clock;
+            if let Some(node) = self.nodes[at].as_mut() {
+                node.last_used = clock;
+            }
+        }
+        if done < tokens.len() {
+            let rows = |matrices: &[Tensor]| {
+                matrices.iter().map(|matrix| matrix.narrow(0, done, tokens.len() - done)?.force_contiguous()).collect::<Result<Vec<_>>>()
+            };
+            let block = KvBlock { keys: rows(&kv.keys)?, values: rows(&kv.values)? };
+            self.tokens += tokens.len() - done;
+            self.add(Node { tokens: tokens[done..].to_vec(), block, parent: at, children: Vec::new(), last_used: self.clock });
+        }
+        self.shrink(self.budget);
+        Ok(())
+    }
+
+    /// Drops least recently used ends of branches until at most `bytes` are kept.
+    pub fn shrink(&mut self, bytes: u64) {
+        while (self.tokens * self.bytes_per_token) as u64 > bytes {
+            let leaves = self.nodes.iter().enumerate().skip(1).filter_map(|(index, node)| {
+                let node = node.as_ref()?;
+                node.children.is_empty().then_some((node.last_used, index))
+            });
+            let Some((_, leaf)) = leaves.min() else { break };
+            if let Some(node) = self.nodes[leaf].take() {
+                self.tokens -= node.tokens.len();
+                if let Some(parent) = self.nodes[node.parent].as_mut() {
+                    parent.children.retain(|&child| child != leaf);
+                }
+            }
+        }
+    }
+
+    /// Returns the child of `at` that `tokens` continues into, and how many tokens they share (at least one).
+    fn step(&self, at: usize, tokens: &[u32]) -> Option<(usize, usize)> {
+        let children = &self.nodes[at].as_ref()?.children;
+        children.iter().find_map(|&child| {
+            let node = self.nodes[child].as_ref()?;
+            let common = node.tokens.iter().zip(tokens).take_while(|(a, b)| a == b).count();
+            (common > 0).then_some((child, common))
+        })
+    }
+
+    /// Cuts a node after `keep` tokens and returns the index of its first part, which takes the place of the whole.
+    fn split(&mut self, index: usize, keep: usize) -> Result<usize> {
+        let Some(node) = self.nodes[index].as_ref() else { return Ok(index) };
+        if keep == node.tokens.len() {
+            return Ok(index);
+        }
+        let (first, rest) = (node.block.narrow(0, keep)?, node.block.narrow(keep, node.tokens.len() - keep)?);
+        let Some(node) = self.nodes[index].as_mut() else { return Ok(index) };
+        let tail = Node {
+            tokens: node.tokens.split_off(keep),
+            block: rest,
+            parent: index,
+            children: std::mem::take(&mut node.children),
+            last_used: node.last_used,
+        };
+        node.block = first;
+        let grandchildren = tail.children.clone();
+        let tail = self.add(tail);
+        for child in grandchildren {
+            if let Some(child) = self.nodes[child].as_mut() {
+                child.parent = tail;
+            }
+        }
+        Ok(index)
+    }
+
+    fn add(&mut self, node: Node) -> usize {
+        let parent = node.parent;
+        let index = match self.nodes.iter().position(Option::is_none) {
+            Some(free) => {
+                self.nodes[free] = Some(node);
+                free
+            }
+            None => {
+                self.nodes.push(Some(node));
+                self.nodes.len() - 1
+            }
+        };
+        if let Some(parent) = self.nodes[parent].as_mut() {
+            parent.children.push(index);
+        }
+        index
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use candle_core::Device;
+
+    use super::*;
+
+    /// One layer whose keys are the tokens themselves, so that what comes back can be checked.
+    fn buffer(tokens: &[u32], capacity: usize) -> KvBuffer {
+        let mut rows: Vec<f32> = tokens.iter().map(|&token| token as f32).collect();
+        rows.resize(capacity, -1.0);
+        let keys = Tensor::from_vec(rows.clone(), (capacity, 1), &Device::Cpu).unwrap();
+        let values = Tensor::from_vec(rows.iter().map(|row| row * 2.0).collect::<Vec<f32>>(), (capacity, 1), &Device::Cpu).unwrap();
+        KvBuffer { keys: vec![keys], values: vec![values], len: tokens.len() }
+    }
+
+    fn found(cache: &mut PrefixCache, tokens: &[u32]) -> usize {
+        let mut kv = buffer(&[], tokens.len() + 1);
+        let filled = cache.fill(tokens, &mut kv).unwrap();
+        let keys: Vec<f32> = kv.keys[0].flatten_all().unwrap().to_vec1().unwrap();
+        let expected: Vec<f32> = tokens[..filled].iter().map(|&token| token as f32).collect();
+        assert_eq!(keys[..filled], expected, "the cache gave the rows of other tokens");
+        filled
+    }
+
+    #[test]
+    fn longest_beginning_is_found_and_the_last_token_left_to_compute() {
+        let mut cache = PrefixCache::new(1 << 20, 8);
+        for tokens in [&[1, 2, 3, 4, 5][..], &[1, 2, 3, 9, 9], &[7, 7], &[1, 2, 3, 4, 5, 6]] {
+            cache.insert(tokens, &buffer(tokens, 10)).unwrap();
+        }
+        assert_eq!(found(&mut cache, &[1, 2, 3, 4, 5]), 4);
+        assert_eq!(found(&mut cache, &[1, 2, 3, 4, 5, 6, 7]), 6);
+        assert_eq!(found(&mut cache, &[1, 2, 8]), 2);
+        assert_eq!(found(&mut cache, &[1, 2, 3, 9, 9, 9]), 5);
+        assert_eq!(found(&mut cache, &[8, 8]), 0);
+        assert_eq!(cache.stats().bytes, 8 * 10, "shared beginnings are kept once");
+    }
+
+    #[test]
+    fn least_recently_used_end_goes_first() {
+        let mut cache = PrefixCache::new(8 * 9, 8);
+        for tokens in [[1, 1, 1, 2, 2], [1, 1, 1, 3, 3]] {
+            cache.insert(&tokens, &buffer(&tokens, 5)).unwrap();
+        }
+        assert_eq!(found(&mut cache, &[1, 1, 1, 2, 2, 0]), 5);
+        cache.insert(&[1, 1, 1, 4, 4, 4], &buffer(&[1, 1, 1, 4, 4, 4], 6)).unwrap();
+        assert!(cache.stats().bytes <= 8 * 9);
+        assert_eq!(found(&mut cache, &[1, 1, 1, 3, 3, 0]), 3, "the branch not used since is gone");
+        assert_eq!(found(&mut cache, &[1, 1, 1, 2, 2, 0]), 5);
+        cache.shrink(0);
+        assert_eq!(found(&mut cache, &[1, 1, 1, 2, 2, 0]), 0);
+        assert_eq!(cache.stats().bytes, 0);
+    }
+}

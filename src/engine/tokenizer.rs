@@ -1,0 +1,152 @@
+//! Text to token ids and back, as the router's own tokenizer has it: `tokenizer.json` or the vocabulary inside a GGUF file.
+
+use tokenizers::models::bpe::{BPE, Vocab};
+use tokenizers::normalizers::unicode::NFC;
+use tokenizers::pre_tokenizers::PreTokenizerWrapper;
+use tokenizers::pre_tokenizers::byte_level::ByteLevel;
+use tokenizers::pre_tokenizers::digits::Digits;
+use tokenizers::pre_tokenizers::sequence::Sequence;
+use tokenizers::pre_tokenizers::split::{Split, SplitPattern};
+use tokenizers::{AddedToken, SplitDelimiterBehavior, Tokenizer};
+
+use super::EngineError;
+use super::gguf::Gguf;
+
+/// How Qwen2 cuts text before merging (`tokenizer.json` of Qwen2.5; llama.cpp calls it `qwen2`).
+const QWEN2_PATTERN: &str =
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
+
+/// `enum llama_token_type`: control tokens are special, user-defined ones are matched whole but decode as text.
+const CONTROL: i64 = 3;
+const USER_DEFINED: i64 = 4;
+
+/// A router's tokenizer.
+pub struct RouterTokenizer {
+    inner: Tokenizer,
+}
+
+impl RouterTokenizer {
+    /// Reads the `tokenizer.json` of a Qwen2 model; `path` is for messages.
+    ///
+    /// transformers 5 gives every model whose `config.json` says `qwen2` its own `Qwen2Tokenizer`: vocabulary and merges from the file, but
+    /// always Qwen2's normaliser and way of cutting text. Servers built on it therefore send these ids, whatever the file says.
+    ///
+    /// # Errors
+    /// Fails on a damaged file.
+    pub fn from_json(path: &str, json: &[u8]) -> Result<Self, EngineError> {
+        let damaged = |error: tokenizers::Error| EngineError::router(format!("{path}: {error}; download the file again"));
+        let mut inner = Tokenizer::from_bytes(json).map_err(damaged)?;
+        cut_as_qwen2(&mut inner).map_err(damaged)?;
+        Ok(Self { inner })
+    }
+
+    /// Builds the tokenizer that a GGUF file describes.
+    ///
+    /// # Errors
+    /// Fails on vocabularies that are no byte-level BPE and on ways of cutting text that are not known here.
+    pub fn from_gguf(path: &str, gguf: &Gguf) -> Result<Self, EngineError> {
+        let missing = |key: &str| {
+            EngineError::router(format!("{path}: the metadata has no {key}; the file carries no tokenizer, use another conversion"))
+        };
+        let model = gguf.string("tokenizer.ggml.model").ok_or_else(|| missing("tokenizer.ggml.model"))?;
+        if model != "gpt2" {
+            return Err(EngineError::router(format!(
+                "{path}: the tokenizer is of the kind {model}, but Qwen2 routers have byte-level BPE (gpt2)"
+            )));
+        }
+        let tokens = gguf.strings("tokenizer.ggml.tokens").ok_or_else(|| missing("tokenizer.ggml.tokens"))?;
+        let merges = gguf.strings("tokenizer.ggml.merges").ok_or_else(|| missing("tokenizer.ggml.merges"))?;
+        let damaged = |error: &dyn std::fmt::Display| {
+            EngineError::router(format!("{path}: the tokenizer is damaged: {error}; download the file again"))
+        };
+        let vocab: Vocab = tokens.iter().zip(0..).map(|(token, id)| (token.clone(), id)).collect();
+        let merges: Vec<(String, String)> =
+            merges.iter().filter_map(|merge| merge.split_once(' ')).map(|(a, b)| (a.to_owned(), b.to_owned())).collect();
+        let bpe = BPE::builder().vocab_and_merges(vocab, merges).build().map_err(|error| damaged(&error))?;
+        let mut inner = Tokenizer::new(bpe);
+        match gguf.string("tokenizer.ggml.pre").unwrap_or("default") {
+            "qwen2" => cut_as_qwen2(&mut inner).map_err(|error| damaged(&error))?,
+            "smollm" => {
+                let parts: Vec<PreTokenizerWrapper> = vec![Digits::new(true).into(), ByteLevel::new(false, true, true).into()];
+                inner.with_pre_tokenizer(Some(Sequence::new(parts)));
+            }
+            "default" | "gpt-2" | "gpt2" => {
+                inner.with_pre_tokenizer(Some(ByteLevel::new(false, true, true)));
+            }
+            other => {
+                return Err(EngineError::router(format!(
+                    "{path}: the way {other} of cutting text into tokens is not known; use a qwen2 router"
+                )));
+            }
+        }
+        inner.with_decoder(Some(ByteLevel::new(false, true, true)));
+        let types = gguf.numbers("tokenizer.ggml.token_type").unwrap_or_default();
+        let of_type = |kind: i64| tokens.iter().zip(types).filter(move |(_, found)| **found == kind).map(|(token, _)| token.clone());
+        let special: Vec<AddedToken> = of_type(CONTROL).map(|token| AddedToken::from(token, true).normalized(false)).collect();
+        let whole: Vec<AddedToken> = of_type(USER_DEFINED).map(|token| AddedToken::from(token, false).normalized(false)).collect();
+        inner.add_special_tokens(special).map_err(|error| damaged(&error))?;
+        inner.add_tokens(whole).map_err(|error| damaged(&error))?;
+        Ok(Self { inner })
+    }
+
+    /// Returns the ids of `text`. Special tokens spelled out in it are recognised, as in every server that tokenises a rendered template.
+    ///
+    /// # Errors
+    /// Fails where the tokenizer does.
+    pub fn encode(&self, text: &str) -> Result<Vec<u32>, EngineError> {
+        let encoding = self.inner.encode_fast(text, false).map_err(|error| EngineError::Internal(format!("tokenising: {error}")))?;
+        Ok(encoding.get_ids().to_vec())
+    }
+
+    /// Returns the text of `ids`, special tokens left out. Bytes that are no UTF-8 become replacement characters.
+    ///
+    /// # Errors
+    /// Fails where the tokenizer does.
+    pub fn decode(&self, ids: &[u32]) -> Result<String, EngineError> {
+        self.inner.decode(ids, true).map_err(|error| EngineError::Internal(format!("detokenising: {error}")))
+    }
+
+    /// Returns the id of a token by its exact spelling.
+    pub fn id(&self, token: &str) -> Option<u32> {
+        self.inner.token_to_id(token)
+    }
+
+    /// Returns the tokens whose text starts with `text`, ordered by id. Looks at the whole vocabulary: keep the result.
+    pub fn starting_with(&self, text: &str) -> Vec<u32> {
+        let spelled: String = text.bytes().map(byte_char).collect();
+        let mut ids: Vec<u32> =
+            self.inner.get_vocab(false).into_iter().filter(|(token, _)| token.starts_with(&spelled)).map(|(_, id)| id).collect();
+        ids.sort_unstable();
+        ids
+    }
+}
+
+fn cut_as_qwen2(tokenizer: &mut Tokenizer) -> Result<(), tokenizers::Error> {
+    let split = Split::new(SplitPattern::Regex(QWEN2_PATTERN.to_owned()), SplitDelimiterBehavior::Isolated, false)?;
+    let parts: Vec<PreTokenizerWrapper> = vec![split.into(), ByteLevel::new(false, false, false).into()];
+    tokenizer.with_normalizer(Some(NFC))?;
+    tokenizer.with_pre_tokenizer(Some(Sequence::new(parts)));
+    Ok(())
+}
+
+/// Byte-level BPE spells a byte as itself where it is printable Latin-1, else as a character from U+0100 on (GPT-2's `bytes_to_unicode`).
+fn byte_char(byte: u8) -> char {
+    let printable = |byte: u8| matches!(byte, b'!'..=b'~' | 0xA1..=0xAC | 0xAE..=0xFF);
+    if printable(byte) {
+        char::from(byte)
+    } else {
+        let rank = (0..byte).filter(|&other| !printable(other)).count() as u32;
+        char::from_u32(0x100 + rank).unwrap_or(char::REPLACEMENT_CHARACTER)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_are_spelled_as_gpt2_does() {
+        assert_eq!(b" \n\"\0a\xC3".map(byte_char), ['Ġ', 'Ċ', '"', 'Ā', 'a', 'Ã']);
+        assert_eq!(byte_char(0xAD), 'Ń');
+    }
+}

@@ -1,0 +1,308 @@
+//! Named weights of a router, out of safetensors or GGUF files, checked against the shape the network expects.
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::Arc;
+
+use candle_core::quantized::{GgmlDType, QMatMul, QTensor};
+use candle_core::{DType, Device, Module, Tensor};
+use half::{bf16, f16};
+use rayon::prelude::*;
+use safetensors::{Dtype, SafeTensors};
+
+use super::EngineError;
+use super::gguf::Gguf;
+use super::mapped::{MappedFile, quantised};
+
+/// How one tensor is stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stored {
+    F32,
+    F16,
+    BF16,
+    Quantised(GgmlDType),
+}
+
+struct Entry {
+    file: Arc<MappedFile>,
+    stored: Stored,
+    shape: Vec<usize>,
+    range: Range<usize>,
+}
+
+/// The weights of one router, still in their files.
+pub struct Weights {
+    entries: HashMap<String, Entry>,
+    device: Device,
+    /// What dense weights are turned into: f32 on the CPU, half precision on GPUs.
+    dtype: DType,
+    names: Names,
+    path: String,
+}
+
+/// Which of the two naming schemes the files use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Names {
+    HuggingFace,
+    Gguf,
+}
+
+/// A matrix that activations are multiplied with: `x · wᵀ`.
+#[derive(Clone)]
+pub enum Linear {
+    /// `[out, in]`.
+    Dense(Tensor),
+    Quantised(Arc<QTensor>),
+}
+
+impl Linear {
+    /// Computes `x · wᵀ` for `x` `[rows, in]`.
+    pub fn forward(&self, x: &Tensor) -> candle_core::Result<Tensor> {
+        match self {
+            Self::Dense(weight) => x.matmul(&weight.t()?),
+            // A single row would make candle read the unpacked original of some types, which lies in the file and would come back into memory.
+            Self::Quantised(weight) if x.device().is_cpu() && x.dim(0)? == 1 => {
+                QMatMul::QTensor(Arc::clone(weight)).forward(&Tensor::cat(&[x, x], 0)?)?.narrow(0, 0, 1)
+            }
+            Self::Quantised(weight) => QMatMul::QTensor(Arc::clone(weight)).forward(x),
+        }
+    }
+
+    /// Returns the bytes the weights take once in memory.
+    pub fn bytes(&self) -> u64 {
+        match self {
+            Self::Dense(weight) => (weight.elem_count() * weight.dtype().size_in_bytes()) as u64,
+            Self::Quantised(weight) => weight.storage_size_in_bytes() as u64,
+        }
+    }
+
+    /// Looks rows up, as a token embedding does: `[ids, width]` in the network's type.
+    pub fn rows(&self, ids: &Tensor, dtype: DType) -> candle_core::Result<Tensor> {
+        match self {
+            Self::Dense(weight) => weight.index_select(ids, 0),
+            Self::Quantised(weight) => weight.embedding(ids)?.to_dtype(dtype),
+        }
+    }
+}
+
+impl Weights {
+    /// Opens the tensors of safetensors files; a tensor in two files is taken from the last.
+    ///
+    /// # Errors
+    /// Fails on a file that is damaged or holds types other than f32, f16 and bf16.
+    pub fn from_safetensors(path: &str, files: &[Arc<MappedFile>], device: &Device, dtype: DType) -> Result<Self, EngineError> {
+        let mut entries = HashMap::new();
+        for file in files {
+            let fail = |what: String| EngineError::router(format!("{}: {what}; download the file again", file.path));
+            let (header, metadata) =
+                SafeTensors::read_metadata(file.bytes()).map_err(|error| fail(format!("damaged safetensors ({error})")))?;
+            let data = header + 8;
+            for (name, info) in metadata.tensors() {
+                let stored = match info.dtype {
+                    Dtype::F32 => Stored::F32,
+                    Dtype::F16 => Stored::F16,
+                    Dtype::BF16 => Stored::BF16,
+                    // Buffers of other types (position ids) are no weights of this network.
+                    _ => continue,
+                };
+                let (start, end) = info.data_offsets;
+                let range = data.checked_add(start).zip(data.checked_add(end)).map(|(start, end)| start..end);
+                let Some(range) = range.filter(|range| range.start <= range.end && range.end <= file.bytes().len()) else {
+                    return Err(fail(format!("the tensor {name} lies past the end of the file")));
+                };
+                entries.insert(name, Entry { file: Arc::clone(file), stored, shape: info.shape.clone(), range });
+            }
+        }
+        Ok(Self { entries, device: device.clone(), dtype, names: Names::HuggingFace, path: path.to_owned() })
+    }
+
+    /// Opens the tensors of a GGUF file whose header is `gguf`.
+    pub fn from_gguf(file: &Arc<MappedFile>, gguf: &Gguf, names: impl Iterator<Item = String>, device: &Device, dtype: DType) -> Self {
+        let mut entries = HashMap::new();
+        for name in names {
+            if let Some(info) = gguf.tensor(&name) {
+                let stored = match info.dtype {
+                    GgmlDType::F32 => Stored::F32,
+                    GgmlDType::F16 => Stored::F16,
+                    GgmlDType::BF16 => Stored::BF16,
+                    other => Stored::Quantised(other),
+                };
+                entries.insert(name, Entry { file: Arc::clone(file), stored, shape: info.shape.clone(), range: info.bytes.clone() });
+            }
+        }
+        Self { entries, device: device.clone(), dtype, names: Names::Gguf, path: file.path.clone() }
+    }
+
+    /// Returns the GGUF names of all tensors of a Qwen2 network of `layers` layers.
+    pub fn gguf_names(layers: usize) -> impl Iterator<Item = String> {
+        let parts = HF_TO_GGUF.iter().flat_map(|(_, part)| ["weight", "bias"].map(|kind| format!("{part}.{kind}")));
+        let parts: Vec<String> = parts.collect();
+        let blocks = (0..layers).flat_map(move |layer| parts.clone().into_iter().map(move |part| format!("blk.{layer}.{part}")));
+        ["token_embd.weight", "output_norm.weight", "output.weight"].into_iter().map(str::to_owned).chain(blocks)
+    }
+
+    /// Returns whether the file has this tensor; `name` is Hugging Face's name.
+    pub fn has(&self, name: &str) -> bool {
+        self.entries.contains_key(&self.file_name(name))
+    }
+
+    /// Returns a vector of `len` numbers in the network's type.
+    ///
+    /// # Errors
+    /// Fails when it is missing or has another shape.
+    pub fn vector(&self, name: &str, len: usize) -> Result<Tensor, EngineError> {
+        let values = self.floats(self.entry(name, &[len])?)?;
+        Ok(Tensor::from_vec(values, len, &self.device)?.to_dtype(self.dtype)?)
+    }
+
+    /// Returns a vector of `len` numbers as they are, or `None` when the file has none or all are zero: adding it changes nothing.
+    pub fn bias(&self, name: &str, len: usize) -> Result<Option<Vec<f32>>, EngineError> {
+        if !self.has(name) {
+            return Ok(None);
+        }
+        let values = self.floats(self.entry(name, &[len])?)?;
+        Ok(values.iter().any(|&value| value != 0.0).then_some(values))
+    }
+
+    /// Returns one matrix `[out, in]`.
+    ///
+    /// # Errors
+    /// Fails when it is missing or has another shape.
+    pub fn linear(&self, name: &str, out: usize, columns: usize) -> Result<Linear, EngineError> {
+        let entry = self.entry(name, &[out, columns])?;
+        match entry.stored {
+            Stored::Quantised(dtype) if stays_quantised(&self.device, columns) => {
+                Ok(Linear::Quantised(Arc::new(quantised(&entry.file, entry.range.clone(), dtype, &entry.shape, &self.device)?)))
+            }
+            _ => self.dense(&[entry], out, columns),
+        }
+    }
+
+    /// Returns several matrices with the same input as one where they are dense, so that one product does the work of all, and apart where
+    /// they stay quantised.
+    ///
+    /// # Errors
+    /// Fails when one is missing or has another shape.
+    pub fn fused(&self, parts: &[(String, usize)], columns: usize) -> Result<Vec<Linear>, EngineError> {
+        let entries: Vec<&Entry> = parts.iter().map(|(name, out)| self.entry(name, &[*out, columns])).collect::<Result<_, _>>()?;
+        let quantised = entries.iter().any(|entry| matches!(entry.stored, Stored::Quantised(_)));
+        if quantised && stays_quantised(&self.device, columns) {
+            return parts.iter().map(|(name, out)| self.linear(name, *out, columns)).collect();
+        }
+        let out = parts.iter().map(|(_, out)| out).sum();
+        Ok(vec![self.dense(&entries, out, columns)?])
+    }
+
+    /// Gives back the file pages of everything read so far.
+    pub fn release_pages(&self) {
+        for entry in self.entries.values() {
+            entry.file.release(entry.range.clone());
+        }
+    }
+
+    fn dense(&self, entries: &[&Entry], out: usize, columns: usize) -> Result<Linear, EngineError> {
+        let mut values = Vec::with_capacity(out * columns);
+        for entry in entries {
+            if values.is_empty() && entries.len() == 1 {
+                values = self.floats(entry)?;
+            } else {
+                values.extend(self.floats(entry)?);
+            }
+            entry.file.release(entry.range.clone());
+        }
+        Ok(Linear::Dense(Tensor::from_vec(values, (out, columns), &self.device)?.to_dtype(self.dtype)?))
+    }
+
+    fn entry(&self, name: &str, shape: &[usize]) -> Result<&Entry, EngineError> {
+        let name = self.file_name(name);
+        let path = &self.path;
+        let Some(entry) = self.entries.get(&name) else {
+            return Err(EngineError::router(format!(
+                "{path}: the tensor {name} is missing; the download is incomplete or this is no Qwen2 router"
+            )));
+        };
+        if entry.shape != shape {
+            let found = &entry.shape;
+            return Err(EngineError::router(format!(
+                "{path}: the tensor {name} has the shape {found:?} where the configuration says {shape:?}; files of different models are mixed"
+            )));
+        }
+        Ok(entry)
+    }
+
+    /// Returns the numbers of a tensor whose shape was checked, as f32.
+    fn floats(&self, entry: &Entry) -> Result<Vec<f32>, EngineError> {
+        let bytes = &entry.file.bytes()[entry.range.clone()];
+        let count: usize = entry.shape.iter().product();
+        let width = match entry.stored {
+            Stored::F32 => 4,
+            Stored::F16 | Stored::BF16 => 2,
+            Stored::Quantised(dtype) => {
+                let tensor = quantised(&entry.file, entry.range.clone(), dtype, &entry.shape, &Device::Cpu)?;
+                return Ok(tensor.dequantize(&Device::Cpu)?.flatten_all()?.to_vec1()?);
+            }
+        };
+        if bytes.len() != count * width {
+            return Err(EngineError::router(format!(
+                "{}: a tensor of {count} numbers has {} bytes; download the file again",
+                entry.file.path,
+                bytes.len()
+            )));
+        }
+        let mut values = vec![0.0_f32; count];
+        const PART: usize = 1 << 16;
+        values.par_chunks_mut(PART).zip(bytes.par_chunks(PART * width)).for_each(|(values, bytes)| match entry.stored {
+            Stored::F32 => fill(values, bytes, f32::from_le_bytes),
+            Stored::F16 => fill(values, bytes, |bytes: [u8; 2]| f16::from_le_bytes(bytes).to_f32()),
+            _ => fill(values, bytes, |bytes: [u8; 2]| bf16::from_le_bytes(bytes).to_f32()),
+        });
+        Ok(values)
+    }
+
+    fn file_name(&self, name: &str) -> String {
+        match self.names {
+            Names::HuggingFace => name.to_owned(),
+            Names::Gguf => gguf_name(name),
+        }
+    }
+}
+
+/// On the CPU candle's fast quantised products need rows of a multiple of 256; where they are not, f32 is five times as fast (design.md,
+/// section 3). GPUs keep what the file has.
+fn stays_quantised(device: &Device, columns: usize) -> bool {
+    !device.is_cpu() || columns.is_multiple_of(256)
+}
+
+fn fill<const N: usize>(values: &mut [f32], bytes: &[u8], read: impl Fn([u8; N]) -> f32) {
+    for (value, bytes) in values.iter_mut().zip(bytes.as_chunks::<N>().0) {
+        *value = read(*bytes);
+    }
+}
+
+const HF_TO_GGUF: [(&str, &str); 9] = [
+    ("input_layernorm", "attn_norm"),
+    ("post_attention_layernorm", "ffn_norm"),
+    ("self_attn.q_proj", "attn_q"),
+    ("self_attn.k_proj", "attn_k"),
+    ("self_attn.v_proj", "attn_v"),
+    ("self_attn.o_proj", "attn_output"),
+    ("mlp.gate_proj", "ffn_gate"),
+    ("mlp.up_proj", "ffn_up"),
+    ("mlp.down_proj", "ffn_down"),
+];
+
+/// Turns Hugging Face's name of a tensor into llama.cpp's.
+fn gguf_name(name: &str) -> String {
+    match name {
+        "model.embed_tokens.weight" => "token_embd.weight".to_owned(),
+        "model.norm.weight" => "output_norm.weight".to_owned(),
+        "lm_head.weight" => "output.weight".to_owned(),
+        _ => {
+            let mut renamed = name.replace("model.layers.", "blk.");
+            for (from, to) in HF_TO_GGUF {
+                renamed = renamed.replace(from, to);
+            }
+            renamed
+        }
+    }
+}
