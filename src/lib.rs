@@ -7,4 +7,5 @@
 pub mod chat;
 pub mod decision;
 pub mod engine;
+pub mod formats;
 pub mod policy;

@@ -117,9 +117,18 @@ pub enum JobResult {
 /// What the engine thread says. Each job ends in exactly one [`Event::Finished`], whatever happens.
 #[derive(Clone, Debug)]
 pub enum Event {
-    Started { job: JobId },
+    Started {
+        job: JobId,
+    },
     /// At most 30 a second for each job.
-    Progress { job: JobId, progress: Progress },
+    Progress {
+        job: JobId,
+        progress: Progress,
+    },
     /// `cache` is the state of the prefix cache after the job, where a router is loaded.
-    Finished { job: JobId, result: Result<JobResult, EngineError>, cache: Option<CacheStats> },
+    Finished {
+        job: JobId,
+        result: Result<JobResult, EngineError>,
+        cache: Option<CacheStats>,
+    },
 }
