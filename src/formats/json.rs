@@ -34,7 +34,7 @@ impl<'a> Walk<'a> {
         if self.values > MAX_VALUES {
             return Err(too_many(at, self.origin));
         }
-        if depth > MAX_DEPTH {
+        if depth >= MAX_DEPTH && matches!(first, Some('{' | '[')) {
             return Err(too_deep(at, self.origin));
         }
         let value = match first {
@@ -147,7 +147,8 @@ fn explain(text: &str, first_line: usize, error: &serde_json::Error, origin: &Or
     let rest = &line[byte..];
     let found = match rest.chars().next() {
         Some(c) if c.is_alphanumeric() => quoted(rest.split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap_or_default()),
-        Some(c) => format!("`{}`", c.escape_debug()),
+        Some(c) if c.is_control() => format!("the character {}", c.escape_unicode()),
+        Some(c) => format!("`{c}`"),
         None => "the end of the line".to_owned(),
     };
     // After a comma before a closing bracket the library still waits for what the comma promised.

@@ -46,7 +46,7 @@ impl<R: BufRead> LabelledReader<R> {
         if self.done {
             return Ok(None);
         }
-        into_utf8(bytes, self.line, &origin).map(Some)
+        into_utf8(bytes, "the line", self.line, &origin).map(Some)
     }
 }
 
@@ -59,7 +59,7 @@ impl<R: BufRead> Iterator for LabelledReader<R> {
                 Ok(Some(line)) => {
                     let line = if self.line == 1 { without_bom(&line) } else { &line };
                     if !line.trim().is_empty() {
-                        return Some(case(line, self.line, &mut Origin::new(&self.path)));
+                        return Some(case(line.trim_end(), self.line, &mut Origin::new(&self.path)));
                     }
                 }
                 Ok(None) => {}

@@ -34,7 +34,7 @@ pub fn read_text_from(reader: impl Read, label: &str) -> Result<String, FormatEr
     if bytes.len() as u64 > MAX_BYTES {
         return Err(too_large(&origin));
     }
-    let mut text = into_utf8(bytes, 1, &origin)?;
+    let mut text = into_utf8(bytes, "the text", 1, &origin)?;
     if text.starts_with(BOM) {
         text.drain(..BOM.len_utf8());
     }
@@ -57,18 +57,18 @@ pub(super) fn without_bom(text: &str) -> &str {
     text.strip_prefix(BOM).unwrap_or(text)
 }
 
-/// Returns the bytes as text.
+/// Returns the bytes as text; `what` names them in messages.
 ///
 /// # Errors
 /// They are not UTF-8; the message names the first bad byte.
-pub(super) fn into_utf8(bytes: Vec<u8>, first_line: usize, origin: &Origin<'_>) -> Result<String, FormatError> {
+pub(super) fn into_utf8(bytes: Vec<u8>, what: &str, first_line: usize, origin: &Origin<'_>) -> Result<String, FormatError> {
     String::from_utf8(bytes).map_err(|error| {
         let offset = error.utf8_error().valid_up_to();
         let good = String::from_utf8_lossy(&error.as_bytes()[..offset]);
         let line = first_line + good.matches('\n').count();
         let column = good.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
         let byte = error.as_bytes()[offset];
-        let message = format!("byte {offset} (0x{byte:02X}) is not UTF-8");
+        let message = format!("byte {offset} of {what} (0x{byte:02X}) is not UTF-8");
         origin.error(Pos { line, column }, message, "save the file as UTF-8")
     })
 }
