@@ -48,25 +48,29 @@ fn document(text: &str, path: &str, origin: &Origin<'_>) -> Result<Node, FormatE
 
 fn policy_from(at: Pos, entries: Vec<Entry>, origin: &mut Origin<'_>) -> Result<Policy, FormatError> {
     let mut policy = Policy::default();
-    let mut routes = None;
-    let is_gateway = entries.iter().any(|entry| GATEWAY_KEYS.contains(&entry.key.as_str()));
+    let has = |keys: &[&str]| entries.iter().any(|entry| keys.contains(&entry.key.as_str()));
+    if !has(&["routes"]) {
+        return Err(if has(&GATEWAY_KEYS) {
+            origin.error(at, "this is a gateway's configuration, not a policy", "convert it with `waypost import`")
+        } else {
+            origin.error(at, "the policy has no `routes`", "write a list of routes under `routes:`")
+        });
+    }
     for Entry { key, at, node } in entries {
         match key.as_str() {
             "name" => policy.name = optional_text(&node, "`name`", origin)?,
             "fallback" => policy.fallback = optional_text(&node, "`fallback`", origin)?,
             "dialect" => policy.dialect = dialect(&node, origin)?,
             "routes" => {
-                routes = Some(match node.value {
+                policy.routes = match node.value {
                     Value::List(items) => routes_from(items, origin)?,
                     Value::Null => Vec::new(),
                     _ => {
                         let message = format!("`routes` must be a list, found {}", node.describe());
                         return Err(origin.error(node.at, message, "start each route with `- name:`"));
                     }
-                });
+                };
             }
-            // A gateway's configuration has no `routes`: what is wrong is the file, not its keys.
-            _ if is_gateway => {}
             _ => {
                 let message = format!("unknown key {} of the policy", quoted(&key));
                 origin.warn(at, message, "it is kept as it is; check the spelling if you meant another");
@@ -74,11 +78,7 @@ fn policy_from(at: Pos, entries: Vec<Entry>, origin: &mut Origin<'_>) -> Result<
             }
         }
     }
-    match routes {
-        Some(routes) => Ok(Policy { routes, ..policy }),
-        None if is_gateway => Err(origin.error(at, "this is a gateway's configuration, not a policy", "convert it with `waypost import`")),
-        None => Err(origin.error(at, "the policy has no `routes`", "write a list of routes under `routes:`")),
-    }
+    Ok(policy)
 }
 
 /// Keys by which the configuration files of gateways are known.

@@ -62,24 +62,24 @@ fn text_is_read_by_yaml_1_2_and_aliases_are_followed() {
 
 #[test]
 fn oddities_are_warned_about_and_unknown_keys_survive_saving() {
-    let text = "version: v1\nroutes:\n  - name: other\n    description: d\n    Models: [x]\n    limits: {rate: 1.50, \"a b\": [1, {}, [], null, true]}\n";
+    let text = "listeners: v1\nroutes:\n  - name: other\n    description: d\n    Models: [x]\n    limits: {rate: 1.50, \"a b\": [1, {}, [], null, true]}\n";
     let (policy, warnings) = parse_policy(text, "p.yaml").unwrap();
     assert_eq!(
         sentences(&warnings),
         [
-            "p.yaml:1:1: unknown key \"version\" of the policy; it is kept as it is; check the spelling if you meant another",
+            "p.yaml:1:1: unknown key \"listeners\" of the policy; it is kept as it is; check the spelling if you meant another",
             "p.yaml:5:5: unknown key \"Models\" of route \"other\"; it is kept as it is; check the spelling if you meant another",
             "p.yaml:6:5: unknown key \"limits\" of route \"other\"; it is kept as it is; check the spelling if you meant another",
             "p.yaml:3:11: route \"other\" has the name that a router answers when nothing fits; rename it unless you mean exactly that",
         ]
     );
-    assert_eq!(policy.extra, [("version".to_owned(), "\"v1\"".to_owned())]);
+    assert_eq!(policy.extra, [("listeners".to_owned(), "\"v1\"".to_owned())]);
     assert_eq!(policy.routes[0].extra[1].1, r#"{"rate":1.50,"a b":[1,{},[],null,true]}"#);
     let written = write_policy(&policy);
     assert_eq!(
         written,
         "routes:\n  - name: \"other\"\n    description: \"d\"\n    Models:\n      - \"x\"\n    limits:\n      rate: 1.50\n      \"a b\":\n        \
-         - 1\n        - {}\n        - []\n        - null\n        - true\nversion: \"v1\"\n"
+         - 1\n        - {}\n        - []\n        - null\n        - true\nlisteners: \"v1\"\n"
     );
     assert_eq!(parse_policy(&written, "p.yaml").unwrap().0, policy);
 
