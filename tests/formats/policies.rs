@@ -286,13 +286,13 @@ fn a_written_policy_looks_as_people_would_write_it() {
         name: Some("Coding".into()),
         dialect: Some(DialectId::Archgw031),
         fallback: Some("openai/gpt-4o-mini".into()),
-        routes: vec![Route { models: vec!["a/b".into()], domain: Some("code".into()), ..Route::new("no", "Say \"no\"\nor C:\\x\u{85}.") }],
+        routes: vec![Route { models: vec!["a/b".into()], domain: Some("code".into()), ..Route::new("no", "Say \"no\"\nor C:\\x\u{85}\u{feff}.") }],
         extra: vec![("on".into(), "\"x\"".into()), ("k".repeat(2000), "[{\"a\":[[1]]}]".into())],
     };
     let written = write_policy(&policy);
     let expected = format!(
         "name: \"Coding\"\ndialect: archgw-0.3.1\nfallback: \"openai/gpt-4o-mini\"\nroutes:\n  - name: \"no\"\n    \
-         description: \"Say \\\"no\\\"\\nor C:\\\\x\\u0085.\"\n    domain: \"code\"\n    models:\n      - \"a/b\"\n\"on\": \"x\"\n\
+         description: \"Say \\\"no\\\"\\nor C:\\\\x\\u0085\\ufeff.\"\n    domain: \"code\"\n    models:\n      - \"a/b\"\n\"on\": \"x\"\n\
          ? \"{}\"\n:\n  -\n    a:\n      -\n        - 1\n",
         "k".repeat(2000)
     );
