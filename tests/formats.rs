@@ -3,6 +3,7 @@
 mod conversations;
 mod labelled;
 mod policies;
+mod round_trip;
 mod sources;
 
 use std::fmt::Display;

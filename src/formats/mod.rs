@@ -13,6 +13,7 @@ mod source;
 mod transcript;
 mod tree;
 mod yaml;
+mod yaml_errors;
 
 pub use conversation::{parse_conversation, write_conversation};
 pub use error::{FormatError, PASTED, STDIN, Warning};

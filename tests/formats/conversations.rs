@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use waypost::chat::{Content, Conversation, Message, Part, Role};
 use waypost::formats::{parse_conversation, write_conversation};
 
-use super::policies::any_extra;
+use super::round_trip::any_extra;
 use super::{refuses, refuses_each, sentences};
 
 #[track_caller]
