@@ -8,4 +8,5 @@ pub mod chat;
 pub mod decision;
 pub mod dialect;
 pub mod engine;
+pub mod formats;
 pub mod policy;

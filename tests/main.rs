@@ -5,3 +5,4 @@
 mod dialect;
 mod engine_reference;
 mod engine_worker;
+mod formats;

@@ -1,5 +1,7 @@
 //! Conversations as in the OpenAI chat format, independent of any file format.
 
+pub mod labelled;
+
 use std::fmt;
 
 /// Who wrote a message.

@@ -1,0 +1,26 @@
+//! Labelled conversations: what a router is measured against.
+
+use super::Conversation;
+use crate::policy::Route;
+
+/// One conversation and the decision that people expect for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LabelledCase {
+    /// Names the case in reports and comparisons.
+    pub id: String,
+    pub conversation: Conversation,
+    pub expected: Expected,
+    /// A policy of its own, for sets in which each case chooses between different routes.
+    pub routes: Option<Vec<Route>>,
+    /// Words by which reports group cases.
+    pub tags: Vec<String>,
+}
+
+/// The expected routes of a conversation; [`crate::policy::NO_ROUTE_LABEL`] stands for no route.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Expected {
+    /// The route of the last user message.
+    Last(String),
+    /// The route of each user message, in their order.
+    PerTurn(Vec<String>),
+}

@@ -1,0 +1,174 @@
+//! Conversations: requests and message lists in JSON, and transcripts.
+
+use crate::chat::{Content, Conversation, Message, Part, Role};
+
+use super::error::{FormatError, Origin, Warning};
+use super::policy::text;
+use super::source::without_bom;
+use super::tree::{Entry, Node, Pos, Value, json_text, quoted};
+use super::{json, transcript};
+
+/// Reads a conversation: an object with `messages` as gateways receive it, a bare list of messages, or a transcript.
+///
+/// Other keys of a request (`model`, `temperature`) are ignored; other keys of a message are kept.
+///
+/// # Errors
+/// Names the place and the remedy: text that starts like JSON but is not, a missing or unknown role, a value of the wrong type,
+/// no user message.
+pub fn parse_conversation(text: &str, path: &str) -> Result<(Conversation, Vec<Warning>), FormatError> {
+    let mut origin = Origin::new(path);
+    let text = without_bom(text);
+    let start = text.trim_start();
+    let conversation = if start.is_empty() {
+        return Err(origin.whole("the conversation is empty", "write a message, or a list of messages"));
+    } else if start.starts_with(['{', '[']) {
+        request(json::parse(text, 1, &origin)?, &mut origin)?
+    } else {
+        let messages = transcript::parse(text, &mut origin);
+        with_user(messages, Pos { line: 1, column: 1 }, &origin)?
+    };
+    Ok((conversation, origin.warnings))
+}
+
+fn request(root: Node, origin: &mut Origin<'_>) -> Result<Conversation, FormatError> {
+    let Value::Map(entries) = root.value else { return conversation_from(root, origin) };
+    let is_message = entries.iter().any(|entry| entry.key == "role");
+    match entries.into_iter().find(|entry| entry.key == "messages") {
+        Some(entry) => conversation_from(entry.node, origin),
+        None if is_message => Err(origin.error(root.at, "a single message stands where a list should be", "put it in `[` and `]`")),
+        None => Err(origin.error(root.at, "the object has no \"messages\"", "write {\"messages\": [...]} or a bare list of messages")),
+    }
+}
+
+/// Reads a list of messages that holds at least one of the user.
+///
+/// # Errors
+/// As [`parse_conversation`].
+pub(super) fn conversation_from(node: Node, origin: &mut Origin<'_>) -> Result<Conversation, FormatError> {
+    let at = node.at;
+    let Value::List(items) = node.value else {
+        let message = format!("\"messages\" must be a list, found {}", node.describe());
+        return Err(origin.error(at, message, "write [{\"role\": \"user\", \"content\": \"...\"}]"));
+    };
+    let mut messages = Vec::with_capacity(items.len());
+    for (index, item) in items.into_iter().enumerate() {
+        messages.push(message_from(index + 1, item, origin)?);
+    }
+    with_user(messages, at, origin)
+}
+
+/// A gateway routes at user messages, so without one there is nothing to decide.
+fn with_user(messages: Vec<Message>, at: Pos, origin: &Origin<'_>) -> Result<Conversation, FormatError> {
+    if messages.iter().any(|message| message.role == Role::User) {
+        Ok(Conversation { messages })
+    } else {
+        Err(origin.error(at, "the conversation has no user message", "add one: the router decides about the user's words"))
+    }
+}
+
+fn message_from(number: usize, node: Node, origin: &mut Origin<'_>) -> Result<Message, FormatError> {
+    let at = node.at;
+    let Value::Map(entries) = node.value else {
+        let message = format!("message {number} must be an object, found {}", node.describe());
+        return Err(origin.error(at, message, "write {\"role\": \"user\", \"content\": \"...\"}"));
+    };
+    let mut role = None;
+    let mut content = Content::Null;
+    let mut extra = Vec::new();
+    for Entry { key, node, .. } in entries {
+        match key.as_str() {
+            "role" => role = Some(role_from(number, &node, origin)?),
+            "content" => content = content_from(number, node, origin)?,
+            _ => extra.push((key, node.to_json())),
+        }
+    }
+    match role {
+        Some(role) => Ok(Message { role, content, extra }),
+        None => Err(origin.error(at, format!("message {number} has no \"role\""), format!("add a role: {}", roles()))),
+    }
+}
+
+fn role_from(number: usize, node: &Node, origin: &Origin<'_>) -> Result<Role, FormatError> {
+    let name = text(node, &format!("the role of message {number}"), origin)?;
+    match Role::from_name(&name) {
+        Some(role) => Ok(role),
+        None if name == "function" => {
+            let message = format!("message {number} has the role \"function\", which gateways refuse");
+            Err(origin.error(node.at, message, "use \"tool\" instead"))
+        }
+        None => Err(origin.error(node.at, format!("unknown role {} of message {number}", quoted(&name)), format!("use {}", roles()))),
+    }
+}
+
+fn roles() -> String {
+    let [first @ .., last] = Role::ALL.map(Role::as_str);
+    format!("{} or {last}", first.join(", "))
+}
+
+fn content_from(number: usize, node: Node, origin: &mut Origin<'_>) -> Result<Content, FormatError> {
+    match node.value {
+        Value::Null => Ok(Content::Null),
+        Value::Text(text) => Ok(Content::Text(text)),
+        Value::List(items) => {
+            let parts: Result<_, _> = items.into_iter().map(|item| part_from(number, item, origin)).collect();
+            parts.map(Content::Parts)
+        }
+        _ => {
+            let message = format!("the content of message {number} must be text, null or a list of parts, found {}", node.describe());
+            Err(origin.error(node.at, message, "put it in double quotes"))
+        }
+    }
+}
+
+fn part_from(number: usize, node: Node, origin: &mut Origin<'_>) -> Result<Part, FormatError> {
+    let Value::Map(entries) = &node.value else {
+        let message = format!("each part of message {number} must be an object, found {}", node.describe());
+        return Err(origin.error(node.at, message, "write {\"type\": \"text\", \"text\": \"...\"}"));
+    };
+    let find = |key: &str| entries.iter().find(|entry| entry.key == key);
+    let Some(kind) = find("type") else {
+        return Err(origin.error(node.at, format!("a part of message {number} has no \"type\""), "add \"type\": \"text\""));
+    };
+    if text(&kind.node, &format!("the type of a part of message {number}"), origin)? != "text" {
+        return Ok(Part::Other(node.to_json()));
+    }
+    let Some(said) = find("text") else {
+        return Err(origin.error(node.at, format!("a text part of message {number} has no \"text\""), "add \"text\": \"...\""));
+    };
+    let said = text(&said.node, &format!("the text of a part of message {number}"), origin)?;
+    for entry in entries.iter().filter(|entry| entry.key != "type" && entry.key != "text") {
+        let message = format!("key {} of a text part of message {number} is not kept", quoted(&entry.key));
+        origin.warn(entry.at, message, "it never reaches a router; keep the original file if you need it");
+    }
+    Ok(Part::Text(said))
+}
+
+/// Returns the conversation as JSON that [`parse_conversation`] reads back unchanged.
+pub fn write_conversation(conversation: &Conversation) -> String {
+    let messages: Vec<String> = conversation.messages.iter().map(write_message).collect();
+    if messages.is_empty() {
+        return "{\n  \"messages\": []\n}\n".to_owned();
+    }
+    format!("{{\n  \"messages\": [\n{}\n  ]\n}}\n", messages.join(",\n"))
+}
+
+fn write_message(message: &Message) -> String {
+    let content = match &message.content {
+        Content::Null => "null".to_owned(),
+        Content::Text(text) => json_text(text),
+        Content::Parts(parts) => {
+            let parts: Vec<String> = parts.iter().map(write_part).collect();
+            format!("[{}]", parts.join(", "))
+        }
+    };
+    let mut keys = vec![format!("\"role\": \"{}\"", message.role), format!("\"content\": {content}")];
+    keys.extend(message.extra.iter().map(|(key, value)| format!("{}: {value}", json_text(key))));
+    format!("    {{\n      {}\n    }}", keys.join(",\n      "))
+}
+
+fn write_part(part: &Part) -> String {
+    match part {
+        Part::Text(text) => format!("{{\"type\": \"text\", \"text\": {}}}", json_text(text)),
+        Part::Other(json) => json.clone(),
+    }
+}

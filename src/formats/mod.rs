@@ -1,0 +1,23 @@
+//! Text that people write and keep: policies, conversations, labelled sets.
+//!
+//! Everything here turns text into domain types or back. An error is one sentence that names the file, the line, the column
+//! and what to do; what can be read in spite of an oddity is read and the oddity becomes a [`Warning`].
+
+mod conversation;
+mod error;
+mod json;
+mod labelled;
+mod policy;
+mod policy_writer;
+mod source;
+mod transcript;
+mod tree;
+mod yaml;
+mod yaml_errors;
+
+pub use conversation::{parse_conversation, write_conversation};
+pub use error::{FormatError, PASTED, STDIN, Warning};
+pub use labelled::LabelledReader;
+pub use policy::parse_policy;
+pub use policy_writer::write_policy;
+pub use source::{MAX_BYTES, open, read_text, read_text_from};

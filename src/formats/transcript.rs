@@ -1,0 +1,99 @@
+//! Transcripts: "User: … Assistant: …" as people paste them.
+
+use crate::chat::{Message, Role};
+
+use super::error::Origin;
+use super::tree::{Pos, quoted};
+
+/// Reads a transcript; text without a role at its start is one user message.
+///
+/// The first line sets the way roles are marked, and only lines that mark them the same way start a message: a message may well
+/// quote YAML with a `user:` key or a heading.
+pub(super) fn parse(text: &str, origin: &mut Origin<'_>) -> Vec<Message> {
+    let text = text.replace("\r\n", "\n");
+    let first = text.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
+    let Some(Marker { style, .. }) = marker(first) else {
+        if let Some((index, line)) = text.lines().enumerate().find(|(_, line)| marker(line).is_some()) {
+            let message = format!("{} does not start a message, because the text before it has no role", quoted(line));
+            origin.warn(Pos { line: index + 1, column: 1 }, message, "start the text with \"User:\" if it is a transcript");
+        }
+        return vec![Message::new(Role::User, text.trim())];
+    };
+    let mut messages: Vec<(Role, String)> = Vec::new();
+    for line in text.lines() {
+        match marker(line).filter(|marker| marker.style == style) {
+            Some(Marker { role, rest, .. }) => messages.push((role, rest.to_owned())),
+            None => {
+                if let Some((_, body)) = messages.last_mut() {
+                    body.push('\n');
+                    body.push_str(line);
+                }
+            }
+        }
+    }
+    // Prompts for text completion end with a bare "Assistant:", which nobody has said yet.
+    if messages.last().is_some_and(|(role, body)| *role == Role::Assistant && body.trim().is_empty()) {
+        messages.pop();
+    }
+    messages.into_iter().map(|(role, body)| Message::new(role, body.trim())).collect()
+}
+
+/// A line that says who speaks.
+struct Marker<'a> {
+    style: Style,
+    role: Role,
+    rest: &'a str,
+}
+
+/// How the roles of a transcript are marked.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Style {
+    decoration: Decoration,
+    capital: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Decoration {
+    /// `User: …`
+    Plain,
+    /// `### User` with or without a colon
+    Heading,
+    /// `**User:** …` or `**User**: …`
+    Bold,
+}
+
+fn marker(line: &str) -> Option<Marker<'_>> {
+    let (decoration, inner) = if line.starts_with('#') {
+        (Decoration::Heading, line.trim_start_matches('#').strip_prefix(' ')?.trim_start())
+    } else if let Some(inner) = line.strip_prefix("**") {
+        (Decoration::Bold, inner)
+    } else {
+        (Decoration::Plain, line)
+    };
+    let end = inner.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(inner.len());
+    let (word, after) = inner.split_at(end);
+    let role = role(word)?;
+    let rest = match decoration {
+        Decoration::Plain => after.trim_start().strip_prefix(':')?,
+        Decoration::Bold => after.strip_prefix(":**").or_else(|| after.strip_prefix("**:"))?,
+        // A heading that goes on, such as "### User guide", is a heading of a text.
+        Decoration::Heading => match after.trim_start().strip_prefix(':') {
+            Some(rest) => rest,
+            None if after.trim().is_empty() => "",
+            None => return None,
+        },
+    };
+    let capital = word.starts_with(|c: char| c.is_ascii_uppercase());
+    Some(Marker { style: Style { decoration, capital }, role, rest })
+}
+
+fn role(word: &str) -> Option<Role> {
+    match word.to_ascii_lowercase().as_str() {
+        "user" | "human" => Some(Role::User),
+        "assistant" | "ai" | "bot" => Some(Role::Assistant),
+        "system" => Some(Role::System),
+        "developer" => Some(Role::Developer),
+        "tool" => Some(Role::Tool),
+        _ => None,
+    }
+}

@@ -1,0 +1,80 @@
+//! What the YAML scanner complains about, in the user's words.
+
+use saphyr_parser::{Marker, ScanError};
+
+use super::error::{FormatError, Origin};
+use super::tree::{Pos, too_deep};
+use super::yaml::position;
+
+/// Turns a message of the scanner, made for people who know YAML's grammar, into one with a remedy.
+pub(super) fn explain(text: &str, error: &ScanError, origin: &Origin<'_>) -> FormatError {
+    let info = error.info();
+    let known = SENTENCES.iter().find(|(part, ..)| info.contains(part));
+    let at = match known {
+        Some((TAB, ..)) => next_tab(text, error.marker()),
+        Some((NO_COLON, ..)) => last_line(text, error.marker()),
+        _ => position(error.marker()),
+    };
+    // Inside brackets the scanner reads ahead, and has a limit of its own.
+    if info.contains("recursion limit") {
+        return too_deep(at, origin);
+    }
+    match known {
+        Some((_, message, remedy)) => origin.error(at, *message, *remedy),
+        None => origin.error(at, format!("this is not YAML ({info})"), "check the indentation and the quotes around here"),
+    }
+}
+
+/// Returns where the tab is that the scanner complains about: it points at the start of the text that the tab interrupts.
+fn next_tab(text: &str, mark: &Marker) -> Pos {
+    let mut at = position(mark);
+    for c in text.chars().skip(mark.index()).take_while(|c| *c != '\t') {
+        at = if c == '\n' { Pos { line: at.line + 1, column: 1 } } else { Pos { column: at.column + 1, ..at } };
+    }
+    at
+}
+
+/// Returns where the line starts that lacks a colon: the scanner notices only when the next one comes.
+fn last_line(text: &str, mark: &Marker) -> Pos {
+    let end = text.char_indices().nth(mark.index()).map_or(text.len(), |(offset, _)| offset);
+    let before = text[..end].trim_end();
+    let line = before.rsplit('\n').next().unwrap_or_default();
+    Pos { line: before.matches('\n').count() + 1, column: line.chars().take_while(|c| *c == ' ').count() + 1 }
+}
+
+/// A part of a message of the scanner, and what to say instead; the first that fits counts.
+const SENTENCES: [(&str, &str, &str); 22] = [
+    ("mapping values are not allowed", COLON, COLON_REMEDY),
+    ("illegal placement of ':'", COLON, COLON_REMEDY),
+    ("unprintable", "the text holds a control character", "remove it, or write it as an escape in double quotes"),
+    (TAB, "a tab stands where YAML wants spaces", "indent with spaces"),
+    ("invalid indentation in quoted", "text in quotes is never closed, or goes on in a line that is not indented", "add the missing quote"),
+    ("unexpected end of stream", "text in quotes is never closed", "add the missing quote"),
+    ("invalid trailing content", "more text follows a closing quote", QUOTE_REMEDY),
+    ("unknown escape", ESCAPE, ESCAPE_REMEDY),
+    ("hexadecimal", ESCAPE, ESCAPE_REMEDY),
+    ("Unicode character escape", ESCAPE, ESCAPE_REMEDY),
+    ("unknown anchor", "an alias names an anchor that is not defined above", "write the value out"),
+    (NO_COLON, "a key has no colon after it", "write `key: value`, with a space after the colon"),
+    ("unexpected character", "unquoted text may not start with this character", "put the text in double quotes"),
+    ("flow sequence", BRACKET, BRACKET_REMEDY),
+    ("flow mapping", BRACKET, BRACKET_REMEDY),
+    ("flow construct", BRACKET, BRACKET_REMEDY),
+    ("node content", BRACKET, BRACKET_REMEDY),
+    ("misplaced bracket", BRACKET, BRACKET_REMEDY),
+    ("block mapping", INDENT, INDENT_REMEDY),
+    ("block collection", INDENT, INDENT_REMEDY),
+    ("not allowed in this context", INDENT, INDENT_REMEDY),
+    ("indent", INDENT, INDENT_REMEDY),
+];
+const TAB: &str = "tab";
+const NO_COLON: &str = "simple key expect";
+const COLON: &str = "a colon stands where no key can be";
+const COLON_REMEDY: &str = "put text that holds a colon in double quotes, or check the indentation";
+const ESCAPE: &str = "text in double quotes holds an unknown backslash escape";
+const ESCAPE_REMEDY: &str = "write a backslash as \\\\";
+const QUOTE_REMEDY: &str = "inside double quotes write \\\" for a quote, inside single quotes ''";
+const BRACKET: &str = "a list or object in brackets is not closed, or lacks a comma";
+const BRACKET_REMEDY: &str = "check the brackets and commas";
+const INDENT: &str = "the indentation does not fit the lines above";
+const INDENT_REMEDY: &str = "give the keys of one object the same indentation";
