@@ -1,6 +1,10 @@
 //! Conversations as in the OpenAI chat format, independent of any file format.
 
+mod edit;
+
 use std::fmt;
+
+pub use edit::ConversationEdit;
 
 /// Who wrote a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
