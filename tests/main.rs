@@ -4,3 +4,5 @@
 
 mod dialect;
 mod engine_worker;
+mod fake_router;
+mod window;
