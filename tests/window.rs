@@ -18,11 +18,16 @@ fn window(behaviour: Behaviour) -> Harness<'static, Window> {
         .build_eframe(move |creation| Window::new(&creation.egui_ctx, options(behaviour)).unwrap())
 }
 
-/// Draws frames until a text is there. The engine is another thread, so the wait is by the clock, and bounded.
+/// Draws frames until a text is there.
 fn wait_for(harness: &mut Harness<'_, Window>, text: &str) {
+    wait_until(harness, text, |harness| has(harness, text));
+}
+
+/// Draws frames until something is so. The engine is another thread, so the wait is by the clock, and bounded.
+fn wait_until(harness: &mut Harness<'_, Window>, what: &str, is_so: impl Fn(&Harness<'_, Window>) -> bool) {
     let start = Instant::now();
-    while harness.query_all_by_label_contains(text).next().is_none() {
-        assert!(start.elapsed() < Duration::from_secs(10), "{text:?} did not appear in {:#?}", texts(harness));
+    while !is_so(harness) {
+        assert!(start.elapsed() < Duration::from_secs(10), "waited for {what:?} in vain: {:#?}", texts(harness));
         std::thread::sleep(Duration::from_millis(2));
         harness.step();
     }
@@ -140,16 +145,15 @@ fn a_router_that_cannot_be_loaded_says_why_and_can_be_tried_again() {
     assert!(!has(&harness, "Dismiss"), "it is said in one place");
     assert!(harness.get_by_role_and_label(Role::Button, "Route").accesskit_node().is_disabled());
     harness.get_by_label("Load router again").click();
-    harness.step();
-    wait_for(&mut harness, "there is no folder /models/router");
-    assert_eq!(harness.state().app().state().log.entries().len(), 2);
+    wait_until(&mut harness, "a second failure", |harness| harness.state().app().state().log.entries().len() == 2);
+    assert!(has(&harness, "there is no folder /models/router"));
 }
 
 #[test]
 fn cancelling_the_load_is_no_error_and_leaves_a_way_on() {
     let mut harness = window(Behaviour::BlockLoading);
     press_route(&mut harness);
-    wait_for(&mut harness, "then this conversation is routed");
+    wait_for(&mut harness, "Reading weights, then this conversation is routed");
     harness.get_by_label("Cancel: Reading weights").click();
     wait_for(&mut harness, "No router is loaded");
     assert!(has(&harness, "Load router again"));

@@ -32,7 +32,11 @@ impl App {
     /// # Errors
     /// Fails when the operating system gives no thread.
     pub fn start(options: StartOptions, wake: impl Fn() + Send + 'static) -> Result<Self, EngineError> {
-        let StartOptions { policy: _, conversation: _, router, device, loader } = options;
+        let StartOptions { policy, conversation, router, device, loader } = options;
+        let mut log = Log::default();
+        for path in [policy, conversation].into_iter().flatten() {
+            log.error(format!("{} was not opened; this version of the window shows its sample only", path.display()));
+        }
         let state = State {
             policy: Document::untitled("Coding assistant", sample::policy()),
             selected: 0,
@@ -42,7 +46,7 @@ impl App {
             jobs: Vec::new(),
             route_when_loaded: false,
             shown: None,
-            log: Log::default(),
+            log,
             log_open: false,
             settings: Settings::default(),
         };

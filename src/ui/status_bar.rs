@@ -6,7 +6,7 @@ use super::tokens::space;
 use super::{theme, widgets};
 use crate::app::{Action, CacheStats, Command, Job, RouterPhase, State};
 
-const HEIGHT: f32 = 20.0;
+const HEIGHT: f32 = 22.0;
 
 /// Draws the bar.
 pub fn status_bar_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
@@ -63,7 +63,10 @@ fn router_ui(ui: &mut Ui, state: &State) {
 /// Drawn from right to left, as everything at the right end of a bar.
 fn job_ui(ui: &mut Ui, job: &Job, commands: &mut Vec<Command>) {
     if !job.cancelling
-        && ui.add(egui::Button::new(RichText::new("Cancel").small()).small()).accessible_name(format!("Cancel: {}", job.stage())).clicked()
+        && ui
+            .add(egui::Button::new(RichText::new("Cancel").small()).min_size(egui::vec2(0.0, HEIGHT)))
+            .accessible_name(format!("Cancel: {}", job.stage()))
+            .clicked()
     {
         commands.push(Command::CancelJob(job.id));
     }
