@@ -4,9 +4,11 @@
 //! [`policy`], [`chat`] and [`decision`] are the domain, [`dialect`] and [`formats`] the text layer above it,
 //! [`engine`] the only place that knows about models, [`app`] and [`cli`] the only places that write files, and `ui` draws.
 
+pub mod app;
 pub mod chat;
 pub mod decision;
 pub mod dialect;
 pub mod engine;
 pub mod formats;
 pub mod policy;
+pub mod ui;

@@ -5,4 +5,6 @@
 mod dialect;
 mod engine_reference;
 mod engine_worker;
+mod fake_router;
 mod formats;
+mod window;

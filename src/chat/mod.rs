@@ -1,8 +1,11 @@
 //! Conversations as in the OpenAI chat format, independent of any file format.
 
+mod edit;
 pub mod labelled;
 
 use std::fmt;
+
+pub use edit::ConversationEdit;
 
 /// Who wrote a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -1,9 +1,13 @@
 //! Routes and policies: what the user writes, independent of any file format, dialect or model.
 
+mod edit;
+
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
+
+pub use edit::PolicyEdit;
 
 /// One destination of a policy: the router sees `name` and `description`, nothing else.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

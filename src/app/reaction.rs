@@ -1,0 +1,91 @@
+//! What the state makes of the engine's events.
+
+use std::time::{Duration, Instant};
+
+use super::session::App;
+use super::{Job, JobKind, RouterDescription, RouterPhase, ShownDecision};
+use crate::engine::{EngineError, Event, JobId, JobResult};
+
+/// A frame at 60 a second has 16 ms; events get half of it, so that a flood of them never stops the drawing.
+const BUDGET: Duration = Duration::from_millis(8);
+
+impl App {
+    /// Takes in what the engine said since the last call. Returns whether there is more, which the caller fetches in its next frame.
+    pub fn poll(&mut self) -> bool {
+        let start = Instant::now();
+        while let Ok(event) = self.engine.events().try_recv() {
+            self.react(event);
+            if start.elapsed() > BUDGET {
+                return !self.engine.events().is_empty();
+            }
+        }
+        false
+    }
+
+    fn react(&mut self, event: Event) {
+        match event {
+            Event::Started { job } => self.with_job(job, |job| job.started = true),
+            Event::Progress { job, progress } => self.with_job(job, |job| job.progress = Some(progress)),
+            Event::Finished { job, result, cache } => {
+                self.state.router.cache = cache;
+                if let Some(position) = self.state.jobs.iter().position(|open| open.id == job) {
+                    let job = self.state.jobs.remove(position);
+                    match (&job.kind, result) {
+                        (JobKind::Load, Ok(JobResult::Loaded(description))) => self.loaded(description),
+                        (JobKind::Load, Err(error)) => self.load_failed(&error),
+                        (_, Ok(result)) => self.decided(job, result),
+                        (_, Err(error)) => self.route_failed(&job, &error),
+                    }
+                }
+            }
+        }
+    }
+
+    fn with_job(&mut self, id: JobId, change: impl FnOnce(&mut Job)) {
+        if let Some(job) = self.state.jobs.iter_mut().find(|job| job.id == id) {
+            change(job);
+        }
+    }
+
+    fn loaded(&mut self, description: RouterDescription) {
+        self.state.log.info(format!("Loaded {} on {} in {}", description.label, description.info.device, description.info.dtype));
+        self.state.router.description = Some(description);
+        self.state.router.phase = RouterPhase::Ready;
+        if std::mem::take(&mut self.state.route_when_loaded) {
+            self.route();
+        }
+    }
+
+    /// A router that was loaded before stays, so it goes on being the one that decides.
+    fn load_failed(&mut self, error: &EngineError) {
+        let has_other = self.state.router.description.is_some();
+        self.state.route_when_loaded = false;
+        self.state.router.phase = match error {
+            _ if has_other => RouterPhase::Ready,
+            EngineError::Cancelled => RouterPhase::Absent,
+            _ => RouterPhase::Failed(error.to_string()),
+        };
+        match error {
+            EngineError::Cancelled => self.state.log.info("Cancelled loading the router"),
+            // Where no router is loaded, the decision's place says so until there is one; a banner would only repeat it.
+            _ if !has_other => self.state.log.failure(format!("The router could not be loaded: {error}")),
+            _ => self.state.log.error(format!("The router could not be loaded: {error}")),
+        }
+    }
+
+    fn decided(&mut self, job: Job, result: JobResult) {
+        // A result that arrives after its cancellation is older than what the user waits for.
+        if let (JobKind::Route { policy, conversation, dialect }, JobResult::Decided(decision), false) = (job.kind, result, job.cancelling)
+        {
+            self.state.shown = Some(ShownDecision { decision: *decision, policy, conversation, dialect });
+        }
+    }
+
+    fn route_failed(&mut self, job: &Job, error: &EngineError) {
+        if *error == EngineError::Cancelled || job.cancelling {
+            self.state.log.info("Cancelled routing");
+        } else {
+            self.state.log.error(format!("This conversation could not be routed: {error}"));
+        }
+    }
+}

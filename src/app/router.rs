@@ -1,0 +1,70 @@
+//! What the window knows about the router and about the jobs it gave to the engine.
+
+use std::sync::Arc;
+
+use super::{CacheStats, DeviceChoice, JobId, Progress, RouterDescription, RouterSource};
+use crate::chat::Conversation;
+use crate::policy::{DialectId, Policy};
+
+/// Where loading stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RouterPhase {
+    /// Nothing is loaded and nothing is being loaded, for example after a cancelled start.
+    Absent,
+    Loading,
+    Ready,
+    /// The sentence that says why, with the remedy.
+    Failed(String),
+}
+
+/// The router as far as the window knows it.
+#[derive(Clone, Debug)]
+pub struct RouterStatus {
+    pub source: RouterSource,
+    pub device: DeviceChoice,
+    pub phase: RouterPhase,
+    /// `Some` while a router is loaded, also while another one is being loaded in its place.
+    pub description: Option<RouterDescription>,
+    pub cache: Option<CacheStats>,
+}
+
+/// What a job is for.
+#[derive(Clone, Debug)]
+pub enum JobKind {
+    Load,
+    /// The texts are kept beside the job so that its result can be told from one that is out of date.
+    Route {
+        policy: Arc<Policy>,
+        conversation: Arc<Conversation>,
+        dialect: DialectId,
+    },
+}
+
+/// A job that has not ended.
+#[derive(Clone, Debug)]
+pub struct Job {
+    pub id: JobId,
+    pub kind: JobKind,
+    pub started: bool,
+    /// Whether its end was asked for: it still ends in one event, and nobody waits for its result any more.
+    pub cancelling: bool,
+    pub progress: Option<Progress>,
+}
+
+impl Job {
+    /// Returns the done share between 0 and 1, where the end is known.
+    pub fn fraction(&self) -> Option<f32> {
+        let progress = self.progress.as_ref()?;
+        progress.total.map(|total| (progress.done as f64 / total.max(1) as f64).clamp(0.0, 1.0) as f32)
+    }
+
+    /// Returns what is being done, for people.
+    pub fn stage(&self) -> &'static str {
+        match (&self.kind, &self.progress) {
+            _ if self.cancelling => "Cancelling",
+            (_, Some(progress)) => progress.stage,
+            (JobKind::Load, None) => "Loading the router",
+            (JobKind::Route { .. }, None) => "Routing",
+        }
+    }
+}

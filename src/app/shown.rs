@@ -1,0 +1,25 @@
+//! The decision on screen, together with what it was made from.
+
+use std::sync::Arc;
+
+use crate::chat::Conversation;
+use crate::decision::Decision;
+use crate::policy::{DialectId, Policy};
+
+/// A decision and the exact texts that led to it.
+#[derive(Clone, Debug)]
+pub struct ShownDecision {
+    pub decision: Decision,
+    pub policy: Arc<Policy>,
+    pub conversation: Arc<Conversation>,
+    pub dialect: DialectId,
+}
+
+impl ShownDecision {
+    /// Returns whether these texts are no longer the ones the decision was made from.
+    ///
+    /// Compares addresses: every edit makes a new text, and undoing it brings the old one back, so a decision that is valid again is shown so.
+    pub fn is_outdated(&self, policy: &Arc<Policy>, conversation: &Arc<Conversation>, dialect: DialectId) -> bool {
+        !Arc::ptr_eq(&self.policy, policy) || !Arc::ptr_eq(&self.conversation, conversation) || self.dialect != dialect
+    }
+}

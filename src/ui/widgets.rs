@@ -1,0 +1,120 @@
+//! Small parts that several panels draw.
+
+use std::borrow::Cow;
+
+use egui::text::{LayoutJob, TextFormat, TextWrapping};
+use egui::{Button, Color32, CornerRadius, FontId, Galley, Label, Margin, Response, RichText, Role, Sense, TextEdit, Ui, WidgetInfo};
+
+use super::theme;
+use super::tokens::{self, space, text};
+use crate::app::{State, Target};
+
+/// Draws the title of a panel or of a part of it.
+pub fn heading_ui(ui: &mut Ui, title: &str) {
+    ui.add(Label::new(RichText::new(title).heading()));
+}
+
+/// Draws the title of a part inside a panel.
+pub fn subheading_ui(ui: &mut Ui, title: &str) {
+    ui.label(RichText::new(title).font(tokens::strong_font(text::SMALL)).color(theme::palette(ui).text_weak));
+}
+
+/// Draws a hint or caption.
+pub fn caption_ui(ui: &mut Ui, caption: impl Into<String>) -> Response {
+    ui.label(RichText::new(caption).small().color(theme::palette(ui).text_weak))
+}
+
+/// Draws a row with a title at the left and buttons at the right end.
+pub fn header_ui(ui: &mut Ui, left: impl FnOnce(&mut Ui), right: impl FnOnce(&mut Ui)) {
+    ends_ui(ui, tokens::CONTROL_HEIGHT, left, right);
+}
+
+/// Draws a row with something at each end; `right` is drawn from right to left.
+pub fn ends_ui(ui: &mut Ui, height: f32, left: impl FnOnce(&mut Ui), right: impl FnOnce(&mut Ui)) {
+    egui::Sides::new().height(height).shrink_left().show(ui, left, right);
+}
+
+/// Draws a button that keeps out of the way until the pointer or the focus is on it. `name` says what it does to what.
+pub fn quiet_button_ui(ui: &mut Ui, label: &str, name: impl Into<String>) -> Response {
+    let button = Button::new(RichText::new(label).small().color(theme::palette(ui).text_weak)).frame_when_inactive(false);
+    ui.add(button).accessible_name(name)
+}
+
+/// How a text field looks.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Field<'a> {
+    /// What a screen reader calls the field; unique in the window.
+    pub name: &'a str,
+    pub hint: &'static str,
+    /// 0 for a field of one line.
+    pub rows: usize,
+    pub mono: bool,
+}
+
+/// Draws a text field as wide as its place. Returns the changed text, or `None` while nobody types, so that an unchanged text is never copied.
+/// `reveal` brings the field into view and puts the cursor there.
+pub fn field_ui(ui: &mut Ui, field: Field<'_>, value: &str, reveal: bool) -> Option<String> {
+    let mut buffer = Cow::Borrowed(value);
+    let edit = if field.rows == 0 { TextEdit::singleline(&mut buffer) } else { TextEdit::multiline(&mut buffer).desired_rows(field.rows) };
+    let font = if field.mono { egui::TextStyle::Monospace } else { egui::TextStyle::Body };
+    let edit =
+        edit.id_salt(field.name).font(font).hint_text(field.hint).margin(Margin::symmetric(space::S as i8, 6)).desired_width(f32::INFINITY);
+    let response = ui.add(edit).accessible_name(field.name);
+    if reveal {
+        response.scroll_to_me(None);
+        response.request_focus();
+    }
+    match buffer {
+        Cow::Owned(text) if text != value => Some(text),
+        _ => None,
+    }
+}
+
+/// Returns whether the present wish to bring something into view is for `target`; yes only once, since the user may go elsewhere afterwards.
+pub fn is_revealed(ui: &Ui, state: &State, target: Target) -> bool {
+    let Some(reveal) = state.reveal.filter(|reveal| reveal.target == target) else { return false };
+    let followed = egui::Id::unique("followed reveal");
+    let new = ui.data(|data| data.get_temp::<u64>(followed)) != Some(reveal.serial);
+    if new {
+        ui.data_mut(|data| data.insert_temp(followed, reveal.serial));
+    }
+    new
+}
+
+/// Draws a word on a coloured pill.
+pub fn chip_ui(ui: &mut Ui, word: &str, colour: Color32, ground: Color32) -> Response {
+    let frame = egui::Frame::new().fill(ground).corner_radius(CornerRadius::same(99)).inner_margin(Margin::symmetric(10, 3));
+    frame.show(ui, |ui| ui.label(RichText::new(word).font(tokens::strong_font(text::SMALL)).color(colour))).inner
+}
+
+/// Draws a thin bar of progress; `None` is a job whose end is not known. The words stand beside it.
+pub fn progress_ui(ui: &mut Ui, fraction: Option<f32>, width: f32, name: &str) {
+    let palette = theme::palette(ui);
+    let (rect, response) = ui.allocate_exact_size(egui::vec2(width, 6.0), Sense::hover());
+    ui.painter().rect_filled(rect, 3.0, palette.bar_track);
+    if let Some(fraction) = fraction {
+        let done = egui::Rect::from_min_size(rect.min, egui::vec2(rect.width() * fraction, rect.height()));
+        ui.painter().rect_filled(done, 3.0, palette.accent);
+    }
+    response.widget_info(|| {
+        let mut info = WidgetInfo::labeled(Role::ProgressIndicator, true, name);
+        info.value = fraction.map(f64::from);
+        info
+    });
+}
+
+/// Lays out one line that ends in an ellipsis where it does not fit.
+pub fn line(ui: &Ui, text: &str, font: FontId, colour: Color32, width: f32) -> std::sync::Arc<Galley> {
+    let mut job = LayoutJob::single_section(text.to_owned(), TextFormat::simple(font, colour));
+    job.wrap = TextWrapping::truncate_at_width(width.max(0.0));
+    ui.fonts_mut(|fonts| fonts.layout_job(job))
+}
+
+/// Draws a part that has nothing to show yet: what is missing, and what to do about it.
+pub fn empty_ui(ui: &mut Ui, title: &str, advice: &str) {
+    ui.add_space(space::XL);
+    ui.vertical_centered(|ui| {
+        ui.label(RichText::new(title).font(tokens::strong_font(text::HEADING)));
+        ui.label(RichText::new(advice).color(theme::palette(ui).text_weak));
+    });
+}

@@ -1,0 +1,122 @@
+//! A router without a network, for tests of what stands around it.
+
+use std::time::Duration;
+
+use waypost::app::{CacheStats, DeviceChoice, Loader, RouterDescription, RouterSource, StartOptions};
+use waypost::decision::{Decision, Latency, Outcome, RouteProbability, RouterInfo, TokenCounts};
+use waypost::engine::{CancelToken, EngineError, OnProgress, Progress, RouteRequest, Router};
+use waypost::policy::NO_ROUTE_LABEL;
+
+/// What the fake does when it is asked to load or to decide.
+#[derive(Clone, Copy, Debug)]
+pub enum Behaviour {
+    /// Loads, and chooses the second route with 0.913.
+    Decide,
+    /// Loads, and finds that no route fits.
+    DecideNone,
+    /// Loads, and fails each request with this sentence.
+    FailRequests(&'static str),
+    /// Loads, and panics at each request.
+    Panic,
+    /// Loads, and works on a request until it is cancelled.
+    Block,
+    /// Fails to load, with this sentence.
+    FailLoading(&'static str),
+    /// Loads until it is cancelled, half of the way done.
+    BlockLoading,
+}
+
+/// Returns options of a window on the sample with such a router.
+pub fn options(behaviour: Behaviour) -> StartOptions {
+    StartOptions { policy: None, conversation: None, router: RouterSource::Builtin, device: DeviceChoice::Cpu, loader: loader(behaviour) }
+}
+
+fn loader(behaviour: Behaviour) -> Loader {
+    Box::new(move |_source, _device, progress: OnProgress<'_>, cancel: &CancelToken| {
+        progress(Progress { stage: "Reading weights", done: 50, total: Some(100) });
+        match behaviour {
+            Behaviour::FailLoading(sentence) => Err(EngineError::router(sentence)),
+            Behaviour::BlockLoading => Err(wait_for(cancel)),
+            _ => Ok(Box::new(FakeRouter { behaviour, prompts: 0 })),
+        }
+    })
+}
+
+struct FakeRouter {
+    behaviour: Behaviour,
+    prompts: u64,
+}
+
+impl Router for FakeRouter {
+    fn description(&self) -> RouterDescription {
+        RouterDescription { info: info(), label: "Fake router".to_owned(), context: 32_768, weight_bytes: 538_000_000 }
+    }
+
+    fn cache_stats(&self) -> CacheStats {
+        CacheStats { bytes: 12_000_000 * self.prompts, budget_bytes: 256_000_000, hit_tokens: 400 * self.prompts, missed_tokens: 150 }
+    }
+
+    fn decide(&mut self, request: &RouteRequest, progress: OnProgress<'_>, cancel: &CancelToken) -> Result<Decision, EngineError> {
+        progress(Progress { stage: "Reading the prompt", done: 256, total: Some(534) });
+        self.prompts += 1;
+        match self.behaviour {
+            Behaviour::FailRequests(sentence) => Err(EngineError::request(sentence)),
+            Behaviour::Panic => panic!("a fake defect"),
+            Behaviour::Block => Err(wait_for(cancel)),
+            Behaviour::DecideNone => Ok(decision(request, None)),
+            _ => Ok(decision(request, request.policy.routes.get(1).map(|route| route.name.clone()))),
+        }
+    }
+}
+
+/// Waits a bounded time, so that a broken cancel fails a test rather than hanging it.
+fn wait_for(cancel: &CancelToken) -> EngineError {
+    for _ in 0..2000 {
+        if cancel.is_cancelled() {
+            return EngineError::Cancelled;
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    EngineError::request("nobody cancelled")
+}
+
+fn info() -> RouterInfo {
+    RouterInfo { id: "fake".to_owned(), device: "cpu".to_owned(), dtype: "f32".to_owned() }
+}
+
+fn decision(request: &RouteRequest, route: Option<String>) -> Decision {
+    let chosen = route.clone().unwrap_or_else(|| NO_ROUTE_LABEL.to_owned());
+    let rest: Vec<String> = request
+        .policy
+        .routes
+        .iter()
+        .map(|route| route.name.clone())
+        .chain([NO_ROUTE_LABEL.to_owned()])
+        .filter(|name| *name != chosen)
+        .collect();
+    let mut probabilities = vec![RouteProbability { route: chosen.clone(), p: 0.913 }];
+    // Halves of what is left, so that the list is sorted and sums to 0.998.
+    let mut left = 0.085;
+    for (position, name) in rest.iter().enumerate() {
+        let p = if position + 1 == rest.len() { left } else { left / 2.0 };
+        left -= p;
+        probabilities.push(RouteProbability { route: name.clone(), p });
+    }
+    let margin = 0.913 - probabilities.get(1).map_or(0.0, |second| second.p);
+    Decision {
+        outcome: if route.is_some() { Outcome::Route } else { Outcome::NoRoute },
+        model: request.policy.model_for(route.as_deref()).map(str::to_owned),
+        answer: format!("{{\"route\": \"{chosen}\"}}"),
+        route,
+        error: None,
+        greedy_proved: true,
+        probabilities,
+        margin,
+        invalid_mass: 0.002,
+        tokens: TokenCounts { prompt: 534, cached: 400, computed: 156 },
+        latency_ms: Latency { render: 0.1, tokenize: 0.4, forward: 96.5, decode: 0.0, total: 97.0 },
+        dialect: request.dialect,
+        router: info(),
+        order_stability: None,
+    }
+}
