@@ -5,6 +5,7 @@
 
 mod conversation;
 mod error;
+mod exports;
 mod json;
 mod labelled;
 mod policy;
@@ -17,6 +18,7 @@ mod yaml_errors;
 
 pub use conversation::{parse_conversation, write_conversation};
 pub use error::{FormatError, PASTED, STDIN, Warning};
+pub use exports::{Found, Understood, find_conversations};
 pub use labelled::LabelledReader;
 pub use policy::parse_policy;
 pub use policy_writer::write_policy;
