@@ -7,4 +7,5 @@ mod engine_reference;
 mod engine_worker;
 mod fake_router;
 mod formats;
+mod gateways;
 mod window;

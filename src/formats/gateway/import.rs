@@ -172,6 +172,8 @@ pub(super) struct Reader<'a> {
     pub(super) declared: Option<Vec<String>>,
     /// What to say where the file turns out to hold no routes.
     pub(super) no_routes: (String, String),
+    /// The first character that the gateway's YAML reader refuses, and where it stands.
+    pub(super) unprintable: Option<(Pos, char)>,
     /// Whether the file lists routes by their model, so that their order says nothing.
     pub(super) grouped_by_model: bool,
     /// Unquoted scalars that older YAML readers take for something else, by their place.
@@ -202,6 +204,7 @@ impl<'a> Reader<'a> {
             declarations: Vec::new(),
             declared: None,
             no_routes,
+            unprintable: unprintable(text),
             grouped_by_model: false,
             odd: places(text, odd),
         }
@@ -285,6 +288,14 @@ pub(super) fn plain_text(node: &Node, key: &str) -> Option<String> {
         Value::Text(text) => Some(text.clone()),
         _ => None,
     }
+}
+
+/// Returns the first character that PyYAML's reader refuses even in quotes and comments.
+fn unprintable(text: &str) -> Option<(Pos, char)> {
+    let refused = |c: char| matches!(c, '\0'..='\x08' | '\x0b' | '\x0c' | '\x0e'..='\x1f' | '\x7f'..='\u{84}' | '\u{86}'..='\u{9f}' | '\u{fffe}' | '\u{ffff}');
+    let (at, c) = text.char_indices().find(|(_, c)| refused(*c))?;
+    let (line, column) = places(text, vec![(at, ())]).into_keys().next()?;
+    Some((Pos { line, column }, c))
 }
 
 /// Returns what stands at line and column, counted from 1, the column in characters, for what stands at a byte; the bytes ascend.

@@ -25,21 +25,23 @@ pub(super) fn read_chat_ui(root: Node, reader: &mut Reader<'_>) -> Result<(), Fo
             return Err(reader.origin.error(node.at, message, "name the model that serves it"));
         };
         for model in std::iter::once(&primary.node).chain(items(field(node, "fallback_models").map(|entry| &entry.node))) {
-            let model = reader.text(model, &format!("a model of route {}", quoted(&route.name)))?;
-            route.models.push(model);
+            // Plano takes what stands before the first slash for itself, and these ids have slashes of their own.
+            let id = reader.text(model, &format!("a model of route {}", quoted(&route.name)))?;
+            route.models.push(format!("huggingface/{id}"));
         }
         reader.add_route(route, node)?;
     }
     reader.declarations = models(&reader.policy)
         .into_iter()
         .map(|model| Declaration {
+            model,
             access_key: Some("$OPENAI_API_KEY".to_owned()),
             base_url: Some(HUGGING_FACE.to_owned()),
             provider_interface: Some("openai".to_owned()),
-            ..Declaration { model, ..Declaration::default() }
+            ..Declaration::default()
         })
         .collect();
-    let message = format!("chat-ui's models are taken to be served by {HUGGING_FACE}, its usual address");
+    let message = format!("the models are called huggingface/… and taken to be served by {HUGGING_FACE}, chat-ui's usual address");
     reader.note(NoteKind::Changed, root.at, message, "change `providers` in the policy if OPENAI_BASE_URL says otherwise");
     let message = "chat-ui's file names no model for requests that fit no route";
     reader.note(NoteKind::Changed, root.at, message, "set `fallback` in the policy (LLM_ROUTER_FALLBACK_MODEL in chat-ui)");

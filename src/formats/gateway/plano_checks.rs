@@ -13,6 +13,10 @@ use super::plano::Provider;
 /// Notes everything the gateway would refuse before it looks at routes.
 pub(super) fn root(root: &Node, providers: &[Provider<'_>], reader: &mut Reader<'_>) {
     version(root, reader);
+    if let Some((at, c)) = reader.unprintable {
+        let message = format!("the gateway refuses a file with the control character {}", c.escape_unicode());
+        reader.note(NoteKind::Refused, at, message, "remove it, or write it as an escape in double quotes");
+    }
     for (path, allowed) in SCHEMA {
         unknown_keys(at_path(root, path), path.join("."), allowed, reader);
     }
