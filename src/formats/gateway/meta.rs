@@ -46,7 +46,8 @@ struct RouteMeta {
 /// `first_models_only` is for targets that hold one model a route and that order routes by model.
 pub(super) fn comment(policy: &Policy, first_models_only: bool) -> String {
     let unwritten = |extra: &ExtraKeys, written: &[&str]| {
-        extra.iter().filter(|(key, _)| first_models_only && key == SELECTION || !written.contains(&key.as_str())).cloned().collect()
+        let beside = |key: &str| first_models_only && (key == SELECTION || key == SOURCES);
+        extra.iter().filter(|(key, _)| beside(key) || !written.contains(&key.as_str())).cloned().collect()
     };
     let routes: Vec<RouteMeta> = policy
         .routes

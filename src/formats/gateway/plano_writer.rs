@@ -28,15 +28,9 @@ pub(super) fn write_top_level(policy: &Policy, kept: &[Declaration], comments: &
 pub(super) fn write_inline(policy: &Policy, kept: &[Declaration], comments: &str) -> String {
     let mut out = start(comments, "v0.3.0");
     out.push_str("model_providers:\n");
-    let mut served: Vec<&str> = Vec::new();
-    for model in policy.routes.iter().filter_map(Route::model).chain(policy.fallback.as_deref()) {
-        if !served.contains(&model) {
-            served.push(model);
-        }
-    }
-    for model in served {
-        let routes: Vec<&Route> = policy.routes.iter().filter(|route| route.model() == Some(model)).collect();
-        provider(&mut out, "  ", &declaration(kept, model), policy.fallback.as_deref() == Some(model), &routes);
+    for model in models(policy) {
+        let routes: Vec<&Route> = policy.routes.iter().filter(|route| route.model() == Some(model.as_str())).collect();
+        provider(&mut out, "  ", &declaration(kept, &model), policy.fallback.as_ref() == Some(&model), &routes);
     }
     out
 }

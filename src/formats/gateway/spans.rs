@@ -114,7 +114,13 @@ impl Builder<'_> {
             Event::SequenceEnd | Event::MappingEnd => {
                 let Some(Open { start, flow, is_map, parts }) = self.open.pop() else { return };
                 let last = parts.iter().map(|part| part.end).max().unwrap_or(start);
-                let end = if flow { end } else { last };
+                // The parser's own end is behind the spaces and comments that follow the bracket.
+                let closed = self.byte(marks.start.index());
+                let end = match flow {
+                    true if self.text[closed..].starts_with([']', '}']) => closed + 1,
+                    true => end,
+                    false => last,
+                };
                 let kind = if is_map {
                     let mut parts = parts.into_iter();
                     let mut entries = Vec::new();
