@@ -71,6 +71,11 @@ impl LocalRouter {
         self.cache = PrefixCache::new(bytes, self.network.config.kv_bytes_per_token(width));
     }
 
+    /// Forgets all cached keys and values, so that the next decision is a cold one.
+    pub fn clear_cache(&mut self) {
+        self.cache.shrink(0);
+    }
+
     /// Returns the user message inside the router's chat template, as text.
     ///
     /// # Errors
