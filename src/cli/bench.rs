@@ -72,7 +72,9 @@ pub fn run(arguments: &BenchArguments) -> Result<(), Failure> {
 
 fn decide(router: &mut LocalRouter, policy: &Arc<Policy>, number: usize) -> Result<Decision, Failure> {
     // Another beginning each time, so that nothing of the conversation is cached.
-    let text = format!("{number}: my build fails since I updated the parser crate, the borrow checker complains in a loop, can you find out why and fix it?");
+    let text = format!(
+        "{number}: my build fails since I updated the parser crate, the borrow checker complains in a loop, can you find out why and fix it?"
+    );
     let request = RouteRequest {
         policy: Arc::clone(policy),
         conversation: Arc::new(Conversation::from_prompt(text)),
@@ -101,11 +103,26 @@ fn kind(decisions: &[Decision]) -> Kind {
 /// Five routes, so six answers, and about 530 tokens of prompt in all.
 fn policy() -> Policy {
     let routes = [
-        ("code_generation", "Writing new functions, classes, scripts and boilerplate from a description of what they should do, in any programming language, with the tests and the comments that belong to them"),
-        ("bug_fixing", "Finding and repairing defects in code the user shows or describes: compiler errors, failing tests, crashes, wrong results, stack traces and messages of linters or type checkers"),
-        ("performance_optimization", "Making existing code faster or smaller: profiling, algorithms and data structures, memory use, caching, queries that take too long and programs that do not scale"),
-        ("api_help", "Using libraries, frameworks and web interfaces: which call to choose, what its parameters mean, how to authenticate, how to move from one version to the next one"),
-        ("code_review", "Reading a change before it is merged: naming, structure, missing tests, security, style guides, and an opinion on whether the design will hold when the project grows"),
+        (
+            "code_generation",
+            "Writing new functions, classes, scripts and boilerplate from a description of what they should do, in any programming language, with the tests and the comments that belong to them",
+        ),
+        (
+            "bug_fixing",
+            "Finding and repairing defects in code the user shows or describes: compiler errors, failing tests, crashes, wrong results, stack traces and messages of linters or type checkers",
+        ),
+        (
+            "performance_optimization",
+            "Making existing code faster or smaller: profiling, algorithms and data structures, memory use, caching, queries that take too long and programs that do not scale",
+        ),
+        (
+            "api_help",
+            "Using libraries, frameworks and web interfaces: which call to choose, what its parameters mean, how to authenticate, how to move from one version to the next one",
+        ),
+        (
+            "code_review",
+            "Reading a change before it is merged: naming, structure, missing tests, security, style guides, and an opinion on whether the design will hold when the project grows",
+        ),
     ];
     Policy { routes: routes.into_iter().map(|(name, description)| Route::new(name, description)).collect(), ..Policy::default() }
 }

@@ -22,7 +22,9 @@ pub struct Case {
 pub fn read_case(arguments: &CaseArguments) -> Result<Case, Failure> {
     let is_stdin = |path: &Path| path.as_os_str() == "-";
     if is_stdin(&arguments.policy) && is_stdin(&arguments.conversation) {
-        return Err(Failure::Input("--policy and --conversation are both -, but standard input can be read once; name a file for one of them".to_owned()));
+        return Err(Failure::Input(
+            "--policy and --conversation are both -, but standard input can be read once; name a file for one of them".to_owned(),
+        ));
     }
     let read = |path: &Path| -> Result<(String, String), Failure> {
         if is_stdin(path) {

@@ -21,5 +21,7 @@ pub fn run(arguments: &PromptArguments) -> Result<(), Failure> {
     }
     let text = if arguments.chat { router::open(&arguments.router)?.wrap(&rendered.text)? } else { rendered.text };
     let mut out = std::io::stdout().lock();
-    out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(|error| Failure::Input(format!("cannot write to standard output: {error}")))
+    out.write_all(text.as_bytes())
+        .and_then(|()| out.flush())
+        .map_err(|error| Failure::Input(format!("cannot write to standard output: {error}")))
 }

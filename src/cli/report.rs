@@ -23,7 +23,9 @@ pub fn print_json(value: &impl Serialize) -> Result<(), Failure> {
 /// Fails when standard output cannot be written to.
 pub fn print(text: &str) -> Result<(), Failure> {
     let mut out = std::io::stdout().lock();
-    out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(|error| Failure::Input(format!("cannot write to standard output: {error}")))
+    out.write_all(text.as_bytes())
+        .and_then(|()| out.flush())
+        .map_err(|error| Failure::Input(format!("cannot write to standard output: {error}")))
 }
 
 /// Returns a decision for people: the choice, every probability, the order test and the timings.

@@ -22,9 +22,5 @@ pub fn run(arguments: &RouteArguments) -> Result<(), Failure> {
         seed: arguments.seed,
     };
     let decision = router::open(&arguments.router)?.decide(&request, &mut |_| {}, &CancelToken::default())?;
-    if arguments.json {
-        report::print_json(&decision)
-    } else {
-        report::print(&report::decision_text(&decision))
-    }
+    if arguments.json { report::print_json(&decision) } else { report::print(&report::decision_text(&decision)) }
 }

@@ -89,6 +89,27 @@ pub fn silu_mul(arch: Arch, gate: &[f32], up: &[f32], out: &mut [f32]) {
     );
 }
 
+/// Writes one row scaled to a root mean square of 1, times `weight`.
+pub fn rms_norm(arch: Arch, x: &[f32], weight: &[f32], eps: f32, out: &mut [f32]) {
+    arch.dispatch(
+        #[inline(always)]
+        || {
+            let mut sums = [0.0_f32; 16];
+            let mut chunks = x.chunks_exact(16);
+            for chunk in &mut chunks {
+                for (sum, value) in sums.iter_mut().zip(chunk) {
+                    *sum += value * value;
+                }
+            }
+            let rest: f32 = chunks.remainder().iter().map(|value| value * value).sum();
+            let scale = 1.0 / ((sums.iter().sum::<f32>() + rest) / x.len() as f32 + eps).sqrt();
+            for ((out, x), weight) in out.iter_mut().zip(x).zip(weight) {
+                *out = x * scale * weight;
+            }
+        },
+    );
+}
+
 /// What is needed of one row of logits: its largest entry and its normaliser.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct RowStats {

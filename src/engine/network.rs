@@ -10,7 +10,7 @@ use rayon::prelude::*;
 
 use super::attention::{Plan, attention};
 use super::config::ModelConfig;
-use super::math::{RowStats, rotate_row, row_stats, silu_mul};
+use super::math::{RowStats, rms_norm, rotate_row, row_stats, silu_mul};
 use super::weights::{Linear, Weights};
 use super::{CancelToken, EngineError};
 
@@ -52,6 +52,8 @@ pub struct Network {
     layers: Vec<Layer>,
     norm: Tensor,
     head: Linear,
+    /// Whether the head is the embedding.
+    tied: bool,
 }
 
 impl Network {
@@ -68,7 +70,7 @@ impl Network {
         cancel: &CancelToken,
     ) -> Result<Self, EngineError> {
         let (hidden, q_width, kv_width) = (config.hidden, config.heads * config.head_dim, config.kv_heads * config.head_dim);
-        let embedding = weights.linear("model.embed_tokens.weight", config.vocab, hidden)?;
+        let embedding = weights.embedding("model.embed_tokens.weight", config.vocab, hidden)?;
         let mut layers = Vec::new();
         for index in 0..config.layers {
             cancel.check()?;
@@ -98,8 +100,9 @@ impl Network {
             progress(index + 1);
         }
         let norm = weights.vector("model.norm.weight", hidden)?;
-        let head = if weights.has("lm_head.weight") { weights.linear("lm_head.weight", config.vocab, hidden)? } else { embedding.clone() };
-        Ok(Self { config, device: device.clone(), dtype, embedding, layers, norm, head })
+        let tied = !weights.has("lm_head.weight");
+        let head = if tied { embedding.clone() } else { weights.linear("lm_head.weight", config.vocab, hidden)? };
+        Ok(Self { config, device: device.clone(), dtype, embedding, layers, norm, head, tied })
     }
 
     /// Runs every quantised matrix once, so that candle builds its packed form now and not inside the first decision; `done` is called after
@@ -130,12 +133,7 @@ impl Network {
     /// Returns the bytes that all weights take.
     pub fn weight_bytes(&self) -> u64 {
         let layers = self.layers.iter().flat_map(|layer| layer.qkv.iter().chain(&layer.gate_up).chain([&layer.output, &layer.down]));
-        let head = if matches!((&self.head, &self.embedding), (Linear::Dense(head), Linear::Dense(embedding)) if head.id() == embedding.id())
-        {
-            None
-        } else {
-            Some(&self.head)
-        };
+        let head = (!self.tied).then_some(&self.head);
         layers.chain([&self.embedding]).chain(head).map(Linear::bytes).sum()
     }
 
@@ -264,6 +262,9 @@ impl Network {
     }
 
     fn rms_norm(&self, x: &Tensor, weight: &Tensor) -> candle_core::Result<Tensor> {
+        if x.device().is_cpu() && x.dtype() == DType::F32 {
+            return x.contiguous()?.apply_op2_no_bwd(weight, &RmsNorm { eps: self.config.rms_norm_eps as f32 });
+        }
         candle_nn::ops::rms_norm(&x.contiguous()?, weight, self.config.rms_norm_eps as f32)
     }
 }
@@ -342,16 +343,40 @@ impl InplaceOp1 for BiasAndRotate<'_> {
     }
 }
 
-/// `silu(gate) * up`, of one matrix with both halves side by side or of two.
-struct SiluMul;
+/// candle's own runs one value at a time.
+struct RmsNorm {
+    eps: f32,
+}
 
-impl SiluMul {
-    fn run(out_width: usize, rows: usize, part: impl Fn(usize, &mut [f32]) + Sync) -> CpuStorage {
-        let mut out = vec![0.0_f32; rows * out_width];
-        out.par_chunks_mut(out_width).enumerate().with_min_len(8).for_each(|(row, out)| part(row, out));
-        CpuStorage::F32(out)
+impl candle_core::CustomOp2 for RmsNorm {
+    fn name(&self) -> &'static str {
+        "rms-norm"
+    }
+
+    fn cpu_fwd(
+        &self,
+        x: &CpuStorage,
+        x_layout: &Layout,
+        weight: &CpuStorage,
+        weight_layout: &Layout,
+    ) -> candle_core::Result<(CpuStorage, Shape)> {
+        let (rows, width) = x_layout.shape().dims2()?;
+        let (x, weight) = (contiguous(x, x_layout)?, contiguous(weight, weight_layout)?);
+        let arch = Arch::new();
+        let out = by_rows(width, rows, |row, out| rms_norm(arch, &x[row * width..(row + 1) * width], weight, self.eps, out));
+        Ok((out, Shape::from((rows, width))))
     }
 }
+
+/// Fills a matrix row by row on all threads.
+fn by_rows(width: usize, rows: usize, part: impl Fn(usize, &mut [f32]) + Sync) -> CpuStorage {
+    let mut out = vec![0.0_f32; rows * width];
+    out.par_chunks_mut(width).enumerate().with_min_len(8).for_each(|(row, out)| part(row, out));
+    CpuStorage::F32(out)
+}
+
+/// `silu(gate) * up`, of one matrix with both halves side by side or of two.
+struct SiluMul;
 
 impl CustomOp1 for SiluMul {
     fn name(&self) -> &'static str {
@@ -362,7 +387,7 @@ impl CustomOp1 for SiluMul {
         let (rows, width) = layout.shape().dims2()?;
         let values = contiguous(storage, layout)?;
         let (arch, half) = (Arch::new(), width / 2);
-        let out = Self::run(half, rows, |row, out| {
+        let out = by_rows(half, rows, |row, out| {
             let (gate, up) = values[row * width..(row + 1) * width].split_at(half);
             silu_mul(arch, gate, up, out);
         });
@@ -385,7 +410,7 @@ impl candle_core::CustomOp2 for SiluMul {
         let (rows, width) = gate_layout.shape().dims2()?;
         let (gate, up) = (contiguous(gate, gate_layout)?, contiguous(up, up_layout)?);
         let arch = Arch::new();
-        let out = Self::run(width, rows, |row, out| {
+        let out = by_rows(width, rows, |row, out| {
             let range = row * width..(row + 1) * width;
             silu_mul(arch, &gate[range.clone()], &up[range], out);
         });
