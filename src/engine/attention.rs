@@ -8,7 +8,7 @@ use candle_core::{CpuStorage, CustomOp3, DType, Layout, Result, Shape, Tensor, b
 use pulp::Arch;
 use rayon::prelude::*;
 
-use super::math::{MatrixRef, matmul, softmax_in_place};
+use super::math::{Into, MatrixRef, matmul, softmax_in_place};
 
 /// Query rows worked on together, over all query heads that share a key head: enough to pay for bringing the keys into gemm's order, few
 /// enough that their scores against 1,000 keys fit the second-level cache.
@@ -249,7 +249,7 @@ impl CustomOp3 for CpuAttention<'_> {
             let spans = spans.into_iter().filter(|span| span.2 > 0);
             for (from, to, len) in spans.clone() {
                 let keys = MatrixRef::new(&k[from * k_stride + kv..], len, dim, k_stride);
-                matmul(MatrixRef::new(queries, rows, dim, dim), keys.transposed(), &mut scores[to..], columns, scale, false);
+                matmul(MatrixRef::new(queries, rows, dim, dim), keys.transposed(), &mut scores[to..], columns, scale, Into::Fresh, 1);
             }
             for (row, scores) in scores.chunks_exact_mut(columns).enumerate() {
                 block.weigh(arch, past, row % block.rows, scores);
@@ -258,7 +258,7 @@ impl CustomOp3 for CpuAttention<'_> {
             for (index, (from, to, len)) in spans.enumerate() {
                 let weights = MatrixRef::new(&scores[to..], rows, len, columns);
                 let values = MatrixRef::new(&v[from * v_stride + kv..], len, dim, v_stride);
-                matmul(weights, values, &mut out, dim, 1.0, index > 0);
+                matmul(weights, values, &mut out, dim, 1.0, if index > 0 { Into::Sum } else { Into::Fresh }, 1);
             }
             out
         };

@@ -13,7 +13,7 @@ use super::worker::{OnProgress, Router};
 use super::{EngineError, order_test};
 use crate::decision::{Decision, Latency, Outcome, RouteProbability, TokenCounts};
 use crate::dialect::{parse_answer, render};
-use crate::policy::{NO_ROUTE_LABEL, Route};
+use crate::policy::{DialectId, NO_ROUTE_LABEL, Route};
 
 /// Tokens computed in one go: bounds the memory of a pass over a long prompt, at no cost in speed.
 const CHUNK: usize = 1024;
@@ -96,9 +96,14 @@ impl LocalRouter {
     ///
     /// # Errors
     /// Fails when the prompt is longer than the router can read, on cancellation, and where the device does.
-    pub fn score(
+    pub fn score(&mut self, dialect: DialectId, names: &[&str], user_message: &str, cancel: &CancelToken) -> Result<Scored, EngineError> {
+        // Inside the pool the many short products of a pass are split without waking and blocking threads around each of them.
+        rayon::scope(|_| self.score_in_pool(dialect, names, user_message, cancel))
+    }
+
+    fn score_in_pool(
         &mut self,
-        dialect: crate::policy::DialectId,
+        dialect: DialectId,
         names: &[&str],
         user_message: &str,
         cancel: &CancelToken,

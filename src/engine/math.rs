@@ -187,16 +187,26 @@ impl<'a> MatrixRef<'a> {
     }
 }
 
-/// Computes `out = scale * (a · b)`, or adds to `out` when `accumulate`; `out` has `out_stride` values a row. Runs on the calling thread.
+/// What becomes of the numbers that stand where a product is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Into {
+    /// They are replaced.
+    Fresh,
+    /// The product is added to them.
+    Sum,
+}
+
+/// Computes `out = scale * (a · b)`, or adds it to `out`, which has `out_stride` values a row, on `threads` threads of the current pool.
 ///
 /// # Panics
 /// Panics when the shapes do not fit, which is a defect of the caller.
-pub fn matmul(a: MatrixRef<'_>, b: MatrixRef<'_>, out: &mut [f32], out_stride: usize, scale: f32, accumulate: bool) {
+pub fn matmul(a: MatrixRef<'_>, b: MatrixRef<'_>, out: &mut [f32], out_stride: usize, scale: f32, into: Into, threads: usize) {
     assert!(a.columns == b.rows && a.fits() && b.fits(), "operands of a matrix product do not fit");
     assert!(a.rows == 0 || (a.rows - 1) * out_stride + b.columns <= out.len(), "the result of a matrix product does not fit");
     if a.rows == 0 || b.columns == 0 {
         return;
     }
+    let parallelism = if threads > 1 { gemm::Parallelism::Rayon(threads) } else { gemm::Parallelism::None };
     // SAFETY: both asserts above hold every index gemm can form inside the three slices, and `out` is borrowed mutably.
     #[expect(unsafe_code, reason = "gemm's interface is raw pointers")]
     unsafe {
@@ -207,7 +217,7 @@ pub fn matmul(a: MatrixRef<'_>, b: MatrixRef<'_>, out: &mut [f32], out_stride: u
             out.as_mut_ptr(),
             1,
             out_stride as isize,
-            accumulate,
+            into == Into::Sum,
             a.data.as_ptr(),
             a.column_stride as isize,
             a.row_stride as isize,
@@ -219,7 +229,7 @@ pub fn matmul(a: MatrixRef<'_>, b: MatrixRef<'_>, out: &mut [f32], out_stride: u
             false,
             false,
             false,
-            gemm::Parallelism::None,
+            parallelism,
         );
     }
 }

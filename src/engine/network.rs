@@ -179,9 +179,9 @@ impl Network {
             cancel.check()?;
             let normed = self.rms_norm(&x, &layer.input_norm)?;
             let attended = self.attend(index, layer, &normed, plan, &rotation, kv)?;
-            x = (x + layer.output.forward(&attended)?)?;
+            x = layer.output.add_to(x, &attended)?;
             let normed = self.rms_norm(&x, &layer.post_norm)?;
-            x = (x + layer.down.forward(&self.gated(layer, &normed)?)?)?;
+            x = layer.down.add_to(x, &self.gated(layer, &normed)?)?;
         }
         kv.len = plan.past + tokens.len();
         Ok(x)

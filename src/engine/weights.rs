@@ -10,9 +10,9 @@ use half::{bf16, f16};
 use rayon::prelude::*;
 use safetensors::{Dtype, SafeTensors};
 
-use super::EngineError;
 use super::gguf::Gguf;
 use super::mapped::{MappedFile, quantised};
+use super::{EngineError, dense};
 
 /// How one tensor is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,13 +61,26 @@ impl Linear {
     /// Computes `x · wᵀ` for `x` `[rows, in]`.
     pub fn forward(&self, x: &Tensor) -> candle_core::Result<Tensor> {
         match self {
+            Self::Dense(weight) if on_cpu(x) => dense::product(x, weight),
             Self::Dense(weight) => x.matmul(weight),
+            Self::Embedding(weight) if on_cpu(x) => dense::product(x, &weight.t()?),
             Self::Embedding(weight) => x.matmul(&weight.t()?),
             // A single row would make candle read the unpacked original of some types, which lies in the file and would come back into memory.
             Self::Quantised(weight) if x.device().is_cpu() && x.dim(0)? == 1 => {
                 QMatMul::QTensor(Arc::clone(weight)).forward(&Tensor::cat(&[x, x], 0)?)?.narrow(0, 0, 1)
             }
             Self::Quantised(weight) => QMatMul::QTensor(Arc::clone(weight)).forward(x),
+        }
+    }
+
+    /// Returns `sum + x · wᵀ`, in place where that is possible: `sum` must not be used elsewhere.
+    pub fn add_to(&self, sum: Tensor, x: &Tensor) -> candle_core::Result<Tensor> {
+        match self {
+            Self::Dense(weight) if on_cpu(x) => {
+                dense::add_product(&sum, x, weight)?;
+                Ok(sum)
+            }
+            _ => sum + self.forward(x)?,
         }
     }
 
@@ -309,6 +322,10 @@ impl Weights {
 /// section 3). GPUs keep what the file has.
 fn stays_quantised(device: &Device, columns: usize) -> bool {
     !device.is_cpu() || columns.is_multiple_of(256)
+}
+
+fn on_cpu(x: &Tensor) -> bool {
+    x.device().is_cpu() && x.dtype() == DType::F32
 }
 
 fn fill<const N: usize>(values: &mut [f32], bytes: &[u8], read: impl Fn([u8; N]) -> f32) {
