@@ -65,6 +65,20 @@ impl MappedFile {
     }
 }
 
+/// A part of a mapped file.
+#[derive(Clone)]
+pub struct FileRange {
+    pub file: Arc<MappedFile>,
+    pub range: Range<usize>,
+}
+
+impl FileRange {
+    /// Gives the pages back to the system until they are read again.
+    pub fn release(&self) {
+        self.file.release(self.range.clone());
+    }
+}
+
 /// Blocks of one quantised type inside a mapped file.
 struct MappedBlocks<T> {
     file: Arc<MappedFile>,

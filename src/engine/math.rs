@@ -74,16 +74,34 @@ pub fn softmax_in_place(arch: Arch, row: &mut [f32]) {
     );
 }
 
-/// Writes `silu(gate) * up` to `out`; `silu(x) = x / (1 + e^-x)`.
+/// Returns `silu(gate) * up`; `silu(x) = x / (1 + e^-x)`.
+#[inline(always)]
+fn gated(gate: f32, up: f32) -> f32 {
+    // For negative gates e^gate / (1 + e^gate) keeps the exponential's argument negative.
+    let e = exp(-gate.abs());
+    let positive = gate / (1.0 + e);
+    up * if gate < 0.0 { positive * e } else { positive }
+}
+
+/// Writes `silu(gate) * up` to `out`.
 pub fn silu_mul(arch: Arch, gate: &[f32], up: &[f32], out: &mut [f32]) {
     arch.dispatch(
         #[inline(always)]
         || {
             for ((out, &gate), &up) in out.iter_mut().zip(gate).zip(up) {
-                // For negative gates e^gate / (1 + e^gate) keeps the exponential's argument negative.
-                let e = exp(-gate.abs());
-                let positive = gate / (1.0 + e);
-                *out = up * if gate < 0.0 { positive * e } else { positive };
+                *out = gated(gate, up);
+            }
+        },
+    );
+}
+
+/// Replaces `gate` by `silu(gate) * up`.
+pub fn silu_mul_in_place(arch: Arch, gate: &mut [f32], up: &[f32]) {
+    arch.dispatch(
+        #[inline(always)]
+        || {
+            for (gate, &up) in gate.iter_mut().zip(up) {
+                *gate = gated(*gate, up);
             }
         },
     );

@@ -4,13 +4,14 @@
 //! [`Plan`] of packed sequences over caller-owned keys and values, and applies the head where the caller asks. Weights are f32 on the CPU,
 //! half precision on GPUs, or quantised as the file says.
 
-use candle_core::{CpuStorage, CustomOp1, DType, Device, InplaceOp1, Layout, Shape, Tensor, bail};
+use candle_core::{CpuStorage, CustomOp1, DType, Device, InplaceOp1, InplaceOp2, Layout, Shape, Tensor, bail};
 use pulp::Arch;
 use rayon::prelude::*;
 
 use super::attention::{Plan, attention};
 use super::config::ModelConfig;
-use super::math::{RowStats, rms_norm, rotate_row, row_stats, silu_mul};
+use super::mapped::FileRange;
+use super::math::{RowStats, rms_norm, rotate_row, row_stats, silu_mul, silu_mul_in_place};
 use super::weights::{Linear, Weights};
 use super::{CancelToken, EngineError};
 
@@ -54,6 +55,8 @@ pub struct Network {
     head: Linear,
     /// Whether the head is the embedding.
     tied: bool,
+    /// The embedding's place in its file, when its rows are read there.
+    embedding_pages: Option<FileRange>,
 }
 
 impl Network {
@@ -102,7 +105,8 @@ impl Network {
         let norm = weights.vector("model.norm.weight", hidden)?;
         let tied = !weights.has("lm_head.weight");
         let head = if tied { embedding.clone() } else { weights.linear("lm_head.weight", config.vocab, hidden)? };
-        Ok(Self { config, device: device.clone(), dtype, embedding, layers, norm, head, tied })
+        let embedding_pages = weights.pages_of("model.embed_tokens.weight", &embedding);
+        Ok(Self { embedding_pages, config, device: device.clone(), dtype, embedding, layers, norm, head, tied })
     }
 
     /// Runs every quantised matrix once, so that candle builds its packed form now and not inside the first decision; `done` is called after
@@ -120,13 +124,14 @@ impl Network {
                 _ => Ok(()),
             })
         };
+        // The head first: it is the largest, and its packed form and its original are in memory together while it is made.
+        warm(vec![&self.head])?;
+        done(0);
         for (index, layer) in self.layers.iter().enumerate() {
             cancel.check()?;
             warm(layer.qkv.iter().chain(&layer.gate_up).chain([&layer.output, &layer.down]).collect())?;
             done(index + 1);
         }
-        warm(vec![&self.head])?;
-        done(self.layers.len());
         Ok(())
     }
 
@@ -174,6 +179,10 @@ impl Network {
     pub fn forward(&self, tokens: &[u32], plan: &Plan, kv: &mut KvBuffer, cancel: &CancelToken) -> Result<Tensor, EngineError> {
         let ids = Tensor::new(tokens, &self.device)?;
         let mut x = self.embedding.rows(&ids, self.dtype)?;
+        if let Some(pages) = &self.embedding_pages {
+            // Each row brings 64 KiB of the file with it; a few prompts would have all of the embedding in memory a second time.
+            pages.release();
+        }
         let rotation = Rotation::new(&self.config, &plan.positions());
         for (index, layer) in self.layers.iter().enumerate() {
             cancel.check()?;
@@ -250,7 +259,10 @@ impl Network {
         let parts = layer.gate_up.iter().map(|matrix| matrix.forward(x)).collect::<candle_core::Result<Vec<_>>>()?;
         let both = match parts.as_slice() {
             [both] => both.clone(),
-            [gate, up] if gate.device().is_cpu() && gate.dtype() == DType::F32 => return gate.apply_op2_no_bwd(up, &SiluMul),
+            [gate, up] if gate.device().is_cpu() && gate.dtype() == DType::F32 => {
+                gate.inplace_op2(up, &SiluMul)?;
+                return Ok(gate.clone());
+            }
             [gate, up] => return gate.silu()? * up,
             _ => bail!("gate and up come as one matrix or as two"),
         };
@@ -395,26 +407,24 @@ impl CustomOp1 for SiluMul {
     }
 }
 
-impl candle_core::CustomOp2 for SiluMul {
+impl InplaceOp2 for SiluMul {
     fn name(&self) -> &'static str {
         "silu-mul"
     }
 
-    fn cpu_fwd(
-        &self,
-        gate: &CpuStorage,
-        gate_layout: &Layout,
-        up: &CpuStorage,
-        up_layout: &Layout,
-    ) -> candle_core::Result<(CpuStorage, Shape)> {
-        let (rows, width) = gate_layout.shape().dims2()?;
-        let (gate, up) = (contiguous(gate, gate_layout)?, contiguous(up, up_layout)?);
+    fn cpu_fwd(&self, gate: &mut CpuStorage, gate_layout: &Layout, up: &CpuStorage, up_layout: &Layout) -> candle_core::Result<()> {
+        let (_, width) = gate_layout.shape().dims2()?;
+        let up = contiguous(up, up_layout)?;
+        let (CpuStorage::F32(gate), Some((start, end))) = (gate, gate_layout.contiguous_offsets()) else {
+            bail!("the activation needs adjacent f32 values")
+        };
         let arch = Arch::new();
-        let out = by_rows(width, rows, |row, out| {
-            let range = row * width..(row + 1) * width;
-            silu_mul(arch, &gate[range.clone()], &up[range], out);
-        });
-        Ok((out, Shape::from((rows, width))))
+        gate[start..end]
+            .par_chunks_mut(width)
+            .zip(up.par_chunks(width))
+            .with_min_len(8)
+            .for_each(|(gate, up)| silu_mul_in_place(arch, gate, up));
+        Ok(())
     }
 }
 

@@ -11,7 +11,7 @@ use rayon::prelude::*;
 use safetensors::{Dtype, SafeTensors};
 
 use super::gguf::Gguf;
-use super::mapped::{MappedFile, quantised};
+use super::mapped::{FileRange, MappedFile, quantised};
 use super::{EngineError, dense};
 
 /// How one tensor is stored.
@@ -220,6 +220,13 @@ impl Weights {
         }
         let out = parts.iter().map(|(_, out)| out).sum();
         Ok(vec![self.dense(&entries, out, columns)?])
+    }
+
+    /// Returns where the named weights lie when `weight` still reads them there.
+    pub fn pages_of(&self, name: &str, weight: &Linear) -> Option<FileRange> {
+        let entry = self.entries.get(&self.file_name(name))?;
+        let in_place = matches!(weight, Linear::Quantised(_)) && self.device.is_cpu();
+        in_place.then(|| FileRange { file: Arc::clone(&entry.file), range: entry.range.clone() })
     }
 
     /// Gives back the file pages of everything read so far.
