@@ -19,7 +19,7 @@ use crate::policy::{DialectId, NO_ROUTE_LABEL, Route};
 const CHUNK: usize = 1024;
 
 /// Tokens after which a router that keeps writing is stopped: several times any valid answer.
-const MAX_DECODED: usize = 64;
+pub const MAX_DECODED: usize = 64;
 
 /// Keys and values kept of earlier prompts, in bytes.
 const CACHE_BUDGET: u64 = 512 << 20;
@@ -33,6 +33,7 @@ pub struct LocalRouter {
     end_tokens: Vec<u32>,
     cache: PrefixCache,
     closing: ClosingTokens,
+    max_decoded: usize,
 }
 
 /// One scored prompt.
@@ -41,7 +42,7 @@ pub struct Scored {
     pub answers: Vec<AnswerScore>,
     /// Text of greedy decoding, the end of turn left out.
     pub greedy: String,
-    /// Whether the turn ended; `false` after 64 tokens without an end.
+    /// Whether the turn ended; `false` after [`MAX_DECODED`] tokens without an end.
     pub ended: bool,
     /// Whether the pass over prompt and tree already proved the text.
     pub proved: bool,
@@ -62,13 +63,18 @@ impl LocalRouter {
     ) -> Self {
         let width = if description.info.device == "cpu" { 4 } else { 2 };
         let cache = PrefixCache::new(CACHE_BUDGET, network.config.kv_bytes_per_token(width));
-        Self { network, tokenizer, template, description, end_tokens, cache, closing: ClosingTokens::new() }
+        Self { network, tokenizer, template, description, end_tokens, cache, closing: ClosingTokens::new(), max_decoded: MAX_DECODED }
     }
 
     /// Keeps at most `bytes` of keys and values from now on; 0 switches the prefix cache off.
     pub fn set_cache_budget(&mut self, bytes: u64) {
         let width = if self.description.info.device == "cpu" { 4 } else { 2 };
         self.cache = PrefixCache::new(bytes, self.network.config.kv_bytes_per_token(width));
+    }
+
+    /// Stops a router that keeps writing after this many tokens instead of [`MAX_DECODED`]: for measurements that need the scores alone.
+    pub fn set_max_decoded(&mut self, tokens: usize) {
+        self.max_decoded = tokens;
     }
 
     /// Forgets all cached keys and values, so that the next decision is a cold one.
@@ -122,7 +128,7 @@ impl LocalRouter {
             )));
         }
         let start = Instant::now();
-        let decoded = MAX_DECODED.min(context - prompt.len());
+        let decoded = self.max_decoded.min(context - prompt.len());
         let mut kv = self.network.kv_buffer(prompt.len() + tree.tokens().len().max(decoded))?;
         let cached = self.cache.fill(&prompt, &mut kv)?;
         let wanted = tree.wanted();
@@ -197,7 +203,8 @@ impl LocalRouter {
             }
         } else {
             let error = format!(
-                "the router had not ended its turn after {MAX_DECODED} tokens; the gateway would wait for the rest and most likely fail to read it"
+                "the router had not ended its turn after {} tokens; the gateway would wait for the rest and most likely fail to read it",
+                self.max_decoded
             );
             (Outcome::Error, None, Some(error))
         };
