@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on must panic")]
 
+mod cli;
 mod dialect;
 mod engine_reference;
 mod engine_worker;

@@ -82,8 +82,9 @@ pub struct PromptArguments {
     /// Wrap the prompt in the router's chat template
     #[arg(long)]
     pub chat: bool,
-    #[command(flatten)]
-    pub router: RouterArguments,
+    /// Whose chat template, with --chat
+    #[arg(long, value_name = "ROUTER", default_value = "builtin")]
+    pub router: String,
 }
 
 #[derive(Args)]

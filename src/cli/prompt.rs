@@ -6,6 +6,7 @@ use super::args::PromptArguments;
 use super::input::{Case, read_case};
 use super::{Failure, router};
 use crate::dialect::render;
+use crate::engine::chat_prompt;
 use crate::policy::Route;
 
 /// Prints the prompt; what was left out of it goes to standard error.
@@ -19,7 +20,7 @@ pub fn run(arguments: &PromptArguments) -> Result<(), Failure> {
     for dropped in &rendered.selection.dropped {
         eprintln!("note: message {} is not sent: {}", dropped.index + 1, dropped.reason);
     }
-    let text = if arguments.chat { router::open(&arguments.router)?.wrap(&rendered.text)? } else { rendered.text };
+    let text = if arguments.chat { chat_prompt(&router::source(&arguments.router)?, &rendered.text)? } else { rendered.text };
     let mut out = std::io::stdout().lock();
     out.write_all(text.as_bytes())
         .and_then(|()| out.flush())

@@ -82,14 +82,6 @@ impl LocalRouter {
         self.cache.shrink(0);
     }
 
-    /// Returns the user message inside the router's chat template, as text.
-    ///
-    /// # Errors
-    /// Fails when the template refuses the message.
-    pub fn wrap(&self, user_message: &str) -> Result<String, EngineError> {
-        self.template.wrap(user_message)
-    }
-
     /// Returns the token ids of the chat-templated user message.
     ///
     /// # Errors
