@@ -10,6 +10,7 @@ pub mod cli;
 pub mod decision;
 pub mod dialect;
 pub mod engine;
+pub mod eval;
 pub mod formats;
 pub mod policy;
 pub mod ui;

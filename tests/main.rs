@@ -6,6 +6,7 @@ mod cli;
 mod dialect;
 mod engine_reference;
 mod engine_worker;
+mod eval;
 mod fake_router;
 mod formats;
 mod window;

@@ -27,6 +27,8 @@ pub enum Command {
     Prompt(PromptArguments),
     /// Decide which route a conversation takes
     Route(RouteArguments),
+    /// Measure how often decisions agree with a labelled set
+    Eval(EvalArguments),
     /// Measure how fast a router decides on this machine
     Bench(BenchArguments),
 }
@@ -100,6 +102,30 @@ pub struct RouteArguments {
     #[arg(long, value_name = "S", default_value_t = 0)]
     pub seed: u64,
     /// Print everything known about the decision as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Args)]
+pub struct EvalArguments {
+    /// Policy file: YAML or JSON with routes
+    #[arg(long, value_name = "FILE")]
+    pub policy: PathBuf,
+    /// Labelled set: a JSON line for each conversation, with "route", or with "labels" for each user turn
+    #[arg(long, value_name = "FILE")]
+    pub set: PathBuf,
+    /// Whose prompt to send [default: the policy's, else archgw-0.3.1]
+    #[arg(long, value_name = "ID")]
+    pub dialect: Option<DialectId>,
+    #[command(flatten)]
+    pub router: RouterArguments,
+    /// Use the first N lines only
+    #[arg(long, value_name = "N")]
+    pub limit: Option<usize>,
+    /// End with status 1 when the agreement is under X, in 0 to 1
+    #[arg(long, value_name = "X")]
+    pub min_agreement: Option<f64>,
+    /// Print the report as JSON
     #[arg(long)]
     pub json: bool,
 }

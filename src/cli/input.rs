@@ -34,13 +34,22 @@ pub fn read_case(arguments: &CaseArguments) -> Result<Case, Failure> {
         }
     };
     let (text, path) = read(&arguments.policy)?;
-    let (policy, warnings) = parse_policy(&text, &path)?;
-    print(&warnings);
+    let policy = read_policy(&text, &path)?;
     let (text, path) = read(&arguments.conversation)?;
     let (conversation, warnings) = parse_conversation(&text, &path)?;
     print(&warnings);
     let dialect = arguments.dialect.or(policy.dialect).unwrap_or(DialectId::DEFAULT);
     Ok(Case { policy, conversation, dialect })
+}
+
+/// Parses a policy; warnings go to standard error.
+///
+/// # Errors
+/// Fails on text that is no policy.
+pub fn read_policy(text: &str, path: &str) -> Result<Policy, Failure> {
+    let (policy, warnings) = parse_policy(text, path)?;
+    print(&warnings);
+    Ok(policy)
 }
 
 fn print(warnings: &[Warning]) {

@@ -5,6 +5,7 @@
 
 mod args;
 mod bench;
+mod eval;
 mod input;
 mod prompt;
 mod report;
@@ -31,6 +32,9 @@ pub enum Invocation {
 /// Why a command failed, one kind for each exit status.
 #[derive(Debug, thiserror::Error)]
 enum Failure {
+    /// A gate that the user set was not passed: status 1.
+    #[error("{0}")]
+    Gate(String),
     /// Bad usage or bad input: status 2.
     #[error("{0}")]
     Input(String),
@@ -71,6 +75,7 @@ pub fn run() -> Invocation {
         },
         Command::Prompt(prompt) => prompt::run(&prompt),
         Command::Route(route) => route::run(&route),
+        Command::Eval(eval) => eval::run(&eval),
         Command::Bench(bench) => bench::run(&bench),
     };
     Invocation::Done(match done {
@@ -78,6 +83,7 @@ pub fn run() -> Invocation {
         Err(failure) => {
             eprintln!("error: {failure}");
             ExitCode::from(match failure {
+                Failure::Gate(_) => 1,
                 Failure::Input(_) => 2,
                 Failure::Router(_) => 3,
             })
