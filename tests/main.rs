@@ -3,8 +3,11 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on must panic")]
 
 mod dialect;
+mod engine_network;
+mod engine_properties;
 mod engine_reference;
 mod engine_worker;
 mod fake_router;
 mod formats;
+mod tiny_model;
 mod window;

@@ -139,22 +139,18 @@ impl Network {
         layers.chain([&self.embedding]).chain(head).map(Linear::bytes).sum()
     }
 
-    /// Returns the precision the weights are computed with, for people: `f32`, `bf16`, `f16` or the quantised type of the layers.
+    /// Returns the precision the weights are computed with, for people: `f32`, `bf16`, `f16` or the quantised types of the layers' matrices.
     pub fn precision(&self) -> String {
-        match self.layers.first().map(|layer| &layer.down) {
-            Some(Linear::Quantised(_)) => {
-                let mut types: Vec<String> = Vec::new();
-                for layer in &self.layers {
-                    if let Linear::Quantised(weight) = &layer.gate_up[0] {
-                        types.push(format!("{:?}", weight.dtype()).to_lowercase());
-                    }
-                }
-                types.sort();
-                types.dedup();
-                types.join("+")
-            }
-            _ => format!("{:?}", self.dtype).to_lowercase(),
-        }
+        let layers = self.layers.iter().flat_map(|layer| layer.qkv.iter().chain(&layer.gate_up).chain([&layer.output, &layer.down]));
+        let mut types: Vec<String> = layers
+            .map(|matrix| match matrix {
+                Linear::Dense(_) => format!("{:?}", self.dtype).to_lowercase(),
+                Linear::Quantised(weight) => format!("{:?}", weight.dtype()).to_lowercase(),
+            })
+            .collect();
+        types.sort();
+        types.dedup();
+        types.join("+")
     }
 
     /// Returns room for the keys and values of `capacity` tokens.
