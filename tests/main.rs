@@ -4,9 +4,12 @@
 
 mod cli;
 mod dialect;
+mod engine_network;
+mod engine_properties;
 mod engine_reference;
 mod engine_worker;
 mod eval;
 mod fake_router;
 mod formats;
+mod tiny_model;
 mod window;

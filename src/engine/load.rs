@@ -40,6 +40,9 @@ pub fn load(
     if end_tokens.is_empty() {
         end_tokens = ["<|im_end|>", "<|endoftext|>"].into_iter().filter_map(|token| tokenizer.id(token)).collect();
     }
+    // An id that is listed twice must not count twice.
+    end_tokens.sort_unstable();
+    end_tokens.dedup();
     if end_tokens.is_empty() || end_tokens.iter().any(|&token| token as usize >= config.vocab) {
         return Err(EngineError::router(format!("{}: no end-of-turn token is known; add eos_token_id to config.json", path.display())));
     }
@@ -121,7 +124,8 @@ fn open_folder(folder: &Path, device: &Device) -> Result<Parts, EngineError> {
     let config_path = folder.join("config.json").display().to_string();
     let config =
         ModelConfig::from_json(&config_path, &required("config.json")?, read_optional(&folder.join("generation_config.json"))?.as_deref())?;
-    let tokenizer = RouterTokenizer::from_json(&folder.join("tokenizer.json").display().to_string(), &required("tokenizer.json")?)?;
+    let tokenizer_path = folder.join("tokenizer.json").display().to_string();
+    let tokenizer = RouterTokenizer::from_json(&tokenizer_path, &required("tokenizer.json")?, config.vocab)?;
 
     let tokenizer_config = match read_optional(&folder.join("tokenizer_config.json"))? {
         Some(json) => serde_json::from_slice(&json)
@@ -155,7 +159,7 @@ fn open_gguf(path: &Path, device: &Device) -> Result<Parts, EngineError> {
     let shown = &file.path;
     let gguf = Gguf::parse(file.bytes()).map_err(|error| EngineError::router(format!("{shown}: {error}")))?;
     let config = ModelConfig::from_gguf(shown, &gguf)?;
-    let tokenizer = RouterTokenizer::from_gguf(shown, &gguf)?;
+    let tokenizer = RouterTokenizer::from_gguf(shown, &gguf, config.vocab)?;
     let source = gguf.string("tokenizer.chat_template").ok_or_else(|| {
         EngineError::router(format!("{shown}: the metadata has no tokenizer.chat_template; use another conversion of the router"))
     })?;
@@ -177,6 +181,10 @@ fn read_optional(path: &Path) -> Result<Option<Vec<u8>>, EngineError> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Ok(metadata) if metadata.len() > LIMIT => {
             Err(EngineError::router(format!("{} is over 256 MiB; this is not the file it should be", path.display())))
+        }
+        // Reading a pipe or a device might never end.
+        Ok(metadata) if !metadata.is_file() => {
+            Err(EngineError::router(format!("{} is not a file; download the router again", path.display())))
         }
         _ => std::fs::read(path).map(Some).map_err(|error| EngineError::router(format!("{}: {error}", path.display()))),
     }

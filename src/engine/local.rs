@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::answer_tree::{AnswerScore, AnswerTree, ClosingTokens, Greedy};
+use super::answer_tree::{AnswerScore, AnswerTree, Greedy};
 use super::attention::{Plan, Sequence};
 use super::chat_template::ChatTemplate;
 use super::network::{KvBuffer, Network};
@@ -32,7 +32,6 @@ pub struct LocalRouter {
     description: RouterDescription,
     end_tokens: Vec<u32>,
     cache: PrefixCache,
-    closing: ClosingTokens,
     max_decoded: usize,
 }
 
@@ -63,7 +62,7 @@ impl LocalRouter {
     ) -> Self {
         let width = if description.info.device == "cpu" { 4 } else { 2 };
         let cache = PrefixCache::new(CACHE_BUDGET, network.config.kv_bytes_per_token(width));
-        Self { network, tokenizer, template, description, end_tokens, cache, closing: ClosingTokens::new(), max_decoded: MAX_DECODED }
+        Self { network, tokenizer, template, description, end_tokens, cache, max_decoded: MAX_DECODED }
     }
 
     /// Keeps at most `bytes` of keys and values from now on; 0 switches the prefix cache off.
@@ -108,7 +107,10 @@ impl LocalRouter {
     ) -> Result<Scored, EngineError> {
         let start = Instant::now();
         let prompt = self.prompt_tokens(user_message)?;
-        let tree = AnswerTree::new(dialect, names, &self.tokenizer, &self.end_tokens, &mut self.closing)?;
+        if prompt.is_empty() {
+            return Err(EngineError::router("the router's chat template gives an empty prompt; use another conversion of the router"));
+        }
+        let tree = AnswerTree::new(dialect, names, &self.tokenizer, &self.end_tokens)?;
         let tokenize = start.elapsed();
         let context = self.network.config.context;
         let longest = prompt.len() + tree.longest() + 1;
@@ -136,6 +138,9 @@ impl LocalRouter {
         let rows: Vec<usize> = (chain - 1..chain + tree.tokens().len()).collect();
         let next = self.network.next_tokens(&hidden, &rows, &wanted)?;
         let answers = tree.score(&wanted, &next);
+        if answers.iter().any(|answer| answer.p.is_nan()) {
+            return Err(EngineError::router("the router computes no numbers, so its weights are damaged; download it again"));
+        }
         kv.len = prompt.len();
         self.cache.insert(&prompt, &kv)?;
         let forward = start.elapsed();

@@ -4,6 +4,7 @@ mod answer_tree;
 mod attention;
 mod chat_template;
 mod config;
+mod cpu_ops;
 mod dense;
 mod error;
 mod gguf;

@@ -10,6 +10,7 @@ use half::{bf16, f16};
 use rayon::prelude::*;
 use safetensors::{Dtype, SafeTensors};
 
+use super::cpu_ops::on_cpu;
 use super::gguf::Gguf;
 use super::mapped::{FileRange, MappedFile, quantised};
 use super::{EngineError, dense};
@@ -329,10 +330,6 @@ impl Weights {
 /// section 3). GPUs keep what the file has.
 fn stays_quantised(device: &Device, columns: usize) -> bool {
     !device.is_cpu() || columns.is_multiple_of(256)
-}
-
-fn on_cpu(x: &Tensor) -> bool {
-    x.device().is_cpu() && x.dtype() == DType::F32
 }
 
 fn fill<const N: usize>(values: &mut [f32], bytes: &[u8], read: impl Fn([u8; N]) -> f32) {
