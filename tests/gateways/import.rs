@@ -15,13 +15,14 @@ fn models(routes: &[Route]) -> Vec<String> {
 fn usage_becomes_routes_and_literal_keys_stay_behind() {
     let read = imported(&fixture("usage_0.3.0.yaml"));
     assert_eq!(read.shape, GatewayShape::Plano);
-    assert_eq!(models(&read.policy.routes), ["recipes: mistral/mistral-large-latest", "wine: openai/gpt-4o"]);
+    assert_eq!(models(&read.policy.routes), ["recipes: mistral/mistral-large-latest", "wine: openai/gpt-4o", "cheese: openai/gpt-4o-mini"]);
     assert_eq!(read.policy.routes[0].description, RECIPES);
     assert_eq!(read.policy.fallback.as_deref(), Some("openai/gpt-4o-mini"));
     let notes = notes(&read).join("\n");
     for expected in [
         "ignored 4: routing.model no longer chooses the router",
         "refused 27: the gateway refuses the key \"usage\" of the provider \"mistral-large-latest\"",
+        "changed 35: \"anthropic/gpt-4o-mini\" is taken for \"openai/gpt-4o-mini\", which has the same key",
         "changed 29: access_key of \"openai/gpt-4o\" may be secret and is not kept",
     ] {
         assert!(notes.contains(expected), "{expected}\n{notes}");

@@ -49,7 +49,8 @@ pub(super) fn read(root: Node, reader: &mut Reader<'_>) -> Result<(), FormatErro
         let listeners = items(at_path(&root, &["listeners"]));
         nodes.extend(listeners.iter().flat_map(|listener| items(at_path(listener, &["model_providers"]))));
     }
-    let providers: Vec<Provider<'_>> = nodes.into_iter().filter_map(provider).collect();
+    let mut providers: Vec<Provider<'_>> = nodes.into_iter().filter_map(provider).collect();
+    unite(&mut providers, reader);
     let version = version(plain_text(&root, "version").as_deref().unwrap_or_default());
     checks::root(&root, &providers, reader);
     for provider in providers.iter().filter(|provider| !provider.is_wildcard()) {
@@ -100,11 +101,36 @@ fn provider(node: &Node) -> Option<Provider<'_>> {
         // Rendered: the prefix went into the interface, and the whole into the name.
         Some(_) if name.as_deref().and_then(|name| name.split_once('/')).is_some_and(|(_, id)| id == model) => name.clone()?,
         // Before 0.3.4 the interface was a key of its own.
-        Some(interface) if !model.contains('/') || interface == "arch" => format!("{interface}/{model}"),
+        Some(interface) if !model.contains('/') || interface == "arch" => {
+            // The name of Anthropic's interface before 0.3.4.
+            let interface = if interface == "claude" { "anthropic" } else { interface };
+            format!("{interface}/{model}")
+        }
         _ => model.clone(),
     };
     let (is_default, is_internal) = (flag("default"), flag("internal"));
     Some(Provider { at: node.at, entries, name, model, canonical, is_default, is_internal })
+}
+
+/// Takes providers of one model with one key for the same, although they name different interfaces: Plano refuses to tell them apart.
+fn unite(providers: &mut [Provider<'_>], reader: &mut Reader<'_>) {
+    let key = |provider: &Provider<'_>| {
+        provider
+            .entries
+            .iter()
+            .find(|entry| entry.key == "access_key")
+            .map(|entry| entry.node.to_json())
+            .filter(|_| !provider.model.contains('/'))
+    };
+    for index in 1..providers.len() {
+        let (before, rest) = providers.split_at_mut(index);
+        let Some(provider) = rest.first_mut() else { continue };
+        let same = |other: &&Provider<'_>| other.model == provider.model && key(other).is_some() && key(other) == key(provider);
+        let Some(first) = before.iter().find(same).filter(|first| first.canonical != provider.canonical) else { continue };
+        let message = format!("{} is taken for {}, which has the same key", quoted(&provider.canonical), quoted(&first.canonical));
+        reader.note(NoteKind::Changed, provider.at, message, "change the policy's models if they differ");
+        provider.canonical.clone_from(&first.canonical);
+    }
 }
 
 /// Reads an entry of the top-level list.
