@@ -6,9 +6,11 @@
 
 pub mod app;
 pub mod chat;
+pub mod cli;
 pub mod decision;
 pub mod dialect;
 pub mod engine;
+pub mod eval;
 pub mod formats;
 pub mod policy;
 pub mod ui;

@@ -81,7 +81,7 @@ fn safetensors_agree_with_transformers() {
                 ours.log_prob_end
             );
         }
-        // The reference stops after 48 tokens, Waypost after 64.
+        // The reference stops after 48 tokens, Waypost a little later.
         let ours = &scored.greedy;
         assert!(
             ours.starts_with(&case.greedy) || *ours == case.greedy,
@@ -99,6 +99,8 @@ fn gguf_files_choose_the_same_answers() {
     let cases = cases();
     for file in ["f16.gguf", "q8_0.gguf"] {
         let mut router = open(&RouterSource::Gguf(folder.join(file)));
+        // The scores tell which answer is chosen; SmolLM2 untrained would ramble after each of them.
+        router.set_max_decoded(1);
         let mut same = 0;
         for case in &cases {
             let scored = score(&mut router, case);

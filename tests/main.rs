@@ -2,9 +2,18 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on must panic")]
 
+mod cli;
 mod dialect;
+mod engine_network;
+mod engine_properties;
 mod engine_reference;
 mod engine_worker;
+mod eval;
 mod fake_router;
 mod formats;
+<<<<<<< HEAD
+mod gateways;
+=======
+mod tiny_model;
+>>>>>>> main
 mod window;

@@ -10,6 +10,7 @@
 //! `tests/fixtures` hold this module to them.
 
 mod answer;
+mod gateways;
 mod json;
 mod parse;
 mod prompt;
@@ -18,6 +19,7 @@ mod template;
 mod trim;
 
 pub use answer::{answer_text, first_name_prefix};
+pub use gateways::{GATEWAYS, Gateway, dialect_warning, gateway_of_version, outlook};
 pub use parse::{AnswerError, parse_answer};
 pub use prompt::{RenderedPrompt, render};
 pub use select::{Budget, DropReason, Dropped, Fit, Kept, Selection, WINDOW};

@@ -4,8 +4,6 @@
 //! log-probabilities along the paths give each answer's exact probability, and the best token of the whole vocabulary at each node tells
 //! what greedy decoding would write, as long as it stays inside the tree.
 
-use std::collections::HashMap;
-
 use super::EngineError;
 use super::network::NextToken;
 use super::tokenizer::RouterTokenizer;
@@ -17,14 +15,13 @@ use crate::policy::DialectId;
 struct Answer {
     /// Position of the route among the policy's, `None` for no route.
     route: Option<usize>,
-    text: String,
     /// Nodes from the root, never empty.
     path: Vec<usize>,
-    /// In list dialects, where the first name is fixed.
-    fixed: Option<Fixed>,
+    /// In list dialects, every place where one token can fix the first name; empty elsewhere.
+    fixed: Vec<Fixed>,
 }
 
-/// The place in an answer from which on any continuation names this route first.
+/// A place in an answer, and the tokens after which any continuation names this route first.
 #[derive(Clone, Debug)]
 struct Fixed {
     /// Nodes of the path before it; `0` is the end of the prompt.
@@ -64,37 +61,30 @@ pub enum Greedy {
     Leaves(Vec<u32>),
 }
 
-/// Token sets found by a walk over the whole vocabulary, kept for the life of a router.
-pub type ClosingTokens = HashMap<String, Vec<u32>>;
-
 impl AnswerTree {
     /// Builds the tree for the routes named `names`.
     ///
     /// # Errors
     /// Fails where the tokenizer does.
-    pub fn new(
-        dialect: DialectId,
-        names: &[&str],
-        tokenizer: &RouterTokenizer,
-        end_tokens: &[u32],
-        closing: &mut ClosingTokens,
-    ) -> Result<Self, EngineError> {
+    pub fn new(dialect: DialectId, names: &[&str], tokenizer: &RouterTokenizer, end_tokens: &[u32]) -> Result<Self, EngineError> {
         let mut tree = Self { tokens: Vec::new(), parents: Vec::new(), answers: Vec::new(), end_tokens: end_tokens.to_vec() };
         let routes = names.iter().enumerate().map(|(index, name)| (Some(index), Some(*name))).chain([(None, None)]);
         for (route, name) in routes {
             let text = answer_text(dialect, name);
-            // A route called `other` writes what no route writes: one answer, and the gateway reads it as no route.
-            if tree.answers.iter().any(|answer| answer.text == text) {
-                tree.answers.retain(|answer| answer.text != text);
-            }
             let tokens = tokenizer.encode(&text)?;
-            let fixed = match name.and_then(|name| first_name_prefix(dialect, name)) {
-                Some(prefix) => fixed(&prefix, &tokens, tokenizer, closing)?,
-                None => None,
-            };
             let path = tree.add(&tokens);
+            // Names may share their answer: `other` is what no route writes, and spellings that differ in Unicode normalisation have the
+            // same tokens. It counts once, for the name that gateways read back from it.
+            if let Some(known) = tree.answers.iter().position(|answer| answer.path == path) {
+                if tokenizer.decode(&tokens)? != text {
+                    continue;
+                }
+                tree.answers.remove(known);
+            }
+            let prefix = name.and_then(|name| first_name_prefix(dialect, name));
+            let fixed = prefix.map(|prefix| fixed(&text[prefix.len()..], &tokens, tokenizer)).unwrap_or_default();
             if !path.is_empty() {
-                tree.answers.push(Answer { route, text, path, fixed });
+                tree.answers.push(Answer { route, path, fixed });
             }
         }
         Ok(tree)
@@ -123,7 +113,7 @@ impl AnswerTree {
         }
         for answer in &self.answers {
             wanted[row(answer.path.last().copied())].extend(&self.end_tokens);
-            if let Some(fixed) = &answer.fixed {
+            for fixed in &answer.fixed {
                 wanted[answer.row_at(fixed.depth)].extend(&fixed.closing);
             }
         }
@@ -144,10 +134,8 @@ impl AnswerTree {
             let steps: Vec<f64> = answer.path.iter().map(|&node| log_prob(row(self.parents[node]), self.tokens[node])).collect();
             let all: f64 = steps.iter().sum();
             let ended = all + sum(row(answer.path.last().copied()), &self.end_tokens).ln();
-            let p = match &answer.fixed {
-                Some(fixed) => steps[..fixed.depth].iter().sum::<f64>().exp() * sum(answer.row_at(fixed.depth), &fixed.closing),
-                None => ended.exp(),
-            };
+            let fixes = |fixed: &Fixed| steps[..fixed.depth].iter().sum::<f64>().exp() * sum(answer.row_at(fixed.depth), &fixed.closing);
+            let p = if answer.fixed.is_empty() { ended.exp() } else { answer.fixed.iter().map(fixes).sum() };
             AnswerScore { route: answer.route, log_prob: all, log_prob_end: ended, p }
         };
         self.answers.iter().map(score).collect()
@@ -198,23 +186,27 @@ fn row(node: Option<usize>) -> usize {
     node.map_or(0, |node| node + 1)
 }
 
-/// Finds the place where `prefix`, the text up to the closing quote of the first name, is complete whatever follows.
+/// Finds the places in an answer where the next token can complete its first name. `rest` is the answer's text after the name.
 ///
-/// The tokens before it are those that the answer shares with one that goes on after the name; what is left of the prefix is completed by
-/// any token whose text starts with it.
-fn fixed(prefix: &str, answer: &[u32], tokenizer: &RouterTokenizer, closing: &mut ClosingTokens) -> Result<Option<Fixed>, EngineError> {
-    let longer = tokenizer.encode(&format!("{prefix}, \""))?;
-    let mut depth = answer.iter().zip(&longer).take_while(|(a, b)| a == b).count();
-    while depth > 0 {
-        let shared = tokenizer.decode(&answer[..depth])?;
-        if let Some(left) = prefix.strip_prefix(&shared).filter(|left| !left.is_empty()) {
-            let tokens = closing.entry(left.to_owned()).or_insert_with(|| tokenizer.starting_with(left));
-            return Ok((!tokens.is_empty()).then(|| Fixed { depth, closing: tokens.clone() }));
+/// A token may end with the name or reach past it (`"`, `"]`, `",`), and the answer's own way may close the name in more than one token: each
+/// token of the answer moves on to the next place. Continuations from different places are different texts, so their probabilities add up.
+fn fixed(rest: &str, answer: &[u32], tokenizer: &RouterTokenizer) -> Vec<Fixed> {
+    let pieces: Vec<String> = answer.iter().map(|&token| tokenizer.piece(token)).collect();
+    let whole = pieces.concat();
+    // What follows the name is `]}`, which pieces spell as it is.
+    let Some(mut left) = whole.strip_suffix(rest) else { return Vec::new() };
+    let mut found = Vec::new();
+    for (depth, piece) in pieces.iter().enumerate() {
+        let closing = tokenizer.pieces_starting_with(left);
+        if !closing.is_empty() {
+            found.push(Fixed { depth, closing });
         }
-        // The shared tokens reach past the name (or end inside a character): look one token earlier.
-        depth -= 1;
+        match left.strip_prefix(piece.as_str()) {
+            Some(after) if !after.is_empty() => left = after,
+            _ => break,
+        }
     }
-    Ok(None)
+    found
 }
 
 #[cfg(test)]
@@ -225,7 +217,7 @@ mod tests {
         let mut tree = AnswerTree { tokens: vec![], parents: vec![], answers: vec![], end_tokens: vec![9] };
         for (route, tokens) in [(Some(0), &[1, 2, 3][..]), (Some(1), &[1, 2]), (None, &[1, 4])] {
             let path = tree.add(tokens);
-            tree.answers.push(Answer { route, text: format!("{tokens:?}"), path, fixed: None });
+            tree.answers.push(Answer { route, path, fixed: Vec::new() });
         }
         tree
     }

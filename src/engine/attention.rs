@@ -8,10 +8,11 @@ use candle_core::{CpuStorage, CustomOp3, DType, Layout, Result, Shape, Tensor, b
 use pulp::Arch;
 use rayon::prelude::*;
 
-use super::math::{MatrixRef, matmul, softmax_in_place};
+use super::math::{Into, MatrixRef, matmul, softmax_in_place};
 
-/// Query rows worked on together: their scores against 2,000 keys fit the second-level cache.
-const BLOCK: usize = 64;
+/// Query rows worked on together, over all query heads that share a key head: enough to pay for bringing the keys into gemm's order, few
+/// enough that their scores against 1,000 keys fit the second-level cache.
+const BLOCK: usize = 192;
 
 /// One sequence of a [`Plan`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -90,20 +91,20 @@ impl Plan {
         Tensor::from_vec(mask, (new, keys), device)
     }
 
-    /// Splits the new tokens into blocks of rows that see almost the same keys.
-    fn blocks(&self) -> Vec<Block<'_>> {
+    /// Splits the new tokens, in order, into blocks of at most `most` rows that see almost the same keys.
+    fn blocks(&self, most: usize) -> Vec<Block<'_>> {
         let mut blocks = Vec::new();
         let mut start = 0;
         for sequence in &self.sequences {
             let mut row = 0;
             while row < sequence.chain {
-                let rows = BLOCK.min(sequence.chain - row);
+                let rows = most.min(sequence.chain - row);
                 blocks.push(Block { first_row: start + row, rows, start, own_keys: row + rows, tree: None });
                 row += rows;
             }
             let mut node = 0;
             while node < sequence.tree.len() {
-                let rows = BLOCK.min(sequence.tree.len() - node);
+                let rows = most.min(sequence.tree.len() - node);
                 let tree = Some(TreeRows { parents: &sequence.tree, first_node: node, chain: sequence.chain });
                 let own_keys = sequence.chain + node + rows;
                 blocks.push(Block { first_row: start + sequence.chain + node, rows, start, own_keys, tree });
@@ -227,43 +228,62 @@ impl CustomOp3 for CpuAttention<'_> {
         let arch = Arch::new();
         let scale = 1.0 / (dim as f32).sqrt();
         let group = self.heads / self.kv_heads;
-        // Longest blocks first, so that the threads end together.
-        let mut blocks = self.plan.blocks();
-        blocks.sort_by_key(|block| std::cmp::Reverse(block.rows * (past + block.own_keys)));
-        let tasks: Vec<(usize, &Block<'_>)> = blocks.iter().flat_map(|block| (0..self.heads).map(move |head| (head, block))).collect();
-        let parts: Vec<Vec<f32>> = tasks
-            .par_iter()
-            .map_init(Vec::new, |scores, &(head, block)| {
-                let kv = head / group * dim;
-                let own = past + block.start;
-                let columns = past + block.own_keys;
-                let queries = MatrixRef::new(&q[block.first_row * q_stride + head * dim..], block.rows, dim, q_stride);
-                // The prefix and the sequence's own keys lie apart when another sequence stands between them.
-                let spans = if block.start == 0 { [(0, 0, columns), (0, 0, 0)] } else { [(0, 0, past), (own, past, block.own_keys)] };
-                scores.clear();
-                scores.resize(block.rows * columns, 0.0);
-                for (from, to, len) in spans.into_iter().filter(|span| span.2 > 0) {
-                    let keys = MatrixRef::new(&k[from * k_stride + kv..], len, dim, k_stride);
-                    matmul(queries, keys.transposed(), &mut scores[to..], columns, scale, false);
+        let blocks = self.plan.blocks((BLOCK / group).max(16));
+        let attend = |(scores, queries): &mut (Vec<f32>, Vec<f32>), (block, kv_head): (&Block<'_>, usize)| -> Vec<f32> {
+            let (kv, columns, rows) = (kv_head * dim, past + block.own_keys, group * block.rows);
+            // The rows of all heads that read this key head, one head after the other.
+            queries.clear();
+            for head in kv_head * group..(kv_head + 1) * group {
+                for row in block.first_row..block.first_row + block.rows {
+                    queries.extend_from_slice(&q[row * q_stride + head * dim..][..dim]);
                 }
-                for (row, scores) in scores.chunks_exact_mut(columns).enumerate() {
-                    block.weigh(arch, past, row, scores);
-                }
-                let mut out = vec![0.0; block.rows * dim];
-                for (index, (from, to, len)) in spans.into_iter().filter(|span| span.2 > 0).enumerate() {
-                    let weights = MatrixRef::new(&scores[to..], block.rows, len, columns);
-                    let values = MatrixRef::new(&v[from * v_stride + kv..], len, dim, v_stride);
-                    matmul(weights, values, &mut out, dim, 1.0, index > 0);
-                }
-                out
-            })
-            .collect();
-        let mut out = vec![0.0; new * width];
-        for (&(head, block), part) in tasks.iter().zip(&parts) {
-            for (row, values) in part.chunks_exact(dim).enumerate() {
-                out[(block.first_row + row) * width + head * dim..][..dim].copy_from_slice(values);
             }
+            // Every score is written below, so what an earlier block left needs no clearing.
+            if scores.len() < rows * columns {
+                scores.resize(rows * columns, 0.0);
+            }
+            let scores = &mut scores[..rows * columns];
+            // The prefix and the sequence's own keys lie apart when another sequence stands between them.
+            let (own, none) = (past + block.start, (0, 0, 0));
+            let spans = if block.start == 0 { [(0, 0, columns), none] } else { [(0, 0, past), (own, past, block.own_keys)] };
+            let spans = spans.into_iter().filter(|span| span.2 > 0);
+            for (from, to, len) in spans.clone() {
+                let keys = MatrixRef::new(&k[from * k_stride + kv..], len, dim, k_stride);
+                matmul(MatrixRef::new(queries, rows, dim, dim), keys.transposed(), &mut scores[to..], columns, scale, Into::Fresh, 1);
+            }
+            for (row, scores) in scores.chunks_exact_mut(columns).enumerate() {
+                block.weigh(arch, past, row % block.rows, scores);
+            }
+            let mut out = vec![0.0; rows * dim];
+            for (index, (from, to, len)) in spans.enumerate() {
+                let weights = MatrixRef::new(&scores[to..], rows, len, columns);
+                let values = MatrixRef::new(&v[from * v_stride + kv..], len, dim, v_stride);
+                matmul(weights, values, &mut out, dim, 1.0, if index > 0 { Into::Sum } else { Into::Fresh }, 1);
+            }
+            out
+        };
+        // Later blocks see more keys: longest first, so that the threads end together.
+        let tasks: Vec<(&Block<'_>, usize)> =
+            blocks.iter().rev().flat_map(|block| (0..self.kv_heads).map(move |head| (block, head))).collect();
+        let mut parts: Vec<Vec<f32>> = tasks.into_par_iter().with_max_len(1).map_init(Default::default, attend).collect();
+        parts.reverse();
+        let mut out = vec![0.0; new * width];
+        let mut rest = out.as_mut_slice();
+        let mut by_block = Vec::with_capacity(blocks.len());
+        for (block, parts) in blocks.iter().zip(parts.chunks_exact(self.kv_heads)) {
+            let (rows, after) = rest.split_at_mut(block.rows * width);
+            by_block.push((block.rows, rows, parts));
+            rest = after;
         }
+        by_block.into_par_iter().for_each(|(rows, out, parts)| {
+            // Reversed above, so the last key head comes first.
+            for (kv_head, part) in parts.iter().rev().enumerate() {
+                for (index, values) in part.chunks_exact(dim).enumerate() {
+                    let (head, row) = (kv_head * group + index / rows, index % rows);
+                    out[row * width + head * dim..][..dim].copy_from_slice(values);
+                }
+            }
+        });
         Ok((CpuStorage::F32(out), Shape::from((new, width))))
     }
 }

@@ -39,12 +39,20 @@ struct ConfigJson {
     head_dim: Option<usize>,
     rope_theta: Option<f64>,
     rope_scaling: Option<Value>,
+    /// Where transformers 5 writes base and scaling.
+    rope_parameters: Option<RopeJson>,
     rms_norm_eps: f64,
     max_position_embeddings: usize,
     hidden_act: Option<String>,
     #[serde(default)]
     use_sliding_window: bool,
     eos_token_id: Option<Value>,
+}
+
+#[derive(Deserialize)]
+struct RopeJson {
+    rope_type: Option<String>,
+    rope_theta: Option<f64>,
 }
 
 /// `generation_config.json`: servers end the turn at any of its end tokens.
@@ -65,10 +73,10 @@ impl ModelConfig {
         if architecture != "qwen2" {
             return Err(unknown_architecture(path, architecture));
         }
-        if json.use_sliding_window || json.rope_scaling.as_ref().is_some_and(|scaling| !scaling.is_null()) {
-            return Err(EngineError::router(format!(
-                "{path}: sliding windows and scaled rotary embeddings are not supported; use a router with plain Qwen2 attention"
-            )));
+        let rope = json.rope_parameters.as_ref();
+        let scaled = rope.and_then(|rope| rope.rope_type.as_deref()).is_some_and(|kind| kind != "default");
+        if json.use_sliding_window || scaled || json.rope_scaling.as_ref().is_some_and(|scaling| !scaling.is_null()) {
+            return Err(scaled_rotation(path));
         }
         if json.hidden_act.as_deref().is_some_and(|act| act != "silu") {
             return Err(EngineError::router(format!("{path}: hidden_act must be \"silu\", as Qwen2 has it")));
@@ -84,7 +92,7 @@ impl ModelConfig {
             heads: json.num_attention_heads,
             kv_heads: json.num_key_value_heads.unwrap_or(json.num_attention_heads),
             head_dim: json.head_dim.unwrap_or(json.hidden_size / json.num_attention_heads.max(1)),
-            rope_theta: json.rope_theta.unwrap_or(10_000.0),
+            rope_theta: json.rope_theta.or(rope.and_then(|rope| rope.rope_theta)).unwrap_or(10_000.0),
             rms_norm_eps: json.rms_norm_eps,
             context: json.max_position_embeddings,
             end_tokens,
@@ -100,6 +108,9 @@ impl ModelConfig {
         let architecture = gguf.string("general.architecture").unwrap_or("(none)");
         if architecture != "qwen2" {
             return Err(unknown_architecture(path, architecture));
+        }
+        if gguf.string("qwen2.rope.scaling.type").is_some_and(|kind| kind != "none") {
+            return Err(scaled_rotation(path));
         }
         let number = |key: &str| {
             gguf.unsigned(key).and_then(|value| usize::try_from(value).ok()).ok_or_else(|| {
@@ -170,6 +181,12 @@ impl ModelConfig {
 
 fn unknown_architecture(path: &str, found: &str) -> EngineError {
     EngineError::router(format!("{path}: the architecture is {found}, but Waypost runs qwen2 routers such as katanemo/Arch-Router-1.5B"))
+}
+
+fn scaled_rotation(path: &str) -> EngineError {
+    EngineError::router(format!(
+        "{path}: sliding windows and scaled rotary embeddings are not supported; use a router with plain Qwen2 attention"
+    ))
 }
 
 /// `eos_token_id` is a number or a list of numbers.

@@ -227,7 +227,6 @@ impl<'a> Reader<'a> {
         Ok(if whole { MetaValue::Numbers(numbers) } else { MetaValue::Other })
     }
 
-    #[expect(clippy::type_complexity, reason = "read here and taken apart three lines below its only call")]
     fn tensor(&mut self) -> Result<(String, GgmlDType, Vec<usize>, u64), GgufError> {
         let name = self.text()?;
         let rank = self.u32()?;

@@ -34,53 +34,21 @@ pub fn load(
     cancel: &CancelToken,
 ) -> Result<LocalRouter, EngineError> {
     let (device, device_name) = open_device(device)?;
-    match source {
-        RouterSource::Builtin => {
-            let folder = builtin_folder()?;
-            load_path(
-                &folder,
-                "builtin".to_owned(),
-                "Built-in router (small, not Arch-Router)".to_owned(),
-                &device,
-                device_name,
-                progress,
-                cancel,
-            )
-        }
-        RouterSource::Folder(path) | RouterSource::Gguf(path) => {
-            let label = path.file_name().map_or_else(|| path.display().to_string(), |name| name.to_string_lossy().into_owned());
-            load_path(path, path.display().to_string(), label, &device, device_name, progress, cancel)
-        }
-        RouterSource::Hub(id) => Err(EngineError::router(format!(
-            "{id} is on the Hugging Face Hub, and this version does not download yet; download it yourself and name its folder or .gguf file with --router"
-        ))),
-        RouterSource::Endpoint { url, .. } => Err(EngineError::router(format!(
-            "{url} is a server, and this version does not ask servers yet; name a folder or a .gguf file with --router"
-        ))),
-    }
-}
-
-fn load_path(
-    path: &Path,
-    id: String,
-    label: String,
-    device: &Device,
-    device_name: &str,
-    progress: OnProgress<'_>,
-    cancel: &CancelToken,
-) -> Result<LocalRouter, EngineError> {
-    let parts = if path.is_dir() { open_folder(path, device)? } else { open_gguf(path, device)? };
-    let Parts { config, weights, tokenizer, template, mut end_tokens } = parts;
-    // Servers stop at these whatever the configuration says; a model that lists none ends its turn with one of them.
+    let Located { path, id, label } = locate(source)?;
+    let Parts { config, weights, tokenizer, template, mut end_tokens } = open(&path, &device)?;
+    // A model that lists no end token ends its turn with one of these.
     if end_tokens.is_empty() {
         end_tokens = ["<|im_end|>", "<|endoftext|>"].into_iter().filter_map(|token| tokenizer.id(token)).collect();
     }
+    // An id that is listed twice must not count twice.
+    end_tokens.sort_unstable();
+    end_tokens.dedup();
     if end_tokens.is_empty() || end_tokens.iter().any(|&token| token as usize >= config.vocab) {
         return Err(EngineError::router(format!("{}: no end-of-turn token is known; add eos_token_id to config.json", path.display())));
     }
     let (layers, context) = (config.layers as u64, config.context);
     let stage = |stage, done: usize| Progress { stage, done: done as u64, total: Some(layers) };
-    let network = Network::load(config, &weights, device, dtype(device), |done| progress(stage("Reading weights", done)), cancel)?;
+    let network = Network::load(config, &weights, &device, dtype(&device), |done| progress(stage("Reading weights", done)), cancel)?;
     network.warm_up(
         |done| {
             weights.release_pages();
@@ -97,6 +65,40 @@ fn load_path(
     Ok(LocalRouter::new(network, tokenizer, template, description, end_tokens))
 }
 
+/// Returns a user message inside the router's chat template, without reading any weights.
+///
+/// # Errors
+/// Fails as [`load`] does, and when the template refuses the message.
+pub fn chat_prompt(source: &RouterSource, user_message: &str) -> Result<String, EngineError> {
+    open(&locate(source)?.path, &Device::Cpu)?.template.wrap(user_message)
+}
+
+/// Where a router's files are and what it is called.
+struct Located {
+    path: PathBuf,
+    id: String,
+    label: String,
+}
+
+fn locate(source: &RouterSource) -> Result<Located, EngineError> {
+    match source {
+        RouterSource::Builtin => {
+            Ok(Located { path: builtin_folder()?, id: "builtin".to_owned(), label: "Built-in router (small, not Arch-Router)".to_owned() })
+        }
+        RouterSource::Folder(path) | RouterSource::Gguf(path) => {
+            let id = path.display().to_string();
+            let label = path.file_name().map_or_else(|| id.clone(), |name| name.to_string_lossy().into_owned());
+            Ok(Located { path: path.clone(), id, label })
+        }
+        RouterSource::Hub(id) => Err(EngineError::router(format!(
+            "{id} is on the Hugging Face Hub, and this version does not download yet; download it yourself and name its folder or .gguf file with --router"
+        ))),
+        RouterSource::Endpoint { url, .. } => Err(EngineError::router(format!(
+            "{url} is a server, and this version does not ask servers yet; name a folder or a .gguf file with --router"
+        ))),
+    }
+}
+
 /// What the files of a router hold, before the weights are read.
 struct Parts {
     config: ModelConfig,
@@ -104,6 +106,10 @@ struct Parts {
     tokenizer: RouterTokenizer,
     template: ChatTemplate,
     end_tokens: Vec<u32>,
+}
+
+fn open(path: &Path, device: &Device) -> Result<Parts, EngineError> {
+    if path.is_dir() { open_folder(path, device) } else { open_gguf(path, device) }
 }
 
 fn open_folder(folder: &Path, device: &Device) -> Result<Parts, EngineError> {
@@ -118,7 +124,8 @@ fn open_folder(folder: &Path, device: &Device) -> Result<Parts, EngineError> {
     let config_path = folder.join("config.json").display().to_string();
     let config =
         ModelConfig::from_json(&config_path, &required("config.json")?, read_optional(&folder.join("generation_config.json"))?.as_deref())?;
-    let tokenizer = RouterTokenizer::from_json(&folder.join("tokenizer.json").display().to_string(), &required("tokenizer.json")?)?;
+    let tokenizer_path = folder.join("tokenizer.json").display().to_string();
+    let tokenizer = RouterTokenizer::from_json(&tokenizer_path, &required("tokenizer.json")?, config.vocab)?;
 
     let tokenizer_config = match read_optional(&folder.join("tokenizer_config.json"))? {
         Some(json) => serde_json::from_slice(&json)
@@ -152,7 +159,7 @@ fn open_gguf(path: &Path, device: &Device) -> Result<Parts, EngineError> {
     let shown = &file.path;
     let gguf = Gguf::parse(file.bytes()).map_err(|error| EngineError::router(format!("{shown}: {error}")))?;
     let config = ModelConfig::from_gguf(shown, &gguf)?;
-    let tokenizer = RouterTokenizer::from_gguf(shown, &gguf)?;
+    let tokenizer = RouterTokenizer::from_gguf(shown, &gguf, config.vocab)?;
     let source = gguf.string("tokenizer.chat_template").ok_or_else(|| {
         EngineError::router(format!("{shown}: the metadata has no tokenizer.chat_template; use another conversion of the router"))
     })?;
@@ -174,6 +181,10 @@ fn read_optional(path: &Path) -> Result<Option<Vec<u8>>, EngineError> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Ok(metadata) if metadata.len() > LIMIT => {
             Err(EngineError::router(format!("{} is over 256 MiB; this is not the file it should be", path.display())))
+        }
+        // Reading a pipe or a device might never end.
+        Ok(metadata) if !metadata.is_file() => {
+            Err(EngineError::router(format!("{} is not a file; download the router again", path.display())))
         }
         _ => std::fs::read(path).map(Some).map_err(|error| EngineError::router(format!("{}: {error}", path.display()))),
     }

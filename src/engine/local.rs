@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::answer_tree::{AnswerScore, AnswerTree, ClosingTokens, Greedy};
+use super::answer_tree::{AnswerScore, AnswerTree, Greedy};
 use super::attention::{Plan, Sequence};
 use super::chat_template::ChatTemplate;
 use super::network::{KvBuffer, Network};
@@ -13,13 +13,13 @@ use super::worker::{OnProgress, Router};
 use super::{EngineError, order_test};
 use crate::decision::{Decision, Latency, Outcome, RouteProbability, TokenCounts};
 use crate::dialect::{parse_answer, render};
-use crate::policy::{NO_ROUTE_LABEL, Route};
+use crate::policy::{DialectId, NO_ROUTE_LABEL, Route};
 
 /// Tokens computed in one go: bounds the memory of a pass over a long prompt, at no cost in speed.
 const CHUNK: usize = 1024;
 
 /// Tokens after which a router that keeps writing is stopped: several times any valid answer.
-const MAX_DECODED: usize = 64;
+pub const MAX_DECODED: usize = 64;
 
 /// Keys and values kept of earlier prompts, in bytes.
 const CACHE_BUDGET: u64 = 512 << 20;
@@ -32,7 +32,7 @@ pub struct LocalRouter {
     description: RouterDescription,
     end_tokens: Vec<u32>,
     cache: PrefixCache,
-    closing: ClosingTokens,
+    max_decoded: usize,
 }
 
 /// One scored prompt.
@@ -41,7 +41,7 @@ pub struct Scored {
     pub answers: Vec<AnswerScore>,
     /// Text of greedy decoding, the end of turn left out.
     pub greedy: String,
-    /// Whether the turn ended; `false` after 64 tokens without an end.
+    /// Whether the turn ended; `false` after [`MAX_DECODED`] tokens without an end.
     pub ended: bool,
     /// Whether the pass over prompt and tree already proved the text.
     pub proved: bool,
@@ -62,7 +62,7 @@ impl LocalRouter {
     ) -> Self {
         let width = if description.info.device == "cpu" { 4 } else { 2 };
         let cache = PrefixCache::new(CACHE_BUDGET, network.config.kv_bytes_per_token(width));
-        Self { network, tokenizer, template, description, end_tokens, cache, closing: ClosingTokens::new() }
+        Self { network, tokenizer, template, description, end_tokens, cache, max_decoded: MAX_DECODED }
     }
 
     /// Keeps at most `bytes` of keys and values from now on; 0 switches the prefix cache off.
@@ -71,12 +71,14 @@ impl LocalRouter {
         self.cache = PrefixCache::new(bytes, self.network.config.kv_bytes_per_token(width));
     }
 
-    /// Returns the user message inside the router's chat template, as text.
-    ///
-    /// # Errors
-    /// Fails when the template refuses the message.
-    pub fn wrap(&self, user_message: &str) -> Result<String, EngineError> {
-        self.template.wrap(user_message)
+    /// Stops a router that keeps writing after this many tokens instead of [`MAX_DECODED`]: for measurements that need the scores alone.
+    pub fn set_max_decoded(&mut self, tokens: usize) {
+        self.max_decoded = tokens;
+    }
+
+    /// Forgets all cached keys and values, so that the next decision is a cold one.
+    pub fn clear_cache(&mut self) {
+        self.cache.shrink(0);
     }
 
     /// Returns the token ids of the chat-templated user message.
@@ -91,16 +93,24 @@ impl LocalRouter {
     ///
     /// # Errors
     /// Fails when the prompt is longer than the router can read, on cancellation, and where the device does.
-    pub fn score(
+    pub fn score(&mut self, dialect: DialectId, names: &[&str], user_message: &str, cancel: &CancelToken) -> Result<Scored, EngineError> {
+        // Inside the pool the many short products of a pass are split without waking and blocking threads around each of them.
+        rayon::scope(|_| self.score_in_pool(dialect, names, user_message, cancel))
+    }
+
+    fn score_in_pool(
         &mut self,
-        dialect: crate::policy::DialectId,
+        dialect: DialectId,
         names: &[&str],
         user_message: &str,
         cancel: &CancelToken,
     ) -> Result<Scored, EngineError> {
         let start = Instant::now();
         let prompt = self.prompt_tokens(user_message)?;
-        let tree = AnswerTree::new(dialect, names, &self.tokenizer, &self.end_tokens, &mut self.closing)?;
+        if prompt.is_empty() {
+            return Err(EngineError::router("the router's chat template gives an empty prompt; use another conversion of the router"));
+        }
+        let tree = AnswerTree::new(dialect, names, &self.tokenizer, &self.end_tokens)?;
         let tokenize = start.elapsed();
         let context = self.network.config.context;
         let longest = prompt.len() + tree.longest() + 1;
@@ -112,7 +122,7 @@ impl LocalRouter {
             )));
         }
         let start = Instant::now();
-        let decoded = MAX_DECODED.min(context - prompt.len());
+        let decoded = self.max_decoded.min(context - prompt.len());
         let mut kv = self.network.kv_buffer(prompt.len() + tree.tokens().len().max(decoded))?;
         let cached = self.cache.fill(&prompt, &mut kv)?;
         let wanted = tree.wanted();
@@ -128,6 +138,9 @@ impl LocalRouter {
         let rows: Vec<usize> = (chain - 1..chain + tree.tokens().len()).collect();
         let next = self.network.next_tokens(&hidden, &rows, &wanted)?;
         let answers = tree.score(&wanted, &next);
+        if answers.iter().any(|answer| answer.p.is_nan()) {
+            return Err(EngineError::router("the router computes no numbers, so its weights are damaged; download it again"));
+        }
         kv.len = prompt.len();
         self.cache.insert(&prompt, &kv)?;
         let forward = start.elapsed();
@@ -187,7 +200,8 @@ impl LocalRouter {
             }
         } else {
             let error = format!(
-                "the router had not ended its turn after {MAX_DECODED} tokens; the gateway would wait for the rest and most likely fail to read it"
+                "the router had not ended its turn after {} tokens; the gateway would wait for the rest and most likely fail to read it",
+                self.max_decoded
             );
             (Outcome::Error, None, Some(error))
         };

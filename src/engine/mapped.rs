@@ -36,10 +36,11 @@ impl MappedFile {
     pub fn open(path: &Path) -> std::result::Result<Arc<Self>, EngineError> {
         let shown = path.display().to_string();
         let fail = |error: std::io::Error| EngineError::router(format!("{shown}: {error}; check the path and its permissions"));
-        let file = File::open(path).map_err(fail)?;
-        if !file.metadata().map_err(fail)?.is_file() {
+        // Asked before opening: opening a pipe would wait for its writer.
+        if !std::fs::metadata(path).map_err(fail)?.is_file() {
             return Err(EngineError::router(format!("{shown} is not a file; name a model folder or a .gguf file")));
         }
+        let file = File::open(path).map_err(fail)?;
         // SAFETY: the map is only read. Another program that cuts the file short while it is mapped can still end the process, as with any
         // memory-mapped loader; weights are not edited in place by anything known.
         #[expect(unsafe_code, reason = "mapping a file is unsafe because other processes may change it")]
@@ -62,6 +63,20 @@ impl MappedFile {
         }
         #[cfg(not(unix))]
         drop(range);
+    }
+}
+
+/// A part of a mapped file.
+#[derive(Clone)]
+pub struct FileRange {
+    pub file: Arc<MappedFile>,
+    pub range: Range<usize>,
+}
+
+impl FileRange {
+    /// Gives the pages back to the system until they are read again.
+    pub fn release(&self) {
+        self.file.release(self.range.clone());
     }
 }
 

@@ -22,7 +22,7 @@ fn exp(x: f32) -> f32 {
     let p = p * r + 8.333_452e-3;
     let p = p * r + 4.166_579_6e-2;
     let p = p * r + 1.666_666_5e-1;
-    let p = p * r + 5.000_000_1e-1;
+    let p = p * r + 0.5;
     let y = p * (r * r) + r + 1.0;
     let scale = f32::from_bits(((n as i32 + 127) << 23) as u32);
     if x < -87.0 { 0.0 } else { y * scale }
@@ -74,16 +74,55 @@ pub fn softmax_in_place(arch: Arch, row: &mut [f32]) {
     );
 }
 
-/// Writes `silu(gate) * up` to `out`; `silu(x) = x / (1 + e^-x)`.
+/// Returns `silu(gate) * up`; `silu(x) = x / (1 + e^-x)`.
+#[inline(always)]
+fn gated(gate: f32, up: f32) -> f32 {
+    // For negative gates e^gate / (1 + e^gate) keeps the exponential's argument negative.
+    let e = exp(-gate.abs());
+    let positive = gate / (1.0 + e);
+    up * if gate < 0.0 { positive * e } else { positive }
+}
+
+/// Writes `silu(gate) * up` to `out`.
 pub fn silu_mul(arch: Arch, gate: &[f32], up: &[f32], out: &mut [f32]) {
     arch.dispatch(
         #[inline(always)]
         || {
             for ((out, &gate), &up) in out.iter_mut().zip(gate).zip(up) {
-                // For negative gates e^gate / (1 + e^gate) keeps the exponential's argument negative.
-                let e = exp(-gate.abs());
-                let positive = gate / (1.0 + e);
-                *out = up * if gate < 0.0 { positive * e } else { positive };
+                *out = gated(gate, up);
+            }
+        },
+    );
+}
+
+/// Replaces `gate` by `silu(gate) * up`.
+pub fn silu_mul_in_place(arch: Arch, gate: &mut [f32], up: &[f32]) {
+    arch.dispatch(
+        #[inline(always)]
+        || {
+            for (gate, &up) in gate.iter_mut().zip(up) {
+                *gate = gated(*gate, up);
+            }
+        },
+    );
+}
+
+/// Writes one row scaled to a root mean square of 1, times `weight`.
+pub fn rms_norm(arch: Arch, x: &[f32], weight: &[f32], eps: f32, out: &mut [f32]) {
+    arch.dispatch(
+        #[inline(always)]
+        || {
+            let mut sums = [0.0_f32; 16];
+            let mut chunks = x.chunks_exact(16);
+            for chunk in &mut chunks {
+                for (sum, value) in sums.iter_mut().zip(chunk) {
+                    *sum += value * value;
+                }
+            }
+            let rest: f32 = chunks.remainder().iter().map(|value| value * value).sum();
+            let scale = 1.0 / ((sums.iter().sum::<f32>() + rest) / x.len() as f32 + eps).sqrt();
+            for ((out, x), weight) in out.iter_mut().zip(x).zip(weight) {
+                *out = x * scale * weight;
             }
         },
     );
@@ -166,16 +205,26 @@ impl<'a> MatrixRef<'a> {
     }
 }
 
-/// Computes `out = scale * (a · b)`, or adds to `out` when `accumulate`; `out` has `out_stride` values a row. Runs on the calling thread.
+/// What becomes of the numbers that stand where a product is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Into {
+    /// They are replaced.
+    Fresh,
+    /// The product is added to them.
+    Sum,
+}
+
+/// Computes `out = scale * (a · b)`, or adds it to `out`, which has `out_stride` values a row, on `threads` threads of the current pool.
 ///
 /// # Panics
 /// Panics when the shapes do not fit, which is a defect of the caller.
-pub fn matmul(a: MatrixRef<'_>, b: MatrixRef<'_>, out: &mut [f32], out_stride: usize, scale: f32, accumulate: bool) {
+pub fn matmul(a: MatrixRef<'_>, b: MatrixRef<'_>, out: &mut [f32], out_stride: usize, scale: f32, into: Into, threads: usize) {
     assert!(a.columns == b.rows && a.fits() && b.fits(), "operands of a matrix product do not fit");
     assert!(a.rows == 0 || (a.rows - 1) * out_stride + b.columns <= out.len(), "the result of a matrix product does not fit");
     if a.rows == 0 || b.columns == 0 {
         return;
     }
+    let parallelism = if threads > 1 { gemm::Parallelism::Rayon(threads) } else { gemm::Parallelism::None };
     // SAFETY: both asserts above hold every index gemm can form inside the three slices, and `out` is borrowed mutably.
     #[expect(unsafe_code, reason = "gemm's interface is raw pointers")]
     unsafe {
@@ -186,7 +235,7 @@ pub fn matmul(a: MatrixRef<'_>, b: MatrixRef<'_>, out: &mut [f32], out_stride: u
             out.as_mut_ptr(),
             1,
             out_stride as isize,
-            accumulate,
+            into == Into::Sum,
             a.data.as_ptr(),
             a.column_stride as isize,
             a.row_stride as isize,
@@ -198,7 +247,7 @@ pub fn matmul(a: MatrixRef<'_>, b: MatrixRef<'_>, out: &mut [f32], out_stride: u
             false,
             false,
             false,
-            gemm::Parallelism::None,
+            parallelism,
         );
     }
 }

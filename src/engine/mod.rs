@@ -4,6 +4,8 @@ mod answer_tree;
 mod attention;
 mod chat_template;
 mod config;
+mod cpu_ops;
+mod dense;
 mod error;
 mod gguf;
 mod load;
@@ -20,7 +22,7 @@ mod worker;
 
 pub use answer_tree::AnswerScore;
 pub use error::EngineError;
-pub use load::{load, loader};
+pub use load::{chat_prompt, load, loader};
 pub use local::{LocalRouter, Scored};
 pub use protocol::{
     CacheStats, CancelToken, DeviceChoice, Event, JobId, JobResult, Progress, RouteRequest, RouterDescription, RouterSource,

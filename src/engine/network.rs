@@ -4,13 +4,15 @@
 //! [`Plan`] of packed sequences over caller-owned keys and values, and applies the head where the caller asks. Weights are f32 on the CPU,
 //! half precision on GPUs, or quantised as the file says.
 
-use candle_core::{CpuStorage, CustomOp1, DType, Device, InplaceOp1, Layout, Shape, Tensor, bail};
+use candle_core::{DType, Device, Tensor, bail};
 use pulp::Arch;
 use rayon::prelude::*;
 
 use super::attention::{Plan, attention};
 use super::config::ModelConfig;
-use super::math::{RowStats, rotate_row, row_stats, silu_mul};
+use super::cpu_ops::{Rotation, gated, rms_norm};
+use super::mapped::FileRange;
+use super::math::{RowStats, row_stats};
 use super::weights::{Linear, Weights};
 use super::{CancelToken, EngineError};
 
@@ -52,6 +54,10 @@ pub struct Network {
     layers: Vec<Layer>,
     norm: Tensor,
     head: Linear,
+    /// Whether the head is the embedding.
+    tied: bool,
+    /// The embedding's place in its file, when its rows are read there.
+    embedding_pages: Option<FileRange>,
 }
 
 impl Network {
@@ -68,7 +74,7 @@ impl Network {
         cancel: &CancelToken,
     ) -> Result<Self, EngineError> {
         let (hidden, q_width, kv_width) = (config.hidden, config.heads * config.head_dim, config.kv_heads * config.head_dim);
-        let embedding = weights.linear("model.embed_tokens.weight", config.vocab, hidden)?;
+        let embedding = weights.embedding("model.embed_tokens.weight", config.vocab, hidden)?;
         let mut layers = Vec::new();
         for index in 0..config.layers {
             cancel.check()?;
@@ -98,8 +104,10 @@ impl Network {
             progress(index + 1);
         }
         let norm = weights.vector("model.norm.weight", hidden)?;
-        let head = if weights.has("lm_head.weight") { weights.linear("lm_head.weight", config.vocab, hidden)? } else { embedding.clone() };
-        Ok(Self { config, device: device.clone(), dtype, embedding, layers, norm, head })
+        let tied = !weights.has("lm_head.weight");
+        let head = if tied { embedding.clone() } else { weights.linear("lm_head.weight", config.vocab, hidden)? };
+        let embedding_pages = weights.pages_of("model.embed_tokens.weight", &embedding);
+        Ok(Self { embedding_pages, config, device: device.clone(), dtype, embedding, layers, norm, head, tied })
     }
 
     /// Runs every quantised matrix once, so that candle builds its packed form now and not inside the first decision; `done` is called after
@@ -117,44 +125,36 @@ impl Network {
                 _ => Ok(()),
             })
         };
+        // The head first: it is the largest, and its packed form and its original are in memory together while it is made.
+        warm(vec![&self.head])?;
+        done(0);
         for (index, layer) in self.layers.iter().enumerate() {
             cancel.check()?;
             warm(layer.qkv.iter().chain(&layer.gate_up).chain([&layer.output, &layer.down]).collect())?;
             done(index + 1);
         }
-        warm(vec![&self.head])?;
-        done(self.layers.len());
         Ok(())
     }
 
     /// Returns the bytes that all weights take.
     pub fn weight_bytes(&self) -> u64 {
         let layers = self.layers.iter().flat_map(|layer| layer.qkv.iter().chain(&layer.gate_up).chain([&layer.output, &layer.down]));
-        let head = if matches!((&self.head, &self.embedding), (Linear::Dense(head), Linear::Dense(embedding)) if head.id() == embedding.id())
-        {
-            None
-        } else {
-            Some(&self.head)
-        };
+        let head = (!self.tied).then_some(&self.head);
         layers.chain([&self.embedding]).chain(head).map(Linear::bytes).sum()
     }
 
-    /// Returns the precision the weights are computed with, for people: `f32`, `bf16`, `f16` or the quantised type of the layers.
+    /// Returns the precision the weights are computed with, for people: `f32`, `bf16`, `f16` or the quantised types of the layers' matrices.
     pub fn precision(&self) -> String {
-        match self.layers.first().map(|layer| &layer.down) {
-            Some(Linear::Quantised(_)) => {
-                let mut types: Vec<String> = Vec::new();
-                for layer in &self.layers {
-                    if let Linear::Quantised(weight) = &layer.gate_up[0] {
-                        types.push(format!("{:?}", weight.dtype()).to_lowercase());
-                    }
-                }
-                types.sort();
-                types.dedup();
-                types.join("+")
-            }
-            _ => format!("{:?}", self.dtype).to_lowercase(),
-        }
+        let layers = self.layers.iter().flat_map(|layer| layer.qkv.iter().chain(&layer.gate_up).chain([&layer.output, &layer.down]));
+        let mut types: Vec<String> = layers
+            .map(|matrix| match matrix {
+                Linear::Dense(_) | Linear::Embedding(_) => format!("{:?}", self.dtype).to_lowercase(),
+                Linear::Quantised(weight) => format!("{:?}", weight.dtype()).to_lowercase(),
+            })
+            .collect();
+        types.sort();
+        types.dedup();
+        types.join("+")
     }
 
     /// Returns room for the keys and values of `capacity` tokens.
@@ -176,14 +176,19 @@ impl Network {
     pub fn forward(&self, tokens: &[u32], plan: &Plan, kv: &mut KvBuffer, cancel: &CancelToken) -> Result<Tensor, EngineError> {
         let ids = Tensor::new(tokens, &self.device)?;
         let mut x = self.embedding.rows(&ids, self.dtype)?;
+        if let Some(pages) = &self.embedding_pages {
+            // Each row brings 64 KiB of the file with it; a few prompts would have all of the embedding in memory a second time.
+            pages.release();
+        }
         let rotation = Rotation::new(&self.config, &plan.positions());
         for (index, layer) in self.layers.iter().enumerate() {
             cancel.check()?;
-            let normed = self.rms_norm(&x, &layer.input_norm)?;
+            let normed = rms_norm(&x, &layer.input_norm, self.config.rms_norm_eps)?;
             let attended = self.attend(index, layer, &normed, plan, &rotation, kv)?;
-            x = (x + layer.output.forward(&attended)?)?;
-            let normed = self.rms_norm(&x, &layer.post_norm)?;
-            x = (x + layer.down.forward(&self.gated(layer, &normed)?)?)?;
+            x = layer.output.add_to(x, &attended)?;
+            let normed = rms_norm(&x, &layer.post_norm, self.config.rms_norm_eps)?;
+            let gate_up = layer.gate_up.iter().map(|matrix| matrix.forward(&normed)).collect::<candle_core::Result<Vec<_>>>()?;
+            x = layer.down.add_to(x, &gated(&gate_up)?)?;
         }
         kv.len = plan.past + tokens.len();
         Ok(x)
@@ -201,7 +206,11 @@ impl Network {
         for (rows, wanted) in rows.chunks(ROWS).zip(wanted.chunks(ROWS)) {
             let index: Vec<u32> = rows.iter().map(|&row| row as u32).collect();
             let picked = hidden.index_select(&Tensor::new(index, &self.device)?, 0)?;
-            let logits = self.head.forward(&self.rms_norm(&picked, &self.norm)?)?.to_dtype(DType::F32)?.to_device(&Device::Cpu)?;
+            let logits = self
+                .head
+                .forward(&rms_norm(&picked, &self.norm, self.config.rms_norm_eps)?)?
+                .to_dtype(DType::F32)?
+                .to_device(&Device::Cpu)?;
             let (storage, layout) = logits.storage_and_layout();
             let candle_core::Storage::Cpu(storage) = &*storage else {
                 return Err(EngineError::Internal("logits are not on the CPU".to_owned()));
@@ -246,156 +255,5 @@ impl Network {
         kv.values[index].slice_set(&v.contiguous()?, 0, plan.past)?;
         let rows = plan.past + plan.new_tokens();
         attention(&q, &kv.keys[index].narrow(0, 0, rows)?, &kv.values[index].narrow(0, 0, rows)?, heads, kv_heads, plan)
-    }
-
-    fn gated(&self, layer: &Layer, x: &Tensor) -> candle_core::Result<Tensor> {
-        let parts = layer.gate_up.iter().map(|matrix| matrix.forward(x)).collect::<candle_core::Result<Vec<_>>>()?;
-        let both = match parts.as_slice() {
-            [both] => both.clone(),
-            [gate, up] if gate.device().is_cpu() && gate.dtype() == DType::F32 => return gate.apply_op2_no_bwd(up, &SiluMul),
-            [gate, up] => return gate.silu()? * up,
-            _ => bail!("gate and up come as one matrix or as two"),
-        };
-        if both.device().is_cpu() && both.dtype() == DType::F32 {
-            both.apply_op1_no_bwd(&SiluMul)
-        } else {
-            both.narrow(1, 0, self.config.intermediate)?.silu()? * both.narrow(1, self.config.intermediate, self.config.intermediate)?
-        }
-    }
-
-    fn rms_norm(&self, x: &Tensor, weight: &Tensor) -> candle_core::Result<Tensor> {
-        candle_nn::ops::rms_norm(&x.contiguous()?, weight, self.config.rms_norm_eps as f32)
-    }
-}
-
-/// The rotary embedding of one pass: cosines and sines `[tokens, head_dim / 2]` of the tokens' positions.
-struct Rotation {
-    cos: Vec<f32>,
-    sin: Vec<f32>,
-    half: usize,
-}
-
-impl Rotation {
-    fn new(config: &ModelConfig, positions: &[usize]) -> Self {
-        let half = config.head_dim / 2;
-        let frequencies: Vec<f64> = (0..half).map(|i| config.rope_theta.powf(-(i as f64) / half as f64)).collect();
-        let angles: Vec<f64> =
-            positions.iter().flat_map(|&position| frequencies.iter().map(move |frequency| position as f64 * frequency)).collect();
-        let (sin, cos) = angles.into_iter().map(|angle| (angle.sin() as f32, angle.cos() as f32)).unzip();
-        Self { cos, sin, half }
-    }
-
-    /// Adds the bias, then rotates the first `heads` heads of each row.
-    fn apply(&self, x: Tensor, bias: Option<&[f32]>, heads: usize) -> candle_core::Result<Tensor> {
-        if bias.is_none() && heads == 0 {
-            return Ok(x);
-        }
-        if x.device().is_cpu() && x.dtype() == DType::F32 {
-            x.inplace_op1(&BiasAndRotate { rotation: self, bias, heads })?;
-            return Ok(x);
-        }
-        let (rows, width) = x.dims2()?;
-        let dtype = x.dtype();
-        let mut x = x.contiguous()?.to_dtype(DType::F32)?;
-        if let Some(bias) = bias {
-            x = x.broadcast_add(&Tensor::new(bias, x.device())?)?;
-        }
-        if heads > 0 {
-            // Angles stay in f32: positions above 256 do not fit bf16.
-            let table = |values: &[f32]| Tensor::from_slice(values, (rows, self.half), x.device());
-            let heads = x.reshape((1, rows, heads, 2 * self.half))?;
-            x = candle_nn::rotary_emb::rope_thd(&heads, &table(&self.cos)?, &table(&self.sin)?)?.reshape((rows, width))?;
-        }
-        x.to_dtype(dtype)
-    }
-}
-
-struct BiasAndRotate<'a> {
-    rotation: &'a Rotation,
-    bias: Option<&'a [f32]>,
-    heads: usize,
-}
-
-impl InplaceOp1 for BiasAndRotate<'_> {
-    fn name(&self) -> &'static str {
-        "bias-and-rotate"
-    }
-
-    fn cpu_fwd(&self, storage: &mut CpuStorage, layout: &Layout) -> candle_core::Result<()> {
-        let (rows, width) = layout.shape().dims2()?;
-        let [stride, 1] = *layout.stride() else { bail!("rotation needs rows of adjacent values") };
-        let CpuStorage::F32(values) = storage else { bail!("rotation in place is for f32") };
-        let (arch, half) = (Arch::new(), self.rotation.half);
-        // The last row may end before a whole stride does.
-        let end = layout.start_offset() + (rows - 1) * stride + width;
-        values[layout.start_offset()..end].par_chunks_mut(stride).enumerate().with_min_len(32).for_each(|(row, values)| {
-            let values = &mut values[..width];
-            if let Some(bias) = self.bias {
-                for (value, bias) in values.iter_mut().zip(bias) {
-                    *value += bias;
-                }
-            }
-            let angles = row * half..(row + 1) * half;
-            rotate_row(arch, values, self.heads, &self.rotation.cos[angles.clone()], &self.rotation.sin[angles]);
-        });
-        Ok(())
-    }
-}
-
-/// `silu(gate) * up`, of one matrix with both halves side by side or of two.
-struct SiluMul;
-
-impl SiluMul {
-    fn run(out_width: usize, rows: usize, part: impl Fn(usize, &mut [f32]) + Sync) -> CpuStorage {
-        let mut out = vec![0.0_f32; rows * out_width];
-        out.par_chunks_mut(out_width).enumerate().with_min_len(8).for_each(|(row, out)| part(row, out));
-        CpuStorage::F32(out)
-    }
-}
-
-impl CustomOp1 for SiluMul {
-    fn name(&self) -> &'static str {
-        "silu-mul"
-    }
-
-    fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> candle_core::Result<(CpuStorage, Shape)> {
-        let (rows, width) = layout.shape().dims2()?;
-        let values = contiguous(storage, layout)?;
-        let (arch, half) = (Arch::new(), width / 2);
-        let out = Self::run(half, rows, |row, out| {
-            let (gate, up) = values[row * width..(row + 1) * width].split_at(half);
-            silu_mul(arch, gate, up, out);
-        });
-        Ok((out, Shape::from((rows, half))))
-    }
-}
-
-impl candle_core::CustomOp2 for SiluMul {
-    fn name(&self) -> &'static str {
-        "silu-mul"
-    }
-
-    fn cpu_fwd(
-        &self,
-        gate: &CpuStorage,
-        gate_layout: &Layout,
-        up: &CpuStorage,
-        up_layout: &Layout,
-    ) -> candle_core::Result<(CpuStorage, Shape)> {
-        let (rows, width) = gate_layout.shape().dims2()?;
-        let (gate, up) = (contiguous(gate, gate_layout)?, contiguous(up, up_layout)?);
-        let arch = Arch::new();
-        let out = Self::run(width, rows, |row, out| {
-            let range = row * width..(row + 1) * width;
-            silu_mul(arch, &gate[range.clone()], &up[range], out);
-        });
-        Ok((out, Shape::from((rows, width))))
-    }
-}
-
-fn contiguous<'a>(storage: &'a CpuStorage, layout: &Layout) -> candle_core::Result<&'a [f32]> {
-    match layout.contiguous_offsets() {
-        Some((start, end)) => Ok(&storage.as_slice::<f32>()?[start..end]),
-        None => bail!("the activation needs adjacent values"),
     }
 }

@@ -1,5 +1,7 @@
 //! Text to token ids and back, as the router's own tokenizer has it: `tokenizer.json` or the vocabulary inside a GGUF file.
 
+use std::sync::OnceLock;
+
 use tokenizers::models::bpe::{BPE, Vocab};
 use tokenizers::normalizers::unicode::NFC;
 use tokenizers::pre_tokenizers::PreTokenizerWrapper;
@@ -23,28 +25,37 @@ const USER_DEFINED: i64 = 4;
 /// A router's tokenizer.
 pub struct RouterTokenizer {
     inner: Tokenizer,
+    /// Tokens that the network knows: ids are below it.
+    vocab: usize,
+    /// For messages.
+    path: String,
+    /// The vocabulary ordered by spelling, made when it is first asked for: a quarter of a million texts take a while.
+    sorted: OnceLock<Vec<(String, u32)>>,
 }
 
 impl RouterTokenizer {
-    /// Reads the `tokenizer.json` of a Qwen2 model; `path` is for messages.
+    /// Reads the `tokenizer.json` of a Qwen2 model whose network knows `vocab` tokens; `path` is for messages.
     ///
     /// transformers 5 gives every model whose `config.json` says `qwen2` its own `Qwen2Tokenizer`: vocabulary and merges from the file, but
     /// always Qwen2's normaliser and way of cutting text. Servers built on it therefore send these ids, whatever the file says.
     ///
     /// # Errors
-    /// Fails on a damaged file.
-    pub fn from_json(path: &str, json: &[u8]) -> Result<Self, EngineError> {
+    /// Fails on a damaged file, and on one with more tokens than the network.
+    pub fn from_json(path: &str, json: &[u8], vocab: usize) -> Result<Self, EngineError> {
         let damaged = |error: tokenizers::Error| EngineError::router(format!("{path}: {error}; download the file again"));
         let mut inner = Tokenizer::from_bytes(json).map_err(damaged)?;
         cut_as_qwen2(&mut inner).map_err(damaged)?;
-        Ok(Self { inner })
+        // As transformers calls it: a prompt is sent whole, whatever length the file was once trained with.
+        inner.with_truncation(None).map_err(damaged)?.with_padding(None);
+        inner.with_decoder(Some(ByteLevel::new(false, true, true)));
+        Self::new(path, inner, vocab)
     }
 
-    /// Builds the tokenizer that a GGUF file describes.
+    /// Builds the tokenizer that a GGUF file describes, for a network that knows `vocab` tokens.
     ///
     /// # Errors
-    /// Fails on vocabularies that are no byte-level BPE and on ways of cutting text that are not known here.
-    pub fn from_gguf(path: &str, gguf: &Gguf) -> Result<Self, EngineError> {
+    /// Fails on vocabularies that are no byte-level BPE, or larger than the network's, and on ways of cutting text that are not known here.
+    pub fn from_gguf(path: &str, gguf: &Gguf, vocab: usize) -> Result<Self, EngineError> {
         let missing = |key: &str| {
             EngineError::router(format!("{path}: the metadata has no {key}; the file carries no tokenizer, use another conversion"))
         };
@@ -59,10 +70,10 @@ impl RouterTokenizer {
         let damaged = |error: &dyn std::fmt::Display| {
             EngineError::router(format!("{path}: the tokenizer is damaged: {error}; download the file again"))
         };
-        let vocab: Vocab = tokens.iter().zip(0..).map(|(token, id)| (token.clone(), id)).collect();
+        let known: Vocab = tokens.iter().zip(0..).map(|(token, id)| (token.clone(), id)).collect();
         let merges: Vec<(String, String)> =
             merges.iter().filter_map(|merge| merge.split_once(' ')).map(|(a, b)| (a.to_owned(), b.to_owned())).collect();
-        let bpe = BPE::builder().vocab_and_merges(vocab, merges).build().map_err(|error| damaged(&error))?;
+        let bpe = BPE::builder().vocab_and_merges(known, merges).build().map_err(|error| damaged(&error))?;
         let mut inner = Tokenizer::new(bpe);
         match gguf.string("tokenizer.ggml.pre").unwrap_or("default") {
             "qwen2" => cut_as_qwen2(&mut inner).map_err(|error| damaged(&error))?,
@@ -86,16 +97,36 @@ impl RouterTokenizer {
         let whole: Vec<AddedToken> = of_type(USER_DEFINED).map(|token| AddedToken::from(token, false).normalized(false)).collect();
         inner.add_special_tokens(special).map_err(|error| damaged(&error))?;
         inner.add_tokens(whole).map_err(|error| damaged(&error))?;
-        Ok(Self { inner })
+        Self::new(path, inner, vocab)
+    }
+
+    /// Added tokens may lie outside the network, as some fine-tuned routers have it: only a prompt that uses one is refused.
+    fn new(path: &str, inner: Tokenizer, vocab: usize) -> Result<Self, EngineError> {
+        let highest = inner.get_vocab(false).into_values().max();
+        if highest.is_none_or(|highest| highest as usize >= vocab) {
+            let found = highest.map_or(0, |highest| u64::from(highest) + 1);
+            return Err(EngineError::router(format!(
+                "{path}: the tokenizer has {found} tokens where the network knows {vocab}; files of different models are mixed"
+            )));
+        }
+        Ok(Self { inner, vocab, path: path.to_owned(), sorted: OnceLock::new() })
     }
 
     /// Returns the ids of `text`. Special tokens spelled out in it are recognised, as in every server that tokenises a rendered template.
     ///
     /// # Errors
-    /// Fails where the tokenizer does.
+    /// Fails where the tokenizer does, and on tokens that the network does not know.
     pub fn encode(&self, text: &str) -> Result<Vec<u32>, EngineError> {
         let encoding = self.inner.encode_fast(text, false).map_err(|error| EngineError::Internal(format!("tokenising: {error}")))?;
-        Ok(encoding.get_ids().to_vec())
+        match encoding.get_ids().iter().find(|&&id| id as usize >= self.vocab) {
+            None => Ok(encoding.get_ids().to_vec()),
+            Some(&id) => Err(EngineError::router(format!(
+                "{}: the prompt contains {:?}, which is token {id}, but the network knows {} tokens; files of different models are mixed",
+                self.path,
+                self.piece(id),
+                self.vocab
+            ))),
+        }
     }
 
     /// Returns the text of `ids`, special tokens left out. Bytes that are no UTF-8 become replacement characters.
@@ -111,13 +142,20 @@ impl RouterTokenizer {
         self.inner.token_to_id(token)
     }
 
-    /// Returns the tokens whose text starts with `text`, ordered by id. Looks at the whole vocabulary: keep the result.
-    pub fn starting_with(&self, text: &str) -> Vec<u32> {
-        let spelled: String = text.bytes().map(byte_char).collect();
-        let mut ids: Vec<u32> =
-            self.inner.get_vocab(false).into_iter().filter(|(token, _)| token.starts_with(&spelled)).map(|(_, id)| id).collect();
-        ids.sort_unstable();
-        ids
+    /// Returns the spelling of a token: a character for each byte, as GPT-2's `bytes_to_unicode` has it; empty for unknown ids.
+    pub fn piece(&self, id: u32) -> String {
+        self.inner.id_to_token(id).unwrap_or_default()
+    }
+
+    /// Returns the tokens whose spelling starts with `start`.
+    pub fn pieces_starting_with(&self, start: &str) -> Vec<u32> {
+        let sorted = self.sorted.get_or_init(|| {
+            let mut sorted: Vec<(String, u32)> = self.inner.get_vocab(false).into_iter().collect();
+            sorted.sort_unstable();
+            sorted
+        });
+        let first = sorted.partition_point(|(piece, _)| piece.as_str() < start);
+        sorted[first..].iter().take_while(|(piece, _)| piece.starts_with(start)).map(|(_, id)| *id).collect()
     }
 }
 
@@ -127,26 +165,4 @@ fn cut_as_qwen2(tokenizer: &mut Tokenizer) -> Result<(), tokenizers::Error> {
     tokenizer.with_normalizer(Some(NFC))?;
     tokenizer.with_pre_tokenizer(Some(Sequence::new(parts)));
     Ok(())
-}
-
-/// Byte-level BPE spells a byte as itself where it is printable Latin-1, else as a character from U+0100 on (GPT-2's `bytes_to_unicode`).
-fn byte_char(byte: u8) -> char {
-    let printable = |byte: u8| matches!(byte, b'!'..=b'~' | 0xA1..=0xAC | 0xAE..=0xFF);
-    if printable(byte) {
-        char::from(byte)
-    } else {
-        let rank = (0..byte).filter(|&other| !printable(other)).count() as u32;
-        char::from_u32(0x100 + rank).unwrap_or(char::REPLACEMENT_CHARACTER)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn bytes_are_spelled_as_gpt2_does() {
-        assert_eq!(b" \n\"\0a\xC3".map(byte_char), ['Ġ', 'Ċ', '"', 'Ā', 'a', 'Ã']);
-        assert_eq!(byte_char(0xAD), 'Ń');
-    }
 }

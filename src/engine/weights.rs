@@ -10,9 +10,10 @@ use half::{bf16, f16};
 use rayon::prelude::*;
 use safetensors::{Dtype, SafeTensors};
 
-use super::EngineError;
+use super::cpu_ops::on_cpu;
 use super::gguf::Gguf;
-use super::mapped::{MappedFile, quantised};
+use super::mapped::{FileRange, MappedFile, quantised};
+use super::{EngineError, dense};
 
 /// How one tensor is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,8 +51,10 @@ enum Names {
 /// A matrix that activations are multiplied with: `x · wᵀ`.
 #[derive(Clone)]
 pub enum Linear {
-    /// `[out, in]`.
+    /// `[in, out]`: turned when it is loaded, because gemm would otherwise turn it again, on one thread, in every product.
     Dense(Tensor),
+    /// `[out, in]`, as an embedding is stored: its rows are looked up as well.
+    Embedding(Tensor),
     Quantised(Arc<QTensor>),
 }
 
@@ -59,7 +62,10 @@ impl Linear {
     /// Computes `x · wᵀ` for `x` `[rows, in]`.
     pub fn forward(&self, x: &Tensor) -> candle_core::Result<Tensor> {
         match self {
-            Self::Dense(weight) => x.matmul(&weight.t()?),
+            Self::Dense(weight) if on_cpu(x) => dense::product(x, weight),
+            Self::Dense(weight) => x.matmul(weight),
+            Self::Embedding(weight) if on_cpu(x) => dense::product(x, &weight.t()?),
+            Self::Embedding(weight) => x.matmul(&weight.t()?),
             // A single row would make candle read the unpacked original of some types, which lies in the file and would come back into memory.
             Self::Quantised(weight) if x.device().is_cpu() && x.dim(0)? == 1 => {
                 QMatMul::QTensor(Arc::clone(weight)).forward(&Tensor::cat(&[x, x], 0)?)?.narrow(0, 0, 1)
@@ -68,10 +74,21 @@ impl Linear {
         }
     }
 
+    /// Returns `sum + x · wᵀ`, in place where that is possible: `sum` must not be used elsewhere.
+    pub fn add_to(&self, sum: Tensor, x: &Tensor) -> candle_core::Result<Tensor> {
+        match self {
+            Self::Dense(weight) if on_cpu(x) => {
+                dense::add_product(&sum, x, weight)?;
+                Ok(sum)
+            }
+            _ => sum + self.forward(x)?,
+        }
+    }
+
     /// Returns the bytes the weights take once in memory.
     pub fn bytes(&self) -> u64 {
         match self {
-            Self::Dense(weight) => (weight.elem_count() * weight.dtype().size_in_bytes()) as u64,
+            Self::Dense(weight) | Self::Embedding(weight) => (weight.elem_count() * weight.dtype().size_in_bytes()) as u64,
             Self::Quantised(weight) => weight.storage_size_in_bytes() as u64,
         }
     }
@@ -79,7 +96,8 @@ impl Linear {
     /// Looks rows up, as a token embedding does: `[ids, width]` in the network's type.
     pub fn rows(&self, ids: &Tensor, dtype: DType) -> candle_core::Result<Tensor> {
         match self {
-            Self::Dense(weight) => weight.index_select(ids, 0),
+            Self::Dense(weight) => weight.index_select(ids, 1)?.t()?.contiguous(),
+            Self::Embedding(weight) => weight.index_select(ids, 0),
             Self::Quantised(weight) => weight.embedding(ids)?.to_dtype(dtype),
         }
     }
@@ -164,18 +182,30 @@ impl Weights {
         Ok(values.iter().any(|&value| value != 0.0).then_some(values))
     }
 
-    /// Returns one matrix `[out, in]`.
+    /// Returns one matrix of `out` rows.
     ///
     /// # Errors
     /// Fails when it is missing or has another shape.
     pub fn linear(&self, name: &str, out: usize, columns: usize) -> Result<Linear, EngineError> {
         let entry = self.entry(name, &[out, columns])?;
-        match entry.stored {
-            Stored::Quantised(dtype) if stays_quantised(&self.device, columns) => {
-                Ok(Linear::Quantised(Arc::new(quantised(&entry.file, entry.range.clone(), dtype, &entry.shape, &self.device)?)))
-            }
-            _ => self.dense(&[entry], out, columns),
+        match self.quantised(entry, columns)? {
+            Some(quantised) => Ok(quantised),
+            None => self.dense(&[entry], out, columns),
         }
+    }
+
+    /// Returns a matrix whose rows can be looked up fast.
+    ///
+    /// # Errors
+    /// Fails when it is missing or has another shape.
+    pub fn embedding(&self, name: &str, rows: usize, columns: usize) -> Result<Linear, EngineError> {
+        let entry = self.entry(name, &[rows, columns])?;
+        if let Some(quantised) = self.quantised(entry, columns)? {
+            return Ok(quantised);
+        }
+        let weight = Tensor::from_vec(self.floats(entry)?, (rows, columns), &self.device)?.to_dtype(self.dtype)?;
+        entry.file.release(entry.range.clone());
+        Ok(Linear::Embedding(weight))
     }
 
     /// Returns several matrices with the same input as one where they are dense, so that one product does the work of all, and apart where
@@ -193,6 +223,13 @@ impl Weights {
         Ok(vec![self.dense(&entries, out, columns)?])
     }
 
+    /// Returns where the named weights lie when `weight` still reads them there.
+    pub fn pages_of(&self, name: &str, weight: &Linear) -> Option<FileRange> {
+        let entry = self.entries.get(&self.file_name(name))?;
+        let in_place = matches!(weight, Linear::Quantised(_)) && self.device.is_cpu();
+        in_place.then(|| FileRange { file: Arc::clone(&entry.file), range: entry.range.clone() })
+    }
+
     /// Gives back the file pages of everything read so far.
     pub fn release_pages(&self) {
         for entry in self.entries.values() {
@@ -200,17 +237,39 @@ impl Weights {
         }
     }
 
-    fn dense(&self, entries: &[&Entry], out: usize, columns: usize) -> Result<Linear, EngineError> {
-        let mut values = Vec::with_capacity(out * columns);
-        for entry in entries {
-            if values.is_empty() && entries.len() == 1 {
-                values = self.floats(entry)?;
-            } else {
-                values.extend(self.floats(entry)?);
+    /// Returns the weights as they are stored, where products with them are fast.
+    fn quantised(&self, entry: &Entry, columns: usize) -> Result<Option<Linear>, EngineError> {
+        match entry.stored {
+            Stored::Quantised(dtype) if stays_quantised(&self.device, columns) => {
+                Ok(Some(Linear::Quantised(Arc::new(quantised(&entry.file, entry.range.clone(), dtype, &entry.shape, &self.device)?))))
             }
-            entry.file.release(entry.range.clone());
+            _ => Ok(None),
         }
-        Ok(Linear::Dense(Tensor::from_vec(values, (out, columns), &self.device)?.to_dtype(self.dtype)?))
+    }
+
+    /// Returns the rows of all entries one under the other, turned into `[columns, out]`.
+    fn dense(&self, entries: &[&Entry], out: usize, columns: usize) -> Result<Linear, EngineError> {
+        let mut turned = vec![0.0_f32; columns * out];
+        let mut first = 0;
+        for entry in entries {
+            let values = self.floats(entry)?;
+            entry.file.release(entry.range.clone());
+            let rows = values.len() / columns;
+            // In squares that stay in the cache: a plain loop over either side misses it on every value of the other.
+            const SIDE: usize = 32;
+            turned.par_chunks_mut(SIDE * out).enumerate().for_each(|(band, turned)| {
+                for row in (0..rows).step_by(SIDE) {
+                    for (offset, turned) in turned.chunks_exact_mut(out).enumerate() {
+                        let column = band * SIDE + offset;
+                        for row in row..rows.min(row + SIDE) {
+                            turned[first + row] = values[row * columns + column];
+                        }
+                    }
+                }
+            });
+            first += rows;
+        }
+        Ok(Linear::Dense(Tensor::from_vec(turned, (columns, out), &self.device)?.to_dtype(self.dtype)?))
     }
 
     fn entry(&self, name: &str, shape: &[usize]) -> Result<&Entry, EngineError> {

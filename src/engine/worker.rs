@@ -147,7 +147,7 @@ impl Worker {
                 Err(cancelled) => Err(cancelled),
             };
             lock(&self.open).retain(|(open, _)| *open != id);
-            let cache = self.router.as_ref().map(|router| router.cache_stats());
+            let cache = catch_unwind(AssertUnwindSafe(|| self.router.as_ref().map(|router| router.cache_stats()))).unwrap_or_default();
             self.send(Event::Finished { job: id, result, cache });
         }
     }
@@ -185,6 +185,9 @@ fn send(outbox: &Sender<Event>, wake: &dyn Fn(), event: Event) {
     }
 }
 
+/// A little over a thirtieth of a second.
+const INTERVAL: Duration = Duration::from_millis(34);
+
 /// Lets at most 30 reports a second through.
 struct Thinned<F> {
     last: Option<Instant>,
@@ -194,7 +197,7 @@ struct Thinned<F> {
 impl<F: FnMut(Progress)> Thinned<F> {
     fn report(&mut self, progress: Progress) {
         let now = Instant::now();
-        if self.last.is_none_or(|last| now - last >= Duration::from_millis(33)) {
+        if self.last.is_none_or(|last| now - last >= INTERVAL) {
             self.last = Some(now);
             (self.send)(progress);
         }

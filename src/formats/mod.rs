@@ -6,8 +6,10 @@
 mod conversation;
 mod error;
 mod exports;
+mod gateway;
 mod json;
 mod labelled;
+mod lint_report;
 mod policy;
 mod policy_writer;
 mod source;
@@ -19,7 +21,13 @@ mod yaml_errors;
 pub use conversation::{parse_conversation, write_conversation};
 pub use error::{FormatError, PASTED, STDIN, Warning};
 pub use exports::{Found, Understood, find_conversations};
+pub use gateway::{
+    Confusion, Evidence, ExportError, ExportFormat, ExportOptions, Exported, Gate, GatewayShape, Imported, Note, NoteKind, Stability,
+    UnknownFormat, evidence_json, evidence_problems, export_gateway, gateway_versions, import_gateway, lint_context, looks_like_gateway,
+    policy_digest,
+};
 pub use labelled::LabelledReader;
+pub use lint_report::{LintReport, Located, PolicyLines, lint_text, locate, policy_lines};
 pub use policy::parse_policy;
 pub use policy_writer::write_policy;
 pub use source::{MAX_BYTES, open, read_text, read_text_from};

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use crate::policy::{DialectId, NO_ROUTE_LABEL, Policy, Route};
 
 use super::error::{FormatError, Origin, Warning};
+use super::gateway::{PROVIDERS, SELECTION, SOURCES};
 use super::source::without_bom;
 use super::tree::{Entry, Node, Pos, Value, quoted};
 use super::{json, yaml};
@@ -36,7 +37,7 @@ pub fn parse_policy(text: &str, path: &str) -> Result<(Policy, Vec<Warning>), Fo
 }
 
 /// Reads text that may be either notation. What starts like JSON may still be YAML in brackets, which the model card's own example is.
-fn document(text: &str, path: &str, origin: &Origin<'_>) -> Result<Node, FormatError> {
+pub(super) fn document(text: &str, path: &str, origin: &Origin<'_>) -> Result<Node, FormatError> {
     if !text.trim_start().starts_with(['{', '[']) {
         return yaml::parse(text, origin);
     }
@@ -71,6 +72,7 @@ fn policy_from(at: Pos, entries: Vec<Entry>, origin: &mut Origin<'_>) -> Result<
                     }
                 };
             }
+            PROVIDERS | SOURCES => policy.extra.push((key, node.to_json())),
             _ => {
                 let message = format!("unknown key {} of the policy", quoted(&key));
                 origin.warn(at, message, "it is kept as it is; check the spelling if you meant another");
@@ -128,6 +130,7 @@ fn route_from(number: usize, node: Node, origin: &mut Origin<'_>) -> Result<(Rou
             "domain" => route.domain = optional_text(&node, &whose(), origin)?,
             "action" => route.action = optional_text(&node, &whose(), origin)?,
             "models" => route.models = models(&node, &label, origin)?,
+            SELECTION => route.extra.push((key, node.to_json())),
             _ => {
                 let message = format!("unknown key {} of {label}", quoted(&key));
                 origin.warn(at, message, "it is kept as it is; check the spelling if you meant another");

@@ -61,7 +61,7 @@ fn optional(out: &mut String, indent: usize, key: &str, value: Option<&str>) {
     }
 }
 
-fn extra_keys(out: &mut String, indent: usize, extra: &ExtraKeys) {
+pub(super) fn extra_keys(out: &mut String, indent: usize, extra: &ExtraKeys) {
     for (key, value) in extra {
         // Only a defect could put anything but JSON here; as text it is at least not lost.
         let node = json::parse(value, 1, &Origin::new(""))
@@ -131,7 +131,7 @@ fn push_key(out: &mut String, indent: usize, key: &str) {
 const KEYWORDS: [&str; 9] = ["y", "n", "yes", "no", "on", "off", "true", "false", "null"];
 
 /// Writes a double-quoted scalar on one line, everything escaped that a reader might fold, trim or refuse.
-fn push_quoted(out: &mut String, text: &str) {
+pub(super) fn push_quoted(out: &mut String, text: &str) {
     out.push('"');
     for c in text.chars() {
         match c {

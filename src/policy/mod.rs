@@ -1,6 +1,8 @@
 //! Routes and policies: what the user writes, independent of any file format, dialect or model.
 
 mod edit;
+pub mod lint;
+pub mod provider;
 
 use std::fmt;
 use std::str::FromStr;

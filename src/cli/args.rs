@@ -1,0 +1,174 @@
+//! The arguments of every command, as `--help` shows them.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use super::{Failure, router};
+use crate::app::StartOptions;
+use crate::engine::{DeviceChoice, loader};
+use crate::policy::DialectId;
+
+/// A workbench for LLM route policies: write routes, see which one a router chooses and how surely, before your gateway does.
+///
+/// Without a command the window opens. FILE arguments may be `-` for standard input.
+#[derive(Parser)]
+#[command(name = "waypost", version, max_term_width = 100)]
+pub struct Arguments {
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+pub enum Command {
+    /// Open the window (the default)
+    Gui(GuiArguments),
+    /// Print the exact prompt that the gateway would send to the router
+    Prompt(PromptArguments),
+    /// Decide which route a conversation takes
+    Route(RouteArguments),
+    /// Measure how often decisions agree with a labelled set
+    Eval(EvalArguments),
+    /// Measure how fast a router decides on this machine
+    Bench(BenchArguments),
+}
+
+impl Default for Command {
+    fn default() -> Self {
+        Self::Gui(GuiArguments { files: Vec::new(), router: RouterArguments { router: "builtin".to_owned(), device: Device::Auto } })
+    }
+}
+
+#[derive(Args)]
+pub struct GuiArguments {
+    /// A policy (.yaml) and a conversation (.json, .txt) to open
+    pub files: Vec<PathBuf>,
+    #[command(flatten)]
+    pub router: RouterArguments,
+}
+
+impl GuiArguments {
+    pub fn start_options(&self) -> Result<StartOptions, Failure> {
+        let is_policy = |file: &&PathBuf| file.extension().is_some_and(|extension| extension == "yaml" || extension == "yml");
+        Ok(StartOptions {
+            policy: self.files.iter().find(is_policy).cloned(),
+            conversation: self.files.iter().find(|file| !is_policy(file)).cloned(),
+            router: router::source(&self.router.router)?,
+            device: self.router.device.choice(),
+            loader: loader(),
+        })
+    }
+}
+
+/// What to decide.
+#[derive(Args)]
+pub struct CaseArguments {
+    /// Policy file: YAML or JSON with routes
+    #[arg(long, value_name = "FILE")]
+    pub policy: PathBuf,
+    /// Conversation file: JSON messages, or a transcript ("User: …")
+    #[arg(long, value_name = "FILE")]
+    pub conversation: PathBuf,
+    /// Whose prompt to send: model-card, archgw-0.3.1, plano-0.4.19 or plano-0.4.20 [default: the policy's, else archgw-0.3.1]
+    #[arg(long, value_name = "ID", hide_possible_values = true)]
+    pub dialect: Option<DialectId>,
+}
+
+#[derive(Args)]
+pub struct PromptArguments {
+    #[command(flatten)]
+    pub case: CaseArguments,
+    /// Estimated tokens (bytes / 4) the gateway allows [default: the dialect's own]
+    #[arg(long, value_name = "TOKENS")]
+    pub budget: Option<usize>,
+    /// Wrap the prompt in the router's chat template
+    #[arg(long)]
+    pub chat: bool,
+    /// Whose chat template, with --chat
+    #[arg(long, value_name = "ROUTER", default_value = "builtin")]
+    pub router: String,
+}
+
+#[derive(Args)]
+pub struct RouteArguments {
+    #[command(flatten)]
+    pub case: CaseArguments,
+    #[command(flatten)]
+    pub router: RouterArguments,
+    /// Repeat the decision under this many random orders of the routes
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub orders: usize,
+    /// Seed of the random orders
+    #[arg(long, value_name = "S", default_value_t = 0)]
+    pub seed: u64,
+    /// Print everything known about the decision as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Args)]
+pub struct EvalArguments {
+    /// Policy file: YAML or JSON with routes
+    #[arg(long, value_name = "FILE")]
+    pub policy: PathBuf,
+    /// Labelled set: a JSON line for each conversation, with "route", or with "labels" for each user turn
+    #[arg(long, value_name = "FILE")]
+    pub set: PathBuf,
+    /// Whose prompt to send [default: the policy's, else archgw-0.3.1]
+    #[arg(long, value_name = "ID")]
+    pub dialect: Option<DialectId>,
+    #[command(flatten)]
+    pub router: RouterArguments,
+    /// Use the first N lines only
+    #[arg(long, value_name = "N")]
+    pub limit: Option<usize>,
+    /// End with status 1 when the agreement is under X, in 0 to 1
+    #[arg(long, value_name = "X")]
+    pub min_agreement: Option<f64>,
+    /// Print the report as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Args)]
+pub struct BenchArguments {
+    #[command(flatten)]
+    pub router: RouterArguments,
+    /// Decisions of each kind; the median counts
+    #[arg(long, value_name = "N", default_value_t = 7)]
+    pub runs: usize,
+    /// Print the figures as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Who decides, and where it runs.
+#[derive(Args)]
+pub struct RouterArguments {
+    /// builtin, a folder with a Qwen2 model, a .gguf file, a Hugging Face id, or http(s)://server#model
+    #[arg(long, value_name = "ROUTER", default_value = "builtin")]
+    pub router: String,
+    /// Where the network runs
+    #[arg(long, value_enum, default_value_t = Device::Auto)]
+    pub device: Device,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Device {
+    /// The fastest one there is
+    Auto,
+    Cpu,
+    Cuda,
+    Metal,
+}
+
+impl Device {
+    pub fn choice(self) -> DeviceChoice {
+        match self {
+            Self::Auto => DeviceChoice::Auto,
+            Self::Cpu => DeviceChoice::Cpu,
+            Self::Cuda => DeviceChoice::Cuda,
+            Self::Metal => DeviceChoice::Metal,
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! `waypost bench`: how fast a router decides here, cold and with the policy's prefix cached.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use super::args::BenchArguments;
+use super::{Failure, report, router};
+use crate::chat::Conversation;
+use crate::decision::Decision;
+use crate::engine::{CancelToken, LocalRouter, RouteRequest, Router as _};
+use crate::policy::{DialectId, Policy, Route};
+
+/// Medians over the runs. Greedy decoding is left out: a trained router's answer is proved by the pass itself.
+#[derive(Serialize)]
+struct Figures {
+    router: crate::decision::RouterInfo,
+    runs: usize,
+    /// Nothing cached.
+    cold: Kind,
+    /// The policy's prefix cached, a new conversation of about 40 tokens.
+    warm: Kind,
+    warm_to_cold: f64,
+}
+
+#[derive(Serialize)]
+struct Kind {
+    prompt_tokens: usize,
+    computed_tokens: usize,
+    /// Rendering, tokenising, and prompt and answer tree in one pass.
+    decision_ms: f64,
+}
+
+/// Measures and prints.
+///
+/// # Errors
+/// Fails when the router cannot be loaded or run.
+pub fn run(arguments: &BenchArguments) -> Result<(), Failure> {
+    let mut router = router::open(&arguments.router)?;
+    router.set_max_decoded(0);
+    let policy = Arc::new(policy());
+    let mut cold = Vec::new();
+    let mut warm = Vec::new();
+    for run in 0..arguments.runs.max(1) {
+        router.clear_cache();
+        cold.push(decide(&mut router, &policy, run * 3)?);
+        // The second prompt of a policy cuts the cached one in two, once; the third is what every further one costs.
+        decide(&mut router, &policy, run * 3 + 1)?;
+        warm.push(decide(&mut router, &policy, run * 3 + 2)?);
+    }
+    let info = cold[0].router.clone();
+    let (cold, warm) = (kind(&cold), kind(&warm));
+    let figures = Figures { router: info, runs: arguments.runs.max(1), warm_to_cold: warm.decision_ms / cold.decision_ms, cold, warm };
+    if arguments.json {
+        return report::print_json(&figures);
+    }
+    let line = |name: &str, kind: &Kind| {
+        format!(
+            "{name}  {:8.1} ms a decision   {} prompt tokens, {} computed\n",
+            kind.decision_ms, kind.prompt_tokens, kind.computed_tokens
+        )
+    };
+    let Figures { router, cold, warm, warm_to_cold, runs } = &figures;
+    report::print(&format!(
+        "{} on {} in {}, medians of {runs} runs\n{}{}warm / cold {warm_to_cold:.2}\n",
+        router.id,
+        router.device,
+        router.dtype,
+        line("cold", cold),
+        line("warm", warm)
+    ))
+}
+
+fn decide(router: &mut LocalRouter, policy: &Arc<Policy>, number: usize) -> Result<Decision, Failure> {
+    // Another beginning each time, so that nothing of the conversation is cached.
+    let text = format!(
+        "{number}: my build fails since I updated the parser crate, the borrow checker complains in a loop, can you find out why and fix it?"
+    );
+    let request = RouteRequest {
+        policy: Arc::clone(policy),
+        conversation: Arc::new(Conversation::from_prompt(text)),
+        dialect: DialectId::Archgw031,
+        budget: None,
+        orders: 0,
+        seed: 0,
+    };
+    Ok(router.decide(&request, &mut |_| {}, &CancelToken::default())?)
+}
+
+fn kind(decisions: &[Decision]) -> Kind {
+    let mut times: Vec<f64> = decisions.iter().map(|decision| decision.latency_ms.total).collect();
+    times.sort_by(f64::total_cmp);
+    Kind { prompt_tokens: decisions[0].tokens.prompt, computed_tokens: decisions[0].tokens.computed, decision_ms: times[times.len() / 2] }
+}
+
+/// Five routes, so six answers, and about 530 tokens of prompt in all.
+fn policy() -> Policy {
+    let routes = [
+        (
+            "code_generation",
+            "Writing new functions, classes, scripts and boilerplate from a description of what they should do, in any programming language, with the tests and the comments that belong to them",
+        ),
+        (
+            "bug_fixing",
+            "Finding and repairing defects in code the user shows or describes: compiler errors, failing tests, crashes, wrong results, stack traces and messages of linters or type checkers",
+        ),
+        (
+            "performance_optimization",
+            "Making existing code faster or smaller: profiling, algorithms and data structures, memory use, caching, queries that take too long and programs that do not scale",
+        ),
+        (
+            "api_help",
+            "Using libraries, frameworks and web interfaces: which call to choose, what its parameters mean, how to authenticate, how to move from one version to the next one",
+        ),
+        (
+            "code_review",
+            "Reading a change before it is merged: naming, structure, missing tests, security, style guides, and an opinion on whether the design will hold when the project grows",
+        ),
+    ];
+    Policy { routes: routes.into_iter().map(|(name, description)| Route::new(name, description)).collect(), ..Policy::default() }
+}

@@ -1,0 +1,59 @@
+//! Reads the files that commands name.
+
+use std::path::Path;
+
+use super::Failure;
+use super::args::CaseArguments;
+use crate::chat::Conversation;
+use crate::formats::{STDIN, Warning, parse_conversation, parse_policy, read_text, read_text_from};
+use crate::policy::{DialectId, Policy};
+
+/// A policy, a conversation and the dialect to decide in.
+pub struct Case {
+    pub policy: Policy,
+    pub conversation: Conversation,
+    pub dialect: DialectId,
+}
+
+/// Reads what a case names; warnings go to standard error.
+///
+/// # Errors
+/// Fails on files that cannot be read or understood.
+pub fn read_case(arguments: &CaseArguments) -> Result<Case, Failure> {
+    let is_stdin = |path: &Path| path.as_os_str() == "-";
+    if is_stdin(&arguments.policy) && is_stdin(&arguments.conversation) {
+        return Err(Failure::Input(
+            "--policy and --conversation are both -, but standard input can be read once; name a file for one of them".to_owned(),
+        ));
+    }
+    let read = |path: &Path| -> Result<(String, String), Failure> {
+        if is_stdin(path) {
+            Ok((read_text_from(std::io::stdin().lock(), STDIN)?, STDIN.to_owned()))
+        } else {
+            Ok((read_text(path)?, path.display().to_string()))
+        }
+    };
+    let (text, path) = read(&arguments.policy)?;
+    let policy = read_policy(&text, &path)?;
+    let (text, path) = read(&arguments.conversation)?;
+    let (conversation, warnings) = parse_conversation(&text, &path)?;
+    print(&warnings);
+    let dialect = arguments.dialect.or(policy.dialect).unwrap_or(DialectId::DEFAULT);
+    Ok(Case { policy, conversation, dialect })
+}
+
+/// Parses a policy; warnings go to standard error.
+///
+/// # Errors
+/// Fails on text that is no policy.
+pub fn read_policy(text: &str, path: &str) -> Result<Policy, Failure> {
+    let (policy, warnings) = parse_policy(text, path)?;
+    print(&warnings);
+    Ok(policy)
+}
+
+fn print(warnings: &[Warning]) {
+    for warning in warnings {
+        eprintln!("warning: {warning}");
+    }
+}

@@ -1,0 +1,28 @@
+//! `waypost prompt`: the exact bytes of the prompt on standard output, nothing added.
+
+use std::io::Write as _;
+
+use super::args::PromptArguments;
+use super::input::{Case, read_case};
+use super::{Failure, router};
+use crate::dialect::render;
+use crate::engine::chat_prompt;
+use crate::policy::Route;
+
+/// Prints the prompt; what was left out of it goes to standard error.
+///
+/// # Errors
+/// Fails on bad input, and with `--chat` when the router cannot be loaded.
+pub fn run(arguments: &PromptArguments) -> Result<(), Failure> {
+    let Case { policy, conversation, dialect } = read_case(&arguments.case)?;
+    let routes: Vec<&Route> = policy.routes.iter().collect();
+    let rendered = render(dialect, &routes, &conversation, arguments.budget);
+    for dropped in &rendered.selection.dropped {
+        eprintln!("note: message {} is not sent: {}", dropped.index + 1, dropped.reason);
+    }
+    let text = if arguments.chat { chat_prompt(&router::source(&arguments.router)?, &rendered.text)? } else { rendered.text };
+    let mut out = std::io::stdout().lock();
+    out.write_all(text.as_bytes())
+        .and_then(|()| out.flush())
+        .map_err(|error| Failure::Input(format!("cannot write to standard output: {error}")))
+}

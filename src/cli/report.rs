@@ -1,0 +1,71 @@
+//! Results as text for people and as JSON.
+
+use std::fmt::Write as _;
+use std::io::Write as _;
+
+use serde::Serialize;
+
+use super::Failure;
+use crate::decision::{Decision, Outcome};
+
+/// Prints a value as indented JSON.
+///
+/// # Errors
+/// Fails when standard output cannot be written to.
+pub fn print_json(value: &impl Serialize) -> Result<(), Failure> {
+    let json = serde_json::to_string_pretty(value).map_err(|error| Failure::Input(error.to_string()))?;
+    print(&format!("{json}\n"))
+}
+
+/// Prints text; a closed pipe is an error, not a panic.
+///
+/// # Errors
+/// Fails when standard output cannot be written to.
+pub fn print(text: &str) -> Result<(), Failure> {
+    let mut out = std::io::stdout().lock();
+    out.write_all(text.as_bytes())
+        .and_then(|()| out.flush())
+        .map_err(|error| Failure::Input(format!("cannot write to standard output: {error}")))
+}
+
+/// Returns a decision for people: the choice, every probability, the order test and the timings.
+pub fn decision_text(decision: &Decision) -> String {
+    let mut text = match decision.outcome {
+        Outcome::Route => decision.route.clone().unwrap_or_default(),
+        Outcome::NoRoute => "no route".to_owned(),
+        Outcome::Error => "error".to_owned(),
+    };
+    if let Some(model) = &decision.model {
+        text += &format!(" (model {model})");
+    }
+    text.push('\n');
+    if let Some(error) = &decision.error {
+        text += &format!("  {error}\n  the router wrote {:?}\n", decision.answer);
+    }
+    text.push('\n');
+    let width = decision.probabilities.iter().map(|route| route.route.chars().count()).max().unwrap_or(0).max(7);
+    for route in &decision.probabilities {
+        // A terminal's twin of the window's bars, 40 characters for certainty.
+        let bar = "#".repeat((route.p * 40.0).round() as usize);
+        text += format!("  {:width$}  {:6.2} %  {bar}", route.route, route.p * 100.0).trim_end();
+        text.push('\n');
+    }
+    let Decision { tokens, latency_ms, router, .. } = decision;
+    let mut line = |name: &str, value: String| {
+        // Writing to a string cannot fail.
+        writeln!(text, "  {name:width$}  {value}").ok();
+    };
+    line("invalid", format!("{:6.2} %  (text that is no valid answer)", decision.invalid_mass * 100.0));
+    line("margin", format!("{:6.2} %", decision.margin * 100.0));
+    if let Some(order) = &decision.order_stability {
+        line("orders", format!("{} of {} other orders decide differently", order.changed, order.orders));
+    }
+    let parts = format!(
+        "{:.1} ms (render {:.1}, tokenise {:.1}, forward {:.1}, decode {:.1})",
+        latency_ms.total, latency_ms.render, latency_ms.tokenize, latency_ms.forward, latency_ms.decode
+    );
+    line("time", parts);
+    line("tokens", format!("{} in the prompt, {} from the cache, {} computed", tokens.prompt, tokens.cached, tokens.computed));
+    line("router", format!("{} on {} in {}, dialect {}", router.id, router.device, router.dtype, decision.dialect));
+    text
+}

@@ -1,0 +1,53 @@
+//! Which gateway versions send which prompt, and what each would do with a router's answer.
+//!
+//! Source: the prompt builders and the model selection of katanemo/plano, tags 0.3.1 to 0.4.36.
+
+use super::parse::parse_answer;
+use crate::policy::DialectId;
+
+/// Gateway versions that send the same prompt and read answers alike.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gateway {
+    /// For people.
+    pub versions: &'static str,
+    pub dialect: DialectId,
+    /// The first of these versions.
+    since: (u64, u64, u64),
+}
+
+/// Every range of versions, oldest first.
+pub const GATEWAYS: [Gateway; 3] = [
+    Gateway { versions: "archgw 0.3.1 to Plano 0.4.18", dialect: DialectId::Archgw031, since: (0, 3, 1) },
+    Gateway { versions: "Plano 0.4.19", dialect: DialectId::Plano0419, since: (0, 4, 19) },
+    Gateway { versions: "Plano 0.4.20 and later", dialect: DialectId::Plano0420, since: (0, 4, 20) },
+];
+
+/// Returns the gateway of a version such as `0.4.36` or `v0.3.22`; `None` for what is no version and for versions before routing.
+pub fn gateway_of_version(version: &str) -> Option<&'static Gateway> {
+    let mut numbers = version.trim().trim_start_matches('v').splitn(3, '.').map(|part| part.parse::<u64>().ok());
+    let version = (numbers.next()??, numbers.next()??, numbers.next().map_or(Some(0), |part| part)?);
+    GATEWAYS.iter().rev().find(|gateway| gateway.since <= version)
+}
+
+/// Returns what a gateway does with what a router answered to its prompt, as one sentence; `names` are the routes of the prompt.
+pub fn outlook(gateway: &Gateway, names: &[&str], answer: &str) -> String {
+    match parse_answer(gateway.dialect, names, answer) {
+        Ok(Some(route)) => format!("{} takes the route {route:?}", gateway.versions),
+        Ok(None) => format!("{} finds no route and uses the model that the request names", gateway.versions),
+        Err(error) => format!("{} fails the request with HTTP 500: {}", gateway.versions, error.reason),
+    }
+}
+
+/// Returns a warning when results with one dialect say nothing about the gateway they are meant for.
+pub fn dialect_warning(tested: DialectId, target: &Gateway) -> Option<String> {
+    if tested == target.dialect {
+        return None;
+    }
+    // What surprises most: the prompt follows the gateway, not the router that it is configured to ask.
+    let hint = match target.dialect {
+        DialectId::Plano0419 | DialectId::Plano0420 => ", whatever router it asks, Arch-Router included",
+        DialectId::ModelCard | DialectId::Archgw031 => "",
+    };
+    let Gateway { versions, dialect, .. } = target;
+    Some(format!("tested with the dialect {tested}, but {versions} sends {dialect}{hint}; test with --dialect {dialect}"))
+}

@@ -1,0 +1,31 @@
+//! What a run over a labelled set shows: agreement with its uncertainty, per-route figures, the paper's metrics, calibration.
+//!
+//! Pure functions over plain results; who decided, and how, is not known here.
+
+mod calibration;
+mod metrics;
+mod paper;
+
+pub use calibration::{Calibration, ReliabilityBin, calibration};
+pub use metrics::{Confusion, RouteFigures, Summary, percentile, summarise, wilson_interval};
+pub use paper::{PaperMetrics, paper_metrics};
+
+/// One labelled decision: a user turn with its expected route and what was decided.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Judged {
+    /// Position of the conversation in the set; turns of one conversation share it and follow each other.
+    pub conversation: usize,
+    /// The expected route's name; `other` for no route.
+    pub label: String,
+    /// The decided route's name, `other` for no route, `None` where the gateway would have failed.
+    pub decided: Option<String>,
+    /// Probability of the decided answer, in 0 to 1.
+    pub confidence: f64,
+}
+
+impl Judged {
+    /// Returns whether the decision equals the label.
+    pub fn agrees(&self) -> bool {
+        self.decided.as_ref() == Some(&self.label)
+    }
+}

@@ -1,0 +1,141 @@
+//! What an exported policy was tested with: plain data that the caller gives, as comments and as `routes.evidence.json`.
+
+use std::fmt::Write;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::decision::RouterInfo;
+use crate::dialect::GATEWAYS;
+use crate::formats::policy_writer::write_policy;
+use crate::policy::{DialectId, Policy};
+
+use super::meta::MARK;
+
+/// Two routes that a router took for each other.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Confusion {
+    pub label: String,
+    pub decided: String,
+    pub count: usize,
+}
+
+/// How often decisions changed when routes were listed in other orders.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Stability {
+    /// Orders tried for each case.
+    pub orders: usize,
+    /// Cases whose decision changed in at least one of them.
+    pub changed_cases: usize,
+}
+
+/// The agreement that somebody demanded.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Gate {
+    pub min_agreement: f64,
+    pub passed: bool,
+}
+
+/// The contents of `routes.evidence.json`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Evidence {
+    /// As [`policy_digest`] gives it, of the policy that was tested.
+    pub policy_sha256: String,
+    pub set: String,
+    pub set_sha256: String,
+    pub cases: usize,
+    pub agreement: f64,
+    pub agreement_ci95: [f64; 2],
+    /// The most frequent first.
+    pub confusions: Vec<Confusion>,
+    pub router: RouterInfo,
+    pub router_sha256: Option<String>,
+    pub dialect: DialectId,
+    /// As [`gateway_versions`] gives it.
+    pub gateway_versions: String,
+    /// ISO 8601.
+    pub date: String,
+    pub order_stability: Option<Stability>,
+    pub gate: Option<Gate>,
+    /// The version of Waypost that measured.
+    pub waypost: String,
+}
+
+/// Returns the digest of what a policy says, whatever file it is in and however that is laid out.
+pub fn policy_digest(policy: &Policy) -> String {
+    Sha256::digest(write_policy(policy).as_bytes()).iter().fold(String::new(), |mut hex, byte| {
+        // Writing to a string cannot fail.
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    })
+}
+
+/// Returns the gateway versions that send the prompts of a dialect, for people.
+pub fn gateway_versions(dialect: DialectId) -> &'static str {
+    GATEWAYS
+        .iter()
+        .find(|gateway| gateway.dialect == dialect)
+        .map_or("no gateway: the model card's own example", |gateway| gateway.versions)
+}
+
+/// Returns what an exporter must say and ask about before it exports: nothing where the policy was tested as it is and passed.
+pub fn evidence_problems(policy: &Policy, evidence: Option<&Evidence>) -> Vec<String> {
+    let Some(evidence) = evidence else { return vec!["this policy was not tested".to_owned()] };
+    let mut problems = Vec::new();
+    if evidence.policy_sha256 != policy_digest(policy) {
+        problems.push("this policy was changed since it was tested".to_owned());
+    }
+    if let Some(gate) = evidence.gate.as_ref().filter(|gate| !gate.passed) {
+        let (reached, demanded) = (100.0 * evidence.agreement, 100.0 * gate.min_agreement);
+        problems.push(format!("this policy fails its gate: agreement {reached:.1} % where {demanded:.1} % are demanded"));
+    }
+    if let Some(dialect) = policy.dialect.filter(|dialect| *dialect != evidence.dialect) {
+        problems.push(format!("this policy was tested with the dialect {}, but is meant for {dialect}", evidence.dialect));
+    }
+    problems
+}
+
+/// Returns `routes.evidence.json`.
+pub fn evidence_json(evidence: &Evidence) -> String {
+    // Only numbers that JSON lacks could fail, and serde_json writes those as null.
+    serde_json::to_string_pretty(evidence).unwrap_or_default() + "\n"
+}
+
+/// Returns the comment lines of an export.
+pub(super) fn comments(policy: &Policy, evidence: Option<&Evidence>) -> String {
+    let mut out = String::new();
+    for problem in evidence_problems(policy, evidence) {
+        line(&mut out, &format!("WARNING, {problem}"));
+    }
+    let Some(evidence) = evidence else { return out };
+    let Evidence { set, cases, agreement, agreement_ci95: [low, high], router, dialect, .. } = evidence;
+    line(&mut out, &format!("tested on {} with waypost {}", evidence.date, evidence.waypost));
+    line(&mut out, &format!("policy sha256 {}", evidence.policy_sha256));
+    line(&mut out, &format!("set {set}, {cases} cases, sha256 {}", evidence.set_sha256));
+    let percent = |share: &f64| format!("{:.1} %", 100.0 * share);
+    line(&mut out, &format!("agreement {}, 95 % interval {} to {}", percent(agreement), percent(low), percent(high)));
+    let digest = evidence.router_sha256.as_ref().map(|digest| format!(", sha256 {digest}")).unwrap_or_default();
+    line(&mut out, &format!("router {} on {} in {}{digest}", router.id, router.device, router.dtype));
+    line(&mut out, &format!("dialect {dialect}, holds for {}", evidence.gateway_versions));
+    match &evidence.order_stability {
+        Some(Stability { orders, changed_cases }) => {
+            line(&mut out, &format!("order: {changed_cases} of {cases} cases change under {orders} other orders of the routes"));
+        }
+        None => line(&mut out, "order: not tested; gateways list routes in an order nobody controls"),
+    }
+    for Confusion { label, decided, count } in evidence.confusions.iter().take(5) {
+        line(&mut out, &format!("confusion: {label} taken for {decided}, {count} times"));
+    }
+    out
+}
+
+/// Writes one comment line, without what a YAML reader may refuse or take for a line break.
+fn line(out: &mut String, text: &str) {
+    out.push_str(MARK);
+    // Only the line with the metadata may start with a brace.
+    out.extend(text.trim_start_matches('{').chars().map(|c| match c {
+        '\0'..='\x1f' | '\x7f'..='\u{9f}' | '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}' => ' ',
+        c => c,
+    }));
+    out.push('\n');
+}

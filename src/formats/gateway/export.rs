@@ -1,0 +1,194 @@
+//! Writing a policy as the configuration of a gateway.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::formats::error::FormatError;
+use crate::formats::tree::quoted;
+use crate::policy::Policy;
+use crate::policy::lint::{Severity, lint};
+use crate::policy::provider::address;
+
+use super::evidence::{self, Evidence, evidence_json};
+use super::providers::{Declaration, SOURCES, declaration, declarations, incomplete, models};
+use super::{into, litellm, meta, others, plano_writer, vllm_sr};
+
+/// What a policy can be exported as.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ExportFormat {
+    /// Plano 0.4.15 and later: routes at the top level.
+    #[default]
+    Plano04,
+    /// archgw 0.3.4 to Plano 0.4.14: routes inside the providers.
+    Plano03,
+    /// The body of a request to Plano's `/routing` API.
+    RoutingApi,
+    /// vLLM Semantic Router v0.3.
+    VllmSr,
+    /// LiteLLM's complexity router with `tier_definitions`.
+    LiteLlm,
+}
+
+impl ExportFormat {
+    /// Every format, the usual one first.
+    pub const ALL: [Self; 5] = [Self::Plano04, Self::Plano03, Self::RoutingApi, Self::VllmSr, Self::LiteLlm];
+
+    /// Returns the name as the command line spells it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Plano04 => "plano-0.4",
+            Self::Plano03 => "plano-0.3",
+            Self::RoutingApi => "routing-api",
+            Self::VllmSr => "vllm-sr",
+            Self::LiteLlm => "litellm",
+        }
+    }
+}
+
+impl fmt::Display for ExportFormat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A name that is no [`ExportFormat`]; displays the remedy.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("unknown format {0:?}; use plano-0.4, plano-0.3, routing-api, vllm-sr or litellm")]
+pub struct UnknownFormat(pub String);
+
+impl FromStr for ExportFormat {
+    type Err = UnknownFormat;
+
+    fn from_str(text: &str) -> Result<Self, UnknownFormat> {
+        Self::ALL.into_iter().find(|format| format.as_str() == text).ok_or_else(|| UnknownFormat(text.to_owned()))
+    }
+}
+
+/// How to export.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ExportOptions<'a> {
+    pub format: ExportFormat,
+    /// Text and path of a configuration to write the routes into, instead of writing a new one. For [`ExportFormat::Plano04`] only.
+    pub into: Option<(&'a str, &'a str)>,
+    /// What the policy was tested with. Whether it may be exported at all is for the caller to ask, see [`super::evidence_problems`].
+    pub evidence: Option<&'a Evidence>,
+}
+
+/// An export.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Exported {
+    pub text: String,
+    /// What the export cannot say or leaves to be filled in, one sentence each.
+    pub notes: Vec<String>,
+    /// The contents of `routes.evidence.json`, where there is evidence.
+    pub evidence_json: Option<String>,
+}
+
+/// Why a policy cannot be exported.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ExportError {
+    /// The gateway would refuse the result; one sentence for each reason.
+    #[error("the gateway would refuse this: {}", .0.join("; "))]
+    Refused(Vec<String>),
+    /// The configuration to write into cannot be read.
+    #[error(transparent)]
+    Config(#[from] FormatError),
+}
+
+/// Returns a policy as a gateway's configuration that both tiers of that gateway's own checks accept.
+///
+/// # Errors
+/// The gateway would refuse the result, or the configuration to write into cannot be read.
+pub fn export_gateway(policy: &Policy, options: ExportOptions<'_>) -> Result<Exported, ExportError> {
+    let mut problems = refusals(policy);
+    let kept = declarations(policy).unwrap_or_else(|problem| {
+        problems.push(problem);
+        Vec::new()
+    });
+    let is_plano = matches!(options.format, ExportFormat::Plano04 | ExportFormat::Plano03);
+    if options.into.is_some() && options.format != ExportFormat::Plano04 {
+        problems.push(format!("routes can be written into an existing file as plano-0.4 only, not as {}", options.format));
+    }
+    if is_plano && options.into.is_none() {
+        problems.extend(whole(policy, &kept));
+    }
+    if options.format == ExportFormat::LiteLlm {
+        problems.extend(litellm::problems(policy));
+    }
+    if !problems.is_empty() {
+        return Err(ExportError::Refused(problems));
+    }
+    let mut notes = traps(policy);
+    let comments = evidence::comments(policy, options.evidence);
+    let with_meta = comments.clone() + &meta::comment(policy, options.format == ExportFormat::Plano03);
+    let text = match options.format {
+        ExportFormat::Plano04 => match options.into {
+            Some((text, path)) => into::write_into(policy, &kept, &with_meta, text, path, &mut notes)?,
+            None => plano_writer::write_top_level(policy, &kept, &with_meta),
+        },
+        ExportFormat::Plano03 => {
+            if policy.routes.iter().any(|route| route.models.len() > 1) {
+                notes.push("gateways before 0.4.15 know one model a route; the others stand in a comment only".to_owned());
+            }
+            plano_writer::write_inline(policy, &kept, &with_meta)
+        }
+        ExportFormat::RoutingApi => others::write_routing_api(policy),
+        ExportFormat::VllmSr => {
+            notes.push("fill in where the models and the router are served (127.0.0.1:8000 stands there)".to_owned());
+            vllm_sr::write(policy, &comments)
+        }
+        ExportFormat::LiteLlm => {
+            if policy.routes.iter().any(|route| route.models.len() > 1) {
+                notes
+                    .push("LiteLLM picks among several models of a tier at random, so only each route's first model is written".to_owned());
+            }
+            litellm::write(policy, &comments)
+        }
+    };
+    Ok(Exported { text, notes, evidence_json: options.evidence.map(evidence_json) })
+}
+
+/// Returns what every target refuses.
+fn refusals(policy: &Policy) -> Vec<String> {
+    const REFUSED: [&str; 5] = ["WP101", "WP102", "WP103", "WP106", "WP203"];
+    let findings = lint(policy, &super::lint_context(policy));
+    let mut problems: Vec<String> =
+        findings.into_iter().filter(|finding| REFUSED.contains(&finding.rule.code)).map(|finding| finding.message).collect();
+    if policy.routes.is_empty() {
+        problems.push("the policy has no routes".to_owned());
+    }
+    problems
+}
+
+/// Returns what else Plano refuses of a configuration that holds nothing but this policy.
+fn whole(policy: &Policy, kept: &[Declaration]) -> Vec<String> {
+    let mut problems = Vec::new();
+    let mut names: Vec<String> = Vec::new();
+    for model in models(policy) {
+        let remedy = format!("; add it to `providers` of the policy, with `model: {}`", quoted(&model));
+        if address(&model).is_none() {
+            problems.push(format!("{} is not a model name of the form provider/model", quoted(&model)));
+        } else {
+            problems.extend(incomplete(&declaration(kept, &model)).map(|problem| problem + &remedy));
+        }
+        let id = model.split_once('/').map_or(model.clone(), |(_, id)| id.to_owned());
+        if names.contains(&id) || names.contains(&model) {
+            problems.push(format!("Plano does not tell models called {} of two providers apart", quoted(&id)));
+        }
+        names.extend([id, model]);
+    }
+    let sources = policy.extra.iter().find(|(key, _)| key == SOURCES).map_or("", |(_, json)| json);
+    if plano_writer::prefers(policy, "fastest") && !sources.contains("\"latency\"") {
+        problems.push(format!("a route prefers the fastest model; add `{SOURCES}` with a latency source to the policy"));
+    }
+    problems
+}
+
+/// Returns what the gateway accepts although it makes a route useless.
+fn traps(policy: &Policy) -> Vec<String> {
+    let findings = lint(policy, &super::lint_context(policy)).into_iter();
+    findings
+        .filter(|finding| finding.rule.severity == Severity::Error)
+        .map(|finding| format!("{} ({}): {}", finding.message, finding.rule.code, finding.rule.reason))
+        .collect()
+}

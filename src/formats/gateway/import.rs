@@ -1,0 +1,314 @@
+//! Reading the configuration of any gateway into a policy, and saying what that gateway itself would do with it.
+
+use std::collections::HashMap;
+use std::fmt;
+
+use crate::formats::error::{FormatError, Origin, Warning};
+use crate::formats::lint_report::{PolicyLines, route_lines};
+use crate::formats::policy::{document, text as text_of};
+use crate::formats::source::without_bom;
+use crate::formats::tree::{Entry, Node, Pos, Value, quoted};
+use crate::policy::lint::Field;
+use crate::policy::{Policy, Route};
+
+use super::providers::Declaration;
+use super::{litellm, meta, others, plano, providers, spans, vllm_sr};
+
+/// Whose configuration a text is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GatewayShape {
+    /// Plano, or archgw as it was called before 0.4.
+    Plano,
+    /// The route file of huggingface/chat-ui.
+    ChatUi,
+    /// The body of a request to Plano's `/routing` API, or only its list of preferences.
+    RoutingApi,
+    /// vLLM Semantic Router.
+    VllmSr,
+    /// LiteLLM's complexity router.
+    LiteLlm,
+}
+
+impl GatewayShape {
+    /// Returns the name for people.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Plano => "Plano configuration",
+            Self::ChatUi => "chat-ui route file",
+            Self::RoutingApi => "request to Plano's routing API",
+            Self::VllmSr => "vLLM Semantic Router configuration",
+            Self::LiteLlm => "LiteLLM configuration",
+        }
+    }
+}
+
+/// What kind of thing an import has to say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum NoteKind {
+    /// The current gateway refuses the file because of this.
+    Refused,
+    /// The current gateway reads the file and does nothing with this.
+    Ignored,
+    /// The policy says it in another way than the file, or not at all.
+    Changed,
+}
+
+/// One remark of an import, with its place. Displays like a [`Warning`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Note {
+    pub kind: NoteKind,
+    pub warning: Warning,
+}
+
+impl fmt::Display for Note {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.warning.fmt(f)
+    }
+}
+
+/// A policy that was read from a gateway's configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Imported {
+    pub policy: Policy,
+    pub shape: GatewayShape,
+    /// What the gateway refuses or ignores, and what the policy cannot say, in the order of the file.
+    pub notes: Vec<Note>,
+    /// The models that the configuration declares; `None` where its shape declares none.
+    pub declared: Option<Vec<String>>,
+    /// Where the routes stand in the file.
+    pub lines: PolicyLines,
+}
+
+/// Reads the configuration of a gateway.
+///
+/// # Errors
+/// Names the place and the remedy: bad YAML or JSON, no gateway's configuration, no routes in it, routes that no policy can hold.
+pub fn import_gateway(text: &str, path: &str) -> Result<Imported, FormatError> {
+    let origin = Origin::new(path);
+    let text = without_bom(text);
+    let root = document(text, path, &origin)?;
+    let Some(shape) = shape(&root) else { return Err(unknown(&root, &origin)) };
+    let mut reader = Reader::new(origin, text);
+    let at = root.at;
+    match shape {
+        GatewayShape::Plano => plano::read(root, &mut reader)?,
+        GatewayShape::ChatUi => others::read_chat_ui(root, &mut reader)?,
+        GatewayShape::RoutingApi => others::read_routing_api(root, &mut reader)?,
+        GatewayShape::VllmSr => vllm_sr::read(&root, &mut reader)?,
+        GatewayShape::LiteLlm => litellm::read(&root, &mut reader)?,
+    }
+    let Reader { origin, mut policy, mut notes, mut lines, declarations, declared, no_routes, grouped_by_model, .. } = reader;
+    if policy.routes.is_empty() {
+        let (message, remedy) = no_routes;
+        return Err(origin.error(at, message, remedy));
+    }
+    if let Some(order) = grouped_by_model.then(|| meta::order(text, &policy)).flatten() {
+        policy.routes = order.iter().map(|index| policy.routes[*index].clone()).collect();
+        lines.routes = order.iter().map(|index| lines.routes[*index].clone()).collect();
+    }
+    meta::restore(text, &mut policy);
+    providers::keep(&mut policy, &declarations);
+    notes.sort_by_key(|note| note.warning.line);
+    Ok(Imported { policy, shape, notes, declared, lines })
+}
+
+/// Returns whether a text is some gateway's configuration rather than a policy.
+pub fn looks_like_gateway(text: &str, path: &str) -> bool {
+    document(without_bom(text), path, &Origin::new(path)).is_ok_and(|root| shape(&root).is_some())
+}
+
+fn shape(root: &Node) -> Option<GatewayShape> {
+    let has = |node: &Node, keys: &[&str]| match &node.value {
+        Value::Map(entries) => entries.iter().any(|entry| keys.contains(&entry.key.as_str())),
+        _ => false,
+    };
+    match &root.value {
+        Value::List(items) => {
+            let first = items.first()?;
+            let chat_ui = has(first, &["primary_model"]).then_some(GatewayShape::ChatUi);
+            chat_ui.or_else(|| (has(first, &["selection_policy"])).then_some(GatewayShape::RoutingApi))
+        }
+        Value::Map(_) if has(root, &["routes"]) => None,
+        Value::Map(_) if has(root, &["model_list", "complexity_router_config", "tier_definitions"]) => Some(GatewayShape::LiteLlm),
+        Value::Map(entries) => {
+            let signals = |entry: &&Entry| match entry.key.as_str() {
+                "routing" => has(&entry.node, &["signals", "decisions"]),
+                "signals" => has(&entry.node, &["preferences"]),
+                _ => false,
+            };
+            if entries.iter().any(|entry| signals(&entry)) {
+                Some(GatewayShape::VllmSr)
+            } else if has(root, &["version", "listeners", "llm_providers", "model_providers"]) {
+                Some(GatewayShape::Plano)
+            } else {
+                has(root, &["routing_preferences"]).then_some(GatewayShape::RoutingApi)
+            }
+        }
+        _ => None,
+    }
+}
+
+fn unknown(root: &Node, origin: &Origin<'_>) -> FormatError {
+    let is_policy = match &root.value {
+        Value::Map(entries) => entries.iter().any(|entry| entry.key == "routes"),
+        Value::List(_) => true,
+        _ => false,
+    };
+    if is_policy {
+        return origin.error(root.at, "this is a policy already, not a gateway's configuration", "use it as it is");
+    }
+    let known = "give a configuration of Plano or archgw, chat-ui's route file, a vLLM Semantic Router or LiteLLM configuration";
+    origin.error(root.at, "this is not the configuration of a gateway that Waypost knows", known)
+}
+
+/// What the readers of all shapes share.
+pub(super) struct Reader<'a> {
+    pub(super) origin: Origin<'a>,
+    pub(super) policy: Policy,
+    pub(super) notes: Vec<Note>,
+    pub(super) lines: PolicyLines,
+    pub(super) declarations: Vec<Declaration>,
+    pub(super) declared: Option<Vec<String>>,
+    /// What to say where the file turns out to hold no routes.
+    pub(super) no_routes: (String, String),
+    /// The first character that the gateway's YAML reader refuses, and where it stands.
+    pub(super) unprintable: Option<(Pos, char)>,
+    /// Whether the file lists routes by their model, so that their order says nothing.
+    pub(super) grouped_by_model: bool,
+    /// Unquoted scalars that older YAML readers take for something else, by their place.
+    odd: HashMap<(usize, usize), &'static str>,
+}
+
+impl<'a> Reader<'a> {
+    fn new(origin: Origin<'a>, text: &str) -> Self {
+        let mut odd = Vec::new();
+        if let Some(root) = spans::spans(text) {
+            root.scalars(&mut |span| {
+                if let spans::Kind::Scalar { text: scalar, plain: true } = &span.kind
+                    && let Some(what) = spans::not_text_in_yaml_1_1(scalar)
+                {
+                    odd.push((span.start, what));
+                }
+            });
+        }
+        let no_routes = (
+            "the configuration holds no routes".to_owned(),
+            "add routes with a name, a description and models, then import it again".to_owned(),
+        );
+        Self {
+            origin,
+            policy: Policy::default(),
+            notes: Vec::new(),
+            lines: PolicyLines::default(),
+            declarations: Vec::new(),
+            declared: None,
+            no_routes,
+            unprintable: unprintable(text),
+            grouped_by_model: false,
+            odd: places(text, odd),
+        }
+    }
+
+    /// Keeps a remark.
+    pub(super) fn note(&mut self, kind: NoteKind, at: Pos, message: impl Into<String>, remedy: impl Into<String>) {
+        let before = self.origin.warnings.len();
+        self.origin.warn(at, message, remedy);
+        self.notes.extend(self.origin.warnings.drain(before..).map(|warning| Note { kind, warning }));
+    }
+
+    /// Returns text; what only newer YAML readers take for text, and numbers, are read with a remark.
+    ///
+    /// # Errors
+    /// The value is neither.
+    pub(super) fn text(&mut self, node: &Node, what: &str) -> Result<String, FormatError> {
+        let odd = self.odd.get(&(node.at.line, node.at.column)).copied();
+        let text = match &node.value {
+            Value::Number(number) => number.clone(),
+            Value::Bool(value) => value.to_string(),
+            _ => text_of(node, what, &self.origin)?,
+        };
+        if let Some(taken_for) = odd.or((!matches!(node.value, Value::Text(_))).then_some("a number or true or false")) {
+            let message = format!("the gateway's YAML reader takes {what} ({text}) for {taken_for} and refuses it");
+            self.note(NoteKind::Refused, node.at, message, "put it in double quotes");
+        }
+        Ok(text)
+    }
+
+    /// Adds a route that must have a new name.
+    ///
+    /// # Errors
+    /// The name is empty, or another route has it.
+    pub(super) fn add_route(&mut self, route: Route, node: &Node) -> Result<(), FormatError> {
+        let lines = route_lines(node);
+        let at = field(node, "name").map_or(node.at, |entry| entry.node.at);
+        if route.name.trim().is_empty() {
+            return Err(self.origin.error(at, "a route has an empty name, which no router's answer can match", "give the route a name"));
+        }
+        if let Some(first) = self.policy.routes.iter().position(|other| other.name == route.name) {
+            let line = self.lines.routes.get(first).map_or(0, |(line, _)| *line);
+            let message = format!("route {} appears twice, first on line {line}; the gateway refuses that", quoted(&route.name));
+            return Err(self.origin.error(at, message, "rename one of them"));
+        }
+        self.policy.routes.push(route);
+        self.lines.routes.push(lines);
+        Ok(())
+    }
+
+    /// Remembers the line of the routes as a whole.
+    pub(super) fn routes_at(&mut self, at: Pos) {
+        self.lines.whole.insert(0, (Field::Routes, at.line));
+    }
+}
+
+/// Returns an entry of an object.
+pub(super) fn field<'n>(node: &'n Node, key: &str) -> Option<&'n Entry> {
+    match &node.value {
+        Value::Map(entries) => entries.iter().find(|entry| entry.key == key),
+        _ => None,
+    }
+}
+
+/// Returns the value at a path of keys.
+pub(super) fn at_path<'n>(node: &'n Node, keys: &[&str]) -> Option<&'n Node> {
+    keys.iter().try_fold(node, |node, key| field(node, key).map(|entry| &entry.node))
+}
+
+/// Returns the items of a list; of anything else, none.
+pub(super) fn items(node: Option<&Node>) -> &[Node] {
+    match node.map(|node| &node.value) {
+        Some(Value::List(items)) => items,
+        _ => &[],
+    }
+}
+
+/// Returns text that is there and is text.
+pub(super) fn plain_text(node: &Node, key: &str) -> Option<String> {
+    match &field(node, key)?.node.value {
+        Value::Text(text) => Some(text.clone()),
+        _ => None,
+    }
+}
+
+/// Returns the first character that PyYAML's reader refuses even in quotes and comments.
+fn unprintable(text: &str) -> Option<(Pos, char)> {
+    let refused = |c: char| matches!(c, '\0'..='\x08' | '\x0b' | '\x0c' | '\x0e'..='\x1f' | '\x7f'..='\u{84}' | '\u{86}'..='\u{9f}' | '\u{fffe}' | '\u{ffff}');
+    let (at, c) = text.char_indices().find(|(_, c)| refused(*c))?;
+    let (line, column) = places(text, vec![(at, ())]).into_keys().next()?;
+    Some((Pos { line, column }, c))
+}
+
+/// Returns what stands at line and column, counted from 1, the column in characters, for what stands at a byte; the bytes ascend.
+fn places<T>(text: &str, of: Vec<(usize, T)>) -> HashMap<(usize, usize), T> {
+    let (mut line, mut line_start, mut seen) = (1, 0, 0);
+    let mut places = HashMap::with_capacity(of.len());
+    for (byte, what) in of {
+        if let Some(last) = text[seen..byte].rfind('\n') {
+            line += text[seen..byte].matches('\n').count();
+            line_start = seen + last + 1;
+        }
+        seen = byte;
+        places.insert((line, text[line_start..byte].chars().count() + 1), what);
+    }
+    places
+}

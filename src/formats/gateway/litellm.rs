@@ -1,0 +1,169 @@
+//! LiteLLM's complexity router with tiers of its operator's own (`tier_definitions`, beta since 1.94).
+//!
+//! Source: litellm/router_strategy/complexity_router/config.py of BerriAI/litellm.
+
+use crate::formats::error::FormatError;
+use crate::formats::policy_writer::push_quoted;
+use crate::formats::tree::{Node, Value, quoted};
+use crate::policy::{NO_ROUTE_LABEL, Policy, Route};
+
+use super::import::{NoteKind, Reader, at_path, field, items, plain_text};
+use super::others::named;
+use super::providers::{declaration, declarations, models};
+
+const MOST_TIERS: usize = 8;
+const LONGEST_NAME: usize = 64;
+const LONGEST_DESCRIPTION: usize = 500;
+
+/// What stands for the fallback: LiteLLM's classifier must always name a tier.
+const OTHER: &str = "Requests that belong to none of the other tiers, and requests that are fulfilled already";
+
+/// Reads tiers as routes.
+///
+/// # Errors
+/// A tier without a name or a description.
+pub(super) fn read(root: &Node, reader: &mut Reader<'_>) -> Result<(), FormatError> {
+    let routers =
+        items(at_path(root, &["model_list"])).iter().filter_map(|model| at_path(model, &["litellm_params", "complexity_router_config"]));
+    let config = at_path(root, &["complexity_router_config"]).or_else(|| routers.into_iter().next()).unwrap_or(root);
+    let definitions = field(config, "tier_definitions");
+    reader.no_routes = (
+        "the configuration has no tier_definitions, so nothing in it is matched by description".to_owned(),
+        "describe tiers of your own under complexity_router_config, or write the policy by hand".to_owned(),
+    );
+    let Some(definitions) = definitions else { return Ok(()) };
+    reader.routes_at(definitions.at);
+    let tiers = at_path(config, &["tiers"]);
+    let model_list = items(at_path(root, &["model_list"]));
+    let fallback = plain_text(config, "fallback_tier");
+    for (index, node) in items(Some(&definitions.node)).iter().enumerate() {
+        let tier = named(index, node, reader)?;
+        let pool: Vec<String> = match tiers.and_then(|tiers| field(tiers, &tier.name)).map(|entry| &entry.node.value) {
+            Some(Value::Text(model)) => vec![deployed(model, model_list)],
+            Some(Value::List(pool)) => {
+                let message =
+                    format!("LiteLLM picks one of the models of tier {} at random; a policy prefers the first", quoted(&tier.name));
+                reader.note(NoteKind::Changed, node.at, message, "order them as you prefer them");
+                let named = |node: &Node| match &node.value {
+                    Value::Text(model) => Some(model.clone()),
+                    _ => plain_text(node, "model_name"),
+                };
+                pool.iter().filter_map(named).map(|model| deployed(&model, model_list)).collect()
+            }
+            _ => {
+                reader.note(NoteKind::Refused, node.at, format!("tier {} has no model under `tiers`", quoted(&tier.name)), "add one");
+                Vec::new()
+            }
+        };
+        if tier.name == NO_ROUTE_LABEL && fallback.as_deref() == Some(NO_ROUTE_LABEL) {
+            reader.policy.fallback = pool.into_iter().next();
+            continue;
+        }
+        if fallback.as_ref() == Some(&tier.name) {
+            reader.policy.fallback = pool.first().cloned();
+        }
+        limits(&tier, node, reader);
+        reader.add_route(Route { models: pool, ..tier }, node)?;
+    }
+    Ok(())
+}
+
+/// Returns the model behind the name of a deployment, where the list has it.
+fn deployed(name: &str, model_list: &[Node]) -> String {
+    let entry = model_list.iter().find(|entry| plain_text(entry, "model_name").as_deref() == Some(name));
+    entry.and_then(|entry| plain_text(at_path(entry, &["litellm_params"])?, "model")).unwrap_or_else(|| name.to_owned())
+}
+
+fn limits(tier: &Route, node: &Node, reader: &mut Reader<'_>) {
+    if let Some(problem) = problem(tier) {
+        reader.note(NoteKind::Refused, node.at, problem, "shorten it");
+    }
+}
+
+/// Returns why LiteLLM refuses a tier.
+fn problem(tier: &Route) -> Option<String> {
+    let name = quoted(&tier.name);
+    if tier.name.trim().chars().count() > LONGEST_NAME {
+        Some(format!("LiteLLM refuses the name {name}, which is longer than {LONGEST_NAME} characters"))
+    } else if tier.description.trim().chars().count() > LONGEST_DESCRIPTION {
+        Some(format!("LiteLLM refuses the description of {name}, which is longer than {LONGEST_DESCRIPTION} characters"))
+    } else if tier.description.trim().is_empty() {
+        Some(format!("LiteLLM refuses the tier {name} without a description"))
+    } else if [&tier.name, &tier.description].iter().any(|text| text.contains(['\n', '\r'])) {
+        Some(format!("LiteLLM refuses line breaks in the tier {name}"))
+    } else {
+        None
+    }
+}
+
+/// Returns everything that keeps a policy from becoming tiers.
+pub(super) fn problems(policy: &Policy) -> Vec<String> {
+    let mut problems: Vec<String> = policy.routes.iter().filter_map(problem).collect();
+    let tiers = policy.routes.len() + 1;
+    if tiers > MOST_TIERS {
+        let most = MOST_TIERS - 1;
+        problems
+            .push(format!("LiteLLM takes {MOST_TIERS} tiers, one of them for the fallback; merge routes until there are {most} or fewer"));
+    }
+    if policy.fallback.is_none() {
+        problems.push("LiteLLM needs a model for requests that fit no route; set the policy's fallback".to_owned());
+    }
+    let mut folded: Vec<String> = policy.routes.iter().map(|route| route.name.trim().to_lowercase()).collect();
+    folded.push(NO_ROUTE_LABEL.to_owned());
+    folded.sort();
+    if let Some([name, _]) = folded.array_windows().find(|[a, b]| a == b) {
+        problems.push(format!("LiteLLM does not tell tiers apart by case, and {} is there twice; rename one", quoted(name)));
+    }
+    problems
+}
+
+/// Writes a proxy configuration with one model that is the router.
+pub(super) fn write(policy: &Policy, comments: &str) -> String {
+    let kept = declarations(policy).unwrap_or_default();
+    let mut out = comments.to_owned();
+    let fallback = policy.fallback.as_deref().unwrap_or_default();
+    out.push_str("model_list:\n");
+    let mut served: Vec<&str> = policy.routes.iter().filter_map(Route::model).chain([fallback]).collect();
+    let order = models(policy);
+    served.sort_by_key(|model| order.iter().position(|other| other == model));
+    served.dedup();
+    for model in served {
+        pair(&mut out, 2, "- model_name:", model);
+        out.push_str("    litellm_params:\n");
+        pair(&mut out, 6, "model:", model);
+        let declaration = declaration(&kept, model);
+        if let Some(key) = declaration.access_key.as_deref().and_then(|key| key.strip_prefix('$')) {
+            pair(&mut out, 6, "api_key:", &format!("os.environ/{}", key.trim_matches(['{', '}'])));
+        }
+        if let Some(base) = &declaration.base_url {
+            pair(&mut out, 6, "api_base:", base);
+        }
+    }
+    out.push_str("  - model_name: waypost-router\n    litellm_params:\n      model: auto_router/complexity_router\n");
+    pair(&mut out, 6, "complexity_router_default_model:", fallback);
+    out.push_str("      complexity_router_config:\n        classifier_type: llm\n        classifier_llm_config:\n");
+    pair(&mut out, 10, "model:", fallback);
+    pair(&mut out, 8, "fallback_tier:", NO_ROUTE_LABEL);
+    out.push_str("        tier_definitions:\n");
+    let other = Route { models: vec![fallback.to_owned()], ..Route::new(NO_ROUTE_LABEL, OTHER) };
+    let tiers = || policy.routes.iter().chain([&other]);
+    for tier in tiers() {
+        pair(&mut out, 10, "- name:", tier.name.trim());
+        pair(&mut out, 12, "description:", tier.description.trim());
+    }
+    out.push_str("        tiers:\n");
+    for tier in tiers() {
+        out.push_str("          ");
+        push_quoted(&mut out, tier.name.trim());
+        pair(&mut out, 0, ":", tier.model().unwrap_or(fallback));
+    }
+    out
+}
+
+fn pair(out: &mut String, indent: usize, key: &str, value: &str) {
+    out.extend(std::iter::repeat_n(' ', indent));
+    out.push_str(key);
+    out.push(' ');
+    push_quoted(out, value);
+    out.push('\n');
+}

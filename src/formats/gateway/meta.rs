@@ -1,0 +1,116 @@
+//! What a policy says and a gateway's configuration has no key for: one comment line that an import reads back.
+//!
+//! Plano refuses every key it does not know, so domains, actions and the like can only travel in a comment.
+
+use std::fmt::Write;
+
+use serde::{Deserialize, Serialize};
+
+use crate::policy::{DialectId, ExtraKeys, Policy};
+
+use super::providers::{PROVIDERS, SELECTION, SOURCES};
+
+/// How each comment line that Waypost owns starts; an export into a configuration replaces them.
+pub(super) const MARK: &str = "# waypost: ";
+
+/// What the comment holds.
+#[derive(Default, Debug, Serialize, Deserialize)]
+#[serde(default)]
+struct Meta {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dialect: Option<DialectId>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    extra: ExtraKeys,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    routes: Vec<RouteMeta>,
+}
+
+#[derive(Default, Debug, Serialize, Deserialize)]
+#[serde(default)]
+struct RouteMeta {
+    name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    domain: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    action: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    models: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    extra: ExtraKeys,
+}
+
+/// Returns the comment line for a policy, or nothing where there is nothing to keep.
+///
+/// `first_models_only` is for targets that hold one model a route and that order routes by model.
+pub(super) fn comment(policy: &Policy, first_models_only: bool) -> String {
+    let unwritten = |extra: &ExtraKeys, written: &[&str]| {
+        let beside = |key: &str| first_models_only && (key == SELECTION || key == SOURCES);
+        extra.iter().filter(|(key, _)| beside(key) || !written.contains(&key.as_str())).cloned().collect()
+    };
+    let routes: Vec<RouteMeta> = policy
+        .routes
+        .iter()
+        .map(|route| RouteMeta {
+            name: route.name.clone(),
+            domain: route.domain.clone(),
+            action: route.action.clone(),
+            models: if first_models_only && route.models.len() > 1 { route.models.clone() } else { Vec::new() },
+            extra: unwritten(&route.extra, &[SELECTION]),
+        })
+        .filter(|route| first_models_only || route.domain.is_some() || route.action.is_some() || !route.extra.is_empty())
+        .collect();
+    let meta = Meta { name: policy.name.clone(), dialect: policy.dialect, extra: unwritten(&policy.extra, &[PROVIDERS, SOURCES]), routes };
+    if meta.name.is_none() && meta.dialect.is_none() && meta.extra.is_empty() && meta.routes.is_empty() {
+        return String::new();
+    }
+    // Plain strings always serialise.
+    format!("{MARK}{}\n", ascii(&serde_json::to_string(&meta).unwrap_or_default()))
+}
+
+/// Gives a policy back what an export could only say in the comment; routes are matched by name.
+pub(super) fn restore(text: &str, policy: &mut Policy) {
+    let Some(meta) = read(text) else { return };
+    policy.name = policy.name.take().or(meta.name);
+    policy.dialect = policy.dialect.or(meta.dialect);
+    policy.extra.extend(meta.extra);
+    for route in &mut policy.routes {
+        let Some(kept) = meta.routes.iter().find(|kept| kept.name == route.name) else { continue };
+        route.domain.clone_from(&kept.domain);
+        route.action.clone_from(&kept.action);
+        route.extra.extend(kept.extra.iter().cloned());
+        // Somebody may have changed the file since; then its model counts.
+        if kept.models.first() == route.models.first() && !kept.models.is_empty() {
+            route.models.clone_from(&kept.models);
+        }
+    }
+}
+
+/// Returns the positions of the routes in the order that the comment remembers, or `None` where it does not name exactly these.
+pub(super) fn order(text: &str, policy: &Policy) -> Option<Vec<usize>> {
+    let meta = read(text)?;
+    let order: Vec<usize> = meta.routes.iter().filter_map(|kept| policy.routes.iter().position(|route| route.name == kept.name)).collect();
+    (order.len() == policy.routes.len() && meta.routes.len() == order.len()).then_some(order)
+}
+
+fn read(text: &str) -> Option<Meta> {
+    let json = text.lines().rev().filter_map(|line| line.trim().strip_prefix(MARK)).find(|line| line.starts_with('{'))?;
+    serde_json::from_str(json).ok()
+}
+
+/// Returns JSON text with every character escaped that a YAML reader may refuse or take for a line break, even in a comment.
+fn ascii(json: &str) -> String {
+    let mut out = String::with_capacity(json.len());
+    for c in json.chars() {
+        if (' '..='~').contains(&c) {
+            out.push(c);
+            continue;
+        }
+        for unit in c.encode_utf16(&mut [0; 2]) {
+            // Writing to a string cannot fail.
+            let _ = write!(out, "\\u{unit:04x}");
+        }
+    }
+    out
+}

@@ -1,0 +1,243 @@
+//! What the current Plano refuses in a configuration: its schema, as far as routing touches it, and its validator's own checks.
+//!
+//! Source: config/plano_config_schema.yaml and cli/planoai/config_generator.py of Plano 0.4.36, and brightstaff's start-up.
+
+use std::collections::HashSet;
+
+use crate::formats::tree::{Entry, Node, Value, quoted};
+use crate::policy::provider::{Address, address};
+
+use super::import::{NoteKind, Reader, at_path, field, items, plain_text};
+use super::plano::Provider;
+
+/// Notes everything the gateway would refuse before it looks at routes.
+pub(super) fn root(root: &Node, providers: &[Provider<'_>], reader: &mut Reader<'_>) {
+    version(root, reader);
+    if let Some((at, c)) = reader.unprintable {
+        let message = format!("the gateway refuses a file with the control character {}", c.escape_unicode());
+        reader.note(NoteKind::Refused, at, message, "remove it, or write it as an escape in double quotes");
+    }
+    for (path, allowed) in SCHEMA {
+        unknown_keys(at_path(root, path), path.join("."), allowed, reader);
+    }
+    for listener in items(at_path(root, &["listeners"])) {
+        unknown_keys(Some(listener), "a listener".to_owned(), &LISTENER, reader);
+    }
+    for source in items(at_path(root, &["model_metrics_sources"])) {
+        unknown_keys(Some(source), "a metrics source".to_owned(), &SOURCE, reader);
+    }
+    if let Some(budget) = field(root, "routing").and_then(|routing| field(&routing.node, "routing_budget"))
+        && field(&budget.node, "max_switch_spend_pct").is_none()
+    {
+        let message = "the gateway refuses a routing_budget without max_switch_spend_pct";
+        reader.note(NoteKind::Refused, budget.at, message, "add the percentage that switching may cost");
+    }
+    if let Some(entry) = field(root, "llm_providers").filter(|_| field(root, "model_providers").is_some()) {
+        let message = "the gateway refuses llm_providers and model_providers in one file";
+        reader.note(NoteKind::Refused, entry.at, message, "keep model_providers");
+    }
+    if let Some(entry) = field(root, "routing").and_then(|entry| field(&entry.node, "model")) {
+        let message = "routing.model no longer chooses the router";
+        reader.note(NoteKind::Ignored, entry.at, message, "name the router under overrides as llm_routing_model");
+    }
+    for key in ["model_providers", "llm_providers"] {
+        for node in items(at_path(root, &[key])) {
+            if plain_text(node, "model").is_none() {
+                reader.note(NoteKind::Refused, node.at, "the gateway refuses a provider without a model", "add `model: provider/model`");
+            }
+        }
+    }
+    each(providers, reader);
+    aliases(root, providers, reader);
+    sources(root, reader);
+}
+
+/// Notes a selection policy that Plano does not know.
+pub(super) fn selection(label: &str, node: &Node, reader: &mut Reader<'_>) {
+    let prefer = plain_text(node, "prefer");
+    if !prefer.as_deref().is_some_and(|prefer| ["cheapest", "fastest", "none"].contains(&prefer)) {
+        let message = format!("the gateway refuses the selection_policy of {label}");
+        reader.note(NoteKind::Refused, node.at, message, "write `prefer: cheapest`, `fastest` or `none`");
+    }
+}
+
+fn version(root: &Node, reader: &mut Reader<'_>) {
+    let Some(entry) = field(root, "version") else {
+        reader.note(NoteKind::Refused, root.at, "the gateway refuses a file without a version", "add `version: v0.4.0`");
+        return;
+    };
+    let known = matches!(&entry.node.value, Value::Text(version) if VERSIONS.contains(&version.as_str()));
+    if !known {
+        let message = format!("the gateway refuses the version, {}", entry.node.describe());
+        reader.note(NoteKind::Refused, entry.node.at, message, format!("write one of {}", VERSIONS.join(", ")));
+    }
+    if field(root, "listeners").is_none() {
+        reader.note(NoteKind::Refused, root.at, "the gateway refuses a file without listeners", "add `listeners: []`");
+    }
+}
+
+fn unknown_keys(node: Option<&Node>, of: String, allowed: &[&str], reader: &mut Reader<'_>) {
+    let Some(Value::Map(entries)) = node.map(|node| &node.value) else { return };
+    for Entry { key, at, .. } in entries.iter().filter(|entry| !allowed.contains(&entry.key.as_str())) {
+        let place = if of.is_empty() { "of the configuration".to_owned() } else { format!("of {of}") };
+        reader.note(NoteKind::Refused, *at, format!("the gateway refuses the key {} {place}", quoted(key)), "remove it");
+    }
+}
+
+fn each(providers: &[Provider<'_>], reader: &mut Reader<'_>) {
+    let (mut names, mut models, mut ids) = (HashSet::new(), HashSet::new(), HashSet::new());
+    let mut has_default = false;
+    for provider in providers {
+        let refuse = |reader: &mut Reader<'_>, message: String, remedy: &str| reader.note(NoteKind::Refused, provider.at, message, remedy);
+        let model = quoted(&provider.model);
+        if provider.is_internal {
+            continue;
+        }
+        for Entry { key, at, .. } in provider.entries.iter().filter(|entry| !PROVIDER.contains(&entry.key.as_str())) {
+            let remedy = match key.as_str() {
+                "usage" => "write the route as a top-level routing preference, which an export does",
+                "endpoint" => "write base_url with http:// or https://",
+                _ => "remove it",
+            };
+            reader.note(NoteKind::Refused, *at, format!("the gateway refuses the key {} of the provider {model}", quoted(key)), remedy);
+        }
+        let name = provider.name.clone().unwrap_or_else(|| provider.model.clone());
+        if !names.insert(name.clone()) && provider.name.is_some() {
+            refuse(reader, format!("the gateway refuses two providers named {}", quoted(&name)), "rename one of them");
+        }
+        let id = provider.model.split_once('/').map(|(_, id)| id.to_owned());
+        if !provider.is_wildcard() {
+            if !models.insert(provider.model.clone()) {
+                refuse(reader, format!("the gateway refuses two providers of the model {model}"), "keep one of them");
+            } else if id.clone().is_some_and(|id| !ids.insert(id)) {
+                refuse(reader, format!("the gateway refuses a second provider of a model called like {model}"), "keep one of them");
+            }
+        }
+        if id.is_none() {
+            refuse(reader, format!("the gateway refuses the model {model} without a provider"), "write it as provider/model");
+        }
+        address_of(provider, reader);
+        if provider.is_default && provider.is_wildcard() {
+            refuse(reader, format!("the gateway refuses the wildcard {model} as the default"), "make one model the default");
+        }
+        if provider.is_default && has_default {
+            refuse(reader, "the gateway refuses to start with more than one default provider".to_owned(), "keep one default");
+        }
+        has_default |= provider.is_default;
+    }
+    if !has_default && !providers.is_empty() {
+        let at = providers[0].at;
+        let message = "no provider is the default, so the policy has no fallback";
+        reader.note(NoteKind::Changed, at, message, "requests that fit no route use the model they ask for");
+    }
+}
+
+/// Notes what is missing for the gateway to reach a provider.
+fn address_of(provider: &Provider<'_>, reader: &mut Reader<'_>) {
+    let text = |key: &str| provider.entries.iter().find(|entry| entry.key == key).map(|entry| &entry.node.value);
+    let (base_url, interface) = (text("base_url"), text("provider_interface"));
+    let model = quoted(&provider.model);
+    // A wildcard needs the same address as a model of its provider.
+    let lookup = if provider.is_wildcard() { provider.model.replace('*', "any") } else { provider.model.clone() };
+    let (message, remedy) = match (address(&lookup), base_url, interface) {
+        (Some(Address::BaseUrl), None, _) => (format!("the gateway refuses {model} without a base_url"), "add base_url"),
+        (Some(Address::BaseUrlAndInterface), None, _) | (Some(Address::BaseUrlAndInterface), _, None) => {
+            let message =
+                format!("the gateway does not know the provider of {model}, and refuses it without base_url and provider_interface");
+            (message, "add both, or use a provider it knows")
+        }
+        (Some(Address::Known | Address::BaseUrl), _, Some(_)) => {
+            (format!("the gateway refuses provider_interface beside the model {model}, which says it already"), "remove provider_interface")
+        }
+        _ => match base_url {
+            Some(Value::Text(url)) if !url.starts_with("http://") && !url.starts_with("https://") => {
+                (format!("the gateway refuses the base_url of {model} without http:// or https://"), "add the scheme")
+            }
+            _ => return,
+        },
+    };
+    reader.note(NoteKind::Refused, provider.at, message, remedy);
+}
+
+fn aliases(root: &Node, providers: &[Provider<'_>], reader: &mut Reader<'_>) {
+    let Some(Value::Map(aliases)) = at_path(root, &["model_aliases"]).map(|node| &node.value) else { return };
+    for Entry { key, at, node } in aliases {
+        let target = plain_text(node, "target").unwrap_or_default();
+        let known = providers.iter().any(|p| p.model == target || p.model.split_once('/').is_some_and(|(_, id)| id == target));
+        if !known {
+            let message = format!("the gateway refuses the alias {}: no provider declares {}", quoted(key), quoted(&target));
+            reader.note(NoteKind::Refused, *at, message, "point it at a declared model");
+        }
+    }
+}
+
+fn sources(root: &Node, reader: &mut Reader<'_>) {
+    let mut seen = HashSet::new();
+    for source in items(at_path(root, &["model_metrics_sources"])) {
+        let kind = plain_text(source, "type").unwrap_or_default();
+        if !seen.insert(kind.clone()) {
+            let message = format!("the gateway refuses to start with two {kind} sources");
+            reader.note(NoteKind::Refused, source.at, message, "keep one of them");
+        }
+    }
+    let mut model_listeners = items(at_path(root, &["listeners"])).iter().filter(|l| plain_text(l, "type").as_deref() == Some("model"));
+    if let Some(second) = model_listeners.nth(1) {
+        reader.note(NoteKind::Refused, second.at, "the gateway refuses two model listeners", "keep one of them");
+    }
+}
+
+const VERSIONS: [&str; 6] = ["v0.1", "v0.1.0", "0.1-beta", "0.2.0", "v0.3.0", "v0.4.0"];
+
+/// The keys of a provider.
+const PROVIDER: [&str; 10] = [
+    "name",
+    "access_key",
+    "model",
+    "default",
+    "base_url",
+    "passthrough_auth",
+    "http_host",
+    "provider_interface",
+    "headers",
+    "routing_preferences",
+];
+
+const LISTENER: [&str; 10] =
+    ["name", "port", "address", "timeout", "router", "max_retries", "type", "agents", "input_filters", "output_filters"];
+
+const SOURCE: [&str; 6] = ["type", "provider", "url", "refresh_interval", "model_aliases", "query"];
+
+/// Objects whose keys the schema lists exhaustively, with their paths.
+const SCHEMA: [(&[&str], &[&str]); 4] = [
+    (
+        &[],
+        &[
+            "version",
+            "agents",
+            "filters",
+            "listeners",
+            "endpoints",
+            "model_providers",
+            "llm_providers",
+            "model_aliases",
+            "overrides",
+            "prompt_caching",
+            "system_prompt",
+            "prompt_targets",
+            "ratelimits",
+            "tracing",
+            "mode",
+            "routing",
+            "state_storage",
+            "prompt_guards",
+            "routing_preferences",
+            "model_metrics_sources",
+        ],
+    ),
+    (
+        &["routing"],
+        &["llm_provider", "model", "session_ttl_seconds", "session_max_entries", "session_cache", "routing_budget", "route_on_user_only"],
+    ),
+    (&["routing", "routing_budget"], &["max_switch_spend_pct", "replenish_on_rebind", "cache_read_discount", "record_counterfactual"]),
+    (&["prompt_caching"], &["enabled", "session_affinity", "inject_cache_control", "min_prefix_tokens", "session_ttl_seconds"]),
+];

@@ -1,0 +1,191 @@
+//! How a gateway reaches a model: the parts of a provider declaration that a policy keeps so that an export works.
+//!
+//! A policy names models as `provider/model`. Where that is not all a gateway needs (an address, another key), the policy keeps the
+//! declaration under its own key `providers`, which [`crate::formats::write_policy`] writes like any other.
+
+use serde::{Deserialize, Serialize};
+
+use crate::formats::tree::{Entry, Node, Value, quoted};
+use crate::policy::Policy;
+use crate::policy::lint::LintContext;
+use crate::policy::provider::{Address, address as address_of, key_variable};
+
+/// The key of a policy that keeps [`Declaration`]s.
+pub(in crate::formats) const PROVIDERS: &str = "providers";
+
+/// The key of a policy that keeps where costs and latencies come from.
+pub(in crate::formats) const SOURCES: &str = "model_metrics_sources";
+
+/// The key of a route that lets Plano reorder its models.
+pub(in crate::formats) const SELECTION: &str = "selection_policy";
+
+/// What a gateway is told about one model. Never holds a secret, only the names of environment variables.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Declaration {
+    pub(super) model: String,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub(super) access_key: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub(super) base_url: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub(super) provider_interface: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub(super) passthrough_auth: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub(super) http_host: Option<String>,
+    #[serde(skip_serializing_if = "serde_json::Map::is_empty", default)]
+    pub(super) headers: serde_json::Map<String, serde_json::Value>,
+}
+
+impl Declaration {
+    /// Returns what is written for a model of which nothing is known but its name.
+    pub(super) fn usual(model: &str) -> Self {
+        // ChatGPT takes the client's own login; models with an address of their own may need no key.
+        let has_key = address_of(model) == Some(Address::Known) && !model.starts_with("chatgpt/");
+        Self { model: model.to_owned(), access_key: has_key.then(|| format!("${}", key_variable(model))), ..Self::default() }
+    }
+
+    /// Reads a declaration, leaving out secrets; returns the names of what was left out too.
+    pub(super) fn read(model: &str, entries: &[Entry]) -> (Self, Vec<&'static str>) {
+        let mut dropped = Vec::new();
+        let text = |key: &str| match entries.iter().find(|entry| entry.key == key).map(|entry| &entry.node.value) {
+            Some(Value::Text(text)) if !text.is_empty() => Some(text.clone()),
+            _ => None,
+        };
+        let access_key = text("access_key").map(|key| {
+            if is_variable(&key) {
+                return key;
+            }
+            dropped.push("access_key");
+            format!("${}", key_variable(model))
+        });
+        let address = text("base_url").or_else(|| text("endpoint").map(|endpoint| format!("http://{endpoint}")));
+        let base_url = address.map(|url| {
+            let clean = without_credentials(&url);
+            if clean != url {
+                dropped.push("credentials in base_url");
+            }
+            clean
+        });
+        let passthrough_auth = entries.iter().find(|entry| entry.key == "passthrough_auth").and_then(|entry| match entry.node.value {
+            Value::Bool(value) => Some(value),
+            _ => None,
+        });
+        let mut headers = serde_json::Map::new();
+        if let Some(Value::Map(pairs)) = entries.iter().find(|entry| entry.key == "headers").map(|entry| &entry.node.value) {
+            for Entry { key, node: Node { value, .. }, .. } in pairs {
+                match value {
+                    Value::Text(value) if is_variable(value) || key.eq_ignore_ascii_case("user-agent") => {
+                        headers.insert(key.clone(), value.clone().into());
+                    }
+                    _ => dropped.push("headers"),
+                }
+            }
+        }
+        // The prefix of the model's name says the same, and Plano refuses to be told twice.
+        let interface = text("provider_interface").filter(|_| address_of(model) == Some(Address::BaseUrlAndInterface));
+        let declaration = Self {
+            model: model.to_owned(),
+            access_key,
+            base_url,
+            provider_interface: interface,
+            passthrough_auth,
+            http_host: text("http_host"),
+            headers,
+        };
+        (declaration, dropped)
+    }
+
+    /// Returns why Plano would refuse this declaration.
+    pub(super) fn lacks(&self) -> Option<&'static str> {
+        match address_of(&self.model) {
+            None => Some("a name of the form provider/model"),
+            Some(Address::Known) => None,
+            Some(_) if self.base_url.is_none() => Some("a base_url"),
+            Some(Address::BaseUrlAndInterface) if self.provider_interface.is_none() => Some("a provider_interface"),
+            Some(_) => None,
+        }
+    }
+
+    /// Returns key and value of everything but the model, as JSON.
+    pub(super) fn rest(&self) -> Vec<(&'static str, serde_json::Value)> {
+        let texts = [
+            ("access_key", &self.access_key),
+            ("base_url", &self.base_url),
+            ("provider_interface", &self.provider_interface),
+            ("http_host", &self.http_host),
+        ];
+        let mut rest: Vec<_> = texts.into_iter().filter_map(|(key, value)| Some((key, value.clone()?.into()))).collect();
+        rest.extend(self.passthrough_auth.map(|value| ("passthrough_auth", value.into())));
+        if !self.headers.is_empty() {
+            rest.push(("headers", self.headers.clone().into()));
+        }
+        rest
+    }
+}
+
+/// Returns what a policy keeps about how its models are reached.
+///
+/// # Errors
+/// A sentence about a `providers` that is no list of declarations.
+pub(super) fn declarations(policy: &Policy) -> Result<Vec<Declaration>, String> {
+    let Some((_, json)) = policy.extra.iter().find(|(key, _)| key == PROVIDERS) else { return Ok(Vec::new()) };
+    serde_json::from_str(json).map_err(|error| format!("the policy's `{PROVIDERS}` cannot be read ({error})"))
+}
+
+/// Returns the declaration of one model: the policy's own, or the usual one.
+pub(super) fn declaration(kept: &[Declaration], model: &str) -> Declaration {
+    kept.iter().find(|declaration| declaration.model == model).cloned().unwrap_or_else(|| Declaration::usual(model))
+}
+
+/// Keeps the declarations that say more than the model's name does, in the order in which the policy names the models.
+pub(super) fn keep(policy: &mut Policy, read: &[Declaration]) {
+    let kept: Vec<&Declaration> = models(policy)
+        .into_iter()
+        .filter_map(|model| read.iter().find(|declaration| declaration.model == model))
+        .filter(|declaration| **declaration != Declaration::usual(&declaration.model))
+        .collect();
+    if !kept.is_empty() {
+        // Plain strings and booleans always serialise.
+        let json = serde_json::to_string(&kept).unwrap_or_default();
+        policy.extra.push((PROVIDERS.to_owned(), json));
+    }
+}
+
+/// Returns every model of a policy once, in the order of their first use, the fallback last.
+pub(super) fn models(policy: &Policy) -> Vec<String> {
+    let mut models: Vec<String> = Vec::new();
+    for model in policy.routes.iter().flat_map(|route| &route.models).chain(&policy.fallback) {
+        if !models.contains(model) {
+            models.push(model.clone());
+        }
+    }
+    models
+}
+
+/// Returns what the linter may know from the policy itself: the models whose address it keeps.
+pub fn lint_context(policy: &Policy) -> LintContext {
+    let kept = declarations(policy).unwrap_or_default();
+    let addressed = kept.into_iter().filter(|declaration| declaration.lacks().is_none()).map(|declaration| declaration.model);
+    LintContext { declared: None, addressed: addressed.collect() }
+}
+
+/// Returns the sentence about a declaration that is not complete.
+pub(super) fn incomplete(declaration: &Declaration) -> Option<String> {
+    declaration.lacks().map(|what| format!("model {} needs {what}", quoted(&declaration.model)))
+}
+
+/// Returns whether a value only names environment variables, such as `$KEY` or `Bearer ${KEY}`.
+fn is_variable(value: &str) -> bool {
+    let value = value.strip_prefix("Bearer ").unwrap_or(value);
+    value.starts_with('$') && value[1..].chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '{' | '}'))
+}
+
+/// Returns a URL without user, password and query, any of which may be secret.
+fn without_credentials(url: &str) -> String {
+    let url = url.split(['?', '#']).next().unwrap_or_default();
+    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
+    let (host, path) = rest.find('/').map_or((rest, ""), |at| rest.split_at(at));
+    format!("{scheme}://{}{path}", host.rsplit('@').next().unwrap_or_default())
+}

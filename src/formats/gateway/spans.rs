@@ -1,0 +1,189 @@
+//! Where the parts of a YAML text stand, in bytes: what editing in place needs, and which scalars are unquoted.
+
+use saphyr_parser::{Event, Parser, ScalarStyle, Span as Marks, StrInput};
+
+/// A value of the text.
+#[derive(Clone, Debug)]
+pub(super) struct Span {
+    pub(super) start: usize,
+    /// After the last character; of a collection in block style, after its last value.
+    pub(super) end: usize,
+    pub(super) kind: Kind,
+}
+
+#[derive(Clone, Debug)]
+pub(super) enum Kind {
+    /// `plain` is unquoted; the text is what the reader sees.
+    Scalar {
+        text: String,
+        plain: bool,
+    },
+    List {
+        items: Vec<Span>,
+        flow: bool,
+    },
+    Map {
+        entries: Vec<(Span, Span)>,
+        flow: bool,
+    },
+    /// `*name`, whose value stands elsewhere.
+    Alias,
+}
+
+impl Span {
+    /// Returns key and value of an entry of an object.
+    pub(super) fn entry(&self, key: &str) -> Option<(&Span, &Span)> {
+        let Kind::Map { entries, .. } = &self.kind else { return None };
+        entries.iter().map(|(name, value)| (name, value)).find(|(name, _)| name.text() == Some(key))
+    }
+
+    /// Returns the text of a scalar.
+    pub(super) fn text(&self) -> Option<&str> {
+        match &self.kind {
+            Kind::Scalar { text, .. } => Some(text),
+            _ => None,
+        }
+    }
+
+    /// Returns the items of a list, none of anything else.
+    pub(super) fn items(&self) -> &[Span] {
+        match &self.kind {
+            Kind::List { items, .. } => items,
+            _ => &[],
+        }
+    }
+
+    /// Calls `visit` for each scalar.
+    pub(super) fn scalars(&self, visit: &mut impl FnMut(&Span)) {
+        match &self.kind {
+            Kind::Scalar { .. } => visit(self),
+            Kind::List { items, .. } => items.iter().for_each(|item| item.scalars(visit)),
+            Kind::Map { entries, .. } => entries.iter().for_each(|(key, value)| {
+                key.scalars(visit);
+                value.scalars(visit);
+            }),
+            Kind::Alias => {}
+        }
+    }
+}
+
+/// Returns the parts of a text that [`crate::formats::yaml`] has read before, or `None` where there is nothing.
+pub(super) fn spans(text: &str) -> Option<Span> {
+    let mut builder =
+        Builder { text, bytes: text.char_indices().map(|(at, _)| at).chain([text.len()]).collect(), open: Vec::new(), root: None };
+    let mut parser: Parser<'_, StrInput<'_>> = Parser::new_from_str(text);
+    while let Some(event) = parser.next_event() {
+        let (event, marks) = event.ok()?;
+        builder.event(event, marks);
+    }
+    builder.root
+}
+
+/// A collection whose end has not come yet; of an object, keys and values in turn.
+struct Open {
+    start: usize,
+    flow: bool,
+    is_map: bool,
+    parts: Vec<Span>,
+}
+
+struct Builder<'a> {
+    text: &'a str,
+    /// The byte of each character: the parser counts characters.
+    bytes: Vec<usize>,
+    open: Vec<Open>,
+    root: Option<Span>,
+}
+
+impl Builder<'_> {
+    fn event(&mut self, event: Event<'_>, marks: Marks) {
+        let start = self.byte(marks.start.index());
+        let end = self.byte(marks.end.index());
+        match event {
+            Event::Scalar(text, style, ..) => {
+                // A block scalar ends where the next token starts; what is between belongs to nobody.
+                let end = start + self.text[start..end.max(start)].trim_end().len();
+                self.place(Span { start, end, kind: Kind::Scalar { text: text.into_owned(), plain: style == ScalarStyle::Plain } });
+            }
+            Event::Alias(_) => self.place(Span { start, end, kind: Kind::Alias }),
+            Event::SequenceStart(..) | Event::MappingStart(..) => {
+                let flow = self.text[start..].starts_with(['[', '{']);
+                let is_map = matches!(event, Event::MappingStart(..));
+                self.open.push(Open { start, flow, is_map, parts: Vec::new() });
+            }
+            Event::SequenceEnd | Event::MappingEnd => {
+                let Some(Open { start, flow, is_map, parts }) = self.open.pop() else { return };
+                let last = parts.iter().map(|part| part.end).max().unwrap_or(start);
+                // The parser's own end is behind the spaces and comments that follow the bracket.
+                let closed = self.byte(marks.start.index());
+                let end = match flow {
+                    true if self.text[closed..].starts_with([']', '}']) => closed + 1,
+                    true => end,
+                    false => last,
+                };
+                let kind = if is_map {
+                    let mut parts = parts.into_iter();
+                    let mut entries = Vec::new();
+                    while let (Some(key), Some(value)) = (parts.next(), parts.next()) {
+                        entries.push((key, value));
+                    }
+                    Kind::Map { entries, flow }
+                } else {
+                    Kind::List { items: parts, flow }
+                };
+                self.place(Span { start, end, kind });
+            }
+            _ => {}
+        }
+    }
+
+    fn place(&mut self, span: Span) {
+        match self.open.last_mut() {
+            Some(open) => open.parts.push(span),
+            None => self.root = Some(span),
+        }
+    }
+
+    fn byte(&self, character: usize) -> usize {
+        self.bytes.get(character).copied().unwrap_or(self.text.len())
+    }
+}
+
+/// Returns what a YAML 1.1 reader such as PyYAML takes an unquoted scalar for, where that is not text.
+///
+/// Source: the resolvers of PyYAML's `SafeLoader`, which Plano's validator uses.
+pub(super) fn not_text_in_yaml_1_1(scalar: &str) -> Option<&'static str> {
+    const BOOLEANS: [&str; 8] = ["yes", "no", "on", "off", "true", "false", "y", "n"];
+    if !scalar.is_ascii() {
+        return None;
+    }
+    let lower = scalar.to_ascii_lowercase();
+    let same_case = scalar == lower || scalar == scalar.to_ascii_uppercase() || scalar.get(1..) == lower.get(1..);
+    if scalar.is_empty() || lower == "~" || (lower == "null" && same_case) {
+        return Some("nothing");
+    }
+    // A single letter is text for PyYAML.
+    if BOOLEANS.contains(&lower.as_str()) && lower.len() > 1 && same_case {
+        return Some("true or false");
+    }
+    let digits = scalar.trim_start_matches(['+', '-']);
+    if !digits.starts_with(|c: char| c.is_ascii_digit() || c == '.') || !digits.contains(|c: char| c.is_ascii_digit()) {
+        return None;
+    }
+    let only = |allowed: &str| digits.chars().all(|c| c.is_ascii_digit() || allowed.contains(c));
+    let parts: Vec<&str> = digits.split('-').collect();
+    if let [year, month, day] = parts[..]
+        && year.len() == 4
+        && month.len() <= 2
+        && day.get(..2).unwrap_or(day).chars().all(|c| c.is_ascii_digit())
+        && only("-: TtZz.+")
+    {
+        return Some("a date");
+    }
+    if digits.contains(':') && only(":._") && !digits.starts_with(':') {
+        return Some("a number in base 60");
+    }
+    let is_number = only("_.") && digits.matches('.').count() <= 1;
+    (is_number || scalar.replace('_', "").parse::<f64>().is_ok() || digits.starts_with("0x") || digits.starts_with("0b"))
+        .then_some("a number")
+}

@@ -1,0 +1,141 @@
+//! What is wrong with a policy, and what could be better: checks that need no model.
+//!
+//! Errors are what a gateway refuses and routes that can never be chosen; warnings are traps that gateways accept in silence; advice is the
+//! vendor's own rules for writing routes. `docs/lint.md` has an entry for each code. Nothing here knows files: lines are looked up by
+//! whoever has the text.
+
+mod models;
+mod names;
+mod rules;
+mod words;
+mod writing;
+
+use super::{Policy, PolicyEdit, Route};
+
+pub use rules::{RULES, Rule};
+
+/// How bad a finding is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// A gateway refuses the policy, or a route can never be chosen. `waypost lint` fails.
+    Error,
+    /// A gateway accepts it and does something else than its author expects.
+    Warning,
+    /// The policy works; the vendor's writing rules say that it could work better.
+    Advice,
+}
+
+impl Severity {
+    /// Returns the severity as reports spell it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warning => "warning",
+            Self::Advice => "advice",
+        }
+    }
+}
+
+/// The part of a policy or route that a finding is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Field {
+    Name,
+    Description,
+    Models,
+    Action,
+    Fallback,
+    Routes,
+    #[serde(rename = "selection_policy")]
+    SelectionPolicy,
+}
+
+impl Field {
+    /// Returns the key that files use.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Name => "name",
+            Self::Description => "description",
+            Self::Models => "models",
+            Self::Action => "action",
+            Self::Fallback => "fallback",
+            Self::Routes => "routes",
+            Self::SelectionPolicy => "selection_policy",
+        }
+    }
+}
+
+/// A change that removes the cause of a finding.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fix {
+    /// What the change does, as a button says it.
+    pub label: String,
+    pub edit: PolicyEdit,
+}
+
+/// One thing that a check noticed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    pub rule: &'static Rule,
+    /// Position of the route in the policy; `None` when the policy as a whole is meant.
+    pub route: Option<usize>,
+    /// The route's name, for people.
+    pub name: Option<String>,
+    pub field: Option<Field>,
+    /// What is wrong here, as one sentence without a full stop.
+    pub message: String,
+    pub fix: Option<Fix>,
+}
+
+/// What is known about the gateway besides the policy.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LintContext {
+    /// Every model the gateway declares; `None` when no configuration is at hand, and the check of undeclared models is left out.
+    pub declared: Option<Vec<String>>,
+    /// Models whose address (`base_url`) is known.
+    pub addressed: Vec<String>,
+}
+
+/// Returns everything that the checks notice, the worst first, then in the order of the policy.
+pub fn lint(policy: &Policy, context: &LintContext) -> Vec<Finding> {
+    let mut findings = Findings { policy, list: Vec::new() };
+    names::check(&mut findings);
+    models::check(&mut findings, context);
+    writing::check(&mut findings);
+    let mut list = findings.list;
+    list.sort_by_key(|finding| (finding.rule.severity, finding.route.map_or(0, |route| route + 1), finding.rule.code));
+    list
+}
+
+/// Collects findings about one policy.
+struct Findings<'a> {
+    policy: &'a Policy,
+    list: Vec<Finding>,
+}
+
+impl<'a> Findings<'a> {
+    fn routes(&self) -> impl Iterator<Item = (usize, &'a Route)> + use<'a> {
+        self.policy.routes.iter().enumerate()
+    }
+
+    /// Notes something about one route.
+    fn route(&mut self, rule: &'static Rule, route: usize, field: Field, message: String, fix: Option<Fix>) {
+        let name = self.policy.routes.get(route).map(|route| route.name.clone());
+        self.list.push(Finding { rule, route: Some(route), name, field: Some(field), message, fix });
+    }
+
+    /// Notes something about the policy as a whole.
+    fn whole(&mut self, rule: &'static Rule, field: Field, message: String) {
+        self.list.push(Finding { rule, route: None, name: None, field: Some(field), message, fix: None });
+    }
+}
+
+/// Returns a name for a message: quoted, on one line, cut when it is long.
+fn shown(text: &str) -> String {
+    const LONGEST: usize = 60;
+    match text.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{:?}", format!("{}…", &text[..end])),
+        None => format!("{text:?}"),
+    }
+}

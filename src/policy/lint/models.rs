@@ -1,0 +1,110 @@
+//! Models that a gateway refuses, or maps in a way that its author does not expect.
+
+use std::collections::{BTreeMap, HashSet};
+
+use super::rules::{
+    BAD_MODEL, BAD_SELECTION, NO_ADDRESS, NO_FALLBACK, NO_MODELS, NO_MODELS_AT_ALL, ONE_MODEL, REPEATED_MODEL, SAME_FIRST_MODEL,
+    UNDECLARED_MODEL,
+};
+use super::{Field, Findings, Fix, LintContext, shown};
+use crate::policy::provider::{Address, address};
+use crate::policy::{DialectId, PolicyEdit};
+
+/// The values that Plano accepts, as [`crate::policy::ExtraKeys`] spells them.
+const SELECTIONS: [&str; 3] = [r#"{"prefer":"cheapest"}"#, r#"{"prefer":"fastest"}"#, r#"{"prefer":"none"}"#];
+
+pub(super) fn check(findings: &mut Findings<'_>, context: &LintContext) {
+    let policy = findings.policy;
+    let mapped = policy.routes.iter().any(|route| !route.models.is_empty());
+    if !mapped && !policy.routes.is_empty() {
+        findings.whole(&NO_MODELS_AT_ALL, Field::Routes, "no route has models".to_owned());
+    }
+    for (index, route) in findings.routes() {
+        if mapped && route.models.is_empty() {
+            let message = format!("route {} has no models", shown(&route.name));
+            let fix = policy.fallback.as_ref().map(|model| Fix {
+                label: format!("Use the fallback {model}"),
+                edit: PolicyEdit::SetModels { route: index, models: vec![model.clone()] },
+            });
+            findings.route(&NO_MODELS, index, Field::Models, message, fix);
+        }
+        let mut seen = HashSet::new();
+        if !route.models.iter().all(|model| seen.insert(model)) {
+            let mut models = Vec::new();
+            for model in &route.models {
+                if !models.contains(model) {
+                    models.push(model.clone());
+                }
+            }
+            let fix = Fix { label: "Keep each model once".to_owned(), edit: PolicyEdit::SetModels { route: index, models } };
+            let message = format!("route {} names a model twice", shown(&route.name));
+            findings.route(&REPEATED_MODEL, index, Field::Models, message, Some(fix));
+        }
+        for (key, value) in &route.extra {
+            if key == "selection_policy" && !SELECTIONS.contains(&value.as_str()) {
+                let message = format!("the selection policy {value} of route {} is unknown", shown(&route.name));
+                findings.route(&BAD_SELECTION, index, Field::SelectionPolicy, message, None);
+            }
+        }
+    }
+    each_model(findings, context);
+    if mapped && policy.fallback.is_none() {
+        findings.whole(&NO_FALLBACK, Field::Fallback, "the policy names no fallback model".to_owned());
+    }
+    shared(findings);
+}
+
+/// Checks each model name once, where it first stands.
+fn each_model(findings: &mut Findings<'_>, context: &LintContext) {
+    let policy = findings.policy;
+    let routes = policy.routes.iter().enumerate().flat_map(|(index, route)| route.models.iter().map(move |model| (Some(index), model)));
+    let mut seen = HashSet::new();
+    for (index, model) in routes.chain(policy.fallback.iter().map(|model| (None, model))) {
+        if !seen.insert(model) {
+            continue;
+        }
+        let found = match address(model) {
+            None => Some((&BAD_MODEL, format!("{} is not a model name like \"openai/gpt-4o\"", shown(model)))),
+            Some(Address::BaseUrl | Address::BaseUrlAndInterface) if !context.addressed.contains(model) && context.declared.is_none() => {
+                Some((&NO_ADDRESS, format!("Plano does not know where {} is served", shown(model))))
+            }
+            Some(_) => None,
+        };
+        let undeclared = context.declared.as_ref().is_some_and(|declared| !declared.contains(model));
+        let undeclared = undeclared.then(|| (&UNDECLARED_MODEL, format!("the gateway does not declare {}", shown(model))));
+        for (rule, message) in found.into_iter().chain(undeclared) {
+            match index {
+                Some(index) => findings.route(rule, index, Field::Models, message, None),
+                None => findings.whole(rule, Field::Fallback, message),
+            }
+        }
+    }
+}
+
+/// Checks what routes have in common.
+fn shared(findings: &mut Findings<'_>) {
+    let mut by_model: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+    for (index, route) in findings.routes() {
+        if let Some(model) = route.model() {
+            by_model.entry(model).or_default().push(index);
+        }
+    }
+    let mapped: usize = by_model.values().map(Vec::len).sum();
+    if let [(model, routes)] = by_model.iter().collect::<Vec<_>>()[..]
+        && routes.len() > 1
+        && mapped == findings.policy.routes.len()
+    {
+        findings.whole(&ONE_MODEL, Field::Routes, format!("all {mapped} routes lead to {}", shown(model)));
+    }
+    // Only the versions of this dialect have the defect; where none is named, any gateway may be the target.
+    if !matches!(findings.policy.dialect, None | Some(DialectId::Archgw031)) {
+        return;
+    }
+    for (model, routes) in by_model {
+        if let [_, second, ..] = routes[..] {
+            let names: Vec<String> = routes.iter().map(|index| shown(&findings.policy.routes[*index].name)).collect();
+            let message = format!("routes {} share the first model {}", names.join(", "), shown(model));
+            findings.route(&SAME_FIRST_MODEL, second, Field::Models, message, None);
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! What Plano knows about the providers in model names such as `openai/gpt-4o`.
+//!
+//! Source: `SUPPORTED_PROVIDERS_*` in cli/planoai/config_generator.py of Plano 0.4.36.
+
+/// Where Plano finds the servers of a model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Address {
+    /// Plano knows the provider's servers.
+    Known,
+    /// Plano speaks the provider's protocol, but has to be told a `base_url`.
+    BaseUrl,
+    /// Plano does not know the provider, and wants `base_url` and `provider_interface`.
+    BaseUrlAndInterface,
+}
+
+/// Returns where Plano finds a model, or `None` where the name is not `provider/model`.
+///
+/// A wildcard (`openai/*`) is no model: gateways refuse to route to it.
+pub fn address(model: &str) -> Option<Address> {
+    let (provider, id) = model.split_once('/')?;
+    if provider.trim().is_empty() || id.trim().is_empty() || id.rsplit('/').next().is_some_and(|last| last.trim() == "*") {
+        return None;
+    }
+    Some(match provider.trim() {
+        provider if KNOWN.contains(&provider) => Address::Known,
+        provider if NEEDS_BASE_URL.contains(&provider) => Address::BaseUrl,
+        _ => Address::BaseUrlAndInterface,
+    })
+}
+
+/// Returns the environment variable that conventionally holds a provider's key: `OPENAI_API_KEY` for `openai/gpt-4o`.
+pub fn key_variable(model: &str) -> String {
+    let provider = model.split('/').next().unwrap_or_default();
+    let upper = provider.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' });
+    upper.chain("_API_KEY".chars()).collect()
+}
+
+const KNOWN: [&str; 16] = [
+    "deepseek",
+    "groq",
+    "mistral",
+    "openai",
+    "xiaomi",
+    "gemini",
+    "anthropic",
+    "together_ai",
+    "xai",
+    "moonshotai",
+    "zhipu",
+    "chatgpt",
+    "digitalocean",
+    "vercel",
+    "openrouter",
+    "edenai",
+];
+
+const NEEDS_BASE_URL: [&str; 5] = ["azure_openai", "ollama", "qwen", "amazon_bedrock", "plano"];

@@ -1,0 +1,144 @@
+//! The command line from outside: what is printed where, and with which exit status.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use serde_json::Value;
+
+/// Runs the program with `stdin` and without any display.
+fn run(arguments: &[&str], stdin: &str) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_waypost"));
+    command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    // A program that stops before reading closes the pipe, which is no failure of the test.
+    child.stdin.take().unwrap().write_all(stdin.as_bytes()).ok();
+    child.wait_with_output().unwrap()
+}
+
+/// Status, standard output and standard error must be as given; the last two may be given by a part.
+#[track_caller]
+fn check(arguments: &[&str], stdin: &str, status: i32, stdout: &str, stderr: &str) {
+    let output = run(arguments, stdin);
+    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert_eq!(output.status.code(), Some(status), "waypost {arguments:?}\nstdout: {out}\nstderr: {err}");
+    assert!(if stdout.is_empty() { out.is_empty() } else { out.contains(stdout) }, "stdout of {arguments:?}: {out}");
+    assert!(err.contains(stderr), "stderr of {arguments:?}: {err}");
+}
+
+const POLICY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/sample_policies/coding_assistant/policy.yaml");
+const CONVERSATION: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/sample_policies/coding_assistant/conversations/quickstart.json");
+
+/// Every golden prompt as a user gets it: files in, bytes out.
+#[test]
+fn prompt_prints_the_golden_bytes() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| -> String {
+        let path: PathBuf = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.display().to_string()
+    };
+    // Every fifth line: each is a process of its own, and tests/dialect covers all of them in one.
+    for line in include_str!("fixtures/golden_prompts.jsonl").lines().step_by(5) {
+        let golden: Value = serde_json::from_str(line).unwrap();
+        let names: Vec<&Value> = golden["routes"].as_array().unwrap().iter().map(|route| &route["name"]).collect();
+        let user = golden["messages"].as_array().unwrap().iter().any(|message| message["role"] == "user");
+        if !user || names.iter().enumerate().any(|(index, name)| names[..index].contains(name)) {
+            continue; // Refused as files: a policy names each route once, a conversation has a user.
+        }
+        let policy = file("policy.json", &golden["routes"].to_string());
+        let conversation = file("conversation.json", &golden["messages"].to_string());
+        let mut arguments =
+            vec!["prompt", "--policy", &policy, "--conversation", &conversation, "--dialect", golden["dialect"].as_str().unwrap()];
+        let budget = golden["budget_tokens"].as_u64().map(|budget| budget.to_string());
+        if let Some(budget) = &budget {
+            arguments.extend(["--budget", budget]);
+        }
+        let output = run(&arguments, "");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        assert_eq!(String::from_utf8(output.stdout).unwrap(), golden["prompt"].as_str().unwrap());
+    }
+}
+
+#[test]
+fn bad_usage_and_bad_input_end_with_2_and_one_sentence() {
+    check(&["route", "--policy", POLICY], "", 2, "", "--conversation");
+    check(
+        &["prompt", "--policy", POLICY, "--conversation", CONVERSATION, "--dialect", "plano"],
+        "",
+        2,
+        "",
+        "unknown dialect \"plano\"; use model-card",
+    );
+    check(&["prompt", "--policy", "/nowhere/p.yaml", "--conversation", CONVERSATION], "", 2, "", "/nowhere/p.yaml: there is no such file");
+    check(&["prompt", "--policy", "-", "--conversation", "-"], "", 2, "", "standard input can be read once");
+    check(&["prompt", "--policy", POLICY, "--conversation", "-"], "[{\"role\": \"usr\"}]", 2, "", "<stdin>:1:");
+    check(&["prompt", "--policy", "-", "--conversation", CONVERSATION], "routes: [", 2, "", "<stdin>:");
+    check(&["route", "--policy", POLICY, "--conversation", CONVERSATION, "--router", "./no/such"], "", 2, "", "there is no such folder");
+    check(
+        &["route", "--policy", POLICY, "--conversation", CONVERSATION, "--router", "http://localhost:1/v1"],
+        "",
+        2,
+        "",
+        "name the server's model after a #",
+    );
+}
+
+#[test]
+fn a_router_that_cannot_be_loaded_ends_with_3() {
+    check(&["route", "--policy", POLICY, "--conversation", CONVERSATION, "--router", "/nowhere/m.gguf"], "", 3, "", "/nowhere/m.gguf");
+    let empty = tempfile::tempdir().unwrap();
+    let folder = empty.path().display().to_string();
+    check(&["route", "--policy", POLICY, "--conversation", CONVERSATION, "--router", &folder], "", 3, "", "has no config.json");
+    if cfg!(not(feature = "cuda")) {
+        check(
+            &["route", "--policy", POLICY, "--conversation", CONVERSATION, "--router", &folder, "--device", "cuda"],
+            "",
+            3,
+            "",
+            "--device cpu",
+        );
+    }
+}
+
+#[test]
+fn standard_input_and_transcripts_are_read() {
+    check(
+        &["prompt", "--policy", POLICY, "--conversation", "-"],
+        "User: hello\nAssistant: hi\nUser: fix it",
+        0,
+        r#"{"role":"user","content":"fix it"}"#,
+        "",
+    );
+    check(
+        &["prompt", "--policy", "-", "--conversation", CONVERSATION],
+        "- {name: only, description: one}",
+        0,
+        r#"[{"name":"only","description":"one"}]"#,
+        "",
+    );
+}
+
+#[test]
+fn help_says_what_a_newcomer_needs() {
+    check(&["--help"], "", 0, "Decide which route a conversation takes", "");
+    check(&["route", "--help"], "", 0, "--orders", "");
+    check(&["--version"], "", 0, env!("CARGO_PKG_VERSION"), "");
+}
+
+#[test]
+fn every_sample_is_readable() {
+    let samples = Path::new(env!("CARGO_MANIFEST_DIR")).join("sample_policies");
+    let mut seen = 0;
+    for folder in std::fs::read_dir(samples).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_dir()) {
+        let policy = folder.join("policy.yaml").display().to_string();
+        for conversation in std::fs::read_dir(folder.join("conversations")).unwrap() {
+            let conversation = conversation.unwrap().path().display().to_string();
+            let output = run(&["prompt", "--policy", &policy, "--conversation", &conversation], "");
+            let err = String::from_utf8_lossy(&output.stderr);
+            assert!(output.status.success() && !err.contains("warning"), "{conversation}: {err}");
+            seen += 1;
+        }
+    }
+    assert!(seen >= 20, "only {seen} sample conversations");
+}

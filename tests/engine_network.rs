@@ -1,0 +1,136 @@
+//! The network held to candle-transformers' on tiny random weights: every way of storing them, every shape, every quantised type.
+
+use candle_core::quantized::GgmlDType;
+use waypost::engine::{CancelToken, LocalRouter, Router};
+use waypost::policy::DialectId;
+
+use crate::tiny_model::{Reference, Shape, Storage, TinyModel, open};
+
+const NAMES: [&str; 6] = ["code_generation", "code", "say \"hi\"!", "naïve 京🚄", "other things", "ex"];
+
+/// Rounding of f32 over a few hundred tokens; the reference computes its angles in f32 where Waypost has f64.
+const F32_TOLERANCE: f64 = 1e-4;
+
+/// Scores a question in every dialect and compares it with the reference; returns the largest difference.
+fn agree(router: &mut LocalRouter, reference: &mut Reference, tolerance: f64) -> f64 {
+    let mut worst = 0.0_f64;
+    for dialect in DialectId::ALL {
+        let message = "Find the best route: sort a list of numbers. Straße, 東京 🚄\n\n  1234";
+        let scored = router.score(dialect, &NAMES, message, &CancelToken::default()).unwrap();
+        let prompt = router.prompt_tokens(message).unwrap();
+        worst = worst.max(reference.check(&scored, &prompt, dialect, &NAMES, tolerance));
+    }
+    worst
+}
+
+#[test]
+fn every_shape_agrees_with_candle_in_f32() {
+    let small = Shape::SMALL;
+    let shapes = [
+        small,
+        Shape { tied: true, ..small },
+        Shape { kv_heads: 4, ..small },
+        Shape { kv_heads: 1, layers: 1, ..small },
+        Shape { hidden: 72, heads: 6, kv_heads: 3, intermediate: 40, ..small },
+    ];
+    for (seed, shape) in shapes.into_iter().enumerate() {
+        let model = TinyModel::random(shape, seed as u64);
+        agree(&mut model.load(), &mut Reference::new(&model), F32_TOLERANCE);
+    }
+}
+
+#[test]
+fn every_precision_of_safetensors_agrees_also_in_two_files() {
+    for storage in [Storage::F32, Storage::BF16, Storage::F16] {
+        for shards in [1, 2] {
+            let model = TinyModel::random(Shape::SMALL, 7).rounded(storage);
+            let folder = tempfile::tempdir().unwrap();
+            let mut router = open(&model.write(folder.path(), storage, shards));
+            agree(&mut router, &mut Reference::new(&model), F32_TOLERANCE);
+        }
+    }
+}
+
+#[test]
+fn gguf_types_that_become_f32_agree_with_the_numbers_they_stand_for() {
+    use GgmlDType::{BF16, F16, F32, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0};
+    let folder = tempfile::tempdir().unwrap();
+    for (seed, dtype) in [F32, F16, BF16, Q8_0, Q4_0, Q4_1, Q5_0, Q5_1].into_iter().enumerate() {
+        let shape = Shape { tied: seed % 2 == 1, ..Shape::SMALL };
+        let (file, held) = TinyModel::random(shape, seed as u64).gguf(dtype);
+        let mut router = open(&file.write(&folder.path().join("tiny.gguf")));
+        agree(&mut router, &mut Reference::new(&held), F32_TOLERANCE);
+    }
+}
+
+/// Weights are the same blocks and products the same integers, so most scores agree to f32 rounding. But each product first rounds its input
+/// to 8 bits: where rounding of f32 tips one of these, a score moves as much as 8 bits allow, which for sums of about 100 is some tenths.
+#[test]
+fn gguf_types_that_stay_quantised_agree_with_candle() {
+    use GgmlDType::{Q2K, Q3K, Q4_0, Q4_1, Q4K, Q5_0, Q5_1, Q5K, Q6K, Q8_0};
+    let folder = tempfile::tempdir().unwrap();
+    let mut differences = Vec::new();
+    for (seed, dtype) in [Q8_0, Q4_0, Q4_1, Q5_0, Q5_1, Q2K, Q3K, Q4K, Q5K, Q6K].into_iter().enumerate() {
+        let model = TinyModel::random(Shape { tied: seed % 2 == 1, ..Shape::WIDE }, seed as u64);
+        let (file, _) = model.gguf(dtype);
+        let mut router = open(&file.write(&folder.path().join("tiny.gguf")));
+        assert_eq!(router.description().info.dtype, format!("{dtype:?}").to_lowercase(), "the weights did not stay as they are");
+        let mut reference = Reference::quantised(&file.bytes(), &model.tokenizer);
+        let scored = router.score(DialectId::Archgw031, &NAMES[..3], "Sort a list", &CancelToken::default()).unwrap();
+        let prompt = router.prompt_tokens("Sort a list").unwrap();
+        for answer in &scored.answers {
+            let expected = reference.answer(&prompt, DialectId::Archgw031, answer.route.map(|route| NAMES[route]));
+            let difference = (answer.log_prob_end - expected.log_prob_end).abs();
+            assert!(difference < 0.5, "{dtype:?}: {answer:?} against {expected:?}");
+            differences.push(difference);
+        }
+    }
+    differences.sort_by(f64::total_cmp);
+    assert!(differences[differences.len() / 2] < 1e-4, "half of the scores should agree to rounding: {differences:?}");
+}
+
+#[test]
+fn a_file_that_stays_quantised_in_part_says_so() {
+    let shape = Shape { hidden: 96, heads: 2, kv_heads: 1, intermediate: 256, ..Shape::SMALL };
+    let (file, held) = TinyModel::random(shape, 3).gguf(GgmlDType::Q8_0);
+    let folder = tempfile::tempdir().unwrap();
+    let mut router = open(&file.write(&folder.path().join("mixed.gguf")));
+    assert_eq!(router.description().info.dtype, "f32+q8_0", "rows of 96 become f32, those of 256 stay");
+    // The products that stay round their input to 8 bits.
+    agree(&mut router, &mut Reference::new(&held), 0.5);
+}
+
+#[test]
+fn prompts_longer_than_a_chunk_agree() {
+    let model = TinyModel::random(Shape { layers: 1, ..Shape::SMALL }, 11);
+    let (mut router, mut reference) = (model.load(), Reference::new(&model));
+    for characters in [1000, 1024, 2500] {
+        // Characters that no merge joins, one token each; with the template the first is just above a chunk and the second at twice as much.
+        let message: String = "qzxj".chars().cycle().take(characters).collect();
+        let prompt = router.prompt_tokens(&message).unwrap();
+        assert!(prompt.len() > 1024 || characters == 1000, "{} tokens are no long prompt", prompt.len());
+        let scored = router.score(DialectId::ModelCard, &NAMES[..1], &message, &CancelToken::default()).unwrap();
+        // The reference's angles are products in f32: at position 2500 they are off by 1e-4.
+        reference.check(&scored, &prompt, DialectId::ModelCard, &NAMES[..1], 2e-3);
+    }
+}
+
+#[test]
+fn a_prompt_beyond_the_context_is_refused_with_both_numbers() {
+    let model = TinyModel::random(Shape { context: 120, layers: 1, ..Shape::SMALL }, 12);
+    let mut router = model.load();
+    let mut refused = 0;
+    for characters in 60..130 {
+        let message = "q".repeat(characters);
+        let prompt = router.prompt_tokens(&message).unwrap().len();
+        match router.score(DialectId::Archgw031, &["code"], &message, &CancelToken::default()) {
+            Ok(scored) => assert!(scored.tokens.prompt == prompt && prompt < 120 && refused == 0),
+            Err(error) => {
+                refused += 1;
+                let sentence = error.to_string();
+                assert!(sentence.contains(&format!("the prompt has {prompt} tokens")) && sentence.contains("reads 120"), "{sentence}");
+            }
+        }
+    }
+    assert!((1..70).contains(&refused), "{refused} of 70 were refused");
+}

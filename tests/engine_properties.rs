@@ -1,0 +1,271 @@
+//! What holds for every policy, conversation and network: random ones, held to answer-by-answer scoring and token-by-token decoding.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use proptest::prelude::*;
+use waypost::chat::{Conversation, Message, Role};
+use waypost::decision::{Decision, Outcome};
+use waypost::dialect::{answer_text, answers_are_lists, parse_answer, render};
+use waypost::engine::{CancelToken, LocalRouter, RouteRequest, Router};
+use waypost::policy::{DialectId, NO_ROUTE_LABEL, Policy, Route};
+
+use crate::tiny_model::{Reference, Shape, TinyModel, close};
+
+/// As for the networks, and a little for longer prompts.
+const TOLERANCE: f64 = 3e-4;
+
+/// Names that gateways accept and people write, and some that only a test writes.
+fn names() -> impl Strategy<Value = Vec<String>> {
+    let odd = [
+        "code",
+        "code_generation",
+        "code generation",
+        "code!",
+        "a",
+        "",
+        "other",
+        "say \"hi\"",
+        "it's",
+        "a\\b",
+        "naïve",
+        "nai\u{308}ve",
+        "京都",
+        "🚄🚄",
+        "tab\there",
+        "line\nfeed",
+        "<|im_end|>",
+        "ends,",
+        "]}",
+        "{conversation}",
+        " space ",
+    ];
+    let name = prop_oneof![2 => proptest::sample::select(odd.to_vec()).prop_map(str::to_owned), 1 => "[a-c_]{1,6}", 1 => "\\PC{1,6}"];
+    proptest::collection::vec(name, 0..12)
+}
+
+fn conversations() -> impl Strategy<Value = Conversation> {
+    let text = prop_oneof![2 => "[a-z ]{0,40}", 1 => "\\PC{0,20}"];
+    let message = (proptest::sample::select(vec![Role::User, Role::Assistant]), text).prop_map(|(role, text)| Message::new(role, text));
+    (proptest::collection::vec(message, 0..3), "[a-zA-Z ?]{1,30}").prop_map(|(mut messages, last)| {
+        messages.push(Message::new(Role::User, last));
+        Conversation { messages }
+    })
+}
+
+/// A policy, a conversation, and what the network is taught to write: mostly a valid answer, so that proofs happen.
+#[derive(Clone, Debug)]
+struct Case {
+    dialect: DialectId,
+    policy: Arc<Policy>,
+    conversation: Arc<Conversation>,
+    taught: String,
+    strength: f32,
+    seed: u64,
+}
+
+fn cases() -> impl Strategy<Value = Case> {
+    let dialects = proptest::sample::select(DialectId::ALL.to_vec());
+    let parts = (dialects, names(), conversations(), any::<proptest::sample::Index>(), 0..8_u8, 0_u64..1000);
+    parts.prop_map(|(dialect, names, conversation, taught, kind, seed)| {
+        let chosen = names.iter().map(|name| Some(name.as_str())).chain([None]).collect::<Vec<_>>();
+        let answer = answer_text(dialect, *taught.get(&chosen));
+        let (taught, strength) = match kind {
+            // Leaves the tree, ends there or somewhere else, or never.
+            0 => (format!("{answer} and more"), 30.0),
+            1 => (answer[..answer.len() - 1].to_owned(), 30.0),
+            2 => ("abc".to_owned(), 30.0),
+            // An unsure network.
+            3 => (answer, 12.0),
+            _ => (answer, 30.0),
+        };
+        let routes = names.iter().map(|name| Route::new(name, format!("About {name}"))).collect();
+        let policy = Arc::new(Policy { routes, fallback: Some("fallback/model".to_owned()), ..Policy::default() });
+        Case { dialect, policy, conversation: Arc::new(conversation), taught, strength, seed }
+    })
+}
+
+impl Case {
+    fn model(&self) -> TinyModel {
+        let mut model = TinyModel::random(Shape { hidden: 48, intermediate: 64, layers: 1, ..Shape::SMALL }, self.seed);
+        model.teach(&self.taught, self.strength);
+        model
+    }
+
+    fn names(&self) -> Vec<&str> {
+        self.policy.routes.iter().map(|route| route.name.as_str()).collect()
+    }
+
+    fn prompt(&self) -> String {
+        let routes: Vec<&Route> = self.policy.routes.iter().collect();
+        render(self.dialect, &routes, &self.conversation, None).text
+    }
+
+    fn request(&self, orders: usize, seed: u64) -> RouteRequest {
+        RouteRequest {
+            policy: Arc::clone(&self.policy),
+            conversation: Arc::clone(&self.conversation),
+            dialect: self.dialect,
+            budget: None,
+            orders,
+            seed,
+        }
+    }
+
+    fn decide(&self, router: &mut LocalRouter, orders: usize, seed: u64) -> Decision {
+        router.decide(&self.request(orders, seed), &mut |_| {}, &CancelToken::default()).unwrap()
+    }
+}
+
+/// Few cases, since each makes a network; the seed differs from run to run.
+fn few(cases: u32) -> ProptestConfig {
+    ProptestConfig { cases, max_shrink_iters: 60, failure_persistence: None, ..ProptestConfig::default() }
+}
+
+/// What does not depend on the clock, with probabilities that may differ by rounding left out.
+fn gist(decision: &Decision) -> (Outcome, Option<String>, String, Option<String>, bool) {
+    (decision.outcome, decision.route.clone(), decision.answer.clone(), decision.model.clone(), decision.greedy_proved)
+}
+
+fn same(a: &Decision, b: &Decision) -> Result<(), TestCaseError> {
+    for a in &a.probabilities {
+        let b = b.probabilities.iter().find(|b| b.route == a.route).expect("the same routes");
+        prop_assert!(close(a.p, b.p, TOLERANCE), "{a:?} against {b:?}");
+    }
+    prop_assert_eq!(gist(a), gist(b));
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(few(24))]
+
+    #[test]
+    fn one_pass_equals_answer_by_answer_and_its_text_is_real_greedy_decoding(case in cases()) {
+        let (model, names) = (case.model(), case.names());
+        let (mut router, mut reference) = (model.load(), Reference::new(&model));
+        let message = case.prompt();
+        let scored = router.score(case.dialect, &names, &message, &CancelToken::default()).unwrap();
+        let prompt = router.prompt_tokens(&message).unwrap();
+        // A name that occurs twice, or whose tokens are those of another or of no route, has one answer.
+        let encode = |name: Option<&str>| model.tokenizer.encode(&answer_text(case.dialect, name));
+        let distinct: BTreeSet<Vec<u32>> = names.iter().map(|name| encode(Some(name))).chain([encode(None)]).collect();
+        prop_assert_eq!(scored.answers.len(), distinct.len());
+        reference.check(&scored, &prompt, case.dialect, &names, TOLERANCE);
+
+        let sum: f64 = scored.answers.iter().map(|answer| answer.p).sum();
+        prop_assert!((0.0..=1.0 + 1e-5).contains(&sum), "probabilities sum to {sum}");
+        for answer in &scored.answers {
+            prop_assert!(answer.p >= 0.0 && answer.p >= answer.log_prob_end.exp() * (1.0 - 1e-6), "less than its own text: {answer:?}");
+            prop_assert!(answer.log_prob_end <= answer.log_prob && answer.log_prob <= 1e-6, "{answer:?}");
+        }
+    }
+
+    #[test]
+    fn a_decision_adds_up_and_says_what_the_gateway_reads(case in cases()) {
+        let model = case.model();
+        let decision = case.decide(&mut model.load(), 0, 0);
+        let names = case.names();
+        let sum: f64 = decision.probabilities.iter().map(|route| route.p).sum::<f64>() + decision.invalid_mass;
+        prop_assert!((sum - 1.0).abs() < 1e-5, "{sum}");
+        prop_assert!(decision.probabilities.iter().all(|route| (0.0..=1.0).contains(&route.p)));
+        prop_assert!((0.0..=1.0).contains(&decision.invalid_mass));
+        prop_assert!(decision.probabilities.is_sorted_by(|a, b| a.p >= b.p));
+        let second = decision.probabilities.get(1).map_or(0.0, |second| second.p);
+        prop_assert!((decision.margin - (decision.probabilities[0].p - second)).abs() < 1e-12);
+        // Of names with the same tokens, the one that the tokenizer writes.
+        let known: BTreeSet<String> = names.iter().copied().chain([NO_ROUTE_LABEL]).map(|name| model.tokenizer.normalised(name)).collect();
+        let listed: Vec<String> = decision.probabilities.iter().map(|route| model.tokenizer.normalised(&route.route)).collect();
+        // In list dialects a route called `other` and no route are two answers under one label.
+        let two_others = answers_are_lists(case.dialect) && names.contains(&NO_ROUTE_LABEL);
+        prop_assert_eq!(listed.len(), known.len() + usize::from(two_others));
+        prop_assert_eq!(known, listed.into_iter().collect::<BTreeSet<_>>());
+        let tokens = decision.tokens;
+        prop_assert!(tokens.cached < tokens.prompt && tokens.cached + tokens.computed > tokens.prompt, "{tokens:?}");
+        match decision.outcome {
+            Outcome::Error => prop_assert!(decision.error.is_some() && decision.route.is_none() && decision.model.is_none()),
+            _ => {
+                prop_assert_eq!(&decision.error, &None);
+                prop_assert_eq!(parse_answer(case.dialect, &names, &decision.answer).unwrap(), decision.route.clone());
+            }
+        }
+    }
+
+    #[test]
+    fn the_cache_changes_nothing(mut a in cases(), b in cases()) {
+        // One network for both; `b` is what is decided in between.
+        a.conversation = Arc::new(Conversation { messages: [b.conversation.messages.clone(), a.conversation.messages.clone()].concat() });
+        let mut router = a.model().load();
+        router.set_cache_budget(0);
+        let uncached = a.decide(&mut router, 0, 0);
+        prop_assert_eq!(uncached.tokens.cached, 0);
+        same(&a.decide(&mut router, 0, 0), &uncached)?;
+        prop_assert_eq!(router.cache_stats().bytes, 0);
+
+        // Bytes of keys and values of one token in a layer of the tiny network.
+        let token = 2 * 2 * 12 * 4;
+        for budget in [20 * token, 200 * token, u64::MAX >> 1] {
+            router.set_cache_budget(budget);
+            for _ in 0..2 {
+                same(&a.decide(&mut router, 0, 0), &uncached)?;
+                b.decide(&mut router, 0, 0);
+                prop_assert!(router.cache_stats().bytes <= budget);
+            }
+            let again = a.decide(&mut router, 0, 0);
+            same(&again, &uncached)?;
+            prop_assert!(budget < u64::MAX >> 1 || again.tokens.cached == again.tokens.prompt - 1, "all but the last token is known");
+        }
+        let stats = router.cache_stats();
+        prop_assert!(stats.hit_tokens > 0 && stats.missed_tokens > 0);
+    }
+
+    #[test]
+    fn order_tests_repeat_with_their_seed(case in cases(), seed in any::<u64>()) {
+        let mut router = case.model().load();
+        let own = case.decide(&mut router, 0, seed);
+        prop_assert_eq!(&own.order_stability, &None);
+        let (first, second) = (case.decide(&mut router, 4, seed), case.decide(&mut router, 4, seed));
+        prop_assert_eq!(&first.order_stability, &second.order_stability);
+        prop_assert_eq!(gist(&own), gist(&first));
+        let stability = first.order_stability.unwrap();
+        prop_assert_eq!(stability.orders, 4);
+        prop_assert_eq!(stability.decisions.iter().map(|decision| decision.count).sum::<usize>(), 5);
+        let kept = stability.decisions.iter().find(|decision| (decision.outcome, &decision.route) == (own.outcome, &own.route)).unwrap();
+        prop_assert_eq!(kept.count, 5 - stability.changed);
+        prop_assert!((stability.agreement - kept.count as f64 / 5.0).abs() < 1e-12);
+    }
+}
+
+/// The properties above would hold of networks that prove nothing: here each kind must occur.
+#[test]
+fn taught_networks_prove_valid_answers_and_decode_others() {
+    for dialect in DialectId::ALL {
+        let names = ["code", "trips"];
+        let answer = answer_text(dialect, Some(names[1]));
+        for (taught, proved) in [(answer.clone(), true), (answer_text(dialect, None), true), (format!("{answer}!"), false)] {
+            let mut model = TinyModel::random(Shape { layers: 1, ..Shape::SMALL }, 5);
+            model.teach(&taught, 30.0);
+            let scored = model.load().score(dialect, &names, "book a flight", &CancelToken::default()).unwrap();
+            assert_eq!((scored.greedy, scored.ended, scored.proved), (taught, true, proved), "{dialect}");
+        }
+    }
+}
+
+#[test]
+fn of_two_spellings_with_the_same_tokens_the_written_one_is_listed() {
+    let (composed, decomposed) = ("na\u{ef}ve", "nai\u{308}ve");
+    let mut router = TinyModel::random(Shape { layers: 1, ..Shape::SMALL }, 8).load();
+    for (names, kept) in [([composed, decomposed], 0), ([decomposed, composed], 1)] {
+        let scored = router.score(DialectId::Archgw031, &names, "x", &CancelToken::default()).unwrap();
+        assert_eq!(scored.answers.iter().map(|answer| answer.route).collect::<Vec<_>>(), [Some(kept), None]);
+    }
+}
+
+#[test]
+fn a_name_that_closes_in_several_ways_keeps_the_probability_of_its_own_text() {
+    // `!"` is a token, but the answer itself is written as `!` and `"]`: both ways name the route.
+    let (dialect, name) = (DialectId::Plano0420, "code!");
+    let mut model = TinyModel::random(Shape { layers: 1, ..Shape::SMALL }, 6);
+    model.teach(&answer_text(dialect, Some(name)), 30.0);
+    let scored = model.load().score(dialect, &[name], "write code", &CancelToken::default()).unwrap();
+    assert!(scored.answers[0].p > 0.5 && scored.answers[0].p >= scored.answers[0].log_prob_end.exp(), "{:?}", scored.answers[0]);
+}

@@ -1,0 +1,223 @@
+//! Exports in every format, with and without evidence.
+
+use waypost::decision::RouterInfo;
+use waypost::formats::{
+    Confusion, Evidence, ExportFormat, ExportOptions, Exported, Gate, Stability, evidence_problems, export_gateway, gateway_versions,
+    import_gateway, policy_digest,
+};
+use waypost::policy::{DialectId, Policy, Route};
+
+use super::{imported, notes, sample_policies};
+
+fn policy() -> Policy {
+    let route = |name: &str, description: &str, models: &[&str]| Route {
+        models: models.iter().map(|model| (*model).to_owned()).collect(),
+        ..Route::new(name, description)
+    };
+    let mut policy = Policy {
+        name: Some("Kitchen #1 – grüß".to_owned()),
+        dialect: Some(DialectId::Plano0420),
+        fallback: Some("openai/gpt-5-nano".to_owned()),
+        routes: vec![
+            route("no", "2024-01-01", &["anthropic/claude-sonnet-4-6", "openai/gpt-5"]),
+            route("off", "Say \"hi\": {a}\n\t#x \u{85}\u{2028} 😀 $5", &["openai/gpt-5"]),
+            route("12:30:00", "null", &["anthropic/claude-sonnet-4-6"]),
+        ],
+        extra: vec![("owner".to_owned(), "{\"team\":[1,2.50]}".to_owned())],
+    };
+    policy.routes[1].domain = Some("food".to_owned());
+    policy.routes[1].action = Some("cook\u{2028}".to_owned());
+    policy.routes[2].extra =
+        vec![("selection_policy".to_owned(), r#"{"prefer":"cheapest"}"#.to_owned()), ("note".to_owned(), "\"x\"".to_owned())];
+    policy
+}
+
+#[track_caller]
+fn export(policy: &Policy, format: ExportFormat) -> Exported {
+    export_gateway(policy, ExportOptions { format, ..ExportOptions::default() }).unwrap_or_else(|error| panic!("{error}"))
+}
+
+fn refusal(policy: &Policy, format: ExportFormat) -> String {
+    export_gateway(policy, ExportOptions { format, ..ExportOptions::default() }).unwrap_err().to_string()
+}
+
+fn evidence(policy: &Policy) -> Evidence {
+    Evidence {
+        policy_sha256: policy_digest(policy),
+        set: "kitchen.jsonl".to_owned(),
+        set_sha256: "ab".repeat(32),
+        cases: 200,
+        agreement: 0.91,
+        agreement_ci95: [0.86, 0.94],
+        confusions: vec![Confusion { label: "no".to_owned(), decided: "off\n- x".to_owned(), count: 7 }],
+        router: RouterInfo { id: "builtin".to_owned(), device: "cpu".to_owned(), dtype: "f32".to_owned() },
+        router_sha256: None,
+        dialect: DialectId::Plano0420,
+        gateway_versions: gateway_versions(DialectId::Plano0420).to_owned(),
+        date: "2026-11-23".to_owned(),
+        order_stability: Some(Stability { orders: 5, changed_cases: 3 }),
+        gate: Some(Gate { min_agreement: 0.9, passed: true }),
+        waypost: "0.1.0".to_owned(),
+    }
+}
+
+#[test]
+fn plano_exports_import_back_unchanged() {
+    for format in [ExportFormat::Plano04, ExportFormat::Plano03] {
+        let mut all: Vec<Policy> = sample_policies().into_iter().map(|(_, policy)| policy).collect();
+        all.push(policy());
+        for policy in all {
+            let text = export(&policy, format).text;
+            assert_eq!(imported(&text).policy, policy, "{format}\n{text}");
+            assert!(notes(&imported(&text)).iter().all(|note| note.starts_with("changed")), "{text}");
+        }
+    }
+}
+
+#[test]
+fn another_reader_of_yaml_sees_only_text() {
+    let text = export(&policy(), ExportFormat::Plano04).text;
+    let yaml: serde_yaml::Value = serde_yaml::from_str(&text).unwrap();
+    let routes = yaml["routing_preferences"].as_sequence().unwrap();
+    let names: Vec<&str> = routes.iter().map(|route| route["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["no", "off", "12:30:00"]);
+    assert_eq!(routes[1]["description"].as_str(), Some("Say \"hi\": {a}\n\t#x \u{85}\u{2028} 😀 $5"));
+    assert!(!text.contains(['\u{85}', '\u{2028}']), "{text}");
+    assert_eq!(yaml["model_metrics_sources"][0]["provider"].as_str(), Some("models.dev"));
+}
+
+#[test]
+fn a_minimal_export_looks_as_people_would_write_it() {
+    let policy = Policy {
+        fallback: Some("openai/gpt-5-nano".to_owned()),
+        routes: vec![Route { models: vec!["openai/gpt-5".to_owned()], ..Route::new("wine", "Wine and cellars") }],
+        ..Policy::default()
+    };
+    let expected = "\
+# waypost: WARNING, this policy was not tested
+version: v0.4.0
+listeners:
+  - type: model
+    name: model_listener
+    port: 12000
+model_providers:
+  - model: \"openai/gpt-5\"
+    access_key: \"$OPENAI_API_KEY\"
+  - model: \"openai/gpt-5-nano\"
+    access_key: \"$OPENAI_API_KEY\"
+    default: true
+routing_preferences:
+  - name: \"wine\"
+    description: \"Wine and cellars\"
+    models:
+      - \"openai/gpt-5\"
+";
+    assert_eq!(export(&policy, ExportFormat::Plano04).text, expected);
+    let inline = export(&policy, ExportFormat::Plano03).text;
+    assert!(inline.contains("    routing_preferences:\n      - name: \"wine\"\n        description: \"Wine and cellars\"\n"), "{inline}");
+}
+
+#[test]
+fn other_formats_import_back_as_far_as_they_can_say_it() {
+    let told = |policy: &Policy| -> Vec<_> {
+        policy.routes.iter().map(|route| (route.name.clone(), route.description.clone(), route.models.clone())).collect()
+    };
+    let mut policy = policy();
+    policy.routes[1].description = "Soups".to_owned();
+    for format in [ExportFormat::RoutingApi, ExportFormat::VllmSr] {
+        let back = import_gateway(&export(&policy, format).text, "c.yaml").unwrap().policy;
+        assert_eq!((told(&back), &back.fallback), (told(&policy), &policy.fallback), "{format}");
+    }
+    let exported = export(&policy, ExportFormat::LiteLlm);
+    assert!(exported.notes.iter().any(|note| note.contains("only each route's first model")));
+    let back = import_gateway(&exported.text, "c.yaml").unwrap().policy;
+    policy.routes[0].models.truncate(1);
+    assert_eq!((told(&back), &back.fallback), (told(&policy), &policy.fallback), "{}", exported.text);
+}
+
+#[test]
+fn what_a_gateway_would_refuse_is_not_exported() {
+    let wine = |models: &[&str]| Policy {
+        routes: vec![Route { models: models.iter().map(|model| (*model).to_owned()).collect(), ..Route::new("wine", "Wine") }],
+        ..Policy::default()
+    };
+    let cases = [
+        (Policy::default(), ExportFormat::Plano04, "the policy has no routes"),
+        (wine(&[]), ExportFormat::RoutingApi, "no route has models"),
+        (wine(&["gpt-5"]), ExportFormat::Plano04, "\"gpt-5\" is not a model name of the form provider/model"),
+        (wine(&["ollama/llama3"]), ExportFormat::Plano04, "model \"ollama/llama3\" needs a base_url; add it to `providers` of the policy"),
+        (wine(&["openai/m", "groq/m"]), ExportFormat::Plano03, "Plano does not tell models called \"m\" of two providers apart"),
+        (wine(&["openai/m"]), ExportFormat::LiteLlm, "LiteLLM needs a model for requests that fit no route"),
+    ];
+    for (policy, format, expected) in cases {
+        let found = refusal(&policy, format);
+        assert!(found.starts_with("the gateway would refuse this: ") && found.contains(expected), "{found}\n{expected}");
+    }
+    let mut many = wine(&["openai/m"]);
+    many.fallback = Some("openai/m".to_owned());
+    many.routes = (0..8).map(|number| Route { name: format!("r{number}"), ..many.routes[0].clone() }).collect();
+    many.routes[0].description = "x".repeat(501);
+    many.routes[1].name = "y".repeat(65);
+    many.routes[2].description = "two\nlines".to_owned();
+    many.routes[3].name = "R4".to_owned();
+    let found = refusal(&many, ExportFormat::LiteLlm);
+    for expected in ["longer than 500", "longer than 64", "line breaks", "8 tiers", "apart by case"] {
+        assert!(found.contains(expected), "{expected}\n{found}");
+    }
+    let mut fastest = wine(&["openai/m"]);
+    fastest.routes[0].extra.push(("selection_policy".to_owned(), r#"{"prefer":"fastest"}"#.to_owned()));
+    assert!(refusal(&fastest, ExportFormat::Plano04).contains("add `model_metrics_sources` with a latency source"));
+    let mut odd = wine(&["openai/m"]);
+    odd.routes[0].name = "bob's".to_owned();
+    assert!(export(&odd, ExportFormat::Plano04).notes[0].contains("WP107"));
+}
+
+#[test]
+fn evidence_travels_as_comments_and_as_a_file() {
+    let policy = policy();
+    let evidence = evidence(&policy);
+    let options = ExportOptions { evidence: Some(&evidence), ..ExportOptions::default() };
+    let exported = export_gateway(&policy, options).unwrap();
+    for line in [
+        "# waypost: tested on 2026-11-23 with waypost 0.1.0\n",
+        "# waypost: set kitchen.jsonl, 200 cases, sha256 abab",
+        "# waypost: agreement 91.0 %, 95 % interval 86.0 % to 94.0 %\n",
+        "# waypost: dialect plano-0.4.20, holds for Plano 0.4.20 and later\n",
+        "# waypost: order: 3 of 200 cases change under 5 other orders of the routes\n",
+        "# waypost: confusion: no taken for off - x, 7 times\n",
+    ] {
+        assert!(exported.text.contains(line), "{line}\n{}", exported.text);
+    }
+    assert!(!exported.text.contains("WARNING"));
+    assert_eq!(imported(&exported.text).policy, policy);
+    let back: Evidence = serde_json::from_str(&exported.evidence_json.unwrap()).unwrap();
+    assert_eq!(back, evidence);
+}
+
+#[test]
+fn untested_changed_and_failing_policies_are_called_so() {
+    let mut policy = policy();
+    let mut evidence = evidence(&policy);
+    assert_eq!(evidence_problems(&policy, Some(&evidence)), Vec::<String>::new());
+    assert_eq!(evidence_problems(&policy, None), ["this policy was not tested"]);
+    evidence.gate = Some(Gate { min_agreement: 0.95, passed: false });
+    evidence.dialect = DialectId::Archgw031;
+    policy.routes[0].description.push('!');
+    assert_eq!(
+        evidence_problems(&policy, Some(&evidence)),
+        [
+            "this policy was changed since it was tested",
+            "this policy fails its gate: agreement 91.0 % where 95.0 % are demanded",
+            "this policy was tested with the dialect archgw-0.3.1, but is meant for plano-0.4.20",
+        ]
+    );
+}
+
+#[test]
+fn formats_have_names() {
+    for format in ExportFormat::ALL {
+        assert_eq!(format.as_str().parse(), Ok(format));
+    }
+    let expected = "unknown format \"plano\"; use plano-0.4, plano-0.3, routing-api, vllm-sr or litellm";
+    assert_eq!("plano".parse::<ExportFormat>().unwrap_err().to_string(), expected);
+}

@@ -1,0 +1,155 @@
+//! Configurations of every era, written for this project.
+
+use waypost::formats::{GatewayShape, import_gateway, looks_like_gateway, parse_policy};
+use waypost::policy::Route;
+
+use super::{fixture, imported, notes};
+
+const RECIPES: &str = "Recipes and cooking, from shopping lists to timing several dishes";
+
+fn models(routes: &[Route]) -> Vec<String> {
+    routes.iter().map(|route| format!("{}: {}", route.name, route.models.join(" "))).collect()
+}
+
+#[test]
+fn usage_becomes_routes_and_literal_keys_stay_behind() {
+    let read = imported(&fixture("usage_0.3.0.yaml"));
+    assert_eq!(read.shape, GatewayShape::Plano);
+    assert_eq!(models(&read.policy.routes), ["recipes: mistral/mistral-large-latest", "wine: openai/gpt-4o", "cheese: openai/gpt-4o-mini"]);
+    assert_eq!(read.policy.routes[0].description, RECIPES);
+    assert_eq!(read.policy.fallback.as_deref(), Some("openai/gpt-4o-mini"));
+    let notes = notes(&read).join("\n");
+    for expected in [
+        "ignored 4: routing.model no longer chooses the router",
+        "refused 27: the gateway refuses the key \"usage\" of the provider \"mistral-large-latest\"",
+        "changed 35: \"anthropic/gpt-4o-mini\" is taken for \"openai/gpt-4o-mini\", which has the same key",
+        "changed 29: access_key of \"openai/gpt-4o\" may be secret and is not kept",
+    ] {
+        assert!(notes.contains(expected), "{expected}\n{notes}");
+    }
+    assert!(!format!("{read:?}").contains("sk-not-a-variable"));
+}
+
+#[test]
+fn inline_preferences_are_lifted_as_the_gateway_does() {
+    let read = imported(&fixture("inline_0.3.10.yaml"));
+    assert_eq!(models(&read.policy.routes), ["small talk: openai/gpt-4o-mini xai/grok-4", "news: xai/grok-4"]);
+    assert_eq!(read.policy.routes[0].description, "greetings, jokes and chat about the day");
+    let kept = r#"[{"model":"xai/grok-4","access_key":"$GROK_API_KEY"}]"#;
+    assert_eq!(read.policy.extra, [("providers".to_owned(), kept.to_owned())]);
+    assert_eq!(
+        notes(&read),
+        [
+            "changed 12: routing_preferences inside the provider \"openai/gpt-4o-mini\" are ignored by Plano 0.4.15 to 0.4.21",
+            "changed 18: routing_preferences inside the provider \"xai/grok-4\" are ignored by Plano 0.4.15 to 0.4.21",
+            "ignored 21: route \"small talk\" has another description above, which wins",
+        ]
+    );
+}
+
+#[test]
+fn inline_preferences_of_a_new_file_route_nothing() {
+    let read = imported(&fixture("inline_v0.4.0.yaml"));
+    assert_eq!(models(&read.policy.routes), ["small talk: openai/gpt-4o-mini"]);
+    let expected =
+        "ignored 7: routing_preferences inside the provider \"openai/gpt-4o-mini\" route nothing: a v0.4.0 file has them at the top level";
+    assert_eq!(notes(&read), [expected]);
+}
+
+#[test]
+fn top_level_preferences_are_read_with_their_models_spelled_out() {
+    let read = imported(&fixture("top_level_0.4.15.yaml"));
+    assert_eq!(models(&read.policy.routes), ["recipes: anthropic/claude-sonnet-4-6 openai/gpt-4o-mini", "wine: ollama/llama3.1"]);
+    assert_eq!(read.policy.routes[1].extra, [("selection_policy".to_owned(), r#"{"prefer":"none"}"#.to_owned())]);
+    assert_eq!(read.declared.unwrap(), ["openai/gpt-4o-mini", "anthropic/claude-sonnet-4-6", "ollama/llama3.1"]);
+    let kept = r#"[{"model":"ollama/llama3.1","base_url":"http://localhost:11434"}]"#;
+    assert_eq!(read.policy.extra, [("providers".to_owned(), kept.to_owned())]);
+    // What an import keeps is a policy like any other, without complaints.
+    let written = waypost::formats::write_policy(&read.policy);
+    assert_eq!(parse_policy(&written, "p.yaml").unwrap(), (read.policy, Vec::new()));
+}
+
+#[test]
+fn everything_the_gateway_refuses_is_noted_with_its_line() {
+    let read = imported(&fixture("refused.yaml"));
+    let notes = notes(&read);
+    let lines: Vec<&str> = notes.iter().filter_map(|note| note.strip_prefix("refused ")?.split(':').next()).collect();
+    assert_eq!(
+        lines,
+        ["1", "2", "5", "8", "8", "10", "11", "12", "14", "14", "18", "20", "22", "23", "24", "25", "27", "29"],
+        "{}",
+        notes.join("\n")
+    );
+    assert_eq!(read.policy.routes[0].name, "yes");
+    let rendered = imported(&fixture("rendered.yaml"));
+    assert_eq!(models(&rendered.policy.routes), ["recipes: openai/gpt-4o"]);
+    assert!(super::notes(&rendered).iter().any(|note| note.contains("refused 1: this file was rendered by the gateway")));
+}
+
+#[test]
+fn other_gateways_are_read() {
+    let chat_ui = imported(&fixture("chat_ui.json"));
+    assert_eq!(chat_ui.shape, GatewayShape::ChatUi);
+    assert_eq!(models(&chat_ui.policy.routes)[0], "recipes: huggingface/Qwen/Qwen3-32B huggingface/google/gemma-3-27b-it");
+    let api = imported(&fixture("routing_api.json"));
+    assert_eq!(
+        (api.shape, models(&api.policy.routes)),
+        (GatewayShape::RoutingApi, vec!["wine: openai/gpt-4o openai/gpt-4o-mini".to_owned()])
+    );
+    assert_eq!(api.policy.fallback.as_deref(), Some("openai/gpt-4o-mini"));
+    let vllm = imported(&fixture("vllm_sr_v0.3.yaml"));
+    assert_eq!((vllm.shape, vllm.policy.fallback.as_deref()), (GatewayShape::VllmSr, Some("small")));
+    assert_eq!(models(&vllm.policy.routes), ["recipes: large small", "wine: ", "beer: small"]);
+    assert_eq!(
+        notes(&vllm),
+        [
+            "ignored 10: these signals are matched by embeddings, not by a router that reads the descriptions",
+            "changed 12: `examples` of the preference signal \"recipes\" is not kept",
+            "changed 13: no decision uses the preference signal \"wine\" alone",
+        ]
+    );
+    let flat = imported(&fixture("vllm_sr_flat.yaml"));
+    assert_eq!((models(&flat.policy.routes), flat.policy.fallback.as_deref()), (vec!["recipes: large".to_owned()], Some("small")));
+    let litellm = imported(&fixture("litellm.yaml"));
+    assert_eq!(litellm.shape, GatewayShape::LiteLlm);
+    assert_eq!(models(&litellm.policy.routes), ["recipes: anthropic/claude-sonnet-4-6 openai/gpt-4o"]);
+    assert_eq!(litellm.policy.fallback.as_deref(), Some("openai/gpt-4o-mini"));
+}
+
+#[test]
+fn refusals_say_what_to_do() {
+    let start = "version: v0.4.0\nlisteners: []\nmodel_providers: []\n";
+    let cases = [
+        ("routes: []\n".to_owned(), "c.yaml:1:1: this is a policy already, not a gateway's configuration; use it as it is"),
+        (
+            "kitchen: 4\n".to_owned(),
+            "c.yaml:1:1: this is not the configuration of a gateway that Waypost knows; give a configuration of Plano or archgw, \
+             chat-ui's route file, a vLLM Semantic Router or LiteLLM configuration",
+        ),
+        (
+            start.to_owned(),
+            "c.yaml:1:1: the configuration holds no routes; add routes with a name, a description and models, then import it again",
+        ),
+        (
+            format!("{start}routing_preferences: [{{name: a, description: b}}, {{name: a, description: c}}]\n"),
+            "c.yaml:4:57: route \"a\" appears twice, first on line 4; the gateway refuses that; rename one of them",
+        ),
+        (
+            format!("{start}routing_preferences:\n- name: ''\n  description: b\n"),
+            "c.yaml:5:9: a route has an empty name, which no router's answer can match; give the route a name",
+        ),
+        (
+            "model_list: []\n".to_owned(),
+            "c.yaml:1:1: the configuration has no tier_definitions, so nothing in it is matched by description; \
+             describe tiers of your own under complexity_router_config, or write the policy by hand",
+        ),
+        (
+            "version: [\n".to_owned(),
+            "c.yaml:2:1: a list or object in brackets is not closed, or lacks a comma; check the brackets and commas",
+        ),
+    ];
+    for (text, expected) in cases {
+        assert_eq!(import_gateway(&text, "c.yaml").map(|_| ()).unwrap_err().to_string(), expected, "{text}");
+    }
+    assert!(!looks_like_gateway("- {name: a, description: b}\n", "c.yaml"));
+}

@@ -1,0 +1,167 @@
+//! Exports into an existing configuration: nothing but the routes and missing providers changes.
+
+use proptest::prelude::*;
+use waypost::formats::{ExportOptions, Exported, export_gateway};
+use waypost::policy::{Policy, Route};
+
+use super::{fixture, imported};
+
+fn into(policy: &Policy, text: &str) -> Exported {
+    export_gateway(policy, ExportOptions { into: Some((text, "c.yaml")), ..ExportOptions::default() })
+        .unwrap_or_else(|error| panic!("{error}\n{text}"))
+}
+
+fn refused(policy: &Policy, text: &str) -> String {
+    export_gateway(policy, ExportOptions { into: Some((text, "c.yaml")), ..ExportOptions::default() }).unwrap_err().to_string()
+}
+
+fn beer() -> Policy {
+    Policy {
+        fallback: Some("openai/gpt-4o-mini".to_owned()),
+        routes: vec![Route {
+            models: ["anthropic/claude-sonnet-4-6", "groq/llama-4"].map(str::to_owned).to_vec(),
+            ..Route::new("beer", "Beer and brewing")
+        }],
+        ..Policy::default()
+    }
+}
+
+#[test]
+fn only_the_block_and_missing_providers_change() {
+    let before = fixture("top_level_0.4.15.yaml");
+    let block = before.find("routing_preferences:").unwrap()..before.find("\n# sampled").unwrap();
+    let new_block = "# waypost: WARNING, this policy was not tested\nrouting_preferences:\n  - name: \"beer\"\n    description: \"Beer and brewing\"\n    \
+                     models:\n      - \"careful\"\n      - \"groq/llama-4\"\n";
+    let provider = "  - model: \"groq/llama-4\"\n    access_key: \"$GROQ_API_KEY\"\n";
+    let providers_end = before.find("\nrouting_preferences:").unwrap();
+    let expected = before[..providers_end].to_owned() + provider + "\n" + new_block + &before[block.end..];
+    assert_eq!(into(&beer(), &before).text, expected);
+    // The same again changes nothing, and what stood between is gone without a trace.
+    assert_eq!(into(&beer(), &expected).text, expected);
+    let own = imported(&before).policy;
+    let first = into(&own, &before).text;
+    assert_eq!(into(&own, &into(&beer(), &first).text.replace(provider, "")).text, first);
+    // Line breaks and a byte order mark stay as they were.
+    let windows = format!("\u{feff}{}", before.replace('\n', "\r\n"));
+    assert_eq!(into(&beer(), &windows).text, format!("\u{feff}{}", expected.replace('\n', "\r\n")));
+}
+
+#[test]
+fn older_files_are_brought_to_the_form_that_routes() {
+    let exported = into(&beer(), &fixture("inline_0.3.10.yaml"));
+    assert_eq!(
+        exported.notes,
+        [
+            "the version became v0.4.0, which routes at the top level need (Plano 0.4.15 and later)",
+            "the routes inside the provider \"openai/gpt-4o-mini\" moved to the top level",
+            "the routes inside the provider \"xai/grok-4\" moved to the top level",
+        ]
+    );
+    let expected = "version: v0.4.0\n\nlisteners:\n  egress_traffic:\n    address: 0.0.0.0\n    port: 12000\n\nllm_providers:\n  \
+                    - model: openai/gpt-4o-mini\n    access_key: $OPENAI_API_KEY\n    default: true\n\n  - model: xai/grok-4\n    \
+                    access_key: $GROK_API_KEY\n  - model: \"anthropic/claude-sonnet-4-6\"\n    access_key: \"$ANTHROPIC_API_KEY\"\n  \
+                    - model: \"groq/llama-4\"\n    access_key: \"$GROQ_API_KEY\"\n\n# waypost: WARNING, this policy was not tested\n\
+                    routing_preferences:\n";
+    assert!(exported.text.starts_with(expected), "{}", exported.text);
+}
+
+#[test]
+fn every_layout_is_edited() {
+    let layouts = [
+        "version: v0.4.0\nlisteners: []\n",
+        "version: v0.4.0\nlisteners: []",
+        "listeners: []\nrouting_preferences:\nversion: 'v0.4.0'\n# end\n",
+        "version: v0.4.0 # now\nlisteners: []\nmodel_providers: [] # none\nrouting_preferences: [] # none\n",
+        "version: v0.4.0\nlisteners: []\nmodel_providers: [{model: openai/gpt-4o-mini, default: true}]\n",
+        "version: v0.4.0\nlisteners: []\nmodel_providers:\n- model: openai/gpt-4o-mini\n  default: true # yes\n# after\n",
+        "version: v0.3.0\nlisteners: []\nmodel_providers:\n- routing_preferences: [{name: a, description: b}]\n  model: openai/gpt-4o-mini\n",
+        "version: v0.3.0\nlisteners: []\nmodel_providers: [{model: openai/x, routing_preferences: [{name: a, description: b}]}]\n",
+        "version: v0.4.0\nlisteners: []\nrouting_preferences:\n- name: a\n  description: >\n    folded\n    text\n\n  models: [x/y]\n\n\ntracing: {}\n",
+    ];
+    for layout in layouts {
+        let exported = into(&beer(), layout);
+        assert_eq!(imported(&exported.text).policy.routes, beer().routes, "{}", exported.text);
+        for comment in ["# now", "# none", "# yes", "# after", "# end", "tracing: {}"] {
+            let count = |text: &str| text.matches(comment).count();
+            assert!(count(&exported.text) == count(layout), "{comment} of\n{layout}\nin\n{}", exported.text);
+        }
+    }
+}
+
+#[test]
+fn what_cannot_be_edited_is_refused() {
+    let mut cheapest = beer();
+    cheapest.routes[0].extra.push(("selection_policy".to_owned(), r#"{"prefer":"cheapest"}"#.to_owned()));
+    let start = "version: v0.4.0\nlisteners: []\n";
+    let cases = [
+        (beer(), "{version: v0.4.0, listeners: []}".to_owned(), "not an object in block style"),
+        (beer(), "listeners: []\n".to_owned(), "has no version"),
+        (beer(), fixture("usage_0.3.0.yaml"), "the providers are of a form that the current gateway refuses"),
+        (beer(), fixture("rendered.yaml"), "the providers are of a form that the current gateway refuses"),
+        (
+            beer(),
+            format!("{start}model_providers:\n- model: mistral/llama-4\n"),
+            "Plano does not tell \"groq/llama-4\" and \"mistral/llama-4\" apart",
+        ),
+        (cheapest, start.to_owned(), "add `model_metrics_sources` with `type: cost` to the configuration first"),
+        (beer(), format!("{start}kitchen: 4\n"), "the gateway refuses the key \"kitchen\""),
+        (
+            beer(),
+            format!("{start}routing_preferences:\n- &a {{name: a, description: b, models: [x/y]}}\ntracing: {{static: *a}}\n"),
+            "cannot be edited in place",
+        ),
+    ];
+    for (policy, text, expected) in cases {
+        let found = refused(&policy, &text);
+        assert!(found.contains(expected), "{found}\n{expected}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Whatever the routes say and wherever the block stands, the lines around it stay.
+    #[test]
+    fn every_other_byte_stays(
+        names in proptest::collection::btree_set("[a-zA-Z_' :#\"{}äß-]{0,12}[a-z]", 1..5),
+        description in "\\PC{0,40}",
+        gap in 0_usize..4,
+        crlf in any::<bool>(),
+    ) {
+        let lines = [
+            "# head: [not yaml",
+            "version: v0.4.0   # spaced",
+            "listeners:",
+            "- {type: model, name: \"m: #1\", port: 12000}",
+            "model_providers:",
+            "-   model: openai/gpt-4o-mini",
+            "    default: true",
+            "-   model: 'anthropic/claude-sonnet-4-6' # quoted",
+            "system_prompt: |",
+            "    routing_preferences:",
+            "      - not these",
+        ];
+        let mut before: Vec<&str> = lines.to_vec();
+        let block = ["routing_preferences:", "- name: old", "  description: old", "  models: [gpt-4o-mini]"];
+        // At the top level a block may stand between any two keys.
+        let at = [1, 2, 4, 8][gap];
+        before.splice(at..at, block);
+        let ending = if crlf { "\r\n" } else { "\n" };
+        let text = before.join(ending) + ending;
+        let policy = Policy {
+            fallback: Some("openai/gpt-4o-mini".to_owned()),
+            routes: names
+                .iter()
+                .map(|name| Route { models: vec!["anthropic/claude-sonnet-4-6".to_owned()], ..Route::new(name.clone(), description.clone()) })
+                .collect(),
+            ..Policy::default()
+        };
+        let after = into(&policy, &text).text;
+        let (head, tail) = (lines[..at].join(ending) + ending, ending.to_owned() + &lines[at..].join(ending) + ending);
+        prop_assert!(after.starts_with(&head), "{}", after);
+        prop_assert!(after.ends_with(&tail), "{}", after);
+        let middle = &after[head.len()..after.len() - tail.len()];
+        prop_assert!(middle.starts_with("# waypost: WARNING"), "{}", middle);
+        prop_assert_eq!(imported(&after).policy.routes, policy.routes);
+    }
+}
