@@ -79,10 +79,9 @@ impl App {
         self.state.last_edited = side;
         self.state.turn = None;
         // A burst of keystrokes is one edit: its first one decides what the change is marked against.
-        if begins_step && !self.shown_before_step {
+        if begins_step {
             self.state.before_edit = self.state.shown.clone();
         }
-        self.shown_before_step = begins_step && self.state.is_routing();
         self.texts_changed();
     }
 

@@ -29,8 +29,6 @@ pub struct App {
     pub(super) last_id: u64,
     /// When to route by itself.
     pub(super) route_at: Option<Instant>,
-    /// Whether an edit came while the decision before it was still awaited.
-    pub(super) shown_before_step: bool,
     pub(super) prompt_outdated: bool,
     /// Whether something changed since the drafts were written.
     pub(super) unsaved: bool,
@@ -76,7 +74,6 @@ impl App {
             store,
             last_id: restored.last_id,
             route_at: None,
-            shown_before_step: false,
             prompt_outdated: true,
             unsaved: false,
             save_at: None,

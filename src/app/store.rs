@@ -3,6 +3,7 @@
 //! The folder holds `session.json`, which names what is open, and one file for each open document. Documents are written before the
 //! session that names them, each atomically, so whenever the process ends the folder is a whole.
 
+use std::any::Any;
 use std::collections::HashMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -29,8 +30,24 @@ pub(super) struct Store {
     thread: Option<JoinHandle<()>>,
     /// Held while this process runs: two windows that wrote the same drafts would lose each other's.
     _lock: std::fs::File,
-    /// Address of the text that was last written of each document, so that only what changed is written.
-    written: HashMap<DocId, usize>,
+    /// What was last written of each document, so that only what changed is written.
+    written: HashMap<DocId, Written>,
+}
+
+/// A document as it was written. Holding the text keeps its address from being used again, so comparing addresses is enough.
+struct Written {
+    text: Arc<dyn Any + Send + Sync>,
+    modified: bool,
+}
+
+impl Written {
+    fn of<T: Any + Send + Sync>(document: &Document<T>) -> Self {
+        Self { text: Arc::clone(&document.text) as Arc<dyn Any + Send + Sync>, modified: document.is_modified() }
+    }
+
+    fn is(&self, other: &Self) -> bool {
+        std::ptr::addr_eq(Arc::as_ptr(&self.text), Arc::as_ptr(&other.text)) && self.modified == other.modified
+    }
 }
 
 enum Job {
@@ -173,16 +190,18 @@ impl App {
         let Some(store) = &mut self.store else { return };
         let mut open = HashMap::new();
         for document in &self.state.policies {
-            open.insert(document.id, address(document));
-            if store.written.get(&document.id) != Some(&address(document)) {
+            let present = Written::of(document);
+            if store.written.get(&document.id).is_none_or(|written| !written.is(&present)) {
                 store.write(store.document(document.id), &draft::from_policy(document));
             }
+            open.insert(document.id, present);
         }
         for document in &self.state.conversations {
-            open.insert(document.id, address(document));
-            if store.written.get(&document.id) != Some(&address(document)) {
+            let present = Written::of(document);
+            if store.written.get(&document.id).is_none_or(|written| !written.is(&present)) {
                 store.write(store.document(document.id), &draft::from_conversation(document));
             }
+            open.insert(document.id, present);
         }
         let session = Session {
             settings: self.state.settings.clone(),
@@ -197,12 +216,6 @@ impl App {
         }
         store.written = open;
     }
-}
-
-/// Every edit makes a new text, and history keeps the old ones, so an address tells whether there was one. Saving changes no text, but
-/// whether it is modified, which the lowest bit of an aligned address has room for.
-fn address<T>(document: &Document<T>) -> usize {
-    Arc::as_ptr(&document.text).addr() | usize::from(document.is_modified())
 }
 
 impl Drop for App {
