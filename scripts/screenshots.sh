@@ -36,7 +36,7 @@ sleep "${WAYPOST_LOAD_SECONDS:-4}"
 
 keys() { for key in "$@"; do xdotool key --clearmodifiers "$key"; sleep 0.6; done; }
 # Few colours and no metadata: the pictures live in git.
-shot() { sleep 1.2; import -window root "$home/shot.png"; convert "$home/shot.png" -strip -colors 96 -define png:compression-level=9 "$out/$1.png"; }
+shot() { sleep 1.2; import -window root "$home/shot.png"; convert "$home/shot.png" -strip +dither -colors 128 -define png:compression-level=9 "$out/$1.png"; }
 # Chooses an action by its name, as a user would: through the palette.
 action() { keys ctrl+k; xdotool type --delay 20 "$1"; sleep 0.4; keys Return; }
 

@@ -262,3 +262,34 @@ fn a_file_that_cannot_be_read_is_a_sentence_and_the_sample_opens() {
     assert!(has(&harness, "/nowhere/p.yaml: there is no such file; check the path"), "{:#?}", texts(&harness));
     assert!(has(&harness, "Route bug_fixing"));
 }
+
+/// Draws frames and returns the median time of one, in milliseconds; layout and all, without the graphics card.
+fn median_frame(harness: &mut Harness<'_, Window>) -> f64 {
+    let mut times: Vec<f64> = (0..41)
+        .map(|_| {
+            let start = Instant::now();
+            harness.step();
+            start.elapsed().as_secs_f64() * 1000.0
+        })
+        .collect();
+    times.sort_by(f64::total_cmp);
+    times[times.len() / 2]
+}
+
+#[test]
+fn frames_do_not_grow_with_the_data() {
+    let mut harness = window(options(Behaviour::Decide));
+    let small = median_frame(&mut harness);
+    let routes: String =
+        (0..3000).map(|n| format!("  - name: r{n}\n    description: route number {n}\n    domain: d{}\n", n / 20)).collect();
+    perform(&mut harness, Command::EditYaml(format!("routes:\n{routes}")));
+    let messages: String = (0..3000).map(|n| format!("User: question {n}\nAssistant: answer {n}\n")).collect();
+    perform(&mut harness, Command::ImportText(messages));
+    perform(&mut harness, Command::ImportAccept { replace: true });
+    let on_policy = median_frame(&mut harness);
+    perform(&mut harness, Command::Perform(Action::ShowPlayground));
+    let in_playground = median_frame(&mut harness);
+    println!("median frame: {small:.2} ms small, {on_policy:.2} ms with 3000 routes, {in_playground:.2} ms with 6000 messages");
+    // Generous, since tests share their cores: a list that is drawn whole takes hundreds of milliseconds here.
+    assert!(on_policy.max(in_playground) < 3.0 * small + 10.0, "{small} ms, {on_policy} ms, {in_playground} ms");
+}

@@ -126,7 +126,7 @@ impl Action {
         match self {
             Self::NewPolicy => (File, "New policy", "Open an empty policy beside the others", Some((CTRL, Key::N))),
             Self::Open => (File, "Open…", "Open policies and conversations from files", Some((CTRL, Key::O))),
-            Self::Save => (File, "Save policy", "Write the policy to its file", Some((CTRL, Key::S))),
+            Self::Save => (File, "Save", "Write the policy to its file, in the Playground the conversation", Some((CTRL, Key::S))),
             Self::SaveAs => (File, "Save policy as…", "Write the policy to another file", Some((CTRL_SHIFT, Key::S))),
             Self::NewVariant => (File, "New variant", "Copy this policy, to change the copy and compare both", Some((CTRL, Key::D))),
             Self::ClosePolicy => (File, "Close policy", "Close this policy; unsaved changes are asked about", Some((CTRL, Key::W))),

@@ -164,7 +164,7 @@ impl App {
             Action::NewPolicy => self.new_policy(),
             Action::NewVariant => self.new_variant(),
             Action::ClosePolicy => self.close(self.state.policy().id),
-            Action::Save => self.save(self.state.policy().id),
+            Action::Save => self.save(self.state.save_target().0),
             // Choosing a file is the window's business: it answers with `Command::Open` or `Command::SaveTo`.
             Action::Open | Action::SaveAs | Action::SaveConversation => {}
             Action::NewConversation => self.new_conversation(),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::{
     DocId, Document, Import, Job, JobKind, Log, OutlineRow, PolicyText, Purpose, RouterPhase, RouterSource, RouterStatus, ShownDecision,
-    Study, StudyKind,
+    Study, StudyKind, proposed_name,
 };
 use crate::chat::{Conversation, Role};
 use crate::dialect::RenderedPrompt;
@@ -176,6 +176,15 @@ impl State {
         let place = routes.iter().position(|route| *route == selected)?;
         let place = if below { place.checked_add(1) } else { place.checked_sub(1) };
         routes.get(place?).copied()
+    }
+
+    /// Returns the document that Save writes: what the tab is for.
+    pub fn save_target(&self) -> (DocId, Option<&PathBuf>, String) {
+        let (policy, conversation) = (self.policy(), self.conversation());
+        match self.settings.tab {
+            Tab::Playground => (conversation.id, conversation.path.as_ref(), proposed_name(&conversation.title, "json")),
+            _ => (policy.id, policy.path.as_ref(), proposed_name(&policy.title, "yaml")),
+        }
     }
 
     /// Returns whether an edit routes again by itself.

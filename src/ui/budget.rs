@@ -1,20 +1,18 @@
 //! The dialect, and what its budget leaves for the conversation.
 
-use egui::{ComboBox, Ui};
+use egui::{ComboBox, Label, RichText, Ui};
 
-use super::widgets;
+use super::tokens::space;
+use super::{theme, widgets};
 use crate::app::{Action, Command, State};
 use crate::dialect::estimated_tokens;
 use crate::policy::{DialectId, PolicyEdit};
 
 /// Draws the line under the editor.
 pub fn budget_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
-    ui.separator();
-    ui.horizontal(|ui| {
-        dialect_ui(ui, state, commands);
-        widgets::caption_ui(ui, state.dialect().explanation());
-    });
     ui.horizontal_wrapped(|ui| {
+        dialect_ui(ui, state, commands);
+        ui.add_space(space::S);
         let (count, explanation) = prompt_tokens(state);
         widgets::caption_ui(ui, count).on_hover_text(explanation);
         if let Some(budget) = state.prompt.selection.budget {
@@ -22,7 +20,7 @@ pub fn budget_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
             let sentence = if budget.used > budget.limit {
                 format!("Budget of {} exceeded by {}", budget.limit, budget.used - budget.limit)
             } else {
-                format!("{left} of the budget of {} left for the conversation", budget.limit)
+                format!("{left} of {} left for the conversation", budget.limit)
             };
             widgets::caption_ui(ui, sentence).on_hover_text(
                 "In the gateway's own estimate: bytes of the fixed text and the messages, divided by 4; routes are not counted",
@@ -34,6 +32,7 @@ pub fn budget_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
         }
         actions_ui(ui, state, commands);
     });
+    ui.add(Label::new(RichText::new(state.dialect().explanation()).small().color(theme::palette(ui).text_weak)).truncate());
 }
 
 fn actions_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {

@@ -1,6 +1,6 @@
 //! The conversation being tried, message by message.
 
-use egui::{ComboBox, RichText, ScrollArea, Ui};
+use egui::{ComboBox, Label, RichText, ScrollArea, Ui};
 
 use super::tokens::{self, space, text};
 use super::widgets::{self, Field};
@@ -19,14 +19,14 @@ pub fn conversation_panel_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Comm
         let title = &state.conversation().title;
         widgets::header_ui(
             ui,
-            |ui| widgets::heading_ui(ui, title),
+            |ui| drop(ui.add(Label::new(RichText::new(title).heading()).truncate())),
             |ui| {
                 actions::short_button_ui(ui, state, Action::CloseConversation, "Remove", commands);
                 actions::short_button_ui(ui, state, Action::SaveConversation, "Save as…", commands);
                 actions::action_button_ui(ui, state, Action::AddMessage, commands);
             },
         );
-        messages_ui(ui, state, commands);
+        messages_ui(ui, state, false, commands);
     });
 }
 
@@ -52,7 +52,8 @@ pub fn docked_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
         },
     );
     commands.append(&mut chosen);
-    messages_ui(ui, state, commands);
+    // A decision is about the last message, so in a small place that is the one in view.
+    messages_ui(ui, state, true, commands);
 }
 
 /// Heights of the messages when they were last drawn. Only messages in view are laid out; the others are as high as they were, or as high
@@ -60,7 +61,7 @@ pub fn docked_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
 #[derive(Clone, Default)]
 struct Heights(Vec<f32>);
 
-fn messages_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
+fn messages_ui(ui: &mut Ui, state: &State, from_end: bool, commands: &mut Vec<Command>) {
     let document = state.conversation();
     let messages = &document.text.messages;
     if messages.is_empty() {
@@ -72,7 +73,7 @@ fn messages_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
         let id = ui.scope_id().with(("heights", width as i32));
         let mut heights = ui.data_mut(|data| std::mem::take(data.get_temp_mut_or_default::<Heights>(id)));
         fit(&mut heights, &document.text, width);
-        ScrollArea::vertical().auto_shrink(false).show_viewport(ui, |ui, viewport| {
+        ScrollArea::vertical().auto_shrink(false).stick_to_bottom(from_end).show_viewport(ui, |ui, viewport| {
             ui.spacing_mut().item_spacing.y = 0.0;
             let (mut top, mut above, mut below) = (0.0, 0.0, 0.0);
             for (position, message) in messages.iter().enumerate() {

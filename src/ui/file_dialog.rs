@@ -34,7 +34,12 @@ impl FileDialogs {
         match action {
             Action::Open => self.open(),
             Action::SaveAs => self.save(policy.id, policy.path.clone(), proposed_name(&policy.title, "yaml")),
-            Action::Save if policy.path.is_none() => self.save(policy.id, None, proposed_name(&policy.title, "yaml")),
+            Action::Save => {
+                let (id, path, proposed) = state.save_target();
+                if path.is_none() {
+                    self.save(id, None, proposed);
+                }
+            }
             Action::SaveConversation => {
                 self.save(conversation.id, conversation.path.clone(), proposed_name(&conversation.title, "json"));
             }

@@ -30,9 +30,11 @@ pub fn palette_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
         let mut pressed = |key| input.consume_key(Modifiers::NONE, key);
         (pressed(Key::ArrowUp), pressed(Key::ArrowDown), pressed(Key::Enter))
     });
-    let field = TextEdit::singleline(&mut typed.query).hint_text("What do you want to do?").desired_width(f32::INFINITY);
+    let field_id = id.with("field");
+    // Before the field is drawn, so that letters that come with the first frame are not lost.
+    ui.memory_mut(|memory| memory.request_focus(field_id));
+    let field = TextEdit::singleline(&mut typed.query).id(field_id).hint_text("What do you want to do?").desired_width(f32::INFINITY);
     let response = ui.add(field).accessible_name("Find action");
-    response.request_focus();
     if response.changed() {
         typed.row = 0;
     }
@@ -43,7 +45,8 @@ pub fn palette_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
         widgets::caption_ui(ui, "No action has these letters");
     }
     ui.spacing_mut().item_spacing.y = 0.0;
-    ScrollArea::vertical().max_height(ROW_HEIGHT * 11.0).show(ui, |ui| {
+    let height = ROW_HEIGHT * found.len().min(11) as f32;
+    ScrollArea::vertical().max_height(height).min_scrolled_height(height).show(ui, |ui| {
         for (index, entry) in found.iter().enumerate() {
             let selected = index == typed.row;
             let name = format!("Do: {}", entry.title);

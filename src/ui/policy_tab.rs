@@ -55,17 +55,23 @@ fn policies_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
 
 fn editor_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
     let frame = egui::Frame::new().inner_margin(egui::Margin { top: space::S as i8, ..egui::Margin::ZERO });
+    let mut switched = false;
     Panel::bottom("budget").frame(frame).show(ui, |ui| budget::budget_ui(ui, state, commands));
     widgets::header_ui(
         ui,
-        |ui| widgets::heading_ui(ui, if state.settings.yaml { "Policy as YAML" } else { "Selected route" }),
         |ui| {
+            widgets::heading_ui(ui, if state.settings.yaml { "Policy as YAML" } else { "Selected route" });
+            ui.add_space(space::S);
             let choices = [(false, "Form", "Fields for the selected route"), (true, "YAML", "The policy as the text of its file")];
             if widgets::switch_ui(ui, state.settings.yaml, &choices).is_some_and(|yaml| yaml != state.settings.yaml) {
-                commands.push(Command::Perform(Action::ToggleYaml));
+                switched = true;
             }
         },
+        |_| {},
     );
+    if switched {
+        commands.push(Command::Perform(Action::ToggleYaml));
+    }
     if state.settings.yaml {
         yaml_view::yaml_view_ui(ui, state, commands);
     } else if let Some(position) = state.selected_route() {

@@ -95,8 +95,10 @@ fn chosen_ui(ui: &mut Ui, decision: &Decision) {
         if let Some(model) = model {
             ui.add(Label::new(RichText::new(model).color(palette.text_weak)).wrap().selectable(true));
         }
-        ui.add_space(space::XS);
-        margin_ui(ui, decision.margin);
+        if decision.outcome != Outcome::Error {
+            ui.add_space(space::XS);
+            margin_ui(ui, decision.margin);
+        }
     });
 }
 

@@ -57,8 +57,14 @@ pub fn field_ui(ui: &mut Ui, field: Field<'_>, value: &str, reveal: bool) -> Opt
     let mut buffer = Cow::Borrowed(value);
     let edit = if field.rows == 0 { TextEdit::singleline(&mut buffer) } else { TextEdit::multiline(&mut buffer).desired_rows(field.rows) };
     let font = if field.mono { egui::TextStyle::Monospace } else { egui::TextStyle::Body };
-    let edit =
-        edit.id_salt(field.name).font(font).hint_text(field.hint).margin(Margin::symmetric(space::S as i8, 6)).desired_width(f32::INFINITY);
+    let edit = edit
+        .id_salt(field.name)
+        .font(font)
+        .hint_text(field.hint)
+        .margin(Margin::symmetric(space::S as i8, 6))
+        .min_size(egui::vec2(0.0, tokens::CONTROL_HEIGHT + 2.0))
+        .desired_width(f32::INFINITY);
+    let edit = if field.rows == 0 { edit.vertical_align(egui::Align::Center) } else { edit };
     let response = ui.add(edit).accessible_name(field.name);
     if reveal {
         response.scroll_to_me(None);
