@@ -22,7 +22,7 @@ fn window(options: StartOptions) -> Harness<'static, Window> {
 
 fn window_in(options: StartOptions, drafts: Option<&Path>) -> Harness<'static, Window> {
     let drafts = drafts.map(Path::to_owned);
-    let builder = Harness::builder().with_size([1280.0, 800.0]).with_context_setup(theme::apply);
+    let builder = Harness::builder().with_size([1280.0, 800.0]).with_max_steps(16).with_context_setup(theme::apply);
     builder.build_eframe(move |creation| Window::with_drafts(&creation.egui_ctx, options, drafts).unwrap())
 }
 
@@ -145,7 +145,7 @@ fn undo_and_redo_go_through_every_kind_of_change() {
 fn the_yaml_changes_the_policy_and_marks_the_line_it_cannot_read() {
     let mut harness = window(options(Behaviour::Decide));
     press(&mut harness, Modifiers::COMMAND, Key::E);
-    assert!(harness.get_by_label("Policy as YAML").value().unwrap().contains("bug_fixing"));
+    assert!(harness.get_by_label("YAML of the policy").value().unwrap().contains("bug_fixing"));
     perform(&mut harness, Command::EditYaml("routes:\n  - name: a\n    description: b\n".to_owned()));
     assert!(has(&harness, "Route a"));
     perform(&mut harness, Command::EditYaml("routes:\n  - name: a\n    description: [\n".to_owned()));

@@ -42,7 +42,7 @@ pub fn yaml_view_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
             .desired_rows(rows.max(8))
             .desired_width(f32::INFINITY);
         let output = edit.show(ui);
-        output.response.response.clone().accessible_name("Policy as YAML");
+        output.response.response.clone().accessible_name("YAML of the policy");
         numbers_ui(ui, &output, version.error.as_ref().and_then(|error| error.line));
     });
     if let Cow::Owned(yaml) = buffer
