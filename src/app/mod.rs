@@ -5,6 +5,7 @@
 
 mod action;
 mod command;
+mod files;
 mod log;
 mod reaction;
 mod router;

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::state::{Document, Reveal, Settings, State, Target, ThemeChoice};
-use super::{Action, Command, DeviceChoice, Job, JobKind, Loader, Log, RouterPhase, RouterSource, RouterStatus, sample};
+use super::{Action, Command, DeviceChoice, Job, JobKind, Loader, Log, RouterPhase, RouterSource, RouterStatus, files, sample};
 use crate::chat::ConversationEdit;
 use crate::engine::{Engine, EngineError, JobId, RouteRequest};
 use crate::policy::PolicyEdit;
@@ -34,13 +34,12 @@ impl App {
     pub fn start(options: StartOptions, wake: impl Fn() + Send + 'static) -> Result<Self, EngineError> {
         let StartOptions { policy, conversation, router, device, loader } = options;
         let mut log = Log::default();
-        for path in [policy, conversation].into_iter().flatten() {
-            log.error(format!("{} was not opened; this version of the window shows its sample only", path.display()));
-        }
+        let policy = policy.and_then(|path| files::open_policy(&path, &mut log));
+        let conversation = conversation.and_then(|path| files::open_conversation(&path, &mut log));
         let state = State {
-            policy: Document::untitled("Coding assistant", sample::policy()),
+            policy: policy.unwrap_or_else(|| Document::untitled("Coding assistant", sample::policy())),
             selected: 0,
-            conversation: Document::untitled("Quickstart", sample::conversation()),
+            conversation: conversation.unwrap_or_else(|| Document::untitled("Quickstart", sample::conversation())),
             reveal: None,
             router: RouterStatus { source: router, device, phase: RouterPhase::Absent, description: None, cache: None },
             jobs: Vec::new(),
