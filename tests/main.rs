@@ -12,5 +12,6 @@ mod eval;
 mod fake_router;
 mod formats;
 mod gateways;
+mod samples;
 mod tiny_model;
 mod window;
