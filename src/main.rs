@@ -1,3 +1,1 @@
-//! The `waypost` program.
-
 fn main() {}
