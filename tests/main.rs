@@ -11,9 +11,6 @@ mod engine_worker;
 mod eval;
 mod fake_router;
 mod formats;
-<<<<<<< HEAD
 mod gateways;
-=======
 mod tiny_model;
->>>>>>> main
 mod window;
