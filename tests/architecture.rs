@@ -13,9 +13,9 @@ const LAYERS: [(&str, &[&str], &[&str]); 11] = [
     ("eval", &["policy", "chat", "decision", "dialect"], TEXT_CRATES),
     ("engine", &["policy", "chat", "decision", "dialect", "formats", "eval"], ENGINE_CRATES),
     ("app", &["policy", "chat", "decision", "dialect", "formats", "eval", "engine"], APP_CRATES),
-    ("cli", &["policy", "chat", "decision", "dialect", "formats", "eval", "engine", "app", "ui"], CLI_CRATES),
+    ("cli", &["policy", "chat", "decision", "dialect", "formats", "eval", "engine", "app"], CLI_CRATES),
     ("ui", &["policy", "chat", "decision", "dialect", "formats", "eval", "app"], UI_CRATES),
-    ("main", &["cli"], &["anyhow"]),
+    ("main", &["cli", "ui"], &[]),
 ];
 
 const DOMAIN: &[&str] = &["policy", "chat", "decision"];
