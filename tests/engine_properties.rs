@@ -128,9 +128,14 @@ fn gist(decision: &Decision) -> (Outcome, Option<String>, String, Option<String>
 }
 
 fn same(a: &Decision, b: &Decision) -> Result<(), TestCaseError> {
-    for a in &a.probabilities {
-        let b = b.probabilities.iter().find(|b| b.route == a.route).expect("the same routes");
-        prop_assert!(close(a.p, b.p, TOLERANCE), "{a:?} against {b:?}");
+    let sorted = |decision: &Decision| {
+        let mut sorted = decision.probabilities.clone();
+        sorted.sort_by(|a, b| a.route.cmp(&b.route).then(a.p.total_cmp(&b.p)));
+        sorted
+    };
+    prop_assert_eq!(a.probabilities.len(), b.probabilities.len());
+    for (a, b) in sorted(a).iter().zip(&sorted(b)) {
+        prop_assert!(a.route == b.route && close(a.p, b.p, TOLERANCE), "{a:?} against {b:?}");
     }
     prop_assert_eq!(gist(a), gist(b));
     Ok(())

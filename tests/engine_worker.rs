@@ -1,1 +1,382 @@
+//! The engine thread: each job ends in exactly one event, whatever happens to it, to the router or to whoever listens.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
+use waypost::chat::Conversation;
+use waypost::decision::{Decision, Outcome};
+use waypost::engine::{
+    CacheStats, CancelToken, DeviceChoice, Engine, EngineError, Event, JobId, JobResult, Loader, OnProgress, Progress, RouteRequest,
+    Router, RouterDescription, RouterSource, loader,
+};
+use waypost::policy::{DialectId, Policy, Route};
+
+use crate::fake_router;
+use crate::tiny_model::{Shape, Storage, TinyModel};
+
+/// Far longer than anything here takes: a hang becomes a failure.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// What a router does with a request, told by the name of the policy.
+const ANSWER: &str = "answer";
+const FAIL: &str = "fail";
+const PANIC: &str = "panic";
+const PANIC_WITH_A_NUMBER: &str = "panic with a number";
+const PANIC_LATER: &str = "panic when asked for the cache";
+const WAIT: &str = "wait for the cancel";
+const REPORT: &str = "report as fast as possible";
+
+/// What both sides of a test share.
+#[derive(Clone)]
+struct Stage {
+    /// A message for each job that has begun to work.
+    begun: (Sender<()>, Receiver<()>),
+    loads: Arc<AtomicUsize>,
+    /// Routers that exist.
+    alive: Arc<AtomicUsize>,
+    /// How long a burst of reports took.
+    burst: Arc<Mutex<Duration>>,
+}
+
+struct StageRouter {
+    stage: Stage,
+    number: usize,
+    breaks: bool,
+}
+
+impl Drop for StageRouter {
+    fn drop(&mut self) {
+        self.stage.alive.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Router for StageRouter {
+    fn description(&self) -> RouterDescription {
+        RouterDescription { label: format!("router {}", self.number), ..RouterDescription::default() }
+    }
+
+    fn cache_stats(&self) -> CacheStats {
+        assert!(!self.breaks, "the cache is broken");
+        CacheStats { bytes: self.number as u64, ..CacheStats::default() }
+    }
+
+    fn decide(&mut self, request: &RouteRequest, progress: OnProgress<'_>, cancel: &CancelToken) -> Result<Decision, EngineError> {
+        self.stage.begun.0.send(()).unwrap();
+        progress(Progress { stage: "Working", done: 0, total: None });
+        match request.policy.name.as_deref() {
+            Some(FAIL) => Err(EngineError::request("it cannot be done; try another")),
+            Some(PANIC) => panic!("a defect"),
+            Some(PANIC_WITH_A_NUMBER) => std::panic::panic_any(7),
+            Some(PANIC_LATER) => {
+                self.breaks = true;
+                Ok(fake_router::decision(request, None))
+            }
+            Some(WAIT) => Err(fake_router::wait_for(cancel)),
+            Some(REPORT) => {
+                let start = Instant::now();
+                let mut done = 0;
+                while start.elapsed() < Duration::from_millis(250) {
+                    done += 1;
+                    progress(Progress { stage: "Working", done, total: None });
+                }
+                *self.stage.burst.lock().unwrap() = start.elapsed();
+                Ok(fake_router::decision(request, None))
+            }
+            _ => Ok(fake_router::decision(request, None)),
+        }
+    }
+}
+
+impl Stage {
+    fn new() -> Self {
+        Self { begun: unbounded(), loads: Arc::default(), alive: Arc::default(), burst: Arc::default() }
+    }
+
+    /// Loads routers that are counted; sources that are folders tell what goes wrong.
+    fn loader(&self) -> Loader {
+        let stage = self.clone();
+        Box::new(move |source, _, progress, cancel| {
+            let number = stage.loads.fetch_add(1, Ordering::Relaxed) + 1;
+            progress(Progress { stage: "Reading weights", done: 1, total: Some(2) });
+            match source {
+                RouterSource::Hub(what) if what == FAIL => Err(EngineError::router("there is no such router; choose another")),
+                RouterSource::Hub(what) if what == PANIC => panic!("a defect in loading"),
+                RouterSource::Hub(what) if what == WAIT => {
+                    stage.begun.0.send(()).unwrap();
+                    Err(fake_router::wait_for(cancel))
+                }
+                _ => {
+                    stage.alive.fetch_add(1, Ordering::Relaxed);
+                    Ok(Box::new(StageRouter { stage: stage.clone(), number, breaks: false }))
+                }
+            }
+        })
+    }
+
+    fn engine(&self) -> Engine {
+        Engine::spawn(self.loader(), || {}).unwrap()
+    }
+
+    /// Waits until a job has begun to work.
+    fn begun(&self) {
+        self.begun.1.recv_timeout(PATIENCE).expect("no job began");
+    }
+}
+
+fn load(engine: &Engine) -> JobId {
+    engine.load(RouterSource::Builtin, DeviceChoice::Cpu)
+}
+
+fn load_that(engine: &Engine, what: &str) -> JobId {
+    engine.load(RouterSource::Hub(what.to_owned()), DeviceChoice::Cpu)
+}
+
+fn request(what: &str) -> RouteRequest {
+    let policy = Policy { name: Some(what.to_owned()), routes: vec![Route::new("code", "Programs")], ..Policy::default() };
+    let conversation = Conversation::from_prompt("Sort a list");
+    RouteRequest {
+        policy: Arc::new(policy),
+        conversation: Arc::new(conversation),
+        dialect: DialectId::DEFAULT,
+        budget: None,
+        orders: 0,
+        seed: 0,
+    }
+}
+
+fn route(engine: &Engine, what: &str) -> JobId {
+    engine.route(request(what))
+}
+
+/// How one job went, as its events tell.
+#[derive(Debug)]
+struct Ending {
+    result: Result<JobResult, EngineError>,
+    cache: Option<CacheStats>,
+    reports: usize,
+}
+
+impl Ending {
+    fn error(self) -> EngineError {
+        self.result.expect_err("the job should have failed")
+    }
+}
+
+fn next(events: &Receiver<Event>) -> Event {
+    events.recv_timeout(PATIENCE).expect("no event came")
+}
+
+/// Takes the events of one job, which must be the next, and checks their order.
+fn ending(events: &Receiver<Event>, job: JobId) -> Ending {
+    assert!(matches!(next(events), Event::Started { job: started } if started == job), "{job:?} should have started");
+    let mut reports = 0;
+    loop {
+        match next(events) {
+            Event::Progress { job: of, .. } if of == job => reports += 1,
+            Event::Finished { job: of, result, cache } if of == job => return Ending { result, cache, reports },
+            other => panic!("{other:?} between start and end of {job:?}"),
+        }
+    }
+}
+
+fn assert_silent(events: &Receiver<Event>) {
+    assert!(events.is_empty(), "an event too many: {:?}", events.try_recv());
+}
+
+#[test]
+fn jobs_end_once_in_the_order_they_were_given() {
+    let stage = Stage::new();
+    let engine = stage.engine();
+    let jobs = [load(&engine), route(&engine, ANSWER), route(&engine, FAIL), engine.unload(), route(&engine, ANSWER)];
+    assert!(jobs.is_sorted_by(|a, b| a < b), "ids are used once: {jobs:?}");
+    let [loaded, decided, failed, unloaded, without] = jobs.map(|job| ending(engine.events(), job));
+    assert!(matches!(loaded.result, Ok(JobResult::Loaded(description)) if description.label == "router 1"));
+    assert!(matches!(decided.result, Ok(JobResult::Decided(decision)) if decision.outcome == Outcome::NoRoute));
+    assert_eq!((decided.reports, decided.cache.unwrap().bytes), (1, 1));
+    assert_eq!(failed.error(), EngineError::request("it cannot be done; try another"));
+    assert!(matches!(unloaded.result, Ok(JobResult::Unloaded)) && unloaded.cache.is_none());
+    assert!(without.error().to_string().contains("no router is loaded"));
+    assert_eq!(stage.alive.load(Ordering::Relaxed), 0, "unloading drops the router");
+    assert_silent(engine.events());
+}
+
+#[test]
+fn a_panic_ends_its_job_and_nothing_else() {
+    let stage = Stage::new();
+    let engine = stage.engine();
+    let (loaded, panicked) = (load(&engine), route(&engine, PANIC));
+    ending(engine.events(), loaded).result.unwrap();
+    assert!(matches!(ending(engine.events(), panicked).error(), EngineError::Internal(text) if text == "a defect"));
+    let panicked = route(&engine, PANIC_WITH_A_NUMBER);
+    assert!(matches!(ending(engine.events(), panicked).error(), EngineError::Internal(text) if text == "a panic without a message"));
+    let panicked = load_that(&engine, PANIC);
+    assert!(matches!(ending(engine.events(), panicked).error(), EngineError::Internal(text) if text == "a defect in loading"));
+
+    // Asking for the state of the cache happens outside the job's own work.
+    let broken = route(&engine, PANIC_LATER);
+    let broken = ending(engine.events(), broken);
+    assert!(broken.result.is_ok() && broken.cache.is_none());
+    let again = load(&engine);
+    ending(engine.events(), again).result.unwrap();
+    let after = route(&engine, ANSWER);
+    assert!(ending(engine.events(), after).result.is_ok(), "the thread goes on");
+    assert_silent(engine.events());
+}
+
+#[test]
+fn a_failed_load_keeps_the_router_that_is_there() {
+    let stage = Stage::new();
+    let engine = stage.engine();
+    let jobs = [load(&engine), load_that(&engine, FAIL), load_that(&engine, PANIC), route(&engine, ANSWER), load(&engine)];
+    let [_, failed, panicked, decided, replaced] = jobs.map(|job| ending(engine.events(), job));
+    assert!(failed.cache.is_some() && panicked.cache.is_some());
+    assert_eq!(failed.error().to_string(), "there is no such router; choose another");
+    assert_eq!(decided.cache.unwrap().bytes, 1, "the first router decided");
+    assert!(matches!(replaced.result, Ok(JobResult::Loaded(description)) if description.label == "router 4"));
+    assert_eq!(stage.alive.load(Ordering::Relaxed), 1, "a replaced router is dropped");
+}
+
+#[test]
+fn cancelling_before_the_start_skips_the_work() {
+    let stage = Stage::new();
+    let engine = stage.engine();
+    let (loaded, running, queued, after) = (load(&engine), route(&engine, WAIT), route(&engine, ANSWER), route(&engine, ANSWER));
+    stage.begun();
+    engine.cancel(queued);
+    engine.cancel(running);
+    ending(engine.events(), loaded).result.unwrap();
+    assert_eq!(ending(engine.events(), running).error(), EngineError::Cancelled);
+    let skipped = ending(engine.events(), queued);
+    assert_eq!((skipped.reports, skipped.error()), (0, EngineError::Cancelled));
+    ending(engine.events(), after).result.unwrap();
+    assert_eq!(stage.begun.1.len(), 1, "of three requests the cancelled one never reached the router");
+    // Ended and unknown jobs.
+    engine.cancel(running);
+    engine.cancel(JobId(999));
+    let last = route(&engine, ANSWER);
+    ending(engine.events(), last).result.unwrap();
+    assert_silent(engine.events());
+}
+
+#[test]
+fn a_cancelled_load_ends_as_cancelled_and_the_next_one_is_taken() {
+    let stage = Stage::new();
+    let engine = stage.engine();
+    let (waiting, after) = (load_that(&engine, WAIT), load(&engine));
+    stage.begun();
+    engine.cancel(waiting);
+    assert_eq!(ending(engine.events(), waiting).error(), EngineError::Cancelled);
+    ending(engine.events(), after).result.unwrap();
+}
+
+#[test]
+fn a_burst_of_reports_is_thinned_to_thirty_a_second() {
+    let stage = Stage::new();
+    let engine = stage.engine();
+    let (loaded, reporting) = (load(&engine), route(&engine, REPORT));
+    ending(engine.events(), loaded).result.unwrap();
+    let ending = ending(engine.events(), reporting);
+    // Counted against the time that the burst did take, so that a slow machine changes nothing.
+    let most = stage.burst.lock().unwrap().as_secs_f64() * 30.0 + 1.0;
+    assert!(ending.reports >= 1 && ending.reports as f64 <= most, "{} reports, {most} are allowed", ending.reports);
+}
+
+#[test]
+fn dropping_the_engine_ends_what_runs_and_all_that_waits() {
+    let stage = Stage::new();
+    let engine = stage.engine();
+    let events = engine.events().clone();
+    let (loaded, running) = (load(&engine), route(&engine, WAIT));
+    let queued: Vec<JobId> = (0..200).map(|_| route(&engine, ANSWER)).collect();
+    stage.begun();
+    drop(engine);
+    assert_eq!(stage.alive.load(Ordering::Relaxed), 0, "dropping joins the thread, and the router is gone with it");
+    ending(&events, loaded).result.unwrap();
+    for job in [running].into_iter().chain(queued) {
+        assert_eq!(ending(&events, job).error(), EngineError::Cancelled);
+    }
+    assert!(events.recv().is_err(), "nothing comes after the end");
+}
+
+#[test]
+fn nobody_has_to_listen() {
+    let stage = Stage::new();
+    let engine = stage.engine();
+    load(&engine);
+    for _ in 0..100 {
+        route(&engine, ANSWER);
+    }
+    stage.begun();
+    drop(engine);
+    assert_eq!(stage.alive.load(Ordering::Relaxed), 0);
+    // An engine without any job ends too.
+    drop(Stage::new().engine());
+}
+
+#[test]
+fn waking_follows_each_event() {
+    let stage = Stage::new();
+    let (woken, wakes) = bounded(1000);
+    let engine = Engine::spawn(stage.loader(), move || woken.send(()).unwrap()).unwrap();
+    for _ in 0..3 {
+        load(&engine);
+    }
+    // Whoever is woken finds an event: start, report and end of three jobs.
+    for _ in 0..9 {
+        wakes.recv_timeout(PATIENCE).expect("no wake came");
+        assert!(engine.events().try_recv().is_ok());
+    }
+    drop(engine);
+    assert!(wakes.recv().is_err(), "as many wakes as events");
+}
+
+/// A conversation that takes the tiny network seconds, so that a cancel finds it at work.
+fn long_request() -> RouteRequest {
+    let mut request = request("long");
+    request.dialect = DialectId::ModelCard;
+    request.conversation = Arc::new(Conversation::from_prompt("qzxj ".repeat(4000)));
+    request
+}
+
+#[test]
+fn a_real_router_loads_decides_and_stops_when_asked() {
+    let folder = tempfile::tempdir().unwrap();
+    let shape = Shape { layers: 2, context: 1 << 16, ..Shape::SMALL };
+    let source = TinyModel::random(shape, 21).write(folder.path(), Storage::F32, 1);
+    let (woken, wakes) = unbounded();
+    let engine = Engine::spawn(loader(), move || woken.send(()).unwrap_or_default()).unwrap();
+    let loaded = engine.load(source, DeviceChoice::Cpu);
+    let description = match ending(engine.events(), loaded) {
+        Ending { result: Ok(JobResult::Loaded(description)), reports: 1.., .. } => description,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!((description.context, description.info.dtype.as_str()), (1 << 16, "f32"));
+    assert!(description.weight_bytes > 100_000 && description.info.id == folder.path().display().to_string());
+
+    let missing = engine.load(RouterSource::Folder(folder.path().join("missing")), DeviceChoice::Cpu);
+    assert!(ending(engine.events(), missing).error().to_string().contains("missing"));
+
+    let decided = route(&engine, ANSWER);
+    let ended = ending(engine.events(), decided);
+    let Ok(JobResult::Decided(decision)) = ended.result else { panic!("{:?}", ended.result) };
+    assert_eq!(decision.probabilities.len(), 2);
+    assert!(ended.cache.unwrap().bytes > 0 && decision.tokens.prompt > 100);
+
+    // Cancelled as soon as it has started; what is left of it is at most one layer of one chunk.
+    let long = engine.route(long_request());
+    while !matches!(next(engine.events()), Event::Started { job } if job == long) {}
+    engine.cancel(long);
+    let Event::Finished { job, result, .. } = next(engine.events()) else { panic!("the job should have ended") };
+    assert_eq!((job, result.err()), (long, Some(EngineError::Cancelled)));
+
+    // A cancelled request leaves nothing half done behind: the same decision again, from the cache.
+    let again = route(&engine, ANSWER);
+    let Ok(JobResult::Decided(second)) = ending(engine.events(), again).result else { panic!("the second decision failed") };
+    assert_eq!(second.answer, decision.answer);
+    assert_eq!(second.tokens.cached, second.tokens.prompt - 1);
+    engine.route(long_request());
+    drop(engine);
+    assert!(wakes.iter().count() > 10);
+}

@@ -77,7 +77,7 @@ impl Router for FakeRouter {
 }
 
 /// Waits a bounded time, so that a broken cancel fails a test rather than hanging it.
-fn wait_for(cancel: &CancelToken) -> EngineError {
+pub fn wait_for(cancel: &CancelToken) -> EngineError {
     for _ in 0..2000 {
         if cancel.is_cancelled() {
             return EngineError::Cancelled;
@@ -91,7 +91,7 @@ fn info() -> RouterInfo {
     RouterInfo { id: "fake".to_owned(), device: "cpu".to_owned(), dtype: "f32".to_owned() }
 }
 
-fn decision(request: &RouteRequest, route: Option<String>) -> Decision {
+pub fn decision(request: &RouteRequest, route: Option<String>) -> Decision {
     let chosen = route.clone().unwrap_or_else(|| NO_ROUTE_LABEL.to_owned());
     let rest: Vec<String> = request
         .policy

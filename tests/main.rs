@@ -2,8 +2,10 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on must panic")]
 
+mod architecture;
 mod cli;
 mod dialect;
+mod engine_files;
 mod engine_network;
 mod engine_properties;
 mod engine_reference;
@@ -12,6 +14,7 @@ mod eval;
 mod fake_router;
 mod formats;
 mod gateways;
+mod samples;
 mod tiny_model;
 mod window;
 mod workbench;

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender};
+use std::sync::mpsc::{Receiver, Sender};
 
 use super::draft::{self, Draft, Session};
 use super::session::App;
@@ -78,7 +78,7 @@ impl Store {
         let lock = std::fs::File::create(folder.join("lock")).map_err(failed)?;
         lock.try_lock()
             .map_err(|_| "Drafts are kept by the window that was opened first; save what you do in this one to files".to_owned())?;
-        let (writes, inbox) = crossbeam_channel::unbounded();
+        let (writes, inbox) = std::sync::mpsc::channel();
         let thread = std::thread::Builder::new().name("waypost-drafts".to_owned()).spawn(move || write_all(&inbox)).map_err(failed)?;
         Ok(Self { folder, writes: Some(writes), thread: Some(thread), _lock: lock, written: HashMap::new() })
     }

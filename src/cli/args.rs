@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use super::{Failure, router};
 use crate::app::StartOptions;
 use crate::engine::{DeviceChoice, loader};
+use crate::formats::ExportFormat;
 use crate::policy::DialectId;
 
 /// A workbench for LLM route policies: write routes, see which one a router chooses and how surely, before your gateway does.
@@ -27,6 +28,12 @@ pub enum Command {
     Prompt(PromptArguments),
     /// Decide which route a conversation takes
     Route(RouteArguments),
+    /// Check a policy for what gateways refuse, silently misread, or advise against
+    Lint(LintArguments),
+    /// Turn a gateway's configuration, of any era, into a policy
+    Import(ImportArguments),
+    /// Write a policy as a gateway's configuration
+    Export(ExportArguments),
     /// Measure how often decisions agree with a labelled set
     Eval(EvalArguments),
     /// Measure how fast a router decides on this machine
@@ -104,6 +111,42 @@ pub struct RouteArguments {
     /// Print everything known about the decision as JSON
     #[arg(long)]
     pub json: bool,
+}
+
+#[derive(Args)]
+pub struct LintArguments {
+    /// Policy file, or a gateway's configuration
+    pub policy: PathBuf,
+    /// Print the findings as JSON
+    #[arg(long, conflicts_with = "sarif")]
+    pub json: bool,
+    /// Print the findings as SARIF, which editors and CI services read
+    #[arg(long)]
+    pub sarif: bool,
+}
+
+#[derive(Args)]
+pub struct ImportArguments {
+    /// Configuration of Plano or archgw, vLLM Semantic Router or LiteLLM, a chat-ui route list, or a /routing request
+    pub config: PathBuf,
+    /// Write the policy here instead of to standard output
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+}
+
+#[derive(Args)]
+pub struct ExportArguments {
+    /// Policy file
+    pub policy: PathBuf,
+    /// plano-0.4, plano-0.3, routing-api, vllm-sr or litellm
+    #[arg(long, value_name = "FORMAT", default_value_t)]
+    pub format: ExportFormat,
+    /// Write the routes into this existing Plano configuration; nothing else in it changes
+    #[arg(long, value_name = "CONFIG")]
+    pub into: Option<PathBuf>,
+    /// Write the configuration here instead of to standard output
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
 }
 
 #[derive(Args)]

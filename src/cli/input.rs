@@ -20,26 +20,34 @@ pub struct Case {
 /// # Errors
 /// Fails on files that cannot be read or understood.
 pub fn read_case(arguments: &CaseArguments) -> Result<Case, Failure> {
-    let is_stdin = |path: &Path| path.as_os_str() == "-";
     if is_stdin(&arguments.policy) && is_stdin(&arguments.conversation) {
         return Err(Failure::Input(
             "--policy and --conversation are both -, but standard input can be read once; name a file for one of them".to_owned(),
         ));
     }
-    let read = |path: &Path| -> Result<(String, String), Failure> {
-        if is_stdin(path) {
-            Ok((read_text_from(std::io::stdin().lock(), STDIN)?, STDIN.to_owned()))
-        } else {
-            Ok((read_text(path)?, path.display().to_string()))
-        }
-    };
-    let (text, path) = read(&arguments.policy)?;
+    let (text, path) = read_input(&arguments.policy)?;
     let policy = read_policy(&text, &path)?;
-    let (text, path) = read(&arguments.conversation)?;
+    let (text, path) = read_input(&arguments.conversation)?;
     let (conversation, warnings) = parse_conversation(&text, &path)?;
     print(&warnings);
     let dialect = arguments.dialect.or(policy.dialect).unwrap_or(DialectId::DEFAULT);
     Ok(Case { policy, conversation, dialect })
+}
+
+/// Reads a named file, or standard input for `-`; returns its text and its name for messages.
+///
+/// # Errors
+/// Fails on files that cannot be read as text.
+pub fn read_input(path: &Path) -> Result<(String, String), Failure> {
+    if is_stdin(path) {
+        Ok((read_text_from(std::io::stdin().lock(), STDIN)?, STDIN.to_owned()))
+    } else {
+        Ok((read_text(path)?, path.display().to_string()))
+    }
+}
+
+fn is_stdin(path: &Path) -> bool {
+    path.as_os_str() == "-"
 }
 
 /// Parses a policy; warnings go to standard error.

@@ -6,7 +6,9 @@
 mod args;
 mod bench;
 mod eval;
+mod gateway;
 mod input;
+mod output;
 mod prompt;
 mod report;
 mod route;
@@ -75,6 +77,9 @@ pub fn run() -> Invocation {
         },
         Command::Prompt(prompt) => prompt::run(&prompt),
         Command::Route(route) => route::run(&route),
+        Command::Lint(lint) => gateway::lint(&lint),
+        Command::Import(import) => gateway::import(&import),
+        Command::Export(export) => gateway::export(&export),
         Command::Eval(eval) => eval::run(&eval),
         Command::Bench(bench) => bench::run(&bench),
     };

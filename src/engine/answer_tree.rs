@@ -136,7 +136,8 @@ impl AnswerTree {
             let ended = all + sum(row(answer.path.last().copied()), &self.end_tokens).ln();
             let fixes = |fixed: &Fixed| steps[..fixed.depth].iter().sum::<f64>().exp() * sum(answer.row_at(fixed.depth), &fixed.closing);
             let p = if answer.fixed.is_empty() { ended.exp() } else { answer.fixed.iter().map(fixes).sum() };
-            AnswerScore { route: answer.route, log_prob: all, log_prob_end: ended, p }
+            // Rounding may put a sure answer a little above 1.
+            AnswerScore { route: answer.route, log_prob: all, log_prob_end: ended, p: p.clamp(0.0, 1.0) }
         };
         self.answers.iter().map(score).collect()
     }

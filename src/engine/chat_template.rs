@@ -12,6 +12,7 @@ use super::EngineError;
 /// A parsed chat template with the special tokens it may name.
 pub struct ChatTemplate {
     environment: Environment<'static>,
+    path: String,
     bos_token: String,
     eos_token: String,
 }
@@ -35,7 +36,7 @@ impl ChatTemplate {
             Err(Error::new(ErrorKind::InvalidOperation, message))
         });
         environment.add_template_owned(NAME, source).map_err(broken)?;
-        Ok(Self { environment, bos_token, eos_token })
+        Ok(Self { environment, path: path.to_owned(), bos_token, eos_token })
     }
 
     /// Returns the template's text around one user message, ready for the router to answer.
@@ -51,7 +52,12 @@ impl ChatTemplate {
                     context! { messages, add_generation_prompt => true, bos_token => &self.bos_token, eos_token => &self.eos_token },
                 )
             })
-            .map_err(|error| EngineError::request(format!("the router's chat template refuses the prompt: {error:#}")))
+            .map_err(|error| {
+                let path = &self.path;
+                EngineError::router(format!(
+                    "{path}: the chat template refuses the prompt: {error:#}; use another conversion of the router"
+                ))
+            })
     }
 }
 

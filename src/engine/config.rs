@@ -162,18 +162,22 @@ impl ModelConfig {
         ];
         for (what, value, limit) in limits {
             if value == 0 || value > limit {
-                return Err(EngineError::router(format!("{path}: a {what} of {value} is impossible; the file is damaged or no router")));
+                return Err(EngineError::router(format!(
+                    "{path}: a {what} of {value} is impossible; the file is damaged or no router, download it again"
+                )));
             }
         }
         if !self.heads.is_multiple_of(self.kv_heads) || !self.head_dim.is_multiple_of(2) {
             return Err(EngineError::router(format!(
-                "{path}: {} heads over {} key heads of size {} do not fit together; the file is damaged",
+                "{path}: {} heads over {} key heads of size {} do not fit together; the file is damaged, download it again",
                 self.heads, self.kv_heads, self.head_dim
             )));
         }
         let sane = |x: f64| x.is_finite() && x > 0.0;
         if !sane(self.rope_theta) || !sane(self.rms_norm_eps) {
-            return Err(EngineError::router(format!("{path}: rope_theta and rms_norm_eps must be positive numbers; the file is damaged")));
+            return Err(EngineError::router(format!(
+                "{path}: rope_theta and rms_norm_eps must be positive numbers; the file is damaged, download it again"
+            )));
         }
         Ok(self)
     }

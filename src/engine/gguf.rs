@@ -56,11 +56,11 @@ impl Gguf {
     pub fn parse(file: &[u8]) -> Result<Self, GgufError> {
         let mut reader = Reader { file, at: 0 };
         if reader.take(4)? != b"GGUF" {
-            return damaged("this is no GGUF file (it does not start with GGUF)");
+            return damaged("this is no GGUF file (it does not start with GGUF); name a model folder or a .gguf file");
         }
         let version = reader.u32()?;
         if version != 2 && version != 3 {
-            return damaged(format!("GGUF version {version} is not supported, versions 2 and 3 are"));
+            return damaged(format!("GGUF version {version} is not supported; convert the model again with a present llama.cpp"));
         }
         let (tensor_count, pair_count) = (reader.u64()?, reader.u64()?);
         let mut metadata = HashMap::new();
@@ -76,7 +76,7 @@ impl Gguf {
         let alignment = match metadata.get("general.alignment") {
             None => 32,
             Some(MetaValue::Unsigned(alignment)) if alignment.is_power_of_two() && (8..=1 << 20).contains(alignment) => *alignment as usize,
-            Some(_) => return damaged("general.alignment must be a power of two from 8"),
+            Some(_) => return damaged("general.alignment must be a power of two from 8; the file is damaged, download it again"),
         };
         let data = reader.at.next_multiple_of(alignment);
         let mut tensors = HashMap::new();
@@ -146,7 +146,7 @@ fn tensor_bytes(name: &str, dtype: GgmlDType, shape: &[usize], offset: u64, data
     let elements = shape.iter().try_fold(1_usize, |product, &dim| product.checked_mul(dim));
     let row = shape.last().copied().unwrap_or(0);
     let Some(elements) = elements.filter(|&elements| elements > 0 && row.is_multiple_of(dtype.block_size())) else {
-        return damaged(format!("the tensor {name} claims the impossible shape {shape:?}"));
+        return damaged(format!("the tensor {name} claims the impossible shape {shape:?}; the file is damaged, download it again"));
     };
     let size = (elements / dtype.block_size()).checked_mul(dtype.type_size());
     let start = usize::try_from(offset).ok().and_then(|offset| data.checked_add(offset));
@@ -203,13 +203,15 @@ impl<'a> Reader<'a> {
             10 => MetaValue::Unsigned(self.u64()?),
             11 => MetaValue::Signed(i64::from_le_bytes(self.array()?)),
             12 => MetaValue::Float(f64::from_le_bytes(self.array()?)),
-            other => return damaged(format!("the metadata has a value of the unknown type {other}")),
+            other => {
+                return damaged(format!("the metadata has a value of the unknown type {other}; the file is damaged, download it again"));
+            }
         })
     }
 
     fn list(&mut self, depth: usize) -> Result<MetaValue, GgufError> {
         if depth > 4 {
-            return damaged("the metadata nests lists too deeply");
+            return damaged("the metadata nests lists too deeply; the file is damaged, download it again");
         }
         let (kind, count) = (self.u32()?, self.u64()?);
         if kind == 8 {
@@ -231,7 +233,7 @@ impl<'a> Reader<'a> {
         let name = self.text()?;
         let rank = self.u32()?;
         if rank > 4 {
-            return damaged(format!("the tensor {name} claims {rank} dimensions"));
+            return damaged(format!("the tensor {name} claims {rank} dimensions; the file is damaged, download it again"));
         }
         let mut shape = Vec::new();
         for _ in 0..rank {

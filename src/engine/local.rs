@@ -108,7 +108,10 @@ impl LocalRouter {
         let start = Instant::now();
         let prompt = self.prompt_tokens(user_message)?;
         if prompt.is_empty() {
-            return Err(EngineError::router("the router's chat template gives an empty prompt; use another conversion of the router"));
+            let id = &self.description.info.id;
+            return Err(EngineError::router(format!(
+                "{id}: the chat template gives an empty prompt; use another conversion of the router"
+            )));
         }
         let tree = AnswerTree::new(dialect, names, &self.tokenizer, &self.end_tokens)?;
         let tokenize = start.elapsed();
@@ -139,7 +142,8 @@ impl LocalRouter {
         let next = self.network.next_tokens(&hidden, &rows, &wanted)?;
         let answers = tree.score(&wanted, &next);
         if answers.iter().any(|answer| answer.p.is_nan()) {
-            return Err(EngineError::router("the router computes no numbers, so its weights are damaged; download it again"));
+            let id = &self.description.info.id;
+            return Err(EngineError::router(format!("{id}: the weights are damaged, the network computes no numbers; download it again")));
         }
         kv.len = prompt.len();
         self.cache.insert(&prompt, &kv)?;

@@ -137,8 +137,11 @@ impl LintReport {
             // Writing to a string cannot fail.
             let _ = writeln!(out, "{place}: {} {code}: {}. {reason}", severity.as_str(), finding.message);
         }
-        let counts = [Severity::Error, Severity::Warning, Severity::Advice].map(|severity| self.count(severity));
-        let _ = writeln!(out, "{} errors, {} warnings, {} pieces of advice", counts[0], counts[1], counts[2]);
+        let counts = [(Severity::Error, "error"), (Severity::Warning, "warning"), (Severity::Advice, "hint")].map(|(severity, what)| {
+            let count = self.count(severity);
+            if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
+        });
+        let _ = writeln!(out, "{}", counts.join(", "));
         out
     }
 
@@ -168,18 +171,30 @@ impl LintReport {
             Severity::Warning => "warning",
             Severity::Advice => "note",
         };
-        let rules: Vec<Json> = RULES
-            .iter()
-            .map(|rule| {
-                json!({
-                    "id": rule.code,
-                    "shortDescription": {"text": rule.title},
-                    "fullDescription": {"text": rule.reason},
-                    "help": {"text": format!("{} Source: {}. See docs/lint.md, {}.", rule.reason, rule.source, rule.code)},
-                    "defaultConfiguration": {"level": level(rule.severity)},
-                })
+        let ours = RULES.iter().map(|rule| {
+            json!({
+                "id": rule.code,
+                "shortDescription": {"text": rule.title},
+                "fullDescription": {"text": rule.reason},
+                "help": {"text": format!("{} Source: {}. See docs/lint.md, {}.", rule.reason, rule.source, rule.code)},
+                "defaultConfiguration": {"level": level(rule.severity)},
             })
-            .collect();
+        });
+        let gateways = NOTE_RULES.map(|(kind, level, title)| {
+            json!({"id": note_rule(kind), "shortDescription": {"text": title}, "defaultConfiguration": {"level": level}})
+        });
+        let rules: Vec<Json> = ours.chain(gateways).collect();
+        let notes = self.notes.iter().filter_map(|note| {
+            let position = NOTE_RULES.iter().position(|(kind, ..)| *kind == note.kind)?;
+            let place = json!({"artifactLocation": {"uri": uri(&self.path)}, "region": {"startLine": note.warning.line.unwrap_or(1)}});
+            Some(json!({
+                "ruleId": note_rule(note.kind),
+                "ruleIndex": RULES.len() + position,
+                "level": NOTE_RULES[position].1,
+                "message": {"text": format!("{}; {}", note.warning.message, note.warning.remedy)},
+                "locations": [{"physicalLocation": place}],
+            }))
+        });
         let results: Vec<Json> = self
             .findings
             .iter()
@@ -193,6 +208,7 @@ impl LintReport {
                     "locations": [{"physicalLocation": place}],
                 })
             })
+            .chain(notes)
             .collect();
         let driver = json!({"name": "waypost", "version": env!("CARGO_PKG_VERSION"), "rules": rules});
         let log = json!({
@@ -201,6 +217,21 @@ impl LintReport {
             "runs": [{"tool": {"driver": driver}, "columnKind": "unicodeCodePoints", "results": results}],
         });
         format!("{log:#}")
+    }
+}
+
+/// What an import says about a gateway's configuration, as rules of SARIF: kind, level and title.
+const NOTE_RULES: [(NoteKind, &str, &str); 3] = [
+    (NoteKind::Refused, "error", "the current gateway refuses this"),
+    (NoteKind::Ignored, "warning", "the current gateway does nothing with this"),
+    (NoteKind::Changed, "note", "a policy says this in another way"),
+];
+
+fn note_rule(kind: NoteKind) -> &'static str {
+    match kind {
+        NoteKind::Refused => "gateway-refuses",
+        NoteKind::Ignored => "gateway-ignores",
+        NoteKind::Changed => "gateway-differs",
     }
 }
 

@@ -4,7 +4,7 @@
 
 use std::path::PathBuf;
 
-use crossbeam_channel::{Receiver, Sender};
+use std::sync::mpsc::{Receiver, Sender};
 
 use crate::app::{Action, Command, State, proposed_name};
 
@@ -18,7 +18,7 @@ pub struct FileDialogs {
 impl FileDialogs {
     /// Prepares for dialogs over this window.
     pub fn new(ctx: &egui::Context) -> Self {
-        let (sender, receiver) = crossbeam_channel::unbounded();
+        let (sender, receiver) = std::sync::mpsc::channel();
         Self { ctx: ctx.clone(), sender, receiver }
     }
 

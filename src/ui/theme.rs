@@ -1,4 +1,4 @@
-//! Gives egui the fonts, the sizes and the colours of [`super::tokens`].
+//! Gives egui the fonts, the sizes and the colours of the module `tokens`.
 
 use std::sync::Arc;
 

@@ -164,4 +164,29 @@ proptest! {
         prop_assert!(middle.starts_with("# waypost: WARNING"), "{}", middle);
         prop_assert_eq!(imported(&after).policy.routes, policy.routes);
     }
+
+    /// Half-written files are what an editor sees most of the time.
+    #[test]
+    fn no_text_makes_import_lint_or_export_panic(
+        start in 0_usize..2000,
+        cut in 0_usize..2000,
+        junk in "[\\]\\[{}:?*&'\"|#@\\-\\n é😀a]{0,12}",
+        which in 0_usize..11,
+    ) {
+        let names = [
+            "chat_ui.json", "inline_0.3.10.yaml", "inline_v0.4.0.yaml", "litellm.yaml", "refused.yaml", "rendered.yaml", "routing_api.json",
+            "top_level_0.4.15.yaml", "usage_0.3.0.yaml", "vllm_sr_flat.yaml", "vllm_sr_v0.3.yaml",
+        ];
+        let text = fixture(names[which]);
+        let start = text.floor_char_boundary(start.min(text.len()));
+        let end = text.floor_char_boundary((start + cut % 40).min(text.len()));
+        let text = text[..start].to_owned() + &junk + &text[end..];
+        let _ = waypost::formats::lint_text(&text, "c.yaml");
+        let _ = export_gateway(&beer(), ExportOptions { into: Some((&text, "c.yaml")), ..ExportOptions::default() });
+        if let Ok(read) = waypost::formats::import_gateway(&text, "c.yaml") {
+            for format in waypost::formats::ExportFormat::ALL {
+                let _ = export_gateway(&read.policy, ExportOptions { format, ..ExportOptions::default() });
+            }
+        }
+    }
 }

@@ -171,7 +171,7 @@ fn findings_have_lines_and_come_worst_first() {
     );
     assert!(report.has_errors());
     assert!(report.to_text().starts_with("k.yaml:5: error WP104: \"gpt-4o\" is not a model name like \"openai/gpt-4o\". Plano refuses"));
-    assert!(report.to_text().ends_with("3 errors, 1 warnings, 4 pieces of advice\n"));
+    assert!(report.to_text().ends_with("3 errors, 1 warning, 4 hints\n"));
 }
 
 #[test]
@@ -188,7 +188,7 @@ fn json_and_sarif_have_the_shapes_that_tools_read() {
     let sarif: serde_json::Value = serde_json::from_str(&report.to_sarif()).unwrap();
     assert_eq!(sarif["version"], "2.1.0");
     let run = &sarif["runs"][0];
-    assert_eq!(run["tool"]["driver"]["rules"].as_array().unwrap().len(), RULES.len());
+    assert_eq!(run["tool"]["driver"]["rules"].as_array().unwrap().len(), RULES.len() + 3);
     for result in run["results"].as_array().unwrap() {
         let rule = &run["tool"]["driver"]["rules"][result["ruleIndex"].as_u64().unwrap() as usize];
         assert_eq!(rule["id"], result["ruleId"]);
@@ -203,6 +203,11 @@ fn json_and_sarif_have_the_shapes_that_tools_read() {
 fn a_gateways_configuration_is_checked_too() {
     let report = lint_text(&fixture("refused.yaml"), "c.yaml").unwrap();
     assert!(report.notes.iter().any(|note| note.kind == NoteKind::Refused) && report.has_errors());
+    let sarif: serde_json::Value = serde_json::from_str(&report.to_sarif()).unwrap();
+    let run = &sarif["runs"][0];
+    let refused = run["results"].as_array().unwrap().iter().find(|result| result["ruleId"] == "gateway-refuses").unwrap();
+    assert_eq!((&refused["level"], &refused["locations"][0]["physicalLocation"]["region"]["startLine"]), (&"error".into(), &1.into()));
+    assert_eq!(run["tool"]["driver"]["rules"][refused["ruleIndex"].as_u64().unwrap() as usize]["id"], "gateway-refuses");
     let undeclared = report.findings.iter().find(|located| located.finding.rule.code == "WP105").unwrap();
     assert_eq!(undeclared.line, Some(24));
     assert!(!lint_text(&fixture("top_level_0.4.15.yaml"), "c.yaml").unwrap().has_errors());

@@ -44,3 +44,8 @@ pub(super) fn line_start(text: &str, at: usize) -> usize {
 pub(super) fn next_line(text: &str, at: usize) -> usize {
     text[at..].find('\n').map_or(text.len(), |found| at + found + 1)
 }
+
+/// Returns where the value of a key may start: after its colon.
+pub(super) fn after_colon(text: &str, key_end: usize) -> usize {
+    text[key_end..].find(':').map_or(key_end, |found| key_end + found + 1)
+}

@@ -7,7 +7,7 @@ use crate::formats::source::without_bom;
 use crate::formats::tree::{Node, Value, quoted};
 use crate::policy::Policy;
 
-use super::edit::{Edits, line_start, next_line};
+use super::edit::{Edits, after_colon, line_start, next_line};
 use super::export::ExportError;
 use super::import::{NoteKind, import_gateway};
 use super::meta::MARK;
@@ -93,7 +93,7 @@ fn remove_inline(text: &str, providers: &[Span], edits: &mut Edits, notes: &mut 
         let Kind::Map { entries, .. } = &provider.kind else { continue };
         let Some(position) = entries.iter().position(|(key, _)| key.text() == Some("routing_preferences")) else { continue };
         let (key, list) = &entries[position];
-        let end = list.end.max(key.end + 1);
+        let end = list.end.max(after_colon(text, key.end));
         let start = line_start(text, key.start);
         let own_lines = text[start..key.start].trim().is_empty();
         match (own_lines, entries.get(position + 1), position.checked_sub(1).map(|before| &entries[before])) {
@@ -189,7 +189,7 @@ fn place_block(text: &str, root: &Span, block: String, edits: &mut Edits) {
     while start > 0 && text[line_start(text, start - 1)..start].starts_with(MARK.trim_end()) {
         start = line_start(text, start - 1);
     }
-    let end = list.end.max(key.end + 1);
+    let end = list.end.max(after_colon(text, key.end));
     edits.replace(start..end, block.trim_end());
 }
 

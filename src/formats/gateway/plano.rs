@@ -291,8 +291,14 @@ fn sources(root: &Node, reader: &mut Reader<'_>) {
             reader.note(NoteKind::Refused, at, message, format!("add model_metrics_sources with `type: {kind}`"));
         }
     }
+    let secret = |source: &Node| plain_text(source, "url").is_some_and(|url| url.contains('@'));
+    for source in listed.iter().filter(|source| secret(source)) {
+        let message = "a metrics source whose url holds credentials is not kept";
+        reader.note(NoteKind::Changed, source.at, message, "add it to the exported configuration by hand");
+    }
     let kept: Vec<String> = listed
         .iter()
+        .filter(|source| !secret(source))
         .filter(|source| match plain_text(source, "type").as_deref() {
             Some("cost") => cheapest,
             Some("latency") => fastest,
