@@ -1,18 +1,21 @@
 //! The dialect, and what its budget leaves for the conversation.
 
-use egui::{ComboBox, Label, RichText, Ui};
+use egui::{ComboBox, Ui};
 
 use super::tokens::space;
-use super::{theme, widgets};
+use super::widgets;
 use crate::app::{Action, Command, State};
 use crate::dialect::estimated_tokens;
 use crate::policy::{DialectId, PolicyEdit};
 
 /// Draws the line under the editor.
 pub fn budget_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
-    ui.horizontal_wrapped(|ui| {
+    ui.horizontal(|ui| {
         dialect_ui(ui, state, commands);
-        ui.add_space(space::S);
+        widgets::short_caption_ui(ui, state.dialect().explanation());
+    });
+    ui.horizontal_wrapped(|ui| {
+        ui.spacing_mut().item_spacing.x = space::L;
         let (count, explanation) = prompt_tokens(state);
         widgets::caption_ui(ui, count).on_hover_text(explanation);
         if let Some(budget) = state.prompt.selection.budget {
@@ -32,7 +35,6 @@ pub fn budget_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
         }
         actions_ui(ui, state, commands);
     });
-    ui.add(Label::new(RichText::new(state.dialect().explanation()).small().color(theme::palette(ui).text_weak)).truncate());
 }
 
 fn actions_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {

@@ -12,16 +12,21 @@ pub fn dialogs_ui(ctx: &Context, state: &State, commands: &mut Vec<Command>) {
     let response = match dialog {
         Dialog::Palette => {
             let area = Modal::default_area(Id::unique("palette")).anchor(egui::Align2::CENTER_TOP, egui::vec2(0.0, 96.0));
-            Modal::new(Id::unique("palette")).area(area).show(ctx, |ui| palette::palette_ui(ui, state, commands))
+            modal(ctx, "palette", space::S).area(area).show(ctx, |ui| palette::palette_ui(ui, state, commands))
         }
         Dialog::Import(import) => {
-            Modal::new(Id::unique("import")).show(ctx, |ui| import_dialog::import_dialog_ui(ui, state, import, commands))
+            modal(ctx, "import", space::L).show(ctx, |ui| import_dialog::import_dialog_ui(ui, state, import, commands))
         }
-        Dialog::Question(question) => Modal::new(Id::unique("question")).show(ctx, |ui| question_ui(ui, state, *question, commands)),
+        Dialog::Question(question) => modal(ctx, "question", space::L).show(ctx, |ui| question_ui(ui, state, *question, commands)),
     };
     if response.should_close() {
         commands.push(Command::CloseDialog);
     }
+}
+
+/// Returns a dialog with a name and room around what it holds.
+fn modal(ctx: &Context, name: &str, margin: f32) -> Modal {
+    Modal::new(Id::unique(name)).frame(egui::Frame::popup(&ctx.global_style()).inner_margin(margin))
 }
 
 fn question_ui(ui: &mut Ui, state: &State, question: Question, commands: &mut Vec<Command>) {

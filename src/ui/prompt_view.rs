@@ -21,10 +21,7 @@ pub fn prompt_view_ui(ui: &mut Ui, state: &State) {
         ui,
         24.0,
         |ui| {
-            widgets::caption_ui(
-                ui,
-                format!("{} bytes as {}, the router's own chat template not included", prompt.text.len(), state.dialect()),
-            );
+            widgets::short_caption_ui(ui, format!("{} bytes as {}, before the router's chat template", prompt.text.len(), state.dialect()));
         },
         |ui| {
             if ui.button("Copy").on_hover_text("Copy the exact prompt").accessible_name("Copy prompt").clicked() {

@@ -7,7 +7,7 @@ use egui::{Label, RichText, ScrollArea, Ui};
 use super::tokens::{self, space, text};
 use super::widgets::{self, Row};
 use super::{actions, bars, result_view, theme};
-use crate::app::{Action, Command, State, Study, StudyKind, StudyRow, Subject};
+use crate::app::{Action, Command, RouterPhase, State, Study, StudyKind, StudyRow, Subject};
 use crate::decision::{Decision, OrderStability};
 
 const ROW_HEIGHT: f32 = 46.0;
@@ -193,7 +193,8 @@ fn head_ui<'a>(
     explanation: &str,
     commands: &mut Vec<Command>,
 ) -> Option<&'a Study> {
-    let obstacle = state.routing_obstacle();
+    let loading = (state.router.phase != RouterPhase::Ready).then_some("The router is not loaded yet");
+    let obstacle = state.routing_obstacle().or(loading);
     let study = state.study(kind);
     let outdated = study
         .is_some_and(|study| !Arc::ptr_eq(&study.policy, state.routes()) || !Arc::ptr_eq(&study.conversation, &state.conversation().text));

@@ -24,6 +24,11 @@ pub fn caption_ui(ui: &mut Ui, caption: impl Into<String>) -> Response {
     ui.label(RichText::new(caption).small().color(theme::palette(ui).text_weak))
 }
 
+/// Draws a hint that ends in an ellipsis where it does not fit, with all of it under the pointer.
+pub fn short_caption_ui(ui: &mut Ui, caption: impl Into<String>) -> Response {
+    ui.add(Label::new(RichText::new(caption).small().color(theme::palette(ui).text_weak)).truncate())
+}
+
 /// Draws a row with a title at the left and buttons at the right end.
 pub fn header_ui(ui: &mut Ui, left: impl FnOnce(&mut Ui), right: impl FnOnce(&mut Ui)) {
     ends_ui(ui, tokens::CONTROL_HEIGHT, left, right);
@@ -64,7 +69,7 @@ pub fn field_ui(ui: &mut Ui, field: Field<'_>, value: &str, reveal: bool) -> Opt
         .margin(Margin::symmetric(space::S as i8, 6))
         .min_size(egui::vec2(0.0, tokens::CONTROL_HEIGHT + 2.0))
         .desired_width(f32::INFINITY);
-    let edit = if field.rows == 0 { edit.vertical_align(egui::Align::Center) } else { edit };
+    let edit = if field.rows == 0 { edit.align(egui::Align2::LEFT_CENTER) } else { edit };
     let response = ui.add(edit).accessible_name(field.name);
     if reveal {
         response.scroll_to_me(None);
