@@ -12,6 +12,8 @@ use waypost::policy::NO_ROUTE_LABEL;
 pub enum Behaviour {
     /// Loads, and chooses the second route with 0.913.
     Decide,
+    /// As [`Self::Decide`], a little less sure each time.
+    Moves,
     /// Loads, and finds that no route fits.
     DecideNone,
     /// Loads, and fails each request with this sentence.
@@ -64,6 +66,11 @@ impl Router for FakeRouter {
             Behaviour::Panic => panic!("a fake defect"),
             Behaviour::Block => Err(wait_for(cancel)),
             Behaviour::DecideNone => Ok(decision(request, None)),
+            Behaviour::Moves => {
+                let mut moved = decision(request, request.policy.routes.get(1).map(|route| route.name.clone()));
+                moved.probabilities[0].p -= 0.01 * self.prompts as f64;
+                Ok(moved)
+            }
             _ => Ok(decision(request, request.policy.routes.get(1).map(|route| route.name.clone()))),
         }
     }

@@ -17,3 +17,4 @@ mod gateways;
 mod samples;
 mod tiny_model;
 mod window;
+mod workbench;

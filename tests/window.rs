@@ -173,7 +173,7 @@ fn edits_reach_the_policy_and_mark_the_decision_as_older() {
     harness.run();
     harness.get_by_label("Route description").type_text(" and stack traces");
     harness.run();
-    assert!(harness.state().app().state().policy.text.routes[1].description.ends_with(" and stack traces"));
+    assert!(harness.state().app().state().routes().routes[1].description.ends_with(" and stack traces"));
     assert!(has(&harness, "The texts have changed since this decision"));
 }
 

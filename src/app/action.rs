@@ -1,103 +1,231 @@
-//! The one table of what a user can do: menus, buttons, tooltips, shortcuts and later the command palette all read it.
+//! The one table of what a user can do: menus, buttons, tooltips, shortcuts and the command palette all read it.
 
 use egui::{Key, KeyboardShortcut, Modifiers};
 
-use super::state::State;
-use super::{RouterPhase, ThemeChoice};
+use super::state::{Section, State, Tab};
+use super::{Dialog, RouterPhase, ThemeChoice};
 
 /// Something a user can do from anywhere in the window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Action {
+    NewPolicy,
+    Open,
+    Save,
+    SaveAs,
+    NewVariant,
+    ClosePolicy,
+    NewConversation,
+    ImportConversation,
+    SaveConversation,
+    CloseConversation,
+    Undo,
+    Redo,
+    AddRoute,
+    DuplicateRoute,
+    RemoveRoute,
+    MoveRouteUp,
+    MoveRouteDown,
+    AddMessage,
     Route,
     Cancel,
+    Live,
+    TestOrder,
+    TestWording,
     LoadRouter,
-    AddRoute,
-    RemoveRoute,
-    AddMessage,
+    Palette,
+    ShowPolicy,
+    ShowPlayground,
+    ShowBatch,
+    ShowCompare,
+    ShowExport,
+    ToggleYaml,
+    ToggleDock,
     ToggleLog,
     ThemeSystem,
     ThemeLight,
     ThemeDark,
 }
 
+/// The menu an action is in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Menu {
+    File,
+    Edit,
+    Router,
+    View,
+}
+
+impl Menu {
+    /// Every menu, in the order of the bar.
+    pub const ALL: [Self; 4] = [Self::File, Self::Edit, Self::Router, Self::View];
+
+    /// Returns the menu's name.
+    pub fn text(self) -> &'static str {
+        match self {
+            Self::File => "File",
+            Self::Edit => "Edit",
+            Self::Router => "Router",
+            Self::View => "View",
+        }
+    }
+}
+
+const CTRL: Modifiers = Modifiers::COMMAND;
+const CTRL_SHIFT: Modifiers = Modifiers::COMMAND.plus(Modifiers::SHIFT);
+
+/// One line of the table: menu, text, tooltip, keys. `COMMAND` is Ctrl, or Cmd on a Mac.
+type Line = (Menu, &'static str, &'static str, Option<(Modifiers, Key)>);
+
 impl Action {
     /// Every action, in the order menus show them.
-    pub const ALL: [Self; 10] = [
-        Self::Route,
-        Self::Cancel,
-        Self::LoadRouter,
-        Self::AddRoute,
-        Self::RemoveRoute,
-        Self::AddMessage,
-        Self::ToggleLog,
-        Self::ThemeSystem,
-        Self::ThemeLight,
-        Self::ThemeDark,
-    ];
+    pub const ALL: [Self; 36] = {
+        use Action::*;
+        [
+            NewPolicy,
+            Open,
+            Save,
+            SaveAs,
+            NewVariant,
+            ClosePolicy,
+            NewConversation,
+            ImportConversation,
+            SaveConversation,
+            CloseConversation,
+            Undo,
+            Redo,
+            AddRoute,
+            DuplicateRoute,
+            RemoveRoute,
+            MoveRouteUp,
+            MoveRouteDown,
+            AddMessage,
+            Route,
+            Cancel,
+            Live,
+            TestOrder,
+            TestWording,
+            LoadRouter,
+            Palette,
+            ShowPolicy,
+            ShowPlayground,
+            ShowBatch,
+            ShowCompare,
+            ShowExport,
+            ToggleYaml,
+            ToggleDock,
+            ToggleLog,
+            ThemeSystem,
+            ThemeLight,
+            ThemeDark,
+        ]
+    };
+
+    #[rustfmt::skip] // a table reads best as one
+    fn line(self) -> Line {
+        use Menu::{Edit, File, Router, View};
+        match self {
+            Self::NewPolicy => (File, "New policy", "Open an empty policy beside the others", Some((CTRL, Key::N))),
+            Self::Open => (File, "Open…", "Open policies and conversations from files", Some((CTRL, Key::O))),
+            Self::Save => (File, "Save", "Write the policy to its file, in the Playground the conversation", Some((CTRL, Key::S))),
+            Self::SaveAs => (File, "Save policy as…", "Write the policy to another file", Some((CTRL_SHIFT, Key::S))),
+            Self::NewVariant => (File, "New variant", "Copy this policy, to change the copy and compare both", Some((CTRL, Key::D))),
+            Self::ClosePolicy => (File, "Close policy", "Close this policy; unsaved changes are asked about", Some((CTRL, Key::W))),
+            Self::NewConversation => (File, "New conversation", "Put an empty conversation on the shelf", Some((CTRL_SHIFT, Key::N))),
+            Self::ImportConversation => (File, "Paste or import conversation…", "Read a conversation from any text: OpenAI JSON, a ChatGPT or ShareGPT export, a transcript, one prompt", Some((CTRL_SHIFT, Key::V))),
+            Self::SaveConversation => (File, "Save conversation as…", "Write the conversation to a file", None),
+            Self::CloseConversation => (File, "Remove conversation from shelf", "Close this conversation; unsaved changes are asked about", None),
+            Self::Undo => (Edit, "Undo", "Take the last change back", Some((CTRL, Key::Z))),
+            Self::Redo => (Edit, "Redo", "Do the change again that was taken back", Some((CTRL_SHIFT, Key::Z))),
+            Self::AddRoute => (Edit, "Add route", "Add an empty route at the end of the policy", Some((CTRL_SHIFT, Key::R))),
+            Self::DuplicateRoute => (Edit, "Duplicate selected route", "Add a copy right after the selected route", Some((CTRL_SHIFT, Key::D))),
+            Self::RemoveRoute => (Edit, "Remove selected route", "Take the selected route out of the policy", None),
+            Self::MoveRouteUp => (Edit, "Move selected route up", "List the route before the one above it", Some((Modifiers::ALT, Key::ArrowUp))),
+            Self::MoveRouteDown => (Edit, "Move selected route down", "List the route after the one below it", Some((Modifiers::ALT, Key::ArrowDown))),
+            Self::AddMessage => (Edit, "Add message", "Add an empty message at the end of the conversation", Some((CTRL_SHIFT, Key::M))),
+            Self::Route => (Router, "Route", "Ask the router which route fits this conversation", Some((CTRL, Key::Enter))),
+            Self::Cancel => (Router, "Cancel", "Stop what the engine is doing", Some((CTRL, Key::Period))),
+            Self::Live => (Router, "Route while typing", "Ask the router again a moment after each change", None),
+            Self::TestOrder => (Router, "Test order of routes", "Route under other orders of the routes: gateways feed them in an order nobody controls", None),
+            Self::TestWording => (Router, "Test wording of selected route", "Leave parts of the route's description out and see how the probabilities move", None),
+            Self::LoadRouter => (Router, "Load router again", "Read the router's files once more, for example after a failure", None),
+            Self::Palette => (View, "Find action…", "Type a few letters of what to do", Some((CTRL, Key::K))),
+            Self::ShowPolicy => (View, "Policy", "Write routes", Some((CTRL, Key::Num1))),
+            Self::ShowPlayground => (View, "Playground", "Try conversations", Some((CTRL, Key::Num2))),
+            Self::ShowBatch => (View, "Batch", "Measure agreement over labelled conversations", Some((CTRL, Key::Num3))),
+            Self::ShowCompare => (View, "Compare", "Compare variants over a labelled set", Some((CTRL, Key::Num4))),
+            Self::ShowExport => (View, "Export", "Write the tested policy for the gateway", Some((CTRL, Key::Num5))),
+            Self::ToggleYaml => (View, "Edit as YAML", "Show the policy as the text of its file", Some((CTRL, Key::E))),
+            Self::ToggleDock => (View, "Show decision beside policy", "Keep the conversation and its decision in view while writing", Some((CTRL, Key::B))),
+            Self::ToggleLog => (View, "Show log", "Show or hide what happened since the start", Some((CTRL_SHIFT, Key::L))),
+            Self::ThemeSystem => (View, "Theme of the system", "Follow the light or dark theme of the system", None),
+            Self::ThemeLight => (View, "Light theme", "Dark text on light ground", None),
+            Self::ThemeDark => (View, "Dark theme", "Light text on dark ground", None),
+        }
+    }
+
+    /// Returns the menu the action is in.
+    pub fn menu(self) -> Menu {
+        self.line().0
+    }
 
     /// Returns what buttons and menus say.
     pub fn text(self) -> &'static str {
-        match self {
-            Self::Route => "Route",
-            Self::Cancel => "Cancel",
-            Self::LoadRouter => "Load router again",
-            Self::AddRoute => "Add route",
-            Self::RemoveRoute => "Remove selected route",
-            Self::AddMessage => "Add message",
-            Self::ToggleLog => "Show log",
-            Self::ThemeSystem => "Theme of the system",
-            Self::ThemeLight => "Light theme",
-            Self::ThemeDark => "Dark theme",
-        }
+        self.line().1
     }
 
     /// Returns one sentence more than [`Self::text`] says.
     pub fn tooltip(self) -> &'static str {
-        match self {
-            Self::Route => "Ask the router which route fits this conversation",
-            Self::Cancel => "Stop what the engine is doing",
-            Self::LoadRouter => "Read the router's files once more, for example after a failure",
-            Self::AddRoute => "Add an empty route at the end of the policy",
-            Self::RemoveRoute => "Take the selected route out of the policy",
-            Self::AddMessage => "Add an empty message at the end of the conversation",
-            Self::ToggleLog => "Show or hide what happened since the start",
-            Self::ThemeSystem => "Follow the light or dark theme of the system",
-            Self::ThemeLight => "Dark text on light ground",
-            Self::ThemeDark => "Light text on dark ground",
-        }
+        self.line().2
     }
 
-    /// Returns the keys that do the same, where there are any. `COMMAND` is Ctrl, or Cmd on a Mac.
+    /// Returns the keys that do the same, where there are any.
     pub fn shortcut(self) -> Option<KeyboardShortcut> {
-        let (modifiers, key) = match self {
-            Self::Route => (Modifiers::COMMAND, Key::Enter),
-            Self::Cancel => (Modifiers::COMMAND, Key::Period),
-            Self::AddRoute => (Modifiers::COMMAND.plus(Modifiers::SHIFT), Key::R),
-            Self::AddMessage => (Modifiers::COMMAND.plus(Modifiers::SHIFT), Key::M),
-            Self::ToggleLog => (Modifiers::COMMAND.plus(Modifiers::SHIFT), Key::L),
-            Self::LoadRouter | Self::RemoveRoute | Self::ThemeSystem | Self::ThemeLight | Self::ThemeDark => return None,
-        };
-        Some(KeyboardShortcut::new(modifiers, key))
+        self.line().3.map(|(modifiers, key)| KeyboardShortcut::new(modifiers, key))
+    }
+
+    /// Returns whether a line separates the action from the one before it in its menu.
+    pub fn starts_group(self) -> bool {
+        matches!(self, Self::NewConversation | Self::AddRoute | Self::AddMessage | Self::TestOrder | Self::LoadRouter)
+            || matches!(self, Self::ShowPolicy | Self::ToggleYaml | Self::ThemeSystem)
     }
 
     /// Returns why the action cannot be done now, or `None` when it can.
     pub fn obstacle(self, state: &State) -> Option<&'static str> {
+        let no_route = || state.selected_route().is_none().then_some("No route is selected");
         match self {
             Self::Route => state.routing_obstacle(),
-            Self::Cancel if state.jobs.is_empty() && !state.route_when_loaded => Some("Nothing is running"),
-            Self::LoadRouter if state.router.phase == RouterPhase::Loading => Some("The router is being loaded"),
-            Self::RemoveRoute if state.selected_route().is_none() => Some("No route is selected"),
+            Self::TestOrder => state.routing_obstacle(),
+            Self::TestWording => no_route().or_else(|| state.routing_obstacle()),
+            Self::Cancel => (state.jobs.is_empty() && !state.route_when_loaded).then_some("Nothing is running"),
+            Self::LoadRouter => (state.router.phase == RouterPhase::Loading).then_some("The router is being loaded"),
+            Self::DuplicateRoute | Self::RemoveRoute => no_route(),
+            Self::MoveRouteUp => no_route().or_else(|| state.neighbour(false).is_none().then_some("The route is the first")),
+            Self::MoveRouteDown => no_route().or_else(|| state.neighbour(true).is_none().then_some("The route is the last")),
+            Self::Undo => state.undo_label().is_none().then_some("Nothing was changed"),
+            Self::Redo => state.redo_label().is_none().then_some("Nothing was undone"),
             _ => None,
         }
     }
 
     /// Returns whether the action is a setting that is on.
     pub fn is_on(self, state: &State) -> bool {
+        let settings = &state.settings;
         match self {
+            Self::Palette => state.dialog == Some(Dialog::Palette),
+            Self::ShowPolicy => settings.tab == Tab::Policy,
+            Self::ShowPlayground => settings.tab == Tab::Playground,
+            Self::ShowBatch => settings.tab == Tab::Batch,
+            Self::ShowCompare => settings.tab == Tab::Compare,
+            Self::ShowExport => settings.tab == Tab::Export,
+            Self::Live => state.is_live(),
+            Self::TestOrder => state.section == Section::Order,
+            Self::TestWording => state.section == Section::Wording,
+            Self::ToggleYaml => settings.yaml,
+            Self::ToggleDock => settings.dock,
             Self::ToggleLog => state.log_open,
-            Self::ThemeSystem => state.settings.theme == ThemeChoice::System,
-            Self::ThemeLight => state.settings.theme == ThemeChoice::Light,
-            Self::ThemeDark => state.settings.theme == ThemeChoice::Dark,
+            Self::ThemeSystem => settings.theme == ThemeChoice::System,
+            Self::ThemeLight => settings.theme == ThemeChoice::Light,
+            Self::ThemeDark => settings.theme == ThemeChoice::Dark,
             _ => false,
         }
     }

@@ -1,6 +1,8 @@
 //! What panels ask for. A panel never changes state that is not its own: it sends one of these, and [`super::App::run`] does it.
 
-use super::{Action, JobId};
+use std::path::PathBuf;
+
+use super::{Action, DocId, JobId, Section, StudyKind};
 use crate::chat::ConversationEdit;
 use crate::policy::PolicyEdit;
 
@@ -10,12 +12,48 @@ pub enum Command {
     /// Does one of the actions of the table, unless something stands in its way.
     Perform(Action),
     EditPolicy(PolicyEdit),
+    /// Replaces the policy by what this YAML says.
+    EditYaml(String),
     EditConversation(ConversationEdit),
     /// Shows this route in the form.
     SelectRoute(usize),
+    SelectPolicy(DocId),
+    ClosePolicy(DocId),
+    SelectConversation(DocId),
+    CloseConversation(DocId),
+    /// Opens a file, whichever kind it is.
+    Open(PathBuf),
+    /// Writes a document to this file.
+    SaveTo(DocId, PathBuf),
+    ShowSection(Section),
+    /// Shows the decision after one user message of the timeline; `None` the whole conversation's.
+    ShowTurn(Option<usize>),
+    Study(StudyKind),
+    /// Tells what is in the text field of the import dialog.
+    ImportText(String),
+    /// Chooses one of the conversations that were understood.
+    ImportChoose(usize),
+    /// Takes the chosen conversation: in place of the present one, or beside it.
+    ImportAccept {
+        replace: bool,
+    },
+    /// Answers the question that is asked.
+    Answer(Answer),
+    CloseDialog,
+    SetZoom(f32),
     CancelJob(JobId),
     /// Takes a message off the screen; the log keeps it.
     Dismiss {
         entry: u64,
     },
+}
+
+/// The answers to [`super::Question`]s.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    Save,
+    Discard,
+    LoadFile,
+    KeepMine,
+    Cancel,
 }

@@ -1,33 +1,254 @@
-//! Opening documents: the text of a file becomes a document, and what is odd about it a sentence in the log.
+//! Opening and saving: the text of a file becomes a document and back, and what goes wrong becomes a sentence.
 
 use std::path::Path;
 
-use super::{Document, Log};
-use crate::chat::Conversation;
-use crate::formats::{FormatError, Warning, parse_conversation, parse_policy, read_text};
-use crate::policy::Policy;
+use super::session::App;
+use super::state::{Dialog, Question};
+use super::store::write_atomically;
+use super::{Answer, DocId, Document, FileStamp, Log, PolicyText};
+use crate::formats::{FormatError, Warning, parse_conversation, parse_policy, read_text, write_conversation};
 
-/// Opens a policy; `None` after the log said why not.
-pub fn open_policy(path: &Path, log: &mut Log) -> Option<Document<Policy>> {
-    let policy = open(path, parse_policy, log)?;
-    let title = policy.name.clone().unwrap_or_else(|| stem(path));
-    Some(Document { path: Some(path.to_owned()), ..Document::untitled(title, policy) })
+/// Files that the menu of recent files remembers.
+const RECENT: usize = 12;
+
+impl App {
+    /// Opens a file: a policy, or a conversation where the text is one.
+    pub(super) fn open(&mut self, path: &Path) {
+        let is_json = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json") || extension == "jsonl");
+        let is_text = path.extension().is_some_and(|extension| extension == "txt" || extension == "md");
+        if is_text || (is_json && !looks_like_policy(path)) { self.open_conversation(path) } else { self.open_policy(path) }
+    }
+
+    pub(super) fn open_policy(&mut self, path: &Path) {
+        if let Some(index) = self.state.policies.iter().position(|document| document.path.as_deref() == Some(path)) {
+            self.show_policy(index);
+            return self.check_disk();
+        }
+        let id = self.next_id();
+        let Some((text, (policy, warnings))) = read(path, parse_policy, &mut self.state.log) else { return };
+        note(&warnings, &mut self.state.log);
+        let title = policy.name.clone().unwrap_or_else(|| stem(path));
+        let document = Document::new(id, title, PolicyText::from_file(policy, &text));
+        let document = document.in_file(path.to_owned(), stamp(path));
+        if self.state.policies.is_empty() {
+            self.state.policies.push(document);
+        } else {
+            self.add_policy(document);
+        }
+        self.remember(path);
+    }
+
+    pub(super) fn open_conversation(&mut self, path: &Path) {
+        if let Some(index) = self.state.conversations.iter().position(|document| document.path.as_deref() == Some(path)) {
+            return self.show_conversation(index);
+        }
+        let id = self.next_id();
+        let Ok(text) = read_text(path).map_err(|error| self.state.log.error(error.to_string())) else { return };
+        let conversation = match parse_conversation(&text, &path.display().to_string()) {
+            Ok((conversation, warnings)) => {
+                note(&warnings, &mut self.state.log);
+                conversation
+            }
+            // An export of many conversations: the user picks one.
+            Err(error) => {
+                let import = super::Import::new(text);
+                if import.understood.as_ref().is_some_and(Result::is_ok) {
+                    self.state.dialog = Some(Dialog::Import(import));
+                } else {
+                    self.state.log.error(error.to_string());
+                }
+                return;
+            }
+        };
+        let document = Document::new(id, stem(path), conversation).in_file(path.to_owned(), stamp(path));
+        if self.state.conversations.is_empty() {
+            self.state.conversations.push(document);
+        } else {
+            self.add_conversation(document);
+        }
+        self.remember(path);
+    }
+
+    /// Writes a document to its file; one without a file is for the window to ask where.
+    pub(super) fn save(&mut self, id: DocId) {
+        let Some(path) = self.path_of(id) else { return };
+        if self.is_changed_on_disk(id) {
+            self.state.dialog = Some(Dialog::Question(Question::Changed { document: id, saving: true }));
+        } else {
+            self.save_to(id, &path);
+        }
+    }
+
+    pub(super) fn save_to(&mut self, id: DocId, path: &Path) {
+        let text = if let Some(document) = self.state.policies.iter().find(|document| document.id == id) {
+            let yaml = document.text.yaml();
+            // A file that could not be opened again would be no way to save.
+            if let Err(error) = parse_policy(yaml, &document.title) {
+                return self.state.log.error(format!("Not saved, since it could not be opened again: {error}. The draft is kept"));
+            }
+            yaml.to_string()
+        } else if let Some(document) = self.state.conversations.iter().find(|document| document.id == id) {
+            write_conversation(&document.text)
+        } else {
+            return;
+        };
+        if let Err(error) = write_atomically(path, text.as_bytes()) {
+            return self.state.log.error(format!("{} could not be saved ({error}); choose another folder", path.display()));
+        }
+        self.state.log.info(format!("Saved {}", path.display()));
+        self.placed(id, path);
+        self.remember(path);
+    }
+
+    /// Notes that a document is what its file holds.
+    fn placed(&mut self, id: DocId, path: &Path) {
+        fn place<T>(document: &mut Document<T>, path: &Path) {
+            document.path = Some(path.to_owned());
+            document.stamp = stamp(path);
+            document.mark_saved();
+        }
+        if let Some(document) = self.state.policies.iter_mut().find(|document| document.id == id) {
+            place(document, path);
+        } else if let Some(document) = self.state.conversations.iter_mut().find(|document| document.id == id) {
+            document.title = stem(path);
+            place(document, path);
+        }
+    }
+
+    fn remember(&mut self, path: &Path) {
+        let path = path.to_owned();
+        self.change_settings(|settings| {
+            settings.recent.retain(|recent| *recent != path);
+            settings.recent.insert(0, path);
+            settings.recent.truncate(RECENT);
+        });
+    }
+
+    fn path_of(&self, id: DocId) -> Option<std::path::PathBuf> {
+        let policy = self.state.policies.iter().find(|document| document.id == id).map(|document| document.path.clone());
+        let conversation = || self.state.conversations.iter().find(|document| document.id == id).map(|document| document.path.clone());
+        policy.or_else(conversation).flatten()
+    }
+
+    fn is_changed_on_disk(&self, id: DocId) -> bool {
+        let policy = self.state.policies.iter().find(|document| document.id == id).map(|document| is_stale(document, policy_file));
+        let conversation = || {
+            let document = self.state.conversations.iter().find(|document| document.id == id);
+            document.map(|document| is_stale(document, write_conversation))
+        };
+        policy.or_else(conversation).unwrap_or(false)
+    }
+
+    /// Asks about the first document whose file another program changed; called when the window gets the focus back.
+    pub fn check_disk(&mut self) {
+        if self.state.dialog.is_some() {
+            return;
+        }
+        let policies = self.state.policies.iter().map(|document| document.id);
+        let documents: Vec<DocId> = policies.chain(self.state.conversations.iter().map(|document| document.id)).collect();
+        if let Some(document) = documents.into_iter().find(|id| self.is_changed_on_disk(*id)) {
+            self.state.dialog = Some(Dialog::Question(Question::Changed { document, saving: false }));
+        }
+    }
+
+    pub(super) fn answer(&mut self, answer: Answer) {
+        let Some(Dialog::Question(question)) = self.state.dialog.take() else { return };
+        match (question, answer) {
+            (Question::Close(id), Answer::Discard) => self.close_now(id),
+            (Question::Close(id), Answer::Save) => {
+                self.save(id);
+                let policy = self.state.policies.iter().any(|document| document.id == id && !document.is_modified());
+                if policy || self.state.conversations.iter().any(|document| document.id == id && !document.is_modified()) {
+                    self.close_now(id);
+                }
+            }
+            (Question::Changed { document, .. }, Answer::LoadFile) => self.reload(document),
+            (Question::Changed { document, saving }, Answer::KeepMine) => self.keep_mine(document, saving),
+            _ => {}
+        }
+    }
+
+    fn keep_mine(&mut self, id: DocId, saving: bool) {
+        let Some(path) = self.path_of(id) else { return };
+        if saving {
+            return self.save_to(id, &path);
+        }
+        if let Some(document) = self.state.policies.iter_mut().find(|document| document.id == id) {
+            document.stamp = stamp(&path);
+            document.mark_modified();
+        } else if let Some(document) = self.state.conversations.iter_mut().find(|document| document.id == id) {
+            document.stamp = stamp(&path);
+            document.mark_modified();
+        }
+        self.texts_changed();
+    }
+
+    /// Takes the file's text in place of the present one, as a step that can be undone.
+    fn reload(&mut self, id: DocId) {
+        let Some(path) = self.path_of(id) else { return };
+        if let Some(document) = self.state.policies.iter_mut().find(|document| document.id == id) {
+            let Some((text, (policy, warnings))) = read(&path, parse_policy, &mut self.state.log) else { return };
+            note(&warnings, &mut self.state.log);
+            document.replace(PolicyText::from_file(policy, &text), "file", None);
+        } else if let Some(document) = self.state.conversations.iter_mut().find(|document| document.id == id) {
+            let Some((_, (conversation, warnings))) = read(&path, parse_conversation, &mut self.state.log) else { return };
+            note(&warnings, &mut self.state.log);
+            document.replace(conversation, "file", None);
+        }
+        self.placed(id, &path);
+        self.texts_changed();
+    }
 }
 
-/// Opens a conversation; `None` after the log said why not.
-pub fn open_conversation(path: &Path, log: &mut Log) -> Option<Document<Conversation>> {
-    let conversation = open(path, parse_conversation, log)?;
-    Some(Document { path: Some(path.to_owned()), ..Document::untitled(stem(path), conversation) })
+fn policy_file(text: &PolicyText) -> String {
+    text.yaml().to_string()
 }
 
-fn open<T>(path: &Path, parse: impl Fn(&str, &str) -> Result<(T, Vec<Warning>), FormatError>, log: &mut Log) -> Option<T> {
-    let read = read_text(path).and_then(|text| parse(&text, &path.display().to_string()));
-    let (document, warnings) = read.map_err(|error| log.error(error.to_string())).ok()?;
+/// Another time alone is no change: git and synchronising tools touch files without changing them.
+fn is_stale<T>(document: &Document<T>, write: impl Fn(&T) -> String) -> bool {
+    let (Some(path), Some(known)) = (&document.path, document.stamp) else { return false };
+    let present = stamp(path);
+    let same_time = |present: &FileStamp| match (present.modified, known.modified) {
+        // Drafts keep milliseconds.
+        (Some(a), Some(b)) => a.duration_since(b).or_else(|_| b.duration_since(a)).is_ok_and(|apart| apart.as_millis() == 0),
+        _ => true,
+    };
+    match present {
+        None => false,
+        Some(present) if present.bytes == known.bytes && same_time(&present) => false,
+        Some(_) => read_text(path).is_ok_and(|text| text != write(&document.text)),
+    }
+}
+
+fn stamp(path: &Path) -> Option<FileStamp> {
+    let metadata = std::fs::metadata(path).ok()?;
+    Some(FileStamp { modified: metadata.modified().ok(), bytes: metadata.len() })
+}
+
+/// A policy may be JSON too: the model card's own example is.
+fn looks_like_policy(path: &Path) -> bool {
+    read_text(path).is_ok_and(|text| parse_policy(&text, "").is_ok())
+}
+
+type Parsed<T> = Result<(T, Vec<Warning>), FormatError>;
+
+fn read<T>(path: &Path, parse: impl Fn(&str, &str) -> Parsed<T>, log: &mut Log) -> Option<(String, (T, Vec<Warning>))> {
+    let text = read_text(path).map_err(|error| log.error(error.to_string())).ok()?;
+    let parsed = parse(&text, &path.display().to_string()).map_err(|error| log.error(error.to_string())).ok()?;
+    Some((text, parsed))
+}
+
+fn note(warnings: &[Warning], log: &mut Log) {
     warnings.iter().for_each(|warning| log.info(warning.to_string()));
-    Some(document)
 }
 
 /// Returns a file's name as a title.
 fn stem(path: &Path) -> String {
     path.file_stem().map_or_else(|| path.display().to_string(), |stem| stem.to_string_lossy().into_owned())
+}
+
+/// Returns the file's name that a save dialog proposes.
+pub fn proposed_name(title: &str, extension: &str) -> String {
+    let safe: String = title.chars().map(|c| if c.is_alphanumeric() || c == '-' { c.to_ascii_lowercase() } else { '_' }).collect();
+    format!("{}.{extension}", safe.trim_matches('_'))
 }

@@ -1,24 +1,38 @@
 //! The workbench without its window: state, the commands that change it, the table of user actions and the reactions to engine events.
 //!
 //! [`App`] owns the [`State`] and the engine thread. Whoever draws reads the state and sends [`Command`]s; nothing here knows how it is drawn,
-//! so all of it can be tested without a window.
+//! so all of it can be tested without a window. `App` is one type in several files, by concern: `session` starts it and dispatches
+//! commands, `edits` changes documents, `routing` asks the router, `reaction` takes the answers, `files` and `store` read and write.
 
 mod action;
 mod command;
+mod document;
+mod draft;
+mod edits;
 mod files;
+mod import;
 mod log;
+mod policy_text;
 mod reaction;
 mod router;
+mod routing;
 mod sample;
 mod session;
 mod shown;
 mod state;
+mod store;
+mod study;
 
 pub use crate::engine::{CacheStats, DeviceChoice, JobId, Loader, Progress, RouterDescription, RouterSource};
-pub use action::Action;
-pub use command::Command;
+pub use action::{Action, Menu};
+pub use command::{Answer, Command};
+pub use document::{DocId, Document, FileStamp};
+pub use files::proposed_name;
+pub use import::Import;
 pub use log::{Entry, Log, Severity};
-pub use router::{Job, JobKind, RouterPhase, RouterStatus};
+pub use policy_text::{OutlineRow, PolicyText};
+pub use router::{Job, JobKind, Purpose, RouterPhase, RouterStatus};
 pub use session::{App, StartOptions};
 pub use shown::ShownDecision;
-pub use state::{Document, Reveal, Settings, State, Target, ThemeChoice};
+pub use state::{Dialog, Question, Reveal, Section, Settings, Side, State, Tab, Target, ThemeChoice};
+pub use study::{Study, StudyKind, StudyRow, Subject};

@@ -1,9 +1,11 @@
 //! What the state makes of the engine's events.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::session::App;
-use super::{Job, JobKind, RouterDescription, RouterPhase, ShownDecision};
+use super::{Job, JobKind, Purpose, RouterDescription, RouterPhase, ShownDecision, StudyKind};
+use crate::decision::Decision;
 use crate::engine::{EngineError, Event, JobId, JobResult};
 
 /// A frame at 60 a second has 16 ms; events get half of it, so that a flood of them never stops the drawing.
@@ -75,17 +77,31 @@ impl App {
 
     fn decided(&mut self, job: Job, result: JobResult) {
         // A result that arrives after its cancellation is older than what the user waits for.
-        if let (JobKind::Route { policy, conversation, dialect }, JobResult::Decided(decision), false) = (job.kind, result, job.cancelling)
-        {
-            self.state.shown = Some(ShownDecision { decision: *decision, policy, conversation, dialect });
+        let (JobKind::Route { purpose, policy, conversation, dialect }, JobResult::Decided(decision), false) =
+            (job.kind, result, job.cancelling)
+        else {
+            return;
+        };
+        match purpose {
+            Purpose::Current => self.state.shown = Some(ShownDecision { decision: Arc::new(*decision), policy, conversation, dialect }),
+            Purpose::Study { kind, row } => self.set_row(kind, row, Ok(Arc::new(*decision))),
         }
     }
 
     fn route_failed(&mut self, job: &Job, error: &EngineError) {
-        if *error == EngineError::Cancelled || job.cancelling {
-            self.state.log.info("Cancelled routing");
-        } else {
-            self.state.log.error(format!("This conversation could not be routed: {error}"));
+        let JobKind::Route { purpose, .. } = job.kind else { return };
+        match purpose {
+            // While typing, newer requests cancel older ones all the time: not worth a line each.
+            _ if *error == EngineError::Cancelled || job.cancelling => {}
+            Purpose::Current => self.state.log.error(format!("This conversation could not be routed: {error}")),
+            Purpose::Study { kind, row } => self.set_row(kind, row, Err(error.to_string())),
+        }
+    }
+
+    fn set_row(&mut self, kind: StudyKind, row: usize, result: Result<Arc<Decision>, String>) {
+        let study = self.state.studies.iter_mut().find(|study| study.kind == kind);
+        if let Some(row) = study.and_then(|study| study.rows.get_mut(row)) {
+            row.result = Some(result);
         }
     }
 }

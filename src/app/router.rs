@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{CacheStats, DeviceChoice, JobId, Progress, RouterDescription, RouterSource};
+use super::{CacheStats, DeviceChoice, JobId, Progress, RouterDescription, RouterSource, StudyKind};
 use crate::chat::Conversation;
 use crate::policy::{DialectId, Policy};
 
@@ -28,12 +28,22 @@ pub struct RouterStatus {
     pub cache: Option<CacheStats>,
 }
 
+/// What a decision is wanted for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// The texts on screen.
+    Current,
+    /// One row of a study.
+    Study { kind: StudyKind, row: usize },
+}
+
 /// What a job is for.
 #[derive(Clone, Debug)]
 pub enum JobKind {
     Load,
     /// The texts are kept beside the job so that its result can be told from one that is out of date.
     Route {
+        purpose: Purpose,
         policy: Arc<Policy>,
         conversation: Arc<Conversation>,
         dialect: DialectId,
@@ -64,7 +74,13 @@ impl Job {
             _ if self.cancelling => "Cancelling",
             (_, Some(progress)) => progress.stage,
             (JobKind::Load, None) => "Loading the router",
-            (JobKind::Route { .. }, None) => "Routing",
+            (JobKind::Route { purpose: Purpose::Current, .. }, None) => "Routing",
+            (JobKind::Route { purpose: Purpose::Study { kind, .. }, .. }, None) => match kind {
+                StudyKind::Turns => "Routing each turn",
+                StudyKind::Variants => "Routing under each policy",
+                StudyKind::Order => "Testing the order of the routes",
+                StudyKind::Wording => "Testing the wording",
+            },
         }
     }
 }

@@ -5,7 +5,7 @@ use crate::formats::{parse_conversation, parse_policy};
 use crate::policy::Policy;
 
 /// The texts are part of the program, so that a first start needs no files; a test reads both.
-const POLICY: &str = include_str!("../../sample_policies/coding_assistant/policy.yaml");
+pub const POLICY: &str = include_str!("../../sample_policies/coding_assistant/policy.yaml");
 const CONVERSATION: &str = include_str!("../../sample_policies/coding_assistant/conversations/quickstart.json");
 
 /// Returns the five routes of Arch-Router's model card, each with its models.

@@ -1,11 +1,13 @@
 //! [`App`]: the state together with the engine thread that works for it.
 
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use super::state::{Document, Reveal, Settings, State, Target, ThemeChoice};
-use super::{Action, Command, DeviceChoice, Job, JobKind, Loader, Log, RouterPhase, RouterSource, RouterStatus, files, sample};
-use crate::chat::ConversationEdit;
-use crate::engine::{Engine, EngineError, JobId, RouteRequest};
+use super::state::{Dialog, Section, Settings, Side, State, Tab, ThemeChoice};
+use super::store::Store;
+use super::{Action, Command, DeviceChoice, Document, Import, Loader, Log, PolicyText, RouterPhase, RouterSource, RouterStatus, sample};
+use crate::engine::{Engine, EngineError};
 use crate::policy::PolicyEdit;
 
 /// How the window starts.
@@ -23,35 +25,81 @@ pub struct StartOptions {
 pub struct App {
     pub(super) state: State,
     pub(super) engine: Engine,
+    pub(super) store: Option<Store>,
+    pub(super) last_id: u64,
+    /// When to route by itself.
+    pub(super) route_at: Option<Instant>,
+    pub(super) prompt_outdated: bool,
+    /// Whether something changed since the drafts were written.
+    pub(super) unsaved: bool,
+    pub(super) save_at: Option<Instant>,
 }
 
 impl App {
     /// Starts the engine thread, which begins to load the router at once. `wake` is called from that thread whenever there is something
-    /// to [`Self::poll`].
+    /// to [`Self::poll`]. Drafts are kept in the folder `drafts`; without one nothing outlives the window.
     ///
     /// # Errors
     /// Fails when the operating system gives no thread.
-    pub fn start(options: StartOptions, wake: impl Fn() + Send + 'static) -> Result<Self, EngineError> {
+    pub fn start(options: StartOptions, drafts: Option<PathBuf>, wake: impl Fn() + Send + 'static) -> Result<Self, EngineError> {
         let StartOptions { policy, conversation, router, device, loader } = options;
         let mut log = Log::default();
-        let policy = policy.and_then(|path| files::open_policy(&path, &mut log));
-        let conversation = conversation.and_then(|path| files::open_conversation(&path, &mut log));
+        let store = drafts.and_then(|folder| Store::open(folder).map_err(|error| log.error(error)).ok());
+        let restored = store.as_ref().map(|store| store.restore(&mut log)).unwrap_or_default();
         let state = State {
-            policy: policy.unwrap_or_else(|| Document::untitled("Coding assistant", sample::policy())),
+            policies: restored.policies,
+            policy_index: restored.policy_index,
             selected: 0,
-            conversation: conversation.unwrap_or_else(|| Document::untitled("Quickstart", sample::conversation())),
+            conversations: restored.conversations,
+            conversation_index: restored.conversation_index,
+            last_edited: Side::Policy,
             reveal: None,
             router: RouterStatus { source: router, device, phase: RouterPhase::Absent, description: None, cache: None },
             jobs: Vec::new(),
             route_when_loaded: false,
             shown: None,
+            before_edit: None,
+            section: Section::Result,
+            studies: Vec::new(),
+            turn: None,
+            prompt: Arc::new(crate::dialect::render(crate::policy::DialectId::DEFAULT, &[], &sample::conversation(), None)),
+            dialog: None,
             log,
             log_open: false,
-            settings: Settings::default(),
+            settings: restored.settings.unwrap_or_default(),
         };
-        let mut app = Self { state, engine: Engine::spawn(loader, wake)? };
+        let mut app = Self {
+            state,
+            engine: Engine::spawn(loader, wake)?,
+            store,
+            last_id: restored.last_id,
+            route_at: None,
+            prompt_outdated: true,
+            unsaved: false,
+            save_at: None,
+        };
+        app.open_first(policy, conversation);
+        app.refresh_prompt();
         app.load_router();
         Ok(app)
+    }
+
+    /// Opens what was asked for, and the samples where nothing is open.
+    fn open_first(&mut self, policy: Option<PathBuf>, conversation: Option<PathBuf>) {
+        if let Some(path) = policy {
+            self.open_policy(&path);
+        }
+        if let Some(path) = conversation {
+            self.open_conversation(&path);
+        }
+        if self.state.policies.is_empty() {
+            let id = self.next_id();
+            self.state.policies.push(Document::new(id, "Coding assistant", PolicyText::from_file(sample::policy(), sample::POLICY)));
+        }
+        if self.state.conversations.is_empty() {
+            let id = self.next_id();
+            self.state.conversations.push(Document::new(id, "Quickstart", sample::conversation()));
+        }
     }
 
     /// Returns everything there is to show.
@@ -59,100 +107,112 @@ impl App {
         &self.state
     }
 
+    /// Does what is due by now: routing after an edit, saving drafts. Returns after how long there is something to do again.
+    pub fn tick(&mut self) -> Option<Duration> {
+        let now = Instant::now();
+        let live = self.tick_live(now);
+        let save = self.tick_save(now);
+        live.into_iter().chain(save).min()
+    }
+
     /// Does what a panel asked for.
     pub fn run(&mut self, command: Command) {
         match command {
             Command::Perform(action) => self.perform(action),
             Command::EditPolicy(edit) => self.edit_policy(edit),
+            Command::EditYaml(yaml) => self.edit_yaml(&yaml),
             Command::EditConversation(edit) => self.edit_conversation(edit),
             Command::SelectRoute(route) => self.state.selected = route,
+            Command::SelectPolicy(id) => {
+                if let Some(index) = self.state.policies.iter().position(|document| document.id == id) {
+                    self.show_policy(index);
+                }
+            }
+            Command::SelectConversation(id) => {
+                if let Some(index) = self.state.conversations.iter().position(|document| document.id == id) {
+                    self.show_conversation(index);
+                }
+            }
+            Command::ClosePolicy(id) | Command::CloseConversation(id) => self.close(id),
+            Command::Open(path) => self.open(&path),
+            Command::SaveTo(id, path) => self.save_to(id, &path),
+            Command::ShowSection(section) => self.show_section(section),
+            Command::ShowTurn(turn) => self.state.turn = turn,
+            Command::Study(kind) => self.study(kind),
+            Command::ImportText(text) => self.state.dialog = Some(Dialog::Import(Import::new(text))),
+            Command::ImportChoose(choice) => {
+                if let Some(Dialog::Import(import)) = &mut self.state.dialog {
+                    import.chosen = choice;
+                }
+            }
+            Command::ImportAccept { replace } => self.accept_import(replace),
+            Command::Answer(answer) => self.answer(answer),
+            Command::CloseDialog => self.state.dialog = None,
+            Command::SetZoom(zoom) => self.change_settings(|settings| settings.zoom = zoom),
             Command::CancelJob(job) => self.cancel(job),
             Command::Dismiss { entry } => self.state.log.dismiss(entry),
         }
+        self.refresh_prompt();
     }
 
     fn perform(&mut self, action: Action) {
         if action.obstacle(&self.state).is_some() {
             return;
         }
+        let live = self.state.is_live();
         match action {
+            Action::NewPolicy => self.new_policy(),
+            Action::NewVariant => self.new_variant(),
+            Action::ClosePolicy => self.close(self.state.policy().id),
+            Action::Save => self.save(self.state.save_target().0),
+            // Choosing a file is the window's business: it answers with `Command::Open` or `Command::SaveTo`.
+            Action::Open | Action::SaveAs | Action::SaveConversation => {}
+            Action::NewConversation => self.new_conversation(),
+            Action::ImportConversation => self.state.dialog = Some(Dialog::Import(Import::new(String::new()))),
+            Action::CloseConversation => self.close(self.state.conversation().id),
+            Action::Undo => self.undo(false),
+            Action::Redo => self.undo(true),
+            Action::AddRoute => self.edit_policy(PolicyEdit::AddRoute),
+            Action::DuplicateRoute => self.edit_selected(|route| PolicyEdit::DuplicateRoute { route }),
+            Action::RemoveRoute => self.edit_selected(|route| PolicyEdit::RemoveRoute { route }),
+            Action::MoveRouteUp => self.move_route(false),
+            Action::MoveRouteDown => self.move_route(true),
+            Action::AddMessage => self.edit_conversation(crate::chat::ConversationEdit::AddMessage),
             Action::Route => self.route(),
             Action::Cancel => self.cancel_all(),
-            Action::LoadRouter => self.load_router(),
-            Action::AddRoute => self.edit_policy(PolicyEdit::AddRoute),
-            Action::RemoveRoute => {
-                if let Some(route) = self.state.selected_route() {
-                    self.edit_policy(PolicyEdit::RemoveRoute { route });
-                }
+            Action::Live => self.change_settings(|settings| settings.live = Some(!live)),
+            Action::TestOrder => {
+                self.state.section = Section::Order;
+                self.study(super::StudyKind::Order);
             }
-            Action::AddMessage => self.edit_conversation(ConversationEdit::AddMessage),
+            Action::TestWording => {
+                self.state.section = Section::Wording;
+                self.study(super::StudyKind::Wording);
+            }
+            Action::LoadRouter => self.load_router(),
+            Action::Palette => self.state.dialog = if action.is_on(&self.state) { None } else { Some(Dialog::Palette) },
+            Action::ShowPolicy => self.change_settings(|settings| settings.tab = Tab::Policy),
+            Action::ShowPlayground => self.change_settings(|settings| settings.tab = Tab::Playground),
+            Action::ShowBatch => self.change_settings(|settings| settings.tab = Tab::Batch),
+            Action::ShowCompare => self.change_settings(|settings| settings.tab = Tab::Compare),
+            Action::ShowExport => self.change_settings(|settings| settings.tab = Tab::Export),
+            Action::ToggleYaml => self.change_settings(|settings| settings.yaml = !settings.yaml),
+            Action::ToggleDock => self.change_settings(|settings| settings.dock = !settings.dock),
             Action::ToggleLog => self.state.log_open = !self.state.log_open,
-            Action::ThemeSystem => self.state.settings.theme = ThemeChoice::System,
-            Action::ThemeLight => self.state.settings.theme = ThemeChoice::Light,
-            Action::ThemeDark => self.state.settings.theme = ThemeChoice::Dark,
+            Action::ThemeSystem => self.change_settings(|settings| settings.theme = ThemeChoice::System),
+            Action::ThemeLight => self.change_settings(|settings| settings.theme = ThemeChoice::Light),
+            Action::ThemeDark => self.change_settings(|settings| settings.theme = ThemeChoice::Dark),
         }
     }
 
-    fn edit_policy(&mut self, edit: PolicyEdit) {
-        let adds_route = edit == PolicyEdit::AddRoute;
-        self.state.policy.edit(|policy| edit.apply(policy));
-        if adds_route {
-            self.state.selected = self.state.policy.text.routes.len().saturating_sub(1);
-            self.reveal(Target::RouteName);
+    fn edit_selected(&mut self, edit: impl FnOnce(usize) -> PolicyEdit) {
+        if let Some(route) = self.state.selected_route() {
+            self.edit_policy(edit(route));
         }
     }
 
-    fn edit_conversation(&mut self, edit: ConversationEdit) {
-        let adds_message = edit == ConversationEdit::AddMessage;
-        self.state.conversation.edit(|conversation| edit.apply(conversation));
-        if adds_message {
-            self.reveal(Target::LastMessage);
-        }
-    }
-
-    fn reveal(&mut self, target: Target) {
-        let serial = self.state.reveal.map_or(0, |last| last.serial + 1);
-        self.state.reveal = Some(Reveal { target, serial });
-    }
-
-    fn load_router(&mut self) {
-        let id = self.engine.load(self.state.router.source.clone(), self.state.router.device);
-        self.state.router.phase = RouterPhase::Loading;
-        self.state.jobs.push(Job { id, kind: JobKind::Load, started: false, cancelling: false, progress: None });
-    }
-
-    /// Asks for a decision on the texts as they are now; a request that is still under way is cancelled, since nobody needs its answer.
-    pub(super) fn route(&mut self) {
-        self.cancel_routing();
-        if self.state.router.phase == RouterPhase::Loading {
-            self.state.route_when_loaded = true;
-            return;
-        }
-        let (policy, conversation, dialect) = (self.state.policy.text.clone(), self.state.conversation.text.clone(), self.state.dialect());
-        let request =
-            RouteRequest { policy: policy.clone(), conversation: conversation.clone(), dialect, budget: None, orders: 0, seed: 0 };
-        let id = self.engine.route(request);
-        let kind = JobKind::Route { policy, conversation, dialect };
-        self.state.jobs.push(Job { id, kind, started: false, cancelling: false, progress: None });
-    }
-
-    fn cancel_routing(&mut self) {
-        self.state.route_when_loaded = false;
-        let routing: Vec<JobId> =
-            self.state.jobs.iter().filter(|job| matches!(job.kind, JobKind::Route { .. })).map(|job| job.id).collect();
-        routing.into_iter().for_each(|job| self.cancel(job));
-    }
-
-    fn cancel_all(&mut self) {
-        self.state.route_when_loaded = false;
-        let open: Vec<JobId> = self.state.jobs.iter().map(|job| job.id).collect();
-        open.into_iter().for_each(|job| self.cancel(job));
-    }
-
-    fn cancel(&mut self, id: JobId) {
-        if let Some(job) = self.state.jobs.iter_mut().find(|job| job.id == id) {
-            job.cancelling = true;
-            self.engine.cancel(id);
-        }
+    pub(super) fn change_settings(&mut self, change: impl FnOnce(&mut Settings)) {
+        change(&mut self.state.settings);
+        self.unsaved = true;
     }
 }

@@ -9,7 +9,7 @@ use crate::policy::{DialectId, Policy};
 /// A decision and the exact texts that led to it.
 #[derive(Clone, Debug)]
 pub struct ShownDecision {
-    pub decision: Decision,
+    pub decision: Arc<Decision>,
     pub policy: Arc<Policy>,
     pub conversation: Arc<Conversation>,
     pub dialect: DialectId,

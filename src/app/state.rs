@@ -3,12 +3,16 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::{Job, JobKind, Log, RouterPhase, RouterStatus, ShownDecision};
+use super::{
+    DocId, Document, Import, Job, JobKind, Log, OutlineRow, PolicyText, Purpose, RouterPhase, RouterSource, RouterStatus, ShownDecision,
+    Study, StudyKind, proposed_name,
+};
 use crate::chat::{Conversation, Role};
+use crate::dialect::RenderedPrompt;
 use crate::policy::{DialectId, Policy};
 
 /// Which colours the window has.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum ThemeChoice {
     #[default]
     System,
@@ -16,35 +20,49 @@ pub enum ThemeChoice {
     Dark,
 }
 
-/// What the user chose about the window itself.
-#[derive(Clone, Debug, Default)]
+/// What the window is used for at the moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub enum Tab {
+    #[default]
+    Policy,
+    Playground,
+    Batch,
+    Compare,
+    Export,
+}
+
+/// What the decision panel shows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Section {
+    #[default]
+    Result,
+    Turns,
+    Variants,
+    Prompt,
+    Order,
+    Wording,
+}
+
+/// What the user chose about the window itself; kept from start to start.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(default)]
 pub struct Settings {
     pub theme: ThemeChoice,
+    pub tab: Tab,
+    pub zoom: f32,
+    /// Whether to route while typing; `None` leaves it to the router.
+    pub live: Option<bool>,
+    /// Whether the decision is shown beside the policy.
+    pub dock: bool,
+    /// Whether the policy is shown as YAML.
+    pub yaml: bool,
+    /// Files that were opened or saved, the last one first.
+    pub recent: Vec<PathBuf>,
 }
 
-/// An open document: its present text, and where it comes from.
-///
-/// The text is shared with running jobs and shown decisions, so it is replaced, never changed, by an edit.
-#[derive(Clone, Debug)]
-pub struct Document<T> {
-    pub text: Arc<T>,
-    pub title: String,
-    pub path: Option<PathBuf>,
-}
-
-impl<T: Clone + PartialEq> Document<T> {
-    /// Returns a document that belongs to no file yet.
-    pub fn untitled(title: impl Into<String>, text: T) -> Self {
-        Self { text: Arc::new(text), title: title.into(), path: None }
-    }
-
-    /// Replaces the text by a changed copy, unless the change changes nothing.
-    pub fn edit(&mut self, change: impl FnOnce(&mut T)) {
-        let mut text = T::clone(&self.text);
-        change(&mut text);
-        if text != *self.text {
-            self.text = Arc::new(text);
-        }
+impl Default for Settings {
+    fn default() -> Self {
+        Self { theme: ThemeChoice::System, tab: Tab::Policy, zoom: 1.0, live: None, dock: true, yaml: false, recent: Vec::new() }
     }
 }
 
@@ -63,13 +81,43 @@ pub struct Reveal {
     pub serial: u64,
 }
 
+/// What is asked before something could be lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Question {
+    /// The document has changes that are in no file.
+    Close(DocId),
+    /// The document's file is not as it was; `saving` when it was about to be overwritten.
+    Changed { document: DocId, saving: bool },
+}
+
+/// What stands in front of the window and takes the keyboard.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Dialog {
+    Palette,
+    Import(Import),
+    Question(Question),
+}
+
+/// Which kind of document the last change was in, so that undo goes there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Side {
+    #[default]
+    Policy,
+    Conversation,
+}
+
 /// Everything the window shows. Panels read it; [`super::App`] alone changes it.
 #[derive(Debug)]
 pub struct State {
-    pub policy: Document<Policy>,
+    /// Open policies; never empty.
+    pub policies: Vec<Document<PolicyText>>,
+    pub policy_index: usize,
     /// Position of the route in the form.
     pub selected: usize,
-    pub conversation: Document<Conversation>,
+    /// Open conversations, the shelf; never empty.
+    pub conversations: Vec<Document<Conversation>>,
+    pub conversation_index: usize,
+    pub last_edited: Side,
     pub reveal: Option<Reveal>,
     pub router: RouterStatus,
     /// Jobs that have not ended, oldest first.
@@ -77,31 +125,113 @@ pub struct State {
     /// Whether to route as soon as the router is there.
     pub route_when_loaded: bool,
     pub shown: Option<ShownDecision>,
+    /// The decision before the last edit, which bars mark the change against.
+    pub before_edit: Option<ShownDecision>,
+    pub section: Section,
+    pub studies: Vec<Study>,
+    /// The user message whose decision is shown, a position in the conversation.
+    pub turn: Option<usize>,
+    /// What a gateway sends for the texts on screen, made anew when they change.
+    pub prompt: Arc<RenderedPrompt>,
+    pub dialog: Option<Dialog>,
     pub log: Log,
     pub log_open: bool,
     pub settings: Settings,
 }
 
 impl State {
+    /// Returns the policy that is being written.
+    pub fn policy(&self) -> &Document<PolicyText> {
+        &self.policies[self.policy_index.min(self.policies.len() - 1)]
+    }
+
+    /// Returns the routes that are being written.
+    pub fn routes(&self) -> &Arc<Policy> {
+        &self.policy().text.policy
+    }
+
+    /// Returns the conversation that is being tried.
+    pub fn conversation(&self) -> &Document<Conversation> {
+        &self.conversations[self.conversation_index.min(self.conversations.len() - 1)]
+    }
+
     /// Returns the dialect that decisions are made in: the policy's own, or the usual one.
     pub fn dialect(&self) -> DialectId {
-        self.policy.text.dialect.unwrap_or(DialectId::DEFAULT)
+        self.routes().dialect.unwrap_or(DialectId::DEFAULT)
     }
 
     /// Returns the position of the route in the form, `None` when the policy has no routes.
     pub fn selected_route(&self) -> Option<usize> {
-        self.policy.text.routes.len().checked_sub(1).map(|last| self.selected.min(last))
+        self.routes().routes.len().checked_sub(1).map(|last| self.selected.min(last))
     }
 
-    /// Returns whether the user waits for a decision.
+    /// Returns the route above or below the selected one in the list.
+    pub fn neighbour(&self, below: bool) -> Option<usize> {
+        let selected = self.selected_route()?;
+        let routes = self.policy().text.outline().iter().filter_map(|row| match row {
+            OutlineRow::Route(position) => Some(*position),
+            OutlineRow::Domain(_) => None,
+        });
+        let routes: Vec<usize> = routes.collect();
+        let place = routes.iter().position(|route| *route == selected)?;
+        let place = if below { place.checked_add(1) } else { place.checked_sub(1) };
+        routes.get(place?).copied()
+    }
+
+    /// Returns the document that Save writes: what the tab is for.
+    pub fn save_target(&self) -> (DocId, Option<&PathBuf>, String) {
+        let (policy, conversation) = (self.policy(), self.conversation());
+        match self.settings.tab {
+            Tab::Playground => (conversation.id, conversation.path.as_ref(), proposed_name(&conversation.title, "json")),
+            _ => (policy.id, policy.path.as_ref(), proposed_name(&policy.title, "yaml")),
+        }
+    }
+
+    /// Returns whether an edit routes again by itself.
+    pub fn is_live(&self) -> bool {
+        self.settings.live.unwrap_or(self.router.source == RouterSource::Builtin)
+    }
+
+    /// Returns which document undo works on: the one changed last, where both are in view.
+    pub fn undo_side(&self) -> Side {
+        match self.settings.tab {
+            Tab::Playground => Side::Conversation,
+            Tab::Policy => self.last_edited,
+            Tab::Batch | Tab::Compare | Tab::Export => Side::Policy,
+        }
+    }
+
+    /// Returns what undo would take back.
+    pub fn undo_label(&self) -> Option<&'static str> {
+        match self.undo_side() {
+            Side::Policy => self.policy().undo_label(),
+            Side::Conversation => self.conversation().undo_label(),
+        }
+    }
+
+    /// Returns what redo would do again.
+    pub fn redo_label(&self) -> Option<&'static str> {
+        match self.undo_side() {
+            Side::Policy => self.policy().redo_label(),
+            Side::Conversation => self.conversation().redo_label(),
+        }
+    }
+
+    /// Returns whether the user waits for a decision on the texts on screen.
     pub fn is_routing(&self) -> bool {
-        self.route_when_loaded || self.jobs.iter().any(|job| matches!(job.kind, JobKind::Route { .. }) && !job.cancelling)
+        let waits = |job: &Job| matches!(&job.kind, JobKind::Route { purpose: Purpose::Current, .. }) && !job.cancelling;
+        self.route_when_loaded || self.jobs.iter().any(waits)
     }
 
     /// Returns whether the shown decision belongs to older texts than those on screen.
     pub fn is_shown_outdated(&self) -> bool {
-        let is_outdated = |shown: &ShownDecision| shown.is_outdated(&self.policy.text, &self.conversation.text, self.dialect());
+        let is_outdated = |shown: &ShownDecision| shown.is_outdated(self.routes(), &self.conversation().text, self.dialect());
         self.shown.as_ref().is_some_and(is_outdated)
+    }
+
+    /// Returns the study of a kind, if it was made.
+    pub fn study(&self, kind: StudyKind) -> Option<&Study> {
+        self.studies.iter().find(|study| study.kind == kind)
     }
 
     /// Returns the job to tell the user about: the one the engine works on, or else the next.
@@ -111,9 +241,9 @@ impl State {
 
     /// Returns why nothing can be routed now, or `None` when it can.
     pub fn routing_obstacle(&self) -> Option<&'static str> {
-        if self.policy.text.routes.is_empty() {
+        if self.routes().routes.is_empty() {
             Some("Add a route first: the policy has none")
-        } else if !self.conversation.text.messages.iter().any(|message| message.role == Role::User && !message.text().trim().is_empty()) {
+        } else if !has_question(&self.conversation().text) {
             Some("Write a user message first: a gateway routes what the user said")
         } else if self.router.phase == RouterPhase::Absent || matches!(self.router.phase, RouterPhase::Failed(_)) {
             self.router.description.is_none().then_some("Load a router first")
@@ -121,4 +251,9 @@ impl State {
             None
         }
     }
+}
+
+/// Stops at the first user message that says something, so a long conversation costs no more than a short one.
+fn has_question(conversation: &Conversation) -> bool {
+    conversation.messages.iter().any(|message| message.role == Role::User && !message.text().trim().is_empty())
 }

@@ -19,6 +19,13 @@ pub enum ConversationEdit {
     RemoveMessage {
         message: usize,
     },
+    /// Takes the message out and puts it where `to` is.
+    MoveMessage {
+        message: usize,
+        to: usize,
+    },
+    /// Puts another conversation in place of this one.
+    Replace(Conversation),
 }
 
 impl ConversationEdit {
@@ -45,6 +52,33 @@ impl ConversationEdit {
                     messages.remove(message);
                 }
             }
+            Self::MoveMessage { message, to } => {
+                if message < messages.len() && to < messages.len() {
+                    let moved = messages.remove(message);
+                    messages.insert(to, moved);
+                }
+            }
+            Self::Replace(other) => *conversation = other,
+        }
+    }
+
+    /// Returns what changes, for menus: "Undo: message".
+    pub fn label(&self) -> &'static str {
+        match self {
+            Self::SetRole { .. } => "role",
+            Self::SetText { .. } => "message",
+            Self::AddMessage => "new message",
+            Self::RemoveMessage { .. } => "removed message",
+            Self::MoveMessage { .. } => "order of messages",
+            Self::Replace(_) => "import",
+        }
+    }
+
+    /// Returns the message that is being typed in, `None` for changes that are done at once.
+    pub fn typed_in(&self) -> Option<usize> {
+        match self {
+            Self::SetText { message, .. } => Some(*message),
+            _ => None,
         }
     }
 }

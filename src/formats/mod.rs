@@ -5,6 +5,7 @@
 
 mod conversation;
 mod error;
+mod exports;
 mod gateway;
 mod json;
 mod labelled;
@@ -19,6 +20,7 @@ mod yaml_errors;
 
 pub use conversation::{parse_conversation, write_conversation};
 pub use error::{FormatError, PASTED, STDIN, Warning};
+pub use exports::{Found, Understood, find_conversations};
 pub use gateway::{
     Confusion, Evidence, ExportError, ExportFormat, ExportOptions, Exported, Gate, GatewayShape, Imported, Note, NoteKind, Stability,
     UnknownFormat, evidence_json, evidence_problems, export_gateway, gateway_versions, import_gateway, lint_context, looks_like_gateway,

@@ -10,22 +10,32 @@ use crate::policy::{NO_ROUTE_LABEL, Policy};
 const ROW_HEIGHT: f32 = 26.0;
 const BAR_HEIGHT: f32 = 12.0;
 const NUMBER_WIDTH: f32 = 56.0;
+/// Room for the change since another decision.
+const CHANGE_WIDTH: f32 = 48.0;
 
-/// Draws a bar for each answer, most probable first, and one for all text that is no valid answer.
-pub fn bars_ui(ui: &mut Ui, decision: &Decision, policy: &Policy) {
+/// Draws a bar for each answer, most probable first, and one for all text that is no valid answer. Where there is a decision `before`, each
+/// bar marks its probability then.
+pub fn bars_ui(ui: &mut Ui, decision: &Decision, policy: &Policy, before: Option<&Decision>) {
     ui.spacing_mut().item_spacing.y = 0.0;
     for entry in &decision.probabilities {
         let chosen = decision.label() == Some(entry.route.as_str());
         let none = entry.route == NO_ROUTE_LABEL;
         let title = if none { "No route" } else { &entry.route };
         let model = policy.model_for((!none).then_some(entry.route.as_str()));
-        bar_ui(ui, &Bar { title, model, p: entry.p, kind: if chosen { Kind::Chosen } else { Kind::Other } });
+        let before = before.map(|before| p_of(before, &entry.route));
+        bar_ui(ui, &Bar { title, model, p: entry.p, before, kind: if chosen { Kind::Chosen } else { Kind::Other } });
     }
     let rule = ui.available_rect_before_wrap();
     ui.add_space(space::XS);
     ui.painter().hline(rule.x_range(), rule.top() + 2.0, (1.0, theme::palette(ui).border));
     let kind = if decision.outcome == Outcome::Error { Kind::Chosen } else { Kind::Outside };
-    bar_ui(ui, &Bar { title: "Outside valid answers", model: None, p: decision.invalid_mass, kind });
+    let before = before.map(|before| before.invalid_mass);
+    bar_ui(ui, &Bar { title: "Outside valid answers", model: None, p: decision.invalid_mass, before, kind });
+}
+
+/// Returns the probability of an answer; a route that was not there had none.
+pub fn p_of(decision: &Decision, route: &str) -> f64 {
+    decision.probabilities.iter().find(|entry| entry.route == route).map_or(0.0, |entry| entry.p)
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -40,6 +50,7 @@ struct Bar<'a> {
     title: &'a str,
     model: Option<&'a str>,
     p: f64,
+    before: Option<f64>,
     kind: Kind,
 }
 
@@ -54,10 +65,11 @@ fn bar_ui(ui: &mut Ui, bar: &Bar<'_>) {
     let chosen = bar.kind == Kind::Chosen;
     response.widget_info(|| {
         let suffix = if chosen { ", chosen" } else { "" };
-        WidgetInfo::labeled(Role::Label, true, format!("{}: {number}{suffix}", bar.title))
+        let change = bar.before.map(|before| format!(", {} points since the last edit", points(bar.p - before))).unwrap_or_default();
+        WidgetInfo::labeled(Role::Label, true, format!("{}: {number}{suffix}{change}", bar.title))
     });
 
-    let title_width = (width * 0.49).max(110.0);
+    let title_width = (width * if bar.before.is_some() { 0.42 } else { 0.47 }).max(104.0);
     let font = if chosen { tokens::strong_font(text::BODY) } else { FontId::proportional(text::BODY) };
     let colour = if bar.kind == Kind::Outside { palette.text_weak } else { palette.text };
     let title = widgets::line(ui, bar.title, font.clone(), colour, title_width - space::S);
@@ -65,12 +77,14 @@ fn bar_ui(ui: &mut Ui, bar: &Bar<'_>) {
     let number_font = if chosen { tokens::strong_font(text::SMALL) } else { FontId::proportional(text::SMALL) };
     let number = widgets::line(ui, &number, number_font, colour, NUMBER_WIDTH);
 
+    let room = if bar.before.is_some() { CHANGE_WIDTH } else { 0.0 };
     let painter = ui.painter();
     let middle = |height: f32| rect.center().y - height / 2.0;
     painter.galley(pos2(rect.left(), middle(title.size().y)), title, colour);
-    painter.galley(pos2(rect.right() - number.size().x, middle(number.size().y)), number, colour);
+    painter.galley(pos2(rect.right() - room - number.size().x, middle(number.size().y)), number, colour);
     let left = rect.left() + title_width;
-    let track = Rect::from_min_max(pos2(left, middle(BAR_HEIGHT)), pos2(rect.right() - NUMBER_WIDTH, middle(BAR_HEIGHT) + BAR_HEIGHT));
+    let track =
+        Rect::from_min_max(pos2(left, middle(BAR_HEIGHT)), pos2(rect.right() - room - NUMBER_WIDTH, middle(BAR_HEIGHT) + BAR_HEIGHT));
     painter.rect_filled(track, 3.0, palette.bar_track);
     // A probability that is not zero leaves a mark, however small.
     let filled = if bar.p > 0.0 { (track.width() * bar.p as f32).clamp(2.0, track.width()) } else { 0.0 };
@@ -80,6 +94,12 @@ fn bar_ui(ui: &mut Ui, bar: &Bar<'_>) {
         Kind::Outside => palette.warning,
     };
     painter.rect_filled(track.with_max_x(track.left() + filled), 3.0, fill);
+    if let Some(before) = bar.before {
+        let x = track.left() + (track.width() * before as f32).clamp(0.0, track.width());
+        painter.vline(x, track.y_range().expand(3.0), (2.0, palette.text));
+        let change = widgets::line(ui, &points(bar.p - before), FontId::proportional(text::SMALL), palette.text_weak, CHANGE_WIDTH);
+        painter.galley(pos2(rect.right() - change.size().x, middle(change.size().y)), change, palette.text_weak);
+    }
 
     response.on_hover_ui(|ui| {
         if elided {
@@ -92,8 +112,14 @@ fn bar_ui(ui: &mut Ui, bar: &Bar<'_>) {
     });
 }
 
+/// Writes a change of a probability in points, with its sign.
+pub fn points(change: f64) -> String {
+    let points = 100.0 * change;
+    if points.abs() < 0.05 { "±0.0".to_owned() } else { format!("{points:+.1}") }
+}
+
 /// Writes a probability with one decimal, and never rounds a small one to nothing or a large one to certainty.
-fn percent(p: f64) -> String {
+pub fn percent(p: f64) -> String {
     match p {
         p if p > 0.0 && p < 0.0005 => "<0.1 %".to_owned(),
         p if (0.9995..1.0).contains(&p) => ">99.9 %".to_owned(),

@@ -1,59 +1,143 @@
 //! The conversation being tried, message by message.
 
-use egui::{ComboBox, RichText, ScrollArea, Ui};
+use egui::{ComboBox, Label, RichText, ScrollArea, Ui};
 
 use super::tokens::{self, space, text};
 use super::widgets::{self, Field};
 use super::{actions, theme};
 use crate::app::{Action, Command, State, Target};
-use crate::chat::{ConversationEdit, Message, Role};
+use crate::chat::{Conversation, ConversationEdit, Message, Role};
 
 /// Lines longer than this are hard to read.
 const READING_WIDTH: f32 = 820.0;
 
-/// Draws the panel.
+/// Draws the panel of the Playground.
 pub fn conversation_panel_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
     // A part of its own, since the central panel itself insists on all of its place.
     ui.vertical(|ui| {
         ui.set_max_width(READING_WIDTH.min(ui.available_width()));
-        conversation_ui(ui, state, commands);
+        let title = &state.conversation().title;
+        widgets::header_ui(
+            ui,
+            |ui| drop(ui.add(Label::new(RichText::new(title).heading()).truncate())),
+            |ui| {
+                actions::short_button_ui(ui, state, Action::CloseConversation, "Remove", commands);
+                actions::short_button_ui(ui, state, Action::SaveConversation, "Save as…", commands);
+                actions::action_button_ui(ui, state, Action::AddMessage, commands);
+            },
+        );
+        messages_ui(ui, state, false, commands);
     });
 }
 
-fn conversation_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
+/// Draws the conversation beside the policy: smaller, with the shelf as a list to choose from.
+pub fn docked_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
+    let mut chosen = Vec::new();
     widgets::header_ui(
         ui,
-        |ui| widgets::heading_ui(ui, "Conversation"),
-        |ui| actions::action_button_ui(ui, state, Action::AddMessage, commands),
+        |ui| {
+            let shelf = ComboBox::from_id_salt("conversation").selected_text(&state.conversation().title).width(180.0).truncate();
+            let response = shelf.show_ui(ui, |ui| {
+                for (index, document) in state.conversations.iter().enumerate() {
+                    if ui.selectable_label(index == state.conversation_index, &document.title).clicked() {
+                        chosen.push(Command::SelectConversation(document.id));
+                    }
+                }
+            });
+            response.response.accessible_name("Conversation to try");
+        },
+        |ui| {
+            actions::short_button_ui(ui, state, Action::ImportConversation, "Paste…", commands);
+            actions::short_button_ui(ui, state, Action::AddMessage, "Add", commands);
+        },
     );
-    let messages = &state.conversation.text.messages;
+    commands.append(&mut chosen);
+    // A decision is about the last message, so in a small place that is the one in view.
+    messages_ui(ui, state, true, commands);
+}
+
+/// Heights of the messages when they were last drawn. Only messages in view are laid out; the others are as high as they were, or as high
+/// as their length suggests.
+#[derive(Clone, Default)]
+struct Heights(Vec<f32>);
+
+fn messages_ui(ui: &mut Ui, state: &State, from_end: bool, commands: &mut Vec<Command>) {
+    let document = state.conversation();
+    let messages = &document.text.messages;
     if messages.is_empty() {
-        widgets::empty_ui(ui, "No messages yet", "Add a message and write what a user would ask");
-        return;
+        return widgets::empty_ui(ui, "No messages yet", "Add a message, or paste a conversation");
     }
     let reveal = widgets::is_revealed(ui, state, Target::LastMessage).then_some(messages.len() - 1);
-    ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
-        for (position, message) in messages.iter().enumerate() {
-            ui.push_id(position, |ui| message_ui(ui, position, message, reveal == Some(position), commands));
-            ui.add_space(space::XS);
-        }
+    ui.push_id(document.id.0, |ui| {
+        let width = ui.available_width();
+        let id = ui.scope_id().with(("heights", width as i32));
+        let mut heights = ui.data_mut(|data| std::mem::take(data.get_temp_mut_or_default::<Heights>(id)));
+        fit(&mut heights, &document.text, width);
+        ScrollArea::vertical().auto_shrink(false).stick_to_bottom(from_end).show_viewport(ui, |ui, viewport| {
+            ui.spacing_mut().item_spacing.y = 0.0;
+            let (mut top, mut above, mut below) = (0.0, 0.0, 0.0);
+            for (position, message) in messages.iter().enumerate() {
+                let Some(height) = heights.0.get_mut(position) else { break };
+                let is_visible = top + *height >= viewport.top() - 200.0 && top <= viewport.bottom() + 200.0;
+                top += *height;
+                if is_visible || reveal == Some(position) {
+                    if above > 0.0 {
+                        ui.add_space(std::mem::take(&mut above));
+                    }
+                    let start = ui.cursor().top();
+                    ui.push_id(position, |ui| message_ui(ui, state, position, message, reveal == Some(position), commands));
+                    ui.add_space(space::S);
+                    *height = ui.cursor().top() - start;
+                } else if top < viewport.top() {
+                    above += *height;
+                } else {
+                    below += *height;
+                }
+            }
+            ui.add_space(above + below);
+        });
+        ui.data_mut(|data| data.insert_temp(id, heights));
     });
 }
 
-fn message_ui(ui: &mut Ui, position: usize, message: &Message, reveal: bool, commands: &mut Vec<Command>) {
+/// Gives new messages an estimated height, so that the scroll bar is nearly right from the start.
+fn fit(heights: &mut Heights, conversation: &Conversation, width: f32) {
+    let known = heights.0.len();
+    heights.0.truncate(conversation.messages.len());
+    let estimate = |message: &Message| {
+        let text = message.text();
+        let lines = (text.len() as f32 * 7.0 / width.max(80.0)).ceil().max(text.lines().count() as f32).max(1.0);
+        84.0 + 19.0 * (lines - 1.0)
+    };
+    heights.0.extend(conversation.messages.iter().skip(known).map(estimate));
+}
+
+fn message_ui(ui: &mut Ui, state: &State, position: usize, message: &Message, reveal: bool, commands: &mut Vec<Command>) {
     let palette = theme::palette(ui);
     let number = position + 1;
-    theme::card_frame(palette.surface, palette.border).show(ui, |ui| {
+    let count = state.conversation().text.messages.len();
+    let edge = if state.turn == Some(position) { palette.accent } else { palette.border };
+    theme::card_frame(palette.surface, edge).inner_margin(egui::Margin::symmetric(space::M as i8, space::S as i8)).show(ui, |ui| {
         ui.spacing_mut().item_spacing.y = space::XS;
-        let mut remove = false;
+        let mut edit = None;
         widgets::header_ui(
             ui,
             |ui| role_ui(ui, position, message.role, commands),
-            |ui| remove = widgets::quiet_button_ui(ui, "Remove", format!("Remove message {number}")).clicked(),
+            |ui| {
+                ui.spacing_mut().item_spacing.x = 0.0;
+                ui.spacing_mut().button_padding.x = space::XS;
+                if widgets::quiet_button_ui(ui, "Remove", format!("Remove message {number}")).clicked() {
+                    edit = Some(ConversationEdit::RemoveMessage { message: position });
+                }
+                if number < count && widgets::quiet_button_ui(ui, "Down", format!("Move message {number} down")).clicked() {
+                    edit = Some(ConversationEdit::MoveMessage { message: position, to: position + 1 });
+                }
+                if position > 0 && widgets::quiet_button_ui(ui, "Up", format!("Move message {number} up")).clicked() {
+                    edit = Some(ConversationEdit::MoveMessage { message: position, to: position - 1 });
+                }
+            },
         );
-        if remove {
-            commands.push(Command::EditConversation(ConversationEdit::RemoveMessage { message: position }));
-        }
+        commands.extend(edit.map(Command::EditConversation));
         let name = format!("Message {number}");
         let field = Field { name: &name, hint: "What was said", rows: 1, mono: false };
         if let Some(text) = widgets::field_ui(ui, field, &message.text(), reveal) {
@@ -77,7 +161,8 @@ fn role_ui(ui: &mut Ui, position: usize, present: Role, commands: &mut Vec<Comma
     response.response.accessible_name(format!("Role of message {}", position + 1));
 }
 
-fn title(role: Role) -> &'static str {
+/// Returns a role as people call it.
+pub fn title(role: Role) -> &'static str {
     match role {
         Role::System => "System",
         Role::Developer => "Developer",

@@ -5,18 +5,30 @@
 
 mod actions;
 mod bars;
+mod budget;
 mod conversation_panel;
 mod decision_facts;
 mod decision_panel;
+mod dialogs;
+mod file_dialog;
+mod import_dialog;
 mod log_panel;
 mod notice;
-mod policy_panel;
+mod palette;
+mod playground_tab;
+mod policy_tab;
+mod prompt_view;
+mod result_view;
 mod route_form;
+mod route_list;
+mod soon;
 mod status_bar;
+mod study_views;
 pub mod theme;
 mod tokens;
 mod top_bar;
 mod widgets;
 mod window;
+mod yaml_view;
 
 pub use window::{Window, run};

@@ -57,8 +57,14 @@ pub fn field_ui(ui: &mut Ui, field: Field<'_>, value: &str, reveal: bool) -> Opt
     let mut buffer = Cow::Borrowed(value);
     let edit = if field.rows == 0 { TextEdit::singleline(&mut buffer) } else { TextEdit::multiline(&mut buffer).desired_rows(field.rows) };
     let font = if field.mono { egui::TextStyle::Monospace } else { egui::TextStyle::Body };
-    let edit =
-        edit.id_salt(field.name).font(font).hint_text(field.hint).margin(Margin::symmetric(space::S as i8, 6)).desired_width(f32::INFINITY);
+    let edit = edit
+        .id_salt(field.name)
+        .font(font)
+        .hint_text(field.hint)
+        .margin(Margin::symmetric(space::S as i8, 6))
+        .min_size(egui::vec2(0.0, tokens::CONTROL_HEIGHT + 2.0))
+        .desired_width(f32::INFINITY);
+    let edit = if field.rows == 0 { edit.vertical_align(egui::Align::Center) } else { edit };
     let response = ui.add(edit).accessible_name(field.name);
     if reveal {
         response.scroll_to_me(None);
@@ -117,4 +123,82 @@ pub fn empty_ui(ui: &mut Ui, title: &str, advice: &str) {
         ui.label(RichText::new(title).font(tokens::strong_font(text::HEADING)));
         ui.label(RichText::new(advice).color(theme::palette(ui).text_weak));
     });
+}
+
+/// Draws an ordinary button that is no action of the table.
+pub fn button_ui(ui: &mut Ui, label: &str) -> Response {
+    ui.add(Button::new(label).min_size(egui::vec2(0.0, tokens::CONTROL_HEIGHT)))
+}
+
+/// Shows which painted control has the keyboard.
+pub fn focus_ring(ui: &Ui, response: &Response) {
+    if response.has_focus() {
+        let stroke = (1.5, theme::palette(ui).accent);
+        ui.painter().rect_stroke(response.rect, f32::from(tokens::RADIUS), stroke, egui::StrokeKind::Inside);
+    }
+}
+
+/// A row of a list, one of which is selected.
+#[derive(Clone, Copy, Debug)]
+pub struct Row<'a> {
+    /// What a screen reader says.
+    pub name: &'a str,
+    pub title: &'a str,
+    /// Second line, smaller; empty for a row of one line.
+    pub detail: &'a str,
+    /// At the right end of the first line.
+    pub note: &'a str,
+    pub selected: bool,
+    pub height: f32,
+    pub indent: f32,
+}
+
+/// Draws a row and returns its response, which senses clicks and drags.
+pub fn row_ui(ui: &mut Ui, row: Row<'_>) -> Response {
+    let palette = theme::palette(ui);
+    let (rect, response) = ui.allocate_exact_size(egui::vec2(ui.available_width(), row.height), Sense::click_and_drag());
+    response.widget_info(|| WidgetInfo::selected(Role::ListBoxOption, true, row.selected, row.name));
+    if !ui.is_rect_visible(rect) {
+        return response;
+    }
+    let ground = match (row.selected, response.hovered()) {
+        (true, _) => palette.accent_soft,
+        (false, true) => palette.raised,
+        (false, false) => Color32::TRANSPARENT,
+    };
+    ui.painter().rect_filled(rect, f32::from(tokens::RADIUS), ground);
+    focus_ring(ui, &response);
+    let inner = rect.shrink2(egui::vec2(space::M, 0.0)).with_min_x(rect.left() + space::M + row.indent);
+    let note = line(ui, row.note, FontId::proportional(text::SMALL), palette.text_weak, inner.width() * 0.45);
+    let font = if row.selected { tokens::strong_font(text::BODY) } else { FontId::proportional(text::BODY) };
+    let title = line(ui, row.title, font, palette.text, inner.width() - note.size().x - space::S);
+    let detail =
+        (!row.detail.is_empty()).then(|| line(ui, row.detail, FontId::proportional(text::SMALL), palette.text_weak, inner.width()));
+    let height = title.size().y + detail.as_ref().map_or(0.0, |detail| detail.size().y + 2.0);
+    let top = rect.center().y - height / 2.0;
+    let painter = ui.painter();
+    let note_at = egui::pos2(inner.right() - note.size().x, top + (title.size().y - note.size().y) / 2.0);
+    painter.galley(note_at, note, palette.text_weak);
+    let below = top + title.size().y + 2.0;
+    painter.galley(egui::pos2(inner.left(), top), title, palette.text);
+    if let Some(detail) = detail {
+        painter.galley(egui::pos2(inner.left(), below), detail, palette.text_weak);
+    }
+    response
+}
+
+/// Draws a small switch between a few views, one of which is on. Returns the one that was clicked.
+pub fn switch_ui<T: Copy + PartialEq>(ui: &mut Ui, present: T, choices: &[(T, &str, &str)]) -> Option<T> {
+    let mut clicked = None;
+    ui.horizontal_wrapped(|ui| {
+        ui.spacing_mut().item_spacing = egui::vec2(2.0, 2.0);
+        ui.spacing_mut().button_padding = egui::vec2(space::S, 2.0);
+        for (choice, label, explanation) in choices {
+            let button = Button::selectable(*choice == present, RichText::new(*label).small());
+            if ui.add(button).on_hover_text(*explanation).clicked() {
+                clicked = Some(*choice);
+            }
+        }
+    });
+    clicked
 }

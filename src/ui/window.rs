@@ -1,9 +1,12 @@
 //! Opens the window and draws its frames.
 
+use std::path::PathBuf;
+
 use egui::{CentralPanel, Panel, Ui, ViewportBuilder};
 
-use super::{actions, conversation_panel, decision_panel, log_panel, notice, policy_panel, status_bar, theme, tokens, top_bar};
-use crate::app::{App, Command, StartOptions, ThemeChoice};
+use super::file_dialog::FileDialogs;
+use super::{actions, dialogs, log_panel, notice, playground_tab, policy_tab, soon, status_bar, theme, tokens, top_bar};
+use crate::app::{App, Command, StartOptions, Tab, ThemeChoice};
 
 /// Why the window could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -25,7 +28,8 @@ pub fn run(options: StartOptions) -> Result<(), WindowError> {
     let native = eframe::NativeOptions { viewport, ..eframe::NativeOptions::default() };
     let create = |creation: &eframe::CreationContext<'_>| -> Result<Box<dyn eframe::App>, Box<dyn std::error::Error + Send + Sync>> {
         theme::apply(&creation.egui_ctx);
-        Ok(Box::new(Window::new(&creation.egui_ctx, options)?))
+        let drafts = eframe::storage_dir("waypost").map(|folder| folder.join("drafts"));
+        Ok(Box::new(Window::with_drafts(&creation.egui_ctx, options, drafts)?))
     };
     eframe::run_native("waypost", native, Box::new(create)).map_err(|error| WindowError(error.to_string()))
 }
@@ -33,22 +37,59 @@ pub fn run(options: StartOptions) -> Result<(), WindowError> {
 /// The workbench in a window.
 pub struct Window {
     app: App,
+    files: FileDialogs,
+    focused: bool,
 }
 
 impl Window {
-    /// Starts the workbench; [`theme::apply`] is expected to have been called.
+    /// Starts the workbench without drafts; [`theme::apply`] is expected to have been called.
     ///
     /// # Errors
     /// Fails when the operating system gives no thread to work in.
     pub fn new(ctx: &egui::Context, options: StartOptions) -> Result<Self, WindowError> {
-        let ctx = ctx.clone();
-        let app = App::start(options, move || ctx.request_repaint()).map_err(|error| WindowError(error.to_string()))?;
-        Ok(Self { app })
+        Self::with_drafts(ctx, options, None)
+    }
+
+    /// Starts the workbench, which keeps its drafts in this folder.
+    ///
+    /// # Errors
+    /// Fails when the operating system gives no thread to work in.
+    pub fn with_drafts(ctx: &egui::Context, options: StartOptions, drafts: Option<PathBuf>) -> Result<Self, WindowError> {
+        let wake = ctx.clone();
+        let app = App::start(options, drafts, move || wake.request_repaint()).map_err(|error| WindowError(error.to_string()))?;
+        ctx.set_zoom_factor(app.state().settings.zoom.clamp(0.5, 3.0));
+        follow_theme(ctx, app.state().settings.theme);
+        Ok(Self { app, files: FileDialogs::new(ctx), focused: true })
     }
 
     /// Returns the workbench, for tests that look behind what is drawn.
     pub fn app(&self) -> &App {
         &self.app
+    }
+
+    /// Does a command as if a panel had sent it, for tests of what needs a file dialog otherwise.
+    pub fn run(&mut self, command: Command) {
+        self.app.run(command);
+    }
+
+    /// Does what comes from outside of the drawing: dropped files, chosen files, a changed zoom, the focus that comes back.
+    fn take_input(&mut self, ctx: &egui::Context) {
+        let dropped = ctx.input(|input| input.raw.dropped_files.clone());
+        for file in dropped {
+            self.app.run(Command::Open(file.path().to_owned()));
+        }
+        for command in self.files.chosen() {
+            self.app.run(command);
+        }
+        let focused = ctx.input(|input| input.viewport().focused.unwrap_or(true));
+        if focused && !self.focused {
+            self.app.check_disk();
+        }
+        self.focused = focused;
+        let zoom = ctx.zoom_factor();
+        if (zoom - self.app.state().settings.zoom).abs() > 1e-3 {
+            self.app.run(Command::SetZoom(zoom));
+        }
     }
 }
 
@@ -57,13 +98,21 @@ impl eframe::App for Window {
         if self.app.poll() {
             ctx.request_repaint();
         }
+        if let Some(pause) = self.app.tick() {
+            ctx.request_repaint_after(pause);
+        }
     }
 
     fn ui(&mut self, ui: &mut Ui, _frame: &mut eframe::Frame) {
+        self.take_input(ui.ctx());
         let mut commands = actions::pressed(ui, self.app.state());
         window_ui(ui, &self.app, &mut commands);
+        dialogs::dialogs_ui(ui.ctx(), self.app.state(), &mut commands);
         if !commands.is_empty() {
-            commands.into_iter().for_each(|command| self.app.run(command));
+            for command in commands {
+                self.files.ask_where_needed(&command, self.app.state());
+                self.app.run(command);
+            }
             // What the commands changed is drawn at once, not at the next movement of the mouse.
             ui.request_repaint();
         }
@@ -92,7 +141,8 @@ fn window_ui(ui: &mut Ui, app: &App, commands: &mut Vec<Command>) {
     let state = app.state();
     let palette = theme::palette(ui);
     let bar = theme::bar_frame(palette.surface);
-    Panel::top("top bar").frame(bar).show(ui, |ui| top_bar::top_bar_ui(ui, state, commands));
+    let top = egui::Frame { inner_margin: egui::Margin { bottom: 0, ..bar.inner_margin }, ..bar };
+    Panel::top("top bar").frame(top).show(ui, |ui| top_bar::top_bar_ui(ui, state, commands));
     Panel::bottom("status bar").frame(bar).show(ui, |ui| status_bar::status_bar_ui(ui, state, commands));
     if let (Some(entry), open) = state.log.open() {
         Panel::top("notice").frame(bar.fill(palette.error_soft)).show(ui, |ui| notice::notice_ui(ui, entry, open, commands));
@@ -101,14 +151,13 @@ fn window_ui(ui: &mut Ui, app: &App, commands: &mut Vec<Command>) {
         let panel = Panel::bottom("log").frame(theme::column_frame(palette.surface)).resizable(true).default_size(180.0);
         panel.show(ui, |ui| log_panel::log_panel_ui(ui, state, commands));
     }
-
-    let width = ui.available_width();
-    let column = theme::column_frame(palette.surface);
-    let policy = Panel::left("policy").frame(column).resizable(true).default_size(width * 0.31).min_size(260.0);
-    policy.show(ui, |ui| policy_panel::policy_panel_ui(ui, state, commands));
-    let decision = Panel::right("decision").frame(column).resizable(true).default_size(width * 0.33).min_size(300.0);
-    decision.show(ui, |ui| decision_panel::decision_panel_ui(ui, state, commands));
-    CentralPanel::default()
-        .frame(theme::column_frame(palette.canvas))
-        .show(ui, |ui| conversation_panel::conversation_panel_ui(ui, state, commands));
+    match state.settings.tab {
+        Tab::Policy => policy_tab::policy_tab_ui(ui, state, commands),
+        Tab::Playground => playground_tab::playground_tab_ui(ui, state, commands),
+        Tab::Batch | Tab::Compare | Tab::Export => {
+            CentralPanel::default()
+                .frame(theme::column_frame(palette.canvas))
+                .show(ui, |ui| soon::soon_ui(ui, state.settings.tab, commands));
+        }
+    }
 }

@@ -1,0 +1,58 @@
+#!/usr/bin/env bash
+# Makes assets/screenshots/*.png: runs the window on a virtual display and presses the keys of a first session.
+# Needs Xvfb, xdotool and ImageMagick, and a Vulkan driver (Debian: mesa-vulkan-drivers).
+#   scripts/screenshots.sh [ROUTER]     ROUTER as for `waypost --router`, built-in where it is missing
+set -euo pipefail
+cd "$(dirname "$0")/.."
+binary=${WAYPOST_BINARY:-${CARGO_TARGET_DIR:-target}/release/waypost}
+out=${WAYPOST_SCREENSHOTS:-assets/screenshots}
+router=${1:-builtin}
+display=:${WAYPOST_DISPLAY:-91}
+size=${WAYPOST_SIZE:-1280x800}
+home=$(mktemp -d)
+mkdir -p "$out" "$home/run" && chmod 700 "$home/run"
+
+Xvfb "$display" -screen 0 "${size}x24" >"$home/xvfb.log" 2>&1 &
+xvfb=$!
+app=
+cleanup() {
+    if [ -n "$app" ]; then kill "$app" 2>/dev/null || true; wait "$app" 2>/dev/null || true; fi
+    kill "$xvfb" 2>/dev/null || true
+    rm -rf "$home"
+}
+trap cleanup EXIT
+sleep 1
+
+# A home of its own, so that nobody's drafts are shown or touched.
+export DISPLAY=$display HOME=$home XDG_DATA_HOME=$home/data XDG_CONFIG_HOME=$home/config XDG_RUNTIME_DIR=$home/run
+unset WAYLAND_DISPLAY
+"$binary" gui sample_policies/coding_assistant/policy.yaml \
+    sample_policies/coding_assistant/conversations/write_then_crash_then_speed_up.json --router "$router" >"$home/app.log" 2>&1 &
+app=$!
+sleep 4
+window=$(xdotool search --onlyvisible --name Waypost | head -1)
+xdotool windowsize "$window" "${size%x*}" "${size#*x}" windowmove "$window" 0 0 windowfocus "$window"
+sleep "${WAYPOST_LOAD_SECONDS:-4}"
+
+keys() { for key in "$@"; do xdotool key --clearmodifiers "$key"; sleep 0.6; done; }
+# Few colours and no metadata: the pictures live in git.
+shot() { sleep 1.2; import -window root "$home/shot.png"; convert "$home/shot.png" -strip +dither -colors 128 -define png:compression-level=9 "$out/$1.png"; }
+# Chooses an action by its name, as a user would: through the palette.
+action() { keys ctrl+k; xdotool type --delay 20 "$1"; sleep 0.4; keys Return; }
+
+action "Light theme"
+keys ctrl+Return
+sleep 4
+shot policy-light
+action "Dark theme"
+keys ctrl+2
+shot playground-dark
+action "Test order"
+sleep 8
+shot order-dark
+action "Light theme"
+keys ctrl+1 ctrl+e
+shot yaml-light
+keys ctrl+e ctrl+k
+xdotool type --delay 20 "rou"
+shot palette-light

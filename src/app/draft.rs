@@ -1,0 +1,171 @@
+//! How open documents are kept between two starts: a format of its own, since a draft may be what no policy file can hold, for example
+//! two routes of one name while the second is being renamed.
+
+use std::path::PathBuf;
+use std::time::{Duration, UNIX_EPOCH};
+
+use serde::{Deserialize, Serialize};
+
+use super::state::Settings;
+use super::{DocId, Document, FileStamp, PolicyText};
+use crate::chat::{Content, Conversation, Message, Part, Role};
+use crate::policy::{DialectId, Policy, Route};
+
+/// What was open, in the order of its tabs.
+#[derive(Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Session {
+    pub settings: Settings,
+    pub policies: Vec<u64>,
+    pub policy_index: usize,
+    pub conversations: Vec<u64>,
+    pub conversation_index: usize,
+}
+
+/// One open document.
+#[derive(Serialize, Deserialize)]
+pub struct Draft {
+    title: String,
+    path: Option<PathBuf>,
+    /// Milliseconds since 1970 and size of the file when it was last read or written.
+    stamp: Option<(u64, u64)>,
+    modified: bool,
+    text: DraftText,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum DraftText {
+    Policy { policy: DraftPolicy, yaml: Option<String> },
+    Conversation { messages: Vec<DraftMessage> },
+}
+
+#[derive(Serialize, Deserialize)]
+struct DraftPolicy {
+    name: Option<String>,
+    dialect: Option<DialectId>,
+    fallback: Option<String>,
+    routes: Vec<DraftRoute>,
+    extra: Vec<(String, String)>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct DraftRoute {
+    name: String,
+    description: String,
+    domain: Option<String>,
+    action: Option<String>,
+    models: Vec<String>,
+    extra: Vec<(String, String)>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct DraftMessage {
+    role: String,
+    content: Option<Vec<DraftPart>>,
+    /// Whether the content is one text rather than a list of parts.
+    plain: bool,
+    extra: Vec<(String, String)>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum DraftPart {
+    Text(String),
+    Other(String),
+}
+
+/// Returns an open policy as a draft.
+pub fn from_policy(document: &Document<PolicyText>) -> Draft {
+    let Policy { name, dialect, fallback, routes, extra } = Policy::clone(&document.text.policy);
+    let route =
+        |Route { name, description, domain, action, models, extra }| DraftRoute { name, description, domain, action, models, extra };
+    let policy = DraftPolicy { name, dialect, fallback, routes: routes.into_iter().map(route).collect(), extra };
+    draft(document, DraftText::Policy { policy, yaml: document.text.typed_yaml().map(str::to_owned) })
+}
+
+/// Returns an open conversation as a draft.
+pub fn from_conversation(document: &Document<Conversation>) -> Draft {
+    let part = |part: Part| match part {
+        Part::Text(text) => DraftPart::Text(text),
+        Part::Other(json) => DraftPart::Other(json),
+    };
+    let message = |Message { role, content, extra }: Message| {
+        let plain = matches!(content, Content::Text(_));
+        let content = match content {
+            Content::Null => None,
+            Content::Text(text) => Some(vec![DraftPart::Text(text)]),
+            Content::Parts(parts) => Some(parts.into_iter().map(part).collect()),
+        };
+        DraftMessage { role: role.as_str().to_owned(), content, plain, extra }
+    };
+    let messages = document.text.messages.iter().cloned().map(message).collect();
+    draft(document, DraftText::Conversation { messages })
+}
+
+fn draft<T>(document: &Document<T>, text: DraftText) -> Draft {
+    let millis = |stamp: FileStamp| {
+        let modified = stamp.modified.and_then(|time| time.duration_since(UNIX_EPOCH).ok()).unwrap_or_default();
+        (u64::try_from(modified.as_millis()).unwrap_or_default(), stamp.bytes)
+    };
+    Draft {
+        title: document.title.clone(),
+        path: document.path.clone(),
+        stamp: document.stamp.map(millis),
+        modified: document.is_modified(),
+        text,
+    }
+}
+
+impl Draft {
+    /// Returns the policy, unless the draft is of something else.
+    pub fn into_policy(self, id: DocId) -> Option<Document<PolicyText>> {
+        let DraftText::Policy { policy: DraftPolicy { name, dialect, fallback, routes, extra }, yaml } = self.text else { return None };
+        let route =
+            |DraftRoute { name, description, domain, action, models, extra }| Route { name, description, domain, action, models, extra };
+        let policy = Policy { name, dialect, fallback, routes: routes.into_iter().map(route).collect(), extra };
+        let text = PolicyText::from_draft(policy, yaml.as_deref());
+        Some(Envelope { title: self.title, path: self.path, stamp: self.stamp, modified: self.modified }.around(id, text))
+    }
+
+    /// Returns the conversation, unless the draft is of something else.
+    pub fn into_conversation(self, id: DocId) -> Option<Document<Conversation>> {
+        let DraftText::Conversation { messages } = self.text else { return None };
+        let part = |part| match part {
+            DraftPart::Text(text) => Part::Text(text),
+            DraftPart::Other(json) => Part::Other(json),
+        };
+        let message = |DraftMessage { role, content, plain, extra }: DraftMessage| {
+            let content = match content.map(|parts| parts.into_iter().map(part).collect::<Vec<_>>()) {
+                None => Content::Null,
+                Some(parts) => match <[Part; 1]>::try_from(parts) {
+                    Ok([Part::Text(text)]) if plain => Content::Text(text),
+                    Ok(one) => Content::Parts(one.into()),
+                    Err(parts) => Content::Parts(parts),
+                },
+            };
+            Message { role: Role::from_name(&role).unwrap_or(Role::User), content, extra }
+        };
+        let text = Conversation { messages: messages.into_iter().map(message).collect() };
+        Some(Envelope { title: self.title, path: self.path, stamp: self.stamp, modified: self.modified }.around(id, text))
+    }
+}
+
+struct Envelope {
+    title: String,
+    path: Option<PathBuf>,
+    stamp: Option<(u64, u64)>,
+    modified: bool,
+}
+
+impl Envelope {
+    fn around<T>(self, id: DocId, text: T) -> Document<T> {
+        let stamp = self.stamp.map(|(millis, bytes)| FileStamp { modified: Some(UNIX_EPOCH + Duration::from_millis(millis)), bytes });
+        let mut document = Document::new(id, self.title, text);
+        (document.path, document.stamp) = (self.path, stamp);
+        if self.modified {
+            document.mark_modified();
+        }
+        document
+    }
+}

@@ -1,0 +1,199 @@
+//! Changes to the open documents: edits, undo, selection, new and closed ones.
+
+use std::sync::Arc;
+
+use super::session::App;
+use super::state::{Dialog, Question, Reveal, Side, Target};
+use super::{DocId, Document, PolicyText};
+use crate::chat::{Conversation, ConversationEdit, Message, Role};
+use crate::policy::{Policy, PolicyEdit, Route};
+
+impl App {
+    pub(super) fn next_id(&mut self) -> DocId {
+        self.last_id += 1;
+        DocId(self.last_id)
+    }
+
+    pub(super) fn policy_mut(&mut self) -> &mut Document<PolicyText> {
+        let last = self.state.policies.len() - 1;
+        &mut self.state.policies[self.state.policy_index.min(last)]
+    }
+
+    pub(super) fn conversation_mut(&mut self) -> &mut Document<Conversation> {
+        let last = self.state.conversations.len() - 1;
+        &mut self.state.conversations[self.state.conversation_index.min(last)]
+    }
+
+    pub(super) fn edit_policy(&mut self, edit: PolicyEdit) {
+        let (label, typed) = (edit.label(), edit.typed_in());
+        let selected = match &edit {
+            PolicyEdit::AddRoute => Some(self.state.routes().routes.len()),
+            PolicyEdit::DuplicateRoute { route } => Some(route + 1),
+            PolicyEdit::MoveRoute { to, .. } => Some(*to),
+            _ => None,
+        };
+        let adds = matches!(edit, PolicyEdit::AddRoute | PolicyEdit::DuplicateRoute { .. });
+        let present = Arc::clone(&self.state.policy().text);
+        let mut policy = Policy::clone(&present.policy);
+        edit.apply(&mut policy);
+        if policy != *present.policy {
+            self.replace_policy(present.with_policy(policy), label, typed.map(|place| (label, place)));
+        }
+        self.state.selected = selected.unwrap_or(self.state.selected);
+        if adds {
+            self.reveal(Target::RouteName);
+        }
+    }
+
+    pub(super) fn edit_yaml(&mut self, yaml: &str) {
+        let text = self.state.policy().text.with_yaml(yaml);
+        self.replace_policy(text, "YAML", Some(("YAML", 0)));
+    }
+
+    fn replace_policy(&mut self, text: PolicyText, label: &'static str, typing: Option<super::document::Typing>) {
+        let name = text.policy.name.clone().filter(|name| !name.trim().is_empty());
+        let document = self.policy_mut();
+        let begins = document.replace(text, label, typing);
+        if let Some(name) = name {
+            document.title = name;
+        }
+        self.edited(Side::Policy, begins);
+    }
+
+    pub(super) fn edit_conversation(&mut self, edit: ConversationEdit) {
+        let (label, typed) = (edit.label(), edit.typed_in());
+        let adds_message = edit == ConversationEdit::AddMessage;
+        let present = Arc::clone(&self.state.conversation().text);
+        let mut conversation = Conversation::clone(&present);
+        edit.apply(&mut conversation);
+        if conversation != *present {
+            let begins = self.conversation_mut().replace(conversation, label, typed.map(|place| (label, place)));
+            self.edited(Side::Conversation, begins);
+        }
+        if adds_message {
+            self.reveal(Target::LastMessage);
+        }
+    }
+
+    fn edited(&mut self, side: Side, begins_step: bool) {
+        self.state.last_edited = side;
+        self.state.turn = None;
+        // A burst of keystrokes is one edit: its first one decides what the change is marked against.
+        if begins_step {
+            self.state.before_edit = self.state.shown.clone();
+        }
+        self.texts_changed();
+    }
+
+    pub(super) fn undo(&mut self, redo: bool) {
+        let side = self.state.undo_side();
+        let done = match (side, redo) {
+            (Side::Policy, false) => self.policy_mut().undo(),
+            (Side::Policy, true) => self.policy_mut().redo(),
+            (Side::Conversation, false) => self.conversation_mut().undo(),
+            (Side::Conversation, true) => self.conversation_mut().redo(),
+        };
+        if done {
+            self.edited(side, true);
+        }
+    }
+
+    pub(super) fn move_route(&mut self, below: bool) {
+        if let (Some(route), Some(to)) = (self.state.selected_route(), self.state.neighbour(below)) {
+            self.edit_policy(PolicyEdit::MoveRoute { route, to });
+        }
+    }
+
+    fn reveal(&mut self, target: Target) {
+        let serial = self.state.reveal.map_or(0, |last| last.serial + 1);
+        self.state.reveal = Some(Reveal { target, serial });
+    }
+
+    pub(super) fn new_policy(&mut self) {
+        let id = self.next_id();
+        let policy = Policy { routes: vec![Route::new("new_route", "")], ..Policy::default() };
+        self.add_policy(Document::new(id, format!("Untitled {}", id.0), PolicyText::new(policy)));
+    }
+
+    pub(super) fn new_variant(&mut self) {
+        let id = self.next_id();
+        let present = self.state.policy();
+        let title = variant_title(&present.title, &self.state.policies);
+        let mut policy = Policy::clone(&present.text.policy);
+        policy.name = Some(title.clone());
+        let mut document = Document::new(id, title, present.text.with_policy(policy));
+        document.mark_modified();
+        self.add_policy(document);
+    }
+
+    /// Shows a policy, beside those that are open.
+    pub(super) fn add_policy(&mut self, document: Document<PolicyText>) {
+        self.state.policies.push(document);
+        self.show_policy(self.state.policies.len() - 1);
+    }
+
+    pub(super) fn show_policy(&mut self, index: usize) {
+        self.state.policy_index = index;
+        self.state.selected = 0;
+        self.state.before_edit = None;
+        self.texts_changed();
+    }
+
+    pub(super) fn new_conversation(&mut self) {
+        let id = self.next_id();
+        let conversation = Conversation { messages: vec![Message::new(Role::User, "")] };
+        self.add_conversation(Document::new(id, format!("Conversation {}", id.0), conversation));
+        self.reveal(Target::LastMessage);
+    }
+
+    /// Shows a conversation, and keeps the others on the shelf.
+    pub(super) fn add_conversation(&mut self, document: Document<Conversation>) {
+        self.state.conversations.push(document);
+        self.show_conversation(self.state.conversations.len() - 1);
+    }
+
+    pub(super) fn show_conversation(&mut self, index: usize) {
+        self.state.conversation_index = index;
+        self.state.turn = None;
+        self.state.before_edit = None;
+        self.texts_changed();
+    }
+
+    /// Closes a document at once, or asks where something would be lost.
+    pub(super) fn close(&mut self, id: DocId) {
+        let policy = self.state.policies.iter().find(|document| document.id == id).map(Document::is_modified);
+        let conversation = || self.state.conversations.iter().find(|document| document.id == id).map(Document::is_modified);
+        match policy.or_else(conversation) {
+            Some(true) => self.state.dialog = Some(Dialog::Question(Question::Close(id))),
+            Some(false) => self.close_now(id),
+            None => {}
+        }
+    }
+
+    pub(super) fn close_now(&mut self, id: DocId) {
+        if let Some(index) = self.state.policies.iter().position(|document| document.id == id) {
+            self.state.policies.remove(index);
+            if self.state.policies.is_empty() {
+                return self.new_policy();
+            }
+            let shift = usize::from(index <= self.state.policy_index && self.state.policy_index > 0);
+            self.show_policy(self.state.policy_index - shift);
+        } else if let Some(index) = self.state.conversations.iter().position(|document| document.id == id) {
+            self.state.conversations.remove(index);
+            if self.state.conversations.is_empty() {
+                return self.new_conversation();
+            }
+            let shift = usize::from(index <= self.state.conversation_index && self.state.conversation_index > 0);
+            self.show_conversation(self.state.conversation_index - shift);
+        }
+    }
+}
+
+/// Returns "Name, variant 2" with the first number that no open policy has.
+fn variant_title(title: &str, open: &[Document<PolicyText>]) -> String {
+    let base = title.rsplit_once(", variant ").map_or(title, |(base, _)| base);
+    (2..)
+        .map(|number| format!("{base}, variant {number}"))
+        .find(|title| open.iter().all(|document| document.title != *title))
+        .unwrap_or_default()
+}

@@ -1,0 +1,145 @@
+//! A policy as it is edited: its routes, and the YAML that stands for the same.
+
+use std::sync::{Arc, OnceLock};
+
+use crate::formats::{FormatError, parse_policy, write_policy};
+use crate::policy::Policy;
+
+/// One version of a policy in both of its forms.
+///
+/// The form and the YAML view change the same document. The YAML of a version that was made in the form is written when somebody looks at
+/// it; the YAML that a user typed is kept as typed, comments included, also while it cannot be read.
+#[derive(Clone, Debug)]
+pub struct PolicyText {
+    pub policy: Arc<Policy>,
+    /// Why `yaml` cannot be read; `policy` is then the last version that could be.
+    pub error: Option<FormatError>,
+    /// Comment lines at the start of the file; YAML that is written anew keeps them.
+    comment: Arc<str>,
+    yaml: OnceLock<Arc<str>>,
+    outline: OnceLock<Vec<OutlineRow>>,
+    typed: bool,
+}
+
+/// One row of the list of routes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum OutlineRow {
+    Domain(String),
+    Route(usize),
+}
+
+impl PolicyText {
+    /// Returns a version that was made in the form or by Waypost itself.
+    pub fn new(policy: Policy) -> Self {
+        Self::build(Arc::new(policy), None, "".into(), None)
+    }
+
+    /// Returns the next version after a change in the form.
+    pub fn with_policy(&self, policy: Policy) -> Self {
+        Self::build(Arc::new(policy), None, Arc::clone(&self.comment), None)
+    }
+
+    /// Returns the next version after a change to the YAML.
+    pub fn with_yaml(&self, yaml: &str) -> Self {
+        match parse_policy(yaml, "policy.yaml") {
+            Ok((policy, _)) => Self::build(Arc::new(policy), None, comment(yaml), Some(yaml.into())),
+            Err(error) => Self::build(Arc::clone(&self.policy), Some(error), Arc::clone(&self.comment), Some(yaml.into())),
+        }
+    }
+
+    /// Returns what a file holds: `policy` was read from `yaml`.
+    pub fn from_file(policy: Policy, yaml: &str) -> Self {
+        Self::build(Arc::new(policy), None, comment(yaml), Some(yaml.into()))
+    }
+
+    /// Returns a version that was kept as a draft.
+    pub fn from_draft(policy: Policy, yaml: Option<&str>) -> Self {
+        let plain = Self::new(policy);
+        yaml.map_or_else(|| plain.clone(), |yaml| plain.with_yaml(yaml))
+    }
+
+    fn build(policy: Arc<Policy>, error: Option<FormatError>, comment: Arc<str>, yaml: Option<Arc<str>>) -> Self {
+        let typed = yaml.is_some();
+        let yaml = yaml.map_or_else(OnceLock::new, OnceLock::from);
+        Self { policy, error, comment, yaml, outline: OnceLock::new(), typed }
+    }
+
+    /// Returns the policy as YAML, written once for each version.
+    pub fn yaml(&self) -> &Arc<str> {
+        self.yaml.get_or_init(|| format!("{}{}", self.comment, write_policy(&self.policy)).into())
+    }
+
+    /// Returns the YAML if a user wrote it.
+    pub fn typed_yaml(&self) -> Option<&str> {
+        self.typed.then(|| &**self.yaml())
+    }
+
+    /// Returns the rows of the list of routes: domains in the order of their first route, their routes under them; routes without a
+    /// domain come first. Made once for each version.
+    pub fn outline(&self) -> &[OutlineRow] {
+        self.outline.get_or_init(|| outline(&self.policy))
+    }
+}
+
+fn outline(policy: &Policy) -> Vec<OutlineRow> {
+    let mut groups: Vec<(Option<&str>, Vec<usize>)> = Vec::new();
+    let mut places = std::collections::HashMap::new();
+    for (position, route) in policy.routes.iter().enumerate() {
+        let domain = route.domain.as_deref().filter(|domain| !domain.trim().is_empty());
+        let place = *places.entry(domain).or_insert_with(|| {
+            groups.push((domain, Vec::new()));
+            groups.len() - 1
+        });
+        if let Some((_, routes)) = groups.get_mut(place) {
+            routes.push(position);
+        }
+    }
+    groups.sort_by_key(|(domain, _)| domain.is_some());
+    let mut rows = Vec::with_capacity(policy.routes.len() + groups.len());
+    for (domain, routes) in groups {
+        rows.extend(domain.map(|domain| OutlineRow::Domain(domain.to_owned())));
+        rows.extend(routes.into_iter().map(OutlineRow::Route));
+    }
+    rows
+}
+
+/// Returns the comment lines and blank lines that a file starts with.
+fn comment(yaml: &str) -> Arc<str> {
+    let lines = yaml.split_inclusive('\n').take_while(|line| line.starts_with('#') || line.trim().is_empty());
+    let end = lines.map(str::len).sum::<usize>();
+    let head = yaml.get(..end).unwrap_or_default();
+    if head.contains('#') { head.into() } else { "".into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::Route;
+
+    #[test]
+    fn a_broken_yaml_keeps_the_last_policy_and_names_its_line() {
+        let text = PolicyText::new(Policy { routes: vec![Route::new("a", "b")], ..Policy::default() });
+        let broken = text.with_yaml("routes:\n  - name: a\n    description: [\n");
+        assert_eq!(broken.policy, text.policy);
+        assert!(broken.error.as_ref().is_some_and(|error| error.line.is_some()));
+        assert!(broken.typed_yaml().is_some());
+    }
+
+    #[test]
+    fn comments_at_the_start_survive_a_change_in_the_form() {
+        let text = PolicyText::new(Policy::default()).with_yaml("# why\n\nroutes:\n  - name: a\n    description: b\n");
+        let mut policy = Policy::clone(&text.policy);
+        policy.fallback = Some("m".to_owned());
+        assert!(text.with_policy(policy).yaml().starts_with("# why\n\n"));
+    }
+
+    #[test]
+    fn routes_are_listed_under_their_domains() {
+        let route = |name: &str, domain: Option<&str>| Route { domain: domain.map(str::to_owned), ..Route::new(name, "") };
+        let routes = vec![route("a", Some("x")), route("b", None), route("c", Some("y")), route("d", Some("x"))];
+        let text = PolicyText::new(Policy { routes, ..Policy::default() });
+        let domain = |name: &str| OutlineRow::Domain(name.to_owned());
+        use OutlineRow::Route as At;
+        assert_eq!(text.outline(), [At(1), domain("x"), At(0), At(3), domain("y"), At(2)]);
+    }
+}

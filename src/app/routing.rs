@@ -1,0 +1,207 @@
+//! Asking the router: on request, a moment after an edit, and for the rows of a study.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::session::App;
+use super::state::Section;
+use super::study::{Study, StudyKind, StudyRow, Subject, turns, without_parts};
+use super::{Job, JobKind, Purpose, RouterPhase};
+use crate::chat::Conversation;
+use crate::engine::{JobId, RouteRequest};
+use crate::policy::{DialectId, Policy, Route};
+
+/// Pause after the last keystroke before the router is asked: short enough to feel live, long enough not to ask about half a word.
+const LIVE_PAUSE: Duration = Duration::from_millis(250);
+
+/// Orders of the routes that the order test tries besides the policy's own.
+const ORDERS: usize = 12;
+
+/// Turns of a long conversation that are routed, the newest ones: each needs a pass of its own.
+const TURNS: usize = 60;
+
+impl App {
+    /// Takes note that what is on screen differs from what it was: the prompt is made anew, and where it is wanted the router asked soon.
+    pub(super) fn texts_changed(&mut self) {
+        self.prompt_outdated = true;
+        self.unsaved = true;
+        if self.state.is_live() && self.state.shown.is_some() {
+            self.route_at = Some(Instant::now() + LIVE_PAUSE);
+        }
+    }
+
+    /// Makes the prompt that belongs to the texts on screen.
+    pub(super) fn refresh_prompt(&mut self) {
+        if std::mem::take(&mut self.prompt_outdated) {
+            let state = &self.state;
+            let routes: Vec<&Route> = state.routes().routes.iter().collect();
+            self.state.prompt = Arc::new(crate::dialect::render(state.dialect(), &routes, &state.conversation().text, None));
+        }
+    }
+
+    /// Routes if the pause after the last edit is over; returns how long it still is.
+    pub(super) fn tick_live(&mut self, now: Instant) -> Option<Duration> {
+        let at = self.route_at?;
+        if now < at {
+            return Some(at - now);
+        }
+        self.route_at = None;
+        if self.state.routing_obstacle().is_none() && (self.state.shown.is_none() || self.state.is_shown_outdated()) {
+            self.route();
+        }
+        None
+    }
+
+    pub(super) fn load_router(&mut self) {
+        let id = self.engine.load(self.state.router.source.clone(), self.state.router.device);
+        self.state.router.phase = RouterPhase::Loading;
+        self.state.jobs.push(Job { id, kind: JobKind::Load, started: false, cancelling: false, progress: None });
+    }
+
+    /// Asks for a decision on the texts as they are now; requests that are still under way are cancelled, since nobody needs their answers.
+    pub(super) fn route(&mut self) {
+        self.cancel_routing();
+        self.route_at = None;
+        if self.state.router.phase == RouterPhase::Loading {
+            self.state.route_when_loaded = true;
+            return;
+        }
+        let (policy, conversation) = (Arc::clone(self.state.routes()), Arc::clone(&self.state.conversation().text));
+        self.submit(Purpose::Current, policy, conversation, self.state.dialect(), 0);
+        // What the open section shows follows the texts, after the decision that everybody waits for.
+        if let Some(kind @ (StudyKind::Turns | StudyKind::Variants)) = section_study(self.state.section) {
+            self.study(kind);
+        }
+    }
+
+    fn submit(&mut self, purpose: Purpose, policy: Arc<Policy>, conversation: Arc<Conversation>, dialect: DialectId, orders: usize) {
+        let request =
+            RouteRequest { policy: Arc::clone(&policy), conversation: Arc::clone(&conversation), dialect, budget: None, orders, seed: 0 };
+        let id = self.engine.route(request);
+        let kind = JobKind::Route { purpose, policy, conversation, dialect };
+        self.state.jobs.push(Job { id, kind, started: false, cancelling: false, progress: None });
+    }
+
+    /// Shows a section of the decision panel; one that needs more decisions asks for them where that is cheap.
+    pub(super) fn show_section(&mut self, section: Section) {
+        self.state.section = section;
+        if let Some(kind @ (StudyKind::Turns | StudyKind::Variants)) = section_study(section)
+            && self.state.shown.is_some()
+            && self.is_study_outdated(kind)
+        {
+            self.study(kind);
+        }
+    }
+
+    fn is_study_outdated(&self, kind: StudyKind) -> bool {
+        let state = &self.state;
+        state.study(kind).is_none_or(|study| {
+            !Arc::ptr_eq(&study.policy, state.routes())
+                || !Arc::ptr_eq(&study.conversation, &state.conversation().text)
+                || (kind == StudyKind::Variants && study.rows.len() != state.policies.len())
+        })
+    }
+
+    /// Starts a study of the texts on screen, in place of the last one of its kind.
+    pub(super) fn study(&mut self, kind: StudyKind) {
+        if self.state.routing_obstacle().is_some() || self.state.router.phase != RouterPhase::Ready {
+            return;
+        }
+        self.cancel_where(|job| matches!(&job.kind, JobKind::Route { purpose: Purpose::Study { kind: of, .. }, .. } if *of == kind));
+        let rows = self.rows(kind);
+        let study = Study {
+            kind,
+            policy: Arc::clone(self.state.routes()),
+            conversation: Arc::clone(&self.state.conversation().text),
+            rows: rows.clone(),
+        };
+        self.state.studies.retain(|old| old.kind != kind);
+        self.state.studies.push(study);
+        for (row, StudyRow { policy, conversation, dialect, subject, .. }) in rows.into_iter().enumerate() {
+            let orders = if let Subject::Orders(orders) = subject { orders } else { 0 };
+            self.submit(Purpose::Study { kind, row }, policy, conversation, dialect, orders);
+        }
+    }
+
+    fn rows(&self, kind: StudyKind) -> Vec<StudyRow> {
+        let state = &self.state;
+        let (policy, conversation, dialect) = (state.routes(), &state.conversation().text, state.dialect());
+        let row = |label: String, subject: Subject, policy: &Arc<Policy>, conversation: &Arc<Conversation>| StudyRow {
+            label,
+            subject,
+            policy: Arc::clone(policy),
+            conversation: Arc::clone(conversation),
+            dialect,
+            result: None,
+        };
+        match kind {
+            StudyKind::Turns => turns(conversation, TURNS)
+                .into_iter()
+                .map(|(turn, part)| row(first_line(conversation, turn), Subject::Message(turn), policy, &Arc::new(part)))
+                .collect(),
+            StudyKind::Variants => {
+                let variant = |document: &super::Document<super::PolicyText>| StudyRow {
+                    dialect: document.text.policy.dialect.unwrap_or(DialectId::DEFAULT),
+                    ..row(document.title.clone(), Subject::Policy(document.id), &document.text.policy, conversation)
+                };
+                state.policies.iter().filter(|document| !document.text.policy.routes.is_empty()).map(variant).collect()
+            }
+            StudyKind::Order => vec![row("Other orders".to_owned(), Subject::Orders(ORDERS), policy, conversation)],
+            StudyKind::Wording => {
+                let Some((position, route)) = state.selected_route().and_then(|at| policy.routes.get(at).map(|route| (at, route))) else {
+                    return Vec::new();
+                };
+                let changed = |route: Route| {
+                    let mut policy = Policy::clone(policy);
+                    policy.routes[position] = route;
+                    Arc::new(policy)
+                };
+                without_parts(route)
+                    .into_iter()
+                    .map(|(label, route)| row(label, Subject::Route(position), &changed(route), conversation))
+                    .collect()
+            }
+        }
+    }
+
+    fn cancel_routing(&mut self) {
+        self.state.route_when_loaded = false;
+        self.cancel_where(|job| matches!(job.kind, JobKind::Route { .. }));
+    }
+
+    pub(super) fn cancel_all(&mut self) {
+        self.state.route_when_loaded = false;
+        self.route_at = None;
+        self.cancel_where(|_| true);
+    }
+
+    fn cancel_where(&mut self, is_wanted: impl Fn(&Job) -> bool) {
+        let jobs: Vec<JobId> = self.state.jobs.iter().filter(|job| is_wanted(job)).map(|job| job.id).collect();
+        jobs.into_iter().for_each(|job| self.cancel(job));
+    }
+
+    pub(super) fn cancel(&mut self, id: JobId) {
+        if let Some(job) = self.state.jobs.iter_mut().find(|job| job.id == id) {
+            job.cancelling = true;
+            self.engine.cancel(id);
+        }
+    }
+}
+
+/// Returns the study that a section shows.
+pub(super) fn section_study(section: Section) -> Option<StudyKind> {
+    match section {
+        Section::Turns => Some(StudyKind::Turns),
+        Section::Variants => Some(StudyKind::Variants),
+        Section::Order => Some(StudyKind::Order),
+        Section::Wording => Some(StudyKind::Wording),
+        Section::Result | Section::Prompt => None,
+    }
+}
+
+/// Returns the start of a message as a label.
+fn first_line(conversation: &Conversation, message: usize) -> String {
+    let text = conversation.messages.get(message).map(|message| message.text()).unwrap_or_default();
+    let line = text.trim().lines().next().unwrap_or_default();
+    line.chars().take(200).collect()
+}

@@ -1,0 +1,79 @@
+//! What stands in front of the window: questions, and the frame that the palette and the import share.
+
+use egui::{Context, Id, Modal, RichText, Ui};
+
+use super::tokens::{self, space, text};
+use super::{import_dialog, palette, theme, widgets};
+use crate::app::{Answer, Command, Dialog, DocId, Question, State};
+
+/// Draws the open dialog, if there is one.
+pub fn dialogs_ui(ctx: &Context, state: &State, commands: &mut Vec<Command>) {
+    let Some(dialog) = &state.dialog else { return };
+    let response = match dialog {
+        Dialog::Palette => {
+            let area = Modal::default_area(Id::unique("palette")).anchor(egui::Align2::CENTER_TOP, egui::vec2(0.0, 96.0));
+            Modal::new(Id::unique("palette")).area(area).show(ctx, |ui| palette::palette_ui(ui, state, commands))
+        }
+        Dialog::Import(import) => {
+            Modal::new(Id::unique("import")).show(ctx, |ui| import_dialog::import_dialog_ui(ui, state, import, commands))
+        }
+        Dialog::Question(question) => Modal::new(Id::unique("question")).show(ctx, |ui| question_ui(ui, state, *question, commands)),
+    };
+    if response.should_close() {
+        commands.push(Command::CloseDialog);
+    }
+}
+
+fn question_ui(ui: &mut Ui, state: &State, question: Question, commands: &mut Vec<Command>) {
+    ui.set_width(440.0);
+    let (title, sentence, answers): (String, &str, &[(Answer, &str)]) = match question {
+        Question::Close(id) => {
+            let has_file = has_file(state, id);
+            let answers: &[_] = if has_file {
+                &[(Answer::Cancel, "Go on editing"), (Answer::Discard, "Close without saving"), (Answer::Save, "Save and close")]
+            } else {
+                &[(Answer::Cancel, "Go on editing"), (Answer::Discard, "Close without saving")]
+            };
+            let sentence = if has_file {
+                "Its changes are in no file yet"
+            } else {
+                "It is in no file yet; go on editing and save it to a file to keep it"
+            };
+            (format!("Close {}?", title(state, id)), sentence, answers)
+        }
+        Question::Changed { document, saving } => {
+            let sentence = if saving {
+                "Another program changed its file since it was read; saving would overwrite that"
+            } else {
+                "Another program changed its file; loading it can be undone"
+            };
+            let answers: &[_] = if saving {
+                &[(Answer::Cancel, "Cancel"), (Answer::LoadFile, "Load the file"), (Answer::KeepMine, "Overwrite the file")]
+            } else {
+                &[(Answer::KeepMine, "Keep what is here"), (Answer::LoadFile, "Load the file")]
+            };
+            (format!("{} was changed on disk", title(state, document)), sentence, answers)
+        }
+    };
+    ui.label(RichText::new(title).font(tokens::strong_font(text::HEADING)));
+    ui.label(RichText::new(sentence).color(theme::palette(ui).text_weak));
+    ui.add_space(space::M);
+    ui.with_layout(egui::Layout::right_to_left(egui::Align::Min), |ui| {
+        for (answer, label) in answers.iter().rev() {
+            if widgets::button_ui(ui, label).clicked() {
+                commands.push(Command::Answer(*answer));
+            }
+        }
+    });
+}
+
+fn title(state: &State, id: DocId) -> String {
+    let policy = state.policies.iter().find(|document| document.id == id).map(|document| document.title.clone());
+    let conversation = || state.conversations.iter().find(|document| document.id == id).map(|document| document.title.clone());
+    policy.or_else(conversation).unwrap_or_default()
+}
+
+fn has_file(state: &State, id: DocId) -> bool {
+    state.policies.iter().any(|document| document.id == id && document.path.is_some())
+        || state.conversations.iter().any(|document| document.id == id && document.path.is_some())
+}

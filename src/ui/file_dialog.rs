@@ -1,0 +1,83 @@
+//! The system's dialogs for choosing files.
+//!
+//! They block whoever opens them, so each has a thread of its own, except on a Mac, where the system wants them on the main thread.
+
+use std::path::PathBuf;
+
+use std::sync::mpsc::{Receiver, Sender};
+
+use crate::app::{Action, Command, State, proposed_name};
+
+/// Dialogs that are open, and what was chosen in them.
+pub struct FileDialogs {
+    ctx: egui::Context,
+    sender: Sender<Command>,
+    receiver: Receiver<Command>,
+}
+
+impl FileDialogs {
+    /// Prepares for dialogs over this window.
+    pub fn new(ctx: &egui::Context) -> Self {
+        let (sender, receiver) = std::sync::mpsc::channel();
+        Self { ctx: ctx.clone(), sender, receiver }
+    }
+
+    /// Returns the commands that follow from what was chosen.
+    pub fn chosen(&self) -> Vec<Command> {
+        self.receiver.try_iter().collect()
+    }
+
+    /// Opens a dialog for a command that needs a file.
+    pub fn ask_where_needed(&self, command: &Command, state: &State) {
+        let Command::Perform(action) = command else { return };
+        let (policy, conversation) = (state.policy(), state.conversation());
+        match action {
+            Action::Open => self.open(),
+            Action::SaveAs => self.save(policy.id, policy.path.clone(), proposed_name(&policy.title, "yaml")),
+            Action::Save => {
+                let (id, path, proposed) = state.save_target();
+                if path.is_none() {
+                    self.save(id, None, proposed);
+                }
+            }
+            Action::SaveConversation => {
+                self.save(conversation.id, conversation.path.clone(), proposed_name(&conversation.title, "json"));
+            }
+            _ => {}
+        }
+    }
+
+    fn open(&self) {
+        let dialog = rfd::FileDialog::new()
+            .set_title("Open policies and conversations")
+            .add_filter("Policies and conversations", &["yaml", "yml", "json", "jsonl", "txt", "md"])
+            .add_filter("All files", &["*"]);
+        self.spawn(move || dialog.pick_files().unwrap_or_default().into_iter().map(Command::Open).collect());
+    }
+
+    fn save(&self, document: crate::app::DocId, present: Option<PathBuf>, proposed: String) {
+        let mut dialog = rfd::FileDialog::new().set_title("Save as").set_file_name(proposed);
+        if let Some(path) = present {
+            dialog = path.parent().map_or_else(|| dialog.clone(), |folder| dialog.clone().set_directory(folder));
+            dialog = path.file_name().map_or_else(|| dialog.clone(), |name| dialog.clone().set_file_name(name.to_string_lossy()));
+        }
+        self.spawn(move || dialog.save_file().map(|path| Command::SaveTo(document, path)).into_iter().collect());
+    }
+
+    fn spawn(&self, choose: impl FnOnce() -> Vec<Command> + Send + 'static) {
+        let (sender, ctx) = (self.sender.clone(), self.ctx.clone());
+        let ask = move || {
+            for command in choose() {
+                // Nobody waits any more when the window was closed meanwhile.
+                sender.send(command).ok();
+            }
+            ctx.request_repaint();
+        };
+        if cfg!(target_os = "macos") {
+            ask();
+        } else {
+            // Without a thread there is no dialog, and the menu entry can be chosen again.
+            std::thread::Builder::new().name("waypost-file-dialog".to_owned()).spawn(ask).ok();
+        }
+    }
+}

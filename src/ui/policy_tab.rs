@@ -1,0 +1,93 @@
+//! The Policy tab: open policies along the top, routes at the left, the form or the YAML in the middle, the decision at the right.
+
+use egui::{CentralPanel, Panel, Ui};
+
+use super::tokens::space;
+use super::{actions, budget, conversation_panel, decision_panel, route_form, route_list, theme, widgets, yaml_view};
+use crate::app::{Action, Command, State};
+
+/// Draws the tab.
+pub fn policy_tab_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
+    let palette = theme::palette(ui);
+    let width = ui.available_width();
+    Panel::top("policies").frame(theme::bar_frame(palette.surface)).show(ui, |ui| policies_ui(ui, state, commands));
+    if state.settings.dock {
+        let dock = Panel::right("dock").frame(theme::column_frame(palette.surface)).resizable(true);
+        dock.default_size((width * 0.36).min(560.0)).min_size(320.0).show(ui, |ui| dock_ui(ui, state, commands));
+    }
+    let list = Panel::left("routes").frame(theme::column_frame(palette.surface)).resizable(true);
+    list.default_size((width * 0.22).clamp(220.0, 320.0)).min_size(180.0).show(ui, |ui| route_list::route_list_ui(ui, state, commands));
+    CentralPanel::default().frame(theme::column_frame(palette.canvas)).show(ui, |ui| editor_ui(ui, state, commands));
+}
+
+/// The open policies: clicking shows one, the cross beside it closes it.
+fn policies_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
+    let mut chosen = Vec::new();
+    widgets::header_ui(
+        ui,
+        |ui| {
+            ui.horizontal_wrapped(|ui| {
+                ui.spacing_mut().item_spacing.x = space::XS;
+                for (index, document) in state.policies.iter().enumerate() {
+                    let on = index == state.policy_index;
+                    let mark = if document.is_modified() { " •" } else { "" };
+                    let name = format!("Policy {}{}", document.title, if document.is_modified() { ", unsaved changes" } else { "" });
+                    let path = document.path.as_ref().map_or_else(|| "Not in a file yet".to_owned(), |path| path.display().to_string());
+                    let tab = ui.selectable_label(on, format!("{}{mark}", document.title)).on_hover_text(path).accessible_name(name);
+                    if tab.clicked() && !on {
+                        chosen.push(Command::SelectPolicy(document.id));
+                    }
+                    if widgets::quiet_button_ui(ui, "×", format!("Close policy {}", document.title)).clicked() {
+                        chosen.push(Command::ClosePolicy(document.id));
+                    }
+                    ui.add_space(space::S);
+                }
+            });
+        },
+        |ui| {
+            actions::short_button_ui(ui, state, Action::Save, "Save", commands);
+            actions::action_button_ui(ui, state, Action::Open, commands);
+            actions::action_button_ui(ui, state, Action::NewVariant, commands);
+        },
+    );
+    commands.append(&mut chosen);
+}
+
+fn editor_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
+    let frame = egui::Frame::new().inner_margin(egui::Margin { top: space::S as i8, ..egui::Margin::ZERO });
+    let mut switched = false;
+    Panel::bottom("budget").frame(frame).show(ui, |ui| budget::budget_ui(ui, state, commands));
+    widgets::header_ui(
+        ui,
+        |ui| {
+            widgets::heading_ui(ui, if state.settings.yaml { "Policy as YAML" } else { "Selected route" });
+            ui.add_space(space::S);
+            let choices = [(false, "Form", "Fields for the selected route"), (true, "YAML", "The policy as the text of its file")];
+            if widgets::switch_ui(ui, state.settings.yaml, &choices).is_some_and(|yaml| yaml != state.settings.yaml) {
+                switched = true;
+            }
+        },
+        |_| {},
+    );
+    if switched {
+        commands.push(Command::Perform(Action::ToggleYaml));
+    }
+    if state.settings.yaml {
+        yaml_view::yaml_view_ui(ui, state, commands);
+    } else if let Some(position) = state.selected_route() {
+        route_form::route_form_ui(ui, state, position, commands);
+    } else {
+        widgets::empty_ui(ui, "No routes yet", "Add a route and say which requests belong to it");
+    }
+}
+
+/// The conversation and its decision, in view while the policy is written.
+fn dock_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
+    let frame = egui::Frame::new().inner_margin(egui::Margin { bottom: space::S as i8, ..egui::Margin::ZERO });
+    let share = ui.available_height() * 0.3;
+    Panel::top("docked conversation").frame(frame).resizable(true).default_size(share).min_size(96.0).show(ui, |ui| {
+        conversation_panel::docked_ui(ui, state, commands);
+    });
+    ui.add_space(space::S);
+    decision_panel::decision_panel_ui(ui, state, commands);
+}

@@ -1,0 +1,97 @@
+//! The routes of the policy, under their domains.
+
+use egui::{DragAndDrop, FontId, Role, ScrollArea, Sense, Ui, WidgetInfo};
+
+use super::tokens::{self, space, text};
+use super::widgets::{self, Row};
+use super::{actions, theme};
+use crate::app::{Action, Command, OutlineRow, State};
+use crate::policy::{PolicyEdit, Route};
+
+const ROW_HEIGHT: f32 = 46.0;
+
+/// The route that is being dragged, as a position in the policy.
+struct Dragged(usize);
+
+/// Draws the list.
+pub fn route_list_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
+    let routes = &state.routes().routes;
+    widgets::header_ui(
+        ui,
+        |ui| widgets::heading_ui(ui, "Routes"),
+        |ui| actions::short_button_ui(ui, state, Action::AddRoute, "Add", commands),
+    );
+    ui.horizontal(|ui| {
+        ui.spacing_mut().item_spacing.x = space::XS;
+        for (action, label) in [
+            (Action::DuplicateRoute, "Duplicate"),
+            (Action::RemoveRoute, "Remove"),
+            (Action::MoveRouteUp, "Up"),
+            (Action::MoveRouteDown, "Down"),
+        ] {
+            ui.spacing_mut().button_padding.x = space::XS;
+            let enabled = action.obstacle(state).is_none();
+            let button = ui.add_enabled_ui(enabled, |ui| widgets::quiet_button_ui(ui, label, action.text())).inner;
+            if button.on_hover_text(action.tooltip()).clicked() {
+                commands.push(Command::Perform(action));
+            }
+        }
+    });
+    if routes.is_empty() {
+        return widgets::empty_ui(ui, "No routes yet", "Add one and say which requests belong to it");
+    }
+    let rows = state.policy().text.outline();
+    ui.spacing_mut().item_spacing.y = 0.0;
+    // Rows of one height, so that only those in view are laid out, however long the policy is.
+    ScrollArea::vertical().auto_shrink(false).show_rows(ui, ROW_HEIGHT, rows.len(), |ui, visible| {
+        for row in visible.filter_map(|row| rows.get(row)) {
+            match row {
+                OutlineRow::Domain(domain) => domain_ui(ui, domain),
+                OutlineRow::Route(position) => {
+                    if let Some(route) = routes.get(*position) {
+                        route_ui(ui, state, *position, route, commands);
+                    }
+                }
+            }
+        }
+    });
+}
+
+fn domain_ui(ui: &mut Ui, domain: &str) {
+    let palette = theme::palette(ui);
+    let (rect, response) = ui.allocate_exact_size(egui::vec2(ui.available_width(), ROW_HEIGHT), Sense::hover());
+    response.widget_info(|| WidgetInfo::labeled(Role::Heading, true, format!("Domain {domain}")));
+    let label = widgets::line(ui, domain, tokens::strong_font(text::SMALL), palette.text_weak, rect.width() - space::M);
+    let at = egui::pos2(rect.left() + space::XS, rect.bottom() - label.size().y - space::S);
+    ui.painter().galley(at, label, palette.text_weak);
+}
+
+fn route_ui(ui: &mut Ui, state: &State, position: usize, route: &Route, commands: &mut Vec<Command>) {
+    let selected = state.selected_route() == Some(position);
+    let name = format!("Route {}", route.name);
+    let detail = if route.description.is_empty() { "No description yet" } else { &route.description };
+    let title = if route.name.is_empty() { "(no name)" } else { &route.name };
+    let indent = if route.domain.is_some() { space::S } else { 0.0 };
+    let note = route.action.as_deref().unwrap_or_default();
+    let response = widgets::row_ui(ui, Row { name: &name, title, detail, note, selected, height: ROW_HEIGHT, indent });
+    if response.clicked() || response.drag_started() {
+        commands.push(Command::SelectRoute(position));
+    }
+    response.dnd_set_drag_payload(Dragged(position));
+    if response.dnd_hover_payload::<Dragged>().is_some_and(|dragged| dragged.0 != position) {
+        let palette = theme::palette(ui);
+        ui.painter().hline(response.rect.x_range(), response.rect.top(), (2.0, palette.accent));
+    }
+    if let Some(dragged) = response.dnd_release_payload::<Dragged>() {
+        commands.push(Command::EditPolicy(PolicyEdit::MoveRoute { route: dragged.0, to: position }));
+    } else if response.drag_stopped() {
+        DragAndDrop::clear_payload(ui.ctx());
+    }
+    if response.dragged() {
+        let pointer = ui.ctx().pointer_interact_pos().unwrap_or(response.rect.min);
+        let palette = theme::palette(ui);
+        let ghost = widgets::line(ui, &route.name, FontId::proportional(text::BODY), palette.accent, 240.0);
+        let painter = ui.ctx().layer_painter(egui::LayerId::new(egui::Order::Tooltip, egui::Id::unique("dragged route")));
+        painter.galley(pointer + egui::vec2(space::M, 0.0), ghost, palette.accent);
+    }
+}

@@ -1,0 +1,220 @@
+//! Questions that take several decisions: each turn, each open policy, other orders, parts of a description left out.
+
+use std::sync::Arc;
+
+use egui::{Label, RichText, ScrollArea, Ui};
+
+use super::tokens::{self, space, text};
+use super::widgets::{self, Row};
+use super::{actions, bars, result_view, theme};
+use crate::app::{Action, Command, State, Study, StudyKind, StudyRow, Subject};
+use crate::decision::{Decision, OrderStability};
+
+const ROW_HEIGHT: f32 = 46.0;
+
+/// Draws the timeline: the route after each user message, flips marked.
+pub fn turns_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
+    let Some(study) =
+        head_ui(ui, state, StudyKind::Turns, "Route each turn", "Route the conversation as it was after each user message", commands)
+    else {
+        return;
+    };
+    ui.spacing_mut().item_spacing.y = 2.0;
+    let mut last: Option<&Decision> = None;
+    for row in &study.rows {
+        let Subject::Message(message) = row.subject else { continue };
+        let decision = row.decision();
+        let flipped = matches!((last, decision), (Some(last), Some(this)) if last.label() != this.label());
+        let from = last.map(result_view::chosen_name).unwrap_or_default();
+        let (title, note) = match (&row.result, decision) {
+            (_, Some(decision)) => {
+                let flip = if flipped { format!("flip from {from}, ") } else { String::new() };
+                (result_view::chosen_name(decision).to_owned(), format!("{flip}{}", bars::percent(top(decision))))
+            }
+            (Some(Err(_)), _) => ("Could not be routed".to_owned(), String::new()),
+            _ => ("…".to_owned(), String::new()),
+        };
+        let name = format!("After message {}: {title}, {note}", message + 1);
+        let selected = state.turn == Some(message);
+        let title = format!("{}  {title}", message + 1);
+        let response = widgets::row_ui(
+            ui,
+            Row {
+                name: &name,
+                title: &title,
+                detail: &row.label,
+                note: &note,
+                selected,
+                height: ROW_HEIGHT,
+                indent: if flipped { space::S } else { 0.0 },
+            },
+        );
+        if flipped {
+            let palette = theme::palette(ui);
+            let mark = egui::Rect::from_min_size(
+                response.rect.min + egui::vec2(space::XS, space::S),
+                egui::vec2(3.0, ROW_HEIGHT - 2.0 * space::S),
+            );
+            ui.painter().rect_filled(mark, 1.5, palette.warning);
+        }
+        if response.on_hover_text("Show this turn's decision").clicked() && decision.is_some() {
+            commands.push(Command::ShowTurn(Some(message)));
+            commands.push(Command::ShowSection(crate::app::Section::Result));
+        }
+        last = decision.or(last);
+    }
+}
+
+/// Draws the decision under each open policy, side by side.
+pub fn variants_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
+    if state.policies.len() < 2 {
+        widgets::empty_ui(ui, "Only one policy is open", "Make a variant of it, change a word and see both decisions here");
+        ui.vertical_centered(|ui| actions::action_button_ui(ui, state, Action::NewVariant, commands));
+        return;
+    }
+    let Some(study) =
+        head_ui(ui, state, StudyKind::Variants, "Route all variants", "Route the conversation under each open policy", commands)
+    else {
+        return;
+    };
+    let present = state.policy().id;
+    let reference = study.rows.iter().find(|row| row.subject == Subject::Policy(present)).and_then(StudyRow::decision);
+    ScrollArea::horizontal().show(ui, |ui| {
+        ui.horizontal_top(|ui| {
+            let width = ((ui.available_width() - space::S) / 2.0).max(210.0);
+            for row in &study.rows {
+                ui.allocate_ui(egui::vec2(width, 0.0), |ui| ui.vertical(|ui| variant_ui(ui, row, reference)));
+            }
+        });
+    });
+}
+
+fn variant_ui(ui: &mut Ui, row: &StudyRow, reference: Option<&Decision>) {
+    let palette = theme::palette(ui);
+    theme::card_frame(palette.surface, palette.border).inner_margin(egui::Margin::same(space::S as i8)).show(ui, |ui| {
+        ui.set_min_width(ui.available_width());
+        ui.spacing_mut().item_spacing.y = space::XS;
+        ui.add(Label::new(RichText::new(&row.label).small().color(palette.text_weak)).truncate());
+        match &row.result {
+            None => drop(widgets::caption_ui(ui, "Waiting")),
+            Some(Err(error)) => drop(ui.colored_label(palette.error, error)),
+            Some(Ok(decision)) => {
+                let name = result_view::chosen_name(decision);
+                ui.add(Label::new(RichText::new(name).font(tokens::strong_font(text::HEADING))).truncate());
+                ui.add(
+                    Label::new(RichText::new(decision.model.as_deref().unwrap_or("no model")).small().color(palette.text_weak)).truncate(),
+                );
+                let differs = reference.is_some_and(|reference| reference.label() != decision.label());
+                let word = if differs { "Differs, " } else { "" };
+                widgets::caption_ui(
+                    ui,
+                    format!("{word}{}, margin {:.1}", result_view::margin_word(decision.margin), 100.0 * decision.margin),
+                );
+                ui.scope(|ui| bars::bars_ui(ui, decision, &row.policy, None));
+            }
+        }
+    });
+}
+
+/// Draws how often the decision changes when the routes are listed in another order.
+pub fn order_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
+    let explanation = "Gateways feed routes in an order nobody controls; a decision that depends on it is not safe";
+    let Some(study) = head_ui(ui, state, StudyKind::Order, "Test order", explanation, commands) else { return };
+    let Some(row) = study.rows.first() else { return };
+    match &row.result {
+        None => drop(widgets::caption_ui(ui, "Routing under other orders")),
+        Some(Err(error)) => drop(ui.colored_label(theme::palette(ui).error, error)),
+        Some(Ok(decision)) => {
+            if let Some(stability) = &decision.order_stability {
+                stability_ui(ui, stability);
+            } else {
+                widgets::caption_ui(ui, "This router cannot test orders");
+            }
+        }
+    }
+}
+
+fn stability_ui(ui: &mut Ui, stability: &OrderStability) {
+    let palette = theme::palette(ui);
+    let (word, colour, ground) = match stability.changed {
+        0 => ("Stable", palette.good, palette.good_soft),
+        _ => ("Depends on order", palette.warning, palette.warning_soft),
+    };
+    ui.horizontal(|ui| {
+        widgets::chip_ui(ui, word, colour, ground);
+        ui.label(format!("{} of {} other orders change the decision", stability.changed, stability.orders));
+    });
+    let total = stability.orders + 1;
+    for count in &stability.decisions {
+        let name = count.route.as_deref().unwrap_or(if count.outcome == crate::decision::Outcome::Error { "Error" } else { "No route" });
+        let note = format!("{} of {total}", count.count);
+        widgets::row_ui(
+            ui,
+            Row { name: &format!("{name}: {note}"), title: name, detail: "", note: &note, selected: false, height: 28.0, indent: 0.0 },
+        );
+    }
+}
+
+/// Draws how the probabilities move when parts of the selected route's description are left out.
+pub fn wording_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
+    let explanation = "Leave the selected route's description out, then each part of it, and see what the words are worth";
+    let Some(study) = head_ui(ui, state, StudyKind::Wording, "Test wording", explanation, commands) else { return };
+    let Some(Subject::Route(route)) = study.rows.first().map(|row| row.subject) else { return };
+    let Some(route) = study.policy.routes.get(route) else { return };
+    widgets::subheading_ui(ui, &format!("Probability of {}", route.name));
+    let base = study.rows.first().and_then(StudyRow::decision);
+    ui.spacing_mut().item_spacing.y = 2.0;
+    for row in &study.rows {
+        let (note, detail) = match (row.decision(), base, &row.result) {
+            (Some(decision), Some(base), _) => {
+                let (p, was) = (bars::p_of(decision, &route.name), bars::p_of(base, &route.name));
+                let flips = if decision.label() == base.label() { "still" } else { "now" };
+                let change = if std::ptr::eq(decision, base) { String::new() } else { format!("{} points, ", bars::points(p - was)) };
+                (bars::percent(p), format!("{change}{flips} {}", result_view::chosen_name(decision)))
+            }
+            (_, _, Some(Err(error))) => (String::new(), error.clone()),
+            _ => ("…".to_owned(), String::new()),
+        };
+        let name = format!("{}: {note}, {detail}", row.label);
+        let response = widgets::row_ui(
+            ui,
+            Row { name: &name, title: &row.label, detail: &detail, note: &note, selected: false, height: ROW_HEIGHT, indent: 0.0 },
+        );
+        response.on_hover_text(&row.label);
+    }
+}
+
+/// Draws the button that starts a study, and whether it is about the texts on screen. Returns the study, if there is one.
+fn head_ui<'a>(
+    ui: &mut Ui,
+    state: &'a State,
+    kind: StudyKind,
+    button: &str,
+    explanation: &str,
+    commands: &mut Vec<Command>,
+) -> Option<&'a Study> {
+    let obstacle = state.routing_obstacle();
+    let study = state.study(kind);
+    let outdated = study
+        .is_some_and(|study| !Arc::ptr_eq(&study.policy, state.routes()) || !Arc::ptr_eq(&study.conversation, &state.conversation().text));
+    ui.add(Label::new(RichText::new(explanation).small().color(theme::palette(ui).text_weak)).wrap());
+    ui.horizontal(|ui| {
+        let response = ui.add_enabled(obstacle.is_none(), egui::Button::new(button));
+        if response.on_disabled_hover_text(obstacle.unwrap_or_default()).clicked() {
+            commands.push(Command::Study(kind));
+        }
+        if outdated {
+            widgets::caption_ui(ui, "Made for older texts");
+        }
+    });
+    ui.add_space(space::XS);
+    if outdated {
+        ui.multiply_opacity(0.55);
+    }
+    study
+}
+
+/// Returns the largest probability.
+fn top(decision: &Decision) -> f64 {
+    decision.probabilities.first().map_or(0.0, |entry| entry.p)
+}

@@ -1,0 +1,82 @@
+//! The policy as the text of its file, with the line that cannot be read marked.
+
+use std::borrow::Cow;
+
+use egui::{Align2, FontId, Label, Margin, RichText, ScrollArea, TextEdit, Ui, vec2};
+
+use super::theme;
+use super::tokens::{space, text};
+use crate::app::{Command, State};
+
+/// Room at the left for line numbers.
+const GUTTER: f32 = 40.0;
+
+/// Draws the view.
+pub fn yaml_view_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
+    let palette = theme::palette(ui);
+    let version = &state.policy().text;
+    if let Some(error) = &version.error {
+        theme::card_frame(palette.error_soft, palette.error_soft).show(ui, |ui| {
+            ui.set_min_width(ui.available_width());
+            let place = error.line.map(|line| format!("Line {line}: ")).unwrap_or_default();
+            let sentence = format!("{place}{}; {}", error.message, error.remedy);
+            ui.add(Label::new(RichText::new(sentence).color(palette.error)).wrap().selectable(true));
+            ui.label(RichText::new("Decisions use the last version that could be read").small().color(palette.text_weak));
+        });
+    }
+    let mut buffer = Cow::Borrowed(&**version.yaml());
+    let highlight = egui_extras::syntax_highlighting::CodeTheme::from_style(ui.style());
+    let mut layouter = |ui: &Ui, text: &dyn egui::TextBuffer, width: f32| {
+        let mut job = egui_extras::syntax_highlighting::highlight(ui.ctx(), ui.style(), &highlight, text.as_str(), "yaml");
+        job.wrap.max_width = width;
+        ui.fonts_mut(|fonts| fonts.layout_job(job))
+    };
+    let margin = Margin { left: GUTTER as i8 + space::S as i8, right: space::S as i8, top: space::S as i8, bottom: space::S as i8 };
+    ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
+        let rows = (ui.available_height() / 18.0) as usize;
+        let edit = TextEdit::multiline(&mut buffer)
+            .id_salt(("yaml", state.policy().id.0))
+            .code_editor()
+            .layouter(&mut layouter)
+            .margin(margin)
+            .desired_rows(rows.max(8))
+            .desired_width(f32::INFINITY);
+        let output = edit.show(ui);
+        output.response.response.clone().accessible_name("YAML of the policy");
+        numbers_ui(ui, &output, version.error.as_ref().and_then(|error| error.line));
+    });
+    if let Cow::Owned(yaml) = buffer
+        && yaml != **version.yaml()
+    {
+        commands.push(Command::EditYaml(yaml));
+    }
+}
+
+/// Paints the line numbers of the rows in view, and a band behind the line with the error.
+fn numbers_ui(ui: &Ui, output: &egui::text_edit::TextEditOutput, error: Option<usize>) {
+    let palette = theme::palette(ui);
+    let clip = ui.clip_rect();
+    let mut number = 1;
+    let mut starts = true;
+    for row in &output.galley.rows {
+        let top = output.galley_pos.y + row.pos.y;
+        if starts && top + row.size.y >= clip.top() && top <= clip.bottom() {
+            let wrong = error == Some(number);
+            let left = output.response.response.rect.left();
+            if wrong {
+                let band = egui::Rect::from_min_size(egui::pos2(left + 2.0, top), vec2(4.0, row.size.y));
+                ui.painter().rect_filled(band, 1.0, palette.error);
+                let line = egui::Rect::from_min_max(
+                    egui::pos2(left + GUTTER, top),
+                    egui::pos2(output.response.response.rect.right(), top + row.size.y),
+                );
+                ui.painter().rect_filled(line, 2.0, palette.error.gamma_multiply(0.14));
+            }
+            let colour = if wrong { palette.error } else { palette.text_weak };
+            let at = egui::pos2(left + GUTTER - space::XS, top + row.size.y / 2.0);
+            ui.painter().text(at, Align2::RIGHT_CENTER, number, FontId::monospace(text::SMALL - 1.0), colour);
+        }
+        starts = row.ends_with_newline;
+        number += usize::from(starts);
+    }
+}

@@ -1,0 +1,295 @@
+//! What a user does with the window, from end to end, by accessible names; files are written to temporary folders.
+
+mod drafts;
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use egui::accesskit::Role;
+use egui::{Key, Modifiers};
+use egui_kittest::Harness;
+use egui_kittest::kittest::{NodeT as _, Queryable as _};
+use waypost::app::{Action, Command, DeviceChoice, Question, RouterSource, Section, StartOptions, StudyKind};
+use waypost::engine::loader;
+use waypost::ui::{Window, theme};
+
+use crate::fake_router::{Behaviour, options};
+use crate::tiny_model::{Shape, Storage, TinyModel};
+
+fn window(options: StartOptions) -> Harness<'static, Window> {
+    window_in(options, None)
+}
+
+fn window_in(options: StartOptions, drafts: Option<&Path>) -> Harness<'static, Window> {
+    let drafts = drafts.map(Path::to_owned);
+    let builder = Harness::builder().with_size([1280.0, 800.0]).with_max_steps(16).with_context_setup(theme::apply);
+    builder.build_eframe(move |creation| Window::with_drafts(&creation.egui_ctx, options, drafts).unwrap())
+}
+
+fn wait_for(harness: &mut Harness<'_, Window>, text: &str) {
+    wait_until(harness, text, |harness| has(harness, text));
+}
+
+/// Draws frames until something is so. The engine is another thread, so the wait is by the clock, and bounded.
+fn wait_until(harness: &mut Harness<'_, Window>, what: &str, is_so: impl Fn(&Harness<'_, Window>) -> bool) {
+    let start = Instant::now();
+    while !is_so(harness) {
+        assert!(start.elapsed() < Duration::from_secs(20), "waited for {what:?} in vain: {:#?}", texts(harness));
+        std::thread::sleep(Duration::from_millis(2));
+        harness.step();
+    }
+    harness.run();
+}
+
+fn texts(harness: &Harness<'_, Window>) -> Vec<String> {
+    harness.root().children_recursive().filter_map(|node| node.accesskit_node().label().or(node.value())).collect()
+}
+
+fn has(harness: &Harness<'_, Window>, text: &str) -> bool {
+    harness.query_all_by_label_contains(text).next().is_some()
+}
+
+fn click(harness: &mut Harness<'_, Window>, label: &str) {
+    harness.get_by_label(label).click();
+    harness.run();
+}
+
+fn press(harness: &mut Harness<'_, Window>, modifiers: Modifiers, key: Key) {
+    harness.key_press_modifiers(modifiers, key);
+    harness.run();
+}
+
+fn write_in(harness: &mut Harness<'_, Window>, label: &str, text: &str) {
+    harness.get_by_label(label).focus();
+    harness.run();
+    harness.get_by_label(label).type_text(text);
+    harness.run();
+}
+
+fn perform(harness: &mut Harness<'_, Window>, command: Command) {
+    harness.state_mut().run(command);
+    harness.run();
+}
+
+/// The whole of a first session, with the real engine on a tiny network.
+#[test]
+fn author_a_route_paste_a_conversation_route_it_undo_save_and_reopen() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut model = TinyModel::random(Shape::SMALL, 7);
+    model.teach("{\"route\": \"new_route\"}", 8.0);
+    let router = model.write(&folder.path().join("router"), Storage::F32, 1);
+    let start = StartOptions { policy: None, conversation: None, router, device: DeviceChoice::Cpu, loader: loader() };
+    let mut harness = window(start);
+    click(&mut harness, "Add route");
+    write_in(&mut harness, "Route description", "Refunds and invoices");
+    press(&mut harness, Modifiers::COMMAND | Modifiers::SHIFT, Key::V);
+    write_in(&mut harness, "Text to import", "User: I was charged twice\nAssistant: Sorry\nUser: please refund me");
+    wait_for(&mut harness, "Understood as: Transcript");
+    click(&mut harness, "Replace current");
+    assert_eq!(harness.get_by_label("Message 3").value().unwrap(), "please refund me");
+    wait_for(&mut harness, "Ready");
+    press(&mut harness, Modifiers::COMMAND, Key::Enter);
+    wait_until(&mut harness, "a decision", |harness| harness.state().app().state().shown.is_some());
+    let shown = harness.state().app().state().shown.clone().unwrap();
+    assert_eq!(shown.decision.probabilities.len(), 7, "five routes of the sample, the new one, and no route");
+    let sum: f64 = shown.decision.probabilities.iter().map(|entry| entry.p).sum();
+    assert!((sum + shown.decision.invalid_mass - 1.0).abs() < 1e-3);
+    assert!(has(&harness, "new_route: "));
+
+    press(&mut harness, Modifiers::COMMAND, Key::Z);
+    assert_eq!(harness.state().app().state().conversation().text.messages.len(), 1, "the import was undone");
+    press(&mut harness, Modifiers::COMMAND | Modifiers::SHIFT, Key::Z);
+    assert_eq!(harness.state().app().state().conversation().text.messages.len(), 3);
+
+    let path = folder.path().join("billing.yaml");
+    let id = harness.state().app().state().policy().id;
+    perform(&mut harness, Command::SaveTo(id, path.clone()));
+    let written = std::fs::read_to_string(&path).unwrap();
+    assert!(written.contains("Refunds and invoices") && written.starts_with("# Route names"), "{written}");
+    write_in(&mut harness, "Route description", " and receipts");
+    press(&mut harness, Modifiers::COMMAND, Key::S);
+    assert!(std::fs::read_to_string(&path).unwrap().contains("receipts"));
+    drop(harness);
+
+    let reopened = StartOptions { policy: Some(path), ..options(Behaviour::Decide) };
+    let harness = window(reopened);
+    assert!(has(&harness, "Route new_route"));
+    assert!(!harness.state().app().state().policy().is_modified());
+}
+
+#[test]
+fn undo_and_redo_go_through_every_kind_of_change() {
+    let mut harness = window(options(Behaviour::Decide));
+    click(&mut harness, "Route bug_fixing");
+    click(&mut harness, "Duplicate selected route");
+    click(&mut harness, "Move selected route up");
+    click(&mut harness, "Remove selected route");
+    let names = |harness: &Harness<'_, Window>| {
+        harness.state().app().state().routes().routes.iter().map(|route| route.name.clone()).collect::<Vec<_>>()
+    };
+    let end = names(&harness);
+    assert_eq!(end.len(), 5);
+    for _ in 0..2 {
+        press(&mut harness, Modifiers::COMMAND, Key::Z);
+    }
+    assert_eq!(names(&harness)[2], "bug_fixing_copy");
+    press(&mut harness, Modifiers::COMMAND, Key::Z);
+    assert!(!harness.state().app().state().policy().is_modified());
+    for _ in 0..3 {
+        press(&mut harness, Modifiers::COMMAND, Key::Y);
+    }
+    assert_eq!(names(&harness), end);
+}
+
+#[test]
+fn the_yaml_changes_the_policy_and_marks_the_line_it_cannot_read() {
+    let mut harness = window(options(Behaviour::Decide));
+    press(&mut harness, Modifiers::COMMAND, Key::E);
+    assert!(harness.get_by_label("YAML of the policy").value().unwrap().contains("bug_fixing"));
+    perform(&mut harness, Command::EditYaml("routes:\n  - name: a\n    description: b\n".to_owned()));
+    assert!(has(&harness, "Route a"));
+    perform(&mut harness, Command::EditYaml("routes:\n  - name: a\n    description: [\n".to_owned()));
+    assert!(has(&harness, "Line "), "{:#?}", texts(&harness));
+    assert!(has(&harness, "Route a"), "the last version that could be read stays");
+    press(&mut harness, Modifiers::COMMAND, Key::Z);
+    assert!(harness.state().app().state().policy().text.error.is_none());
+}
+
+#[test]
+fn the_palette_finds_an_action_by_its_letters() {
+    let mut harness = window(options(Behaviour::Decide));
+    press(&mut harness, Modifiers::COMMAND, Key::K);
+    harness.get_by_role_and_label(Role::TextInput, "Find action").type_text("playgr");
+    harness.run();
+    press(&mut harness, Modifiers::NONE, Key::Enter);
+    assert!(has(&harness, "Shelf"), "{:#?}", texts(&harness));
+    assert!(harness.state().app().state().dialog.is_none());
+}
+
+#[test]
+fn every_tab_and_every_section_can_be_drawn_in_both_themes() {
+    let mut harness = window(options(Behaviour::Decide));
+    press(&mut harness, Modifiers::COMMAND, Key::Enter);
+    wait_for(&mut harness, "bug_fixing: 91.3 %");
+    perform(&mut harness, Command::Perform(Action::NewVariant));
+    for theme in [Action::ThemeDark, Action::ThemeLight] {
+        perform(&mut harness, Command::Perform(theme));
+        for tab in [Action::ShowBatch, Action::ShowCompare, Action::ShowExport, Action::ShowPolicy, Action::ShowPlayground] {
+            perform(&mut harness, Command::Perform(tab));
+            for section in [Section::Turns, Section::Variants, Section::Prompt, Section::Order, Section::Wording, Section::Result] {
+                perform(&mut harness, Command::ShowSection(section));
+            }
+        }
+    }
+}
+
+#[test]
+fn an_edit_routes_again_by_itself_and_marks_the_change() {
+    let mut harness = window(options(Behaviour::Moves));
+    press(&mut harness, Modifiers::COMMAND, Key::Enter);
+    wait_for(&mut harness, "bug_fixing: ");
+    write_in(&mut harness, "Route description", " x");
+    wait_for(&mut harness, "points since the last edit");
+    assert!(!harness.state().app().state().is_shown_outdated());
+}
+
+#[test]
+fn variants_and_turns_are_routed_and_shown_beside_each_other() {
+    let mut harness = window(options(Behaviour::Decide));
+    press(&mut harness, Modifiers::COMMAND, Key::Enter);
+    wait_for(&mut harness, "bug_fixing: 91.3 %");
+    press(&mut harness, Modifiers::COMMAND, Key::D);
+    click(&mut harness, "Variants");
+    let decided = |kind| {
+        move |harness: &Harness<'_, Window>| {
+            let study = harness.state().app().state().study(kind);
+            study.is_some_and(|study| study.rows.iter().all(|row| row.decision().is_some()))
+        }
+    };
+    wait_until(&mut harness, "both variants", decided(StudyKind::Variants));
+    assert_eq!(harness.state().app().state().study(StudyKind::Variants).unwrap().rows.len(), 2);
+    assert!(has(&harness, "variant 2"));
+    click(&mut harness, "Turns");
+    wait_until(&mut harness, "the turns", decided(StudyKind::Turns));
+    harness.get_by_label_contains("After message 1: bug_fixing").click();
+    harness.run();
+    assert!(has(&harness, "After message 1"));
+}
+
+#[test]
+fn the_prompt_is_shown_exactly_and_says_what_is_not_sent() {
+    let mut harness = window(options(Behaviour::Decide));
+    let system = r#"[{"role": "system", "content": "be brief"}, {"role": "user", "content": "hi"}]"#;
+    perform(&mut harness, Command::ImportText(system.to_owned()));
+    click(&mut harness, "Add to shelf");
+    click(&mut harness, "Prompt");
+    assert!(has(&harness, "Message 1 is not sent: the gateway does not send this role to the router"), "{:#?}", texts(&harness));
+    assert!(has(&harness, "You are a helpful assistant designed to find the best suited route."));
+}
+
+#[test]
+fn closing_unsaved_changes_asks_first() {
+    let mut harness = window(options(Behaviour::Decide));
+    click(&mut harness, "Add route");
+    press(&mut harness, Modifiers::COMMAND, Key::W);
+    assert!(has(&harness, "Close Coding assistant?"));
+    click(&mut harness, "Go on editing");
+    assert!(has(&harness, "Route new_route"));
+    press(&mut harness, Modifiers::COMMAND, Key::W);
+    click(&mut harness, "Close without saving");
+    assert!(!has(&harness, "Route bug_fixing"));
+}
+
+#[test]
+fn a_file_that_another_program_changed_is_asked_about() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("p.yaml");
+    std::fs::write(&path, "routes:\n  - name: a\n    description: b\n").unwrap();
+    let mut harness = window(StartOptions { policy: Some(path.clone()), ..options(Behaviour::Decide) });
+    std::fs::write(&path, "routes:\n  - name: changed\n    description: b\n").unwrap();
+    click(&mut harness, "Add route");
+    press(&mut harness, Modifiers::COMMAND, Key::S);
+    let question = harness.state().app().state().dialog.clone();
+    assert!(matches!(question, Some(waypost::app::Dialog::Question(Question::Changed { saving: true, .. }))));
+    click(&mut harness, "Load the file");
+    assert!(has(&harness, "Route changed"));
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_a_sentence_and_the_sample_opens() {
+    let missing = StartOptions { policy: Some("/nowhere/p.yaml".into()), router: RouterSource::Builtin, ..options(Behaviour::Decide) };
+    let harness = window(missing);
+    assert!(has(&harness, "/nowhere/p.yaml: there is no such file; check the path"), "{:#?}", texts(&harness));
+    assert!(has(&harness, "Route bug_fixing"));
+}
+
+/// Draws frames and returns the median time of one, in milliseconds; layout and all, without the graphics card.
+fn median_frame(harness: &mut Harness<'_, Window>) -> f64 {
+    let mut times: Vec<f64> = (0..41)
+        .map(|_| {
+            let start = Instant::now();
+            harness.step();
+            start.elapsed().as_secs_f64() * 1000.0
+        })
+        .collect();
+    times.sort_by(f64::total_cmp);
+    times[times.len() / 2]
+}
+
+#[test]
+fn frames_do_not_grow_with_the_data() {
+    let mut harness = window(options(Behaviour::Decide));
+    let small = median_frame(&mut harness);
+    let routes: String =
+        (0..3000).map(|n| format!("  - name: r{n}\n    description: route number {n}\n    domain: d{}\n", n / 20)).collect();
+    perform(&mut harness, Command::EditYaml(format!("routes:\n{routes}")));
+    let messages: String = (0..3000).map(|n| format!("User: question {n}\nAssistant: answer {n}\n")).collect();
+    perform(&mut harness, Command::ImportText(messages));
+    perform(&mut harness, Command::ImportAccept { replace: true });
+    let on_policy = median_frame(&mut harness);
+    perform(&mut harness, Command::Perform(Action::ShowPlayground));
+    let in_playground = median_frame(&mut harness);
+    println!("median frame: {small:.2} ms small, {on_policy:.2} ms with 3000 routes, {in_playground:.2} ms with 6000 messages");
+    // Generous, since tests share their cores: a list that is drawn whole takes hundreds of milliseconds here.
+    assert!(on_policy.max(in_playground) < 3.0 * small + 10.0, "{small} ms, {on_policy} ms, {in_playground} ms");
+}
