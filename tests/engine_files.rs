@@ -55,28 +55,30 @@ fn edit_json(files: &mut Files, name: &str, edit: impl FnOnce(&mut Value)) {
     files.insert(name.to_owned(), json.to_string().into_bytes());
 }
 
-fn config(key: &'static str, value: Value) -> Box<dyn Fn(&mut Files)> {
+type Edit = Box<dyn Fn(&mut Files)>;
+
+fn config(key: &'static str, value: Value) -> Edit {
     Box::new(move |files| edit_json(files, "config.json", |json| json[key] = value.clone()))
 }
 
-fn tokenizer(edit: impl Fn(&mut Value) + 'static) -> Box<dyn Fn(&mut Files)> {
+fn tokenizer(edit: impl Fn(&mut Value) + 'static) -> Edit {
     Box::new(move |files| edit_json(files, "tokenizer.json", &edit))
 }
 
-fn replace(name: &'static str, bytes: &'static [u8]) -> Box<dyn Fn(&mut Files)> {
+fn replace(name: &'static str, bytes: &'static [u8]) -> Edit {
     Box::new(move |files| drop(files.insert(name.to_owned(), bytes.to_vec())))
 }
 
-fn remove(name: &'static str) -> Box<dyn Fn(&mut Files)> {
+fn remove(name: &'static str) -> Edit {
     Box::new(move |files| assert!(files.remove(name).is_some(), "{name} is not there to be removed"))
 }
 
-fn template(source: &'static str) -> Box<dyn Fn(&mut Files)> {
+fn template(source: &'static str) -> Edit {
     replace("chat_template.jinja", source.as_bytes())
 }
 
 /// Replaces the header of the safetensors file, keeping the data.
-fn header(edit: impl Fn(&mut Value) + 'static) -> Box<dyn Fn(&mut Files)> {
+fn header(edit: impl Fn(&mut Value) + 'static) -> Edit {
     Box::new(move |files| {
         let file = &files["model.safetensors"];
         let length = u64::from_le_bytes(file[..8].try_into().unwrap()) as usize;
@@ -89,7 +91,7 @@ fn header(edit: impl Fn(&mut Value) + 'static) -> Box<dyn Fn(&mut Files)> {
 }
 
 /// Overwrites every number of the weights.
-fn weights(value: f32) -> Box<dyn Fn(&mut Files)> {
+fn weights(value: f32) -> Edit {
     Box::new(move |files| {
         let mut model = model();
         model.weights.iter_mut().flat_map(|weight| &mut weight.values).for_each(|number| *number = value);
@@ -97,7 +99,8 @@ fn weights(value: f32) -> Box<dyn Fn(&mut Files)> {
     })
 }
 
-type Damage = (&'static str, Box<dyn Fn(&mut Files)>, &'static str);
+/// What it is, how it is done, and what the refusal says.
+type Damage = (&'static str, Edit, &'static str);
 
 #[rustfmt::skip]
 fn damaged_folders() -> Vec<Damage> {
@@ -204,10 +207,10 @@ fn damaged_folders_are_refused_with_the_file_and_a_remedy() {
 
 #[test]
 fn unusual_but_whole_folders_are_accepted() {
-    let accepted: Vec<(&str, Box<dyn Fn(&mut Files)>)> = vec![
+    let accepted: Vec<(&str, Edit)> = vec![
         ("a number for a window that is off", config("sliding_window", json!(4096))),
         ("rope base where transformers 5 has it", config("rope_parameters", json!({"rope_type": "default", "rope_theta": 50_000.0}))),
-        ("several end tokens, one twice", config("eos_token_id", json!([512, 513, 512]))),
+        ("an end token listed twice", config("eos_token_id", json!([518, 518]))),
         ("end token named by the tokenizer alone", config("eos_token_id", Value::Null)),
         ("a broken generation_config", replace("generation_config.json", b"{")),
         ("no decoder", tokenizer(|json| json["decoder"] = Value::Null)),
@@ -227,12 +230,12 @@ fn unusual_but_whole_folders_are_accepted() {
         edit(&mut files);
         let source = write_files(&folder.path().join(index.to_string()), &files.into_iter().collect::<Vec<_>>());
         let scored = try_out(&source).unwrap().unwrap_or_else(|error| panic!("{what}: {error}"));
-        assert_eq!(scored.answers[0].log_prob, plain.answers[0].log_prob, "{what}");
-        assert!(
-            scored.answers.iter().all(|answer| answer.p <= 1.0 && answer.log_prob_end <= answer.log_prob),
-            "{what}: {:?}",
-            scored.answers
-        );
+        let (ours, plain) = (&scored.answers[0], &plain.answers[0]);
+        assert_eq!(ours.log_prob, plain.log_prob, "{what}");
+        // Without a word in the configuration, `<|endoftext|>` ends the turn too.
+        let more_ends = what == "end token named by the tokenizer alone";
+        assert_eq!(ours.log_prob_end > plain.log_prob_end, more_ends, "{what}: {ours:?} against {plain:?}");
+        assert!(ours.log_prob_end >= plain.log_prob_end, "{what}: {ours:?} against {plain:?}");
     }
 }
 
@@ -294,7 +297,7 @@ fn safetensors_cut_short_anywhere_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let source = write_files(folder.path(), &files);
     let path = folder.path().join("model.safetensors");
-    cut_short(&path, &source, 61);
+    cut_short(&path, &source, 211);
 }
 
 #[test]

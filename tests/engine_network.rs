@@ -71,15 +71,21 @@ fn gguf_types_that_stay_quantised_agree_with_candle() {
     let folder = tempfile::tempdir().unwrap();
     let mut differences = Vec::new();
     for (seed, dtype) in [Q8_0, Q4_0, Q4_1, Q5_0, Q5_1, Q2K, Q3K, Q4K, Q5K, Q6K].into_iter().enumerate() {
-        let model = TinyModel::random(Shape { tied: seed % 2 == 1, ..Shape::WIDE }, seed as u64);
+        let tied = matches!(dtype, Q8_0 | Q4K);
+        let mut model = TinyModel::random(Shape { tied, ..Shape::WIDE }, seed as u64);
+        if !tied {
+            // Ends its turn at once: candle's threads wait for each other by spinning, which makes decoding slow on a busy machine.
+            model.teach("", 40.0);
+        }
         let (file, _) = model.gguf(dtype);
         let mut router = open(&file.write(&folder.path().join("tiny.gguf")));
         assert_eq!(router.description().info.dtype, format!("{dtype:?}").to_lowercase(), "the weights did not stay as they are");
         let mut reference = Reference::quantised(&file.bytes(), &model.tokenizer);
-        let scored = router.score(DialectId::Archgw031, &NAMES[..3], "Sort a list", &CancelToken::default()).unwrap();
+        let scored = router.score(DialectId::Archgw031, &NAMES[1..2], "Sort a list", &CancelToken::default()).unwrap();
+        assert!(tied || scored.proved, "{dtype:?} was to end its turn at once: {scored:?}");
         let prompt = router.prompt_tokens("Sort a list").unwrap();
         for answer in &scored.answers {
-            let expected = reference.answer(&prompt, DialectId::Archgw031, answer.route.map(|route| NAMES[route]));
+            let expected = reference.answer(&prompt, DialectId::Archgw031, answer.route.map(|_| NAMES[1]));
             let difference = (answer.log_prob_end - expected.log_prob_end).abs();
             assert!(difference < 0.5, "{dtype:?}: {answer:?} against {expected:?}");
             differences.push(difference);
@@ -97,7 +103,9 @@ fn a_file_that_stays_quantised_in_part_says_so() {
     let mut router = open(&file.write(&folder.path().join("mixed.gguf")));
     assert_eq!(router.description().info.dtype, "f32+q8_0", "rows of 96 become f32, those of 256 stay");
     // The products that stay round their input to 8 bits.
-    agree(&mut router, &mut Reference::new(&held), 0.5);
+    let scored = router.score(DialectId::Plano0420, &NAMES, "Sort a list", &CancelToken::default()).unwrap();
+    let prompt = router.prompt_tokens("Sort a list").unwrap();
+    Reference::new(&held).check(&scored, &prompt, DialectId::Plano0420, &NAMES, 0.5);
 }
 
 #[test]

@@ -37,7 +37,7 @@ impl Shape {
     /// Rows of 64: quantised types with blocks of 32 are turned into f32.
     pub const SMALL: Self = Self { hidden: 64, intermediate: 96, layers: 2, heads: 4, kv_heads: 2, tied: false, context: 4096 };
     /// Rows of 256 and 512: every quantised type stays as it is.
-    pub const WIDE: Self = Self { hidden: 256, intermediate: 512, layers: 2, heads: 4, kv_heads: 2, tied: false, context: 4096 };
+    pub const WIDE: Self = Self { hidden: 256, intermediate: 512, layers: 1, heads: 4, kv_heads: 2, tied: false, context: 4096 };
 }
 
 /// How safetensors files store numbers.
