@@ -98,15 +98,15 @@ fn policy() -> Policy {
     let routes = [
         (
             "code_generation",
-            "Writing new functions, classes, scripts and boilerplate from a description of what they should do, in any programming language, with the tests and the comments that belong to them",
+            "Writing new functions, classes, scripts and boilerplate from a description of what they should do, in any programming language, with the tests, the comments and the build files that belong to them and an explanation of how to run them",
         ),
         (
             "bug_fixing",
-            "Finding and repairing defects in code the user shows or describes: compiler errors, failing tests, crashes, wrong results, stack traces and messages of linters or type checkers",
+            "Finding and repairing defects in code the user shows or describes: compiler errors, failing tests, crashes, wrong results, stack traces, data races, memory leaks and messages of linters or type checkers",
         ),
         (
             "performance_optimization",
-            "Making existing code faster or smaller: profiling, algorithms and data structures, memory use, caching, queries that take too long and programs that do not scale",
+            "Making existing code faster or smaller: profiling, algorithms and data structures, memory use, caching, queries that take too long, programs that do not scale and benchmarks that show it",
         ),
         (
             "api_help",
