@@ -8,7 +8,7 @@ use super::tokens::{self, space, text};
 use super::widgets::{self, Row};
 use super::{actions, bars, result_view, theme};
 use crate::app::{Action, Command, RouterPhase, State, Study, StudyKind, StudyRow, Subject};
-use crate::decision::{Decision, OrderStability};
+use crate::decision::{Decision, OrderStability, Outcome};
 
 const ROW_HEIGHT: f32 = 46.0;
 
@@ -105,11 +105,12 @@ fn variant_ui(ui: &mut Ui, row: &StudyRow, reference: Option<&Decision>) {
                     Label::new(RichText::new(decision.model.as_deref().unwrap_or("no model")).small().color(palette.text_weak)).truncate(),
                 );
                 let differs = reference.is_some_and(|reference| reference.label() != decision.label());
-                let word = if differs { "Differs, " } else { "" };
-                widgets::caption_ui(
-                    ui,
-                    format!("{word}{}, margin {:.1}", result_view::margin_word(decision.margin), 100.0 * decision.margin),
-                );
+                let differs = if differs { "Differs, " } else { "" };
+                let sure = match decision.outcome {
+                    Outcome::Error => "the gateway would fail".to_owned(),
+                    _ => format!("{}, margin {:.1}", result_view::margin_word(decision.margin), 100.0 * decision.margin),
+                };
+                widgets::caption_ui(ui, format!("{differs}{sure}"));
                 ui.scope(|ui| bars::bars_ui(ui, decision, &row.policy, None));
             }
         }
@@ -146,7 +147,7 @@ fn stability_ui(ui: &mut Ui, stability: &OrderStability) {
     });
     let total = stability.orders + 1;
     for count in &stability.decisions {
-        let name = count.route.as_deref().unwrap_or(if count.outcome == crate::decision::Outcome::Error { "Error" } else { "No route" });
+        let name = count.route.as_deref().unwrap_or(if count.outcome == Outcome::Error { "Error" } else { "No route" });
         let note = format!("{} of {total}", count.count);
         widgets::row_ui(
             ui,
