@@ -47,9 +47,6 @@ shot policy-light
 action "Dark theme"
 keys ctrl+2
 shot playground-dark
-action "Test order"
-sleep 8
-shot order-dark
 action "Light theme"
 keys ctrl+1 ctrl+e
 shot yaml-light

@@ -293,3 +293,30 @@ fn frames_do_not_grow_with_the_data() {
     // Generous, since tests share their cores: a list that is drawn whole takes hundreds of milliseconds here.
     assert!(on_policy.max(in_playground) < 3.0 * small + 10.0, "{small} ms, {on_policy} ms, {in_playground} ms");
 }
+
+/// With real weights, as `.ci/run` provides them: the drawing thread keeps its pace while the engine computes on every core.
+#[test]
+fn typing_stays_smooth_while_the_engine_works() {
+    let Some(folder) = std::env::var_os("WAYPOST_TEST_MODEL") else { return };
+    let router = RouterSource::Folder(folder.into());
+    let mut harness = window(StartOptions { policy: None, conversation: None, router, device: DeviceChoice::Cpu, loader: loader() });
+    wait_for(&mut harness, "Ready");
+    perform(&mut harness, Command::Perform(Action::Route));
+    let mut times = Vec::new();
+    for key in 0..240 {
+        harness.get_by_label("Route description").focus();
+        harness.get_by_label("Route description").type_text(if key % 6 == 5 { " " } else { "e" });
+        let start = Instant::now();
+        harness.step();
+        times.push(start.elapsed().as_secs_f64() * 1000.0);
+        if key % 8 == 0 {
+            perform(&mut harness, Command::Perform(Action::Route));
+        }
+        std::thread::sleep(Duration::from_millis(8));
+    }
+    assert!(!harness.state().app().state().jobs.is_empty(), "the engine worked all the time");
+    times.sort_by(f64::total_cmp);
+    let (median, late) = (times[times.len() / 2], times[times.len() * 99 / 100]);
+    println!("frames while routing: median {median:.2} ms, 99th percentile {late:.2} ms");
+    assert!(median < 16.0, "median {median} ms");
+}

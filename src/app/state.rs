@@ -234,6 +234,12 @@ impl State {
         self.studies.iter().find(|study| study.kind == kind)
     }
 
+    /// Returns whether rows of a study are still to be decided.
+    pub fn is_studying(&self, wanted: StudyKind) -> bool {
+        let is_row = |job: &Job| matches!(job.kind, JobKind::Route { purpose: Purpose::Study { kind, .. }, .. } if kind == wanted);
+        self.jobs.iter().any(|job| is_row(job) && !job.cancelling)
+    }
+
     /// Returns the job to tell the user about: the one the engine works on, or else the next.
     pub fn current_job(&self) -> Option<&Job> {
         self.jobs.iter().find(|job| job.started).or_else(|| self.jobs.first())

@@ -8,7 +8,7 @@ use super::conversation_panel::title;
 use super::theme;
 use super::tokens::{self, space, text};
 use super::widgets::{self, Row};
-use crate::app::{Command, Import, State};
+use crate::app::{Action, Command, Import, State};
 use crate::chat::Conversation;
 
 /// Messages that the preview shows.
@@ -49,6 +49,9 @@ pub fn import_dialog_ui(ui: &mut Ui, state: &State, import: &Import, commands: &
         }
         if ui.button("Cancel").accessible_name("Cancel import").clicked() {
             commands.push(Command::CloseDialog);
+        }
+        if ui.button("Choose file…").on_hover_text(Action::Open.tooltip()).clicked() {
+            commands.extend([Command::CloseDialog, Command::Perform(Action::Open)]);
         }
     });
 }

@@ -8,7 +8,7 @@ use super::tokens::{self, space, text};
 use super::widgets::{self, Row};
 use super::{actions, bars, result_view, theme};
 use crate::app::{Action, Command, RouterPhase, State, Study, StudyKind, StudyRow, Subject};
-use crate::decision::{Decision, OrderStability};
+use crate::decision::{Decision, OrderStability, Outcome};
 
 const ROW_HEIGHT: f32 = 46.0;
 
@@ -32,7 +32,7 @@ pub fn turns_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
                 (result_view::chosen_name(decision).to_owned(), format!("{flip}{}", bars::percent(top(decision))))
             }
             (Some(Err(_)), _) => ("Could not be routed".to_owned(), String::new()),
-            _ => ("…".to_owned(), String::new()),
+            _ => (undecided(state, StudyKind::Turns).to_owned(), String::new()),
         };
         let name = format!("After message {}: {title}, {note}", message + 1);
         let selected = state.turn == Some(message);
@@ -83,20 +83,22 @@ pub fn variants_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
         ui.horizontal_top(|ui| {
             let width = ((ui.available_width() - space::S) / 2.0).max(210.0);
             for row in &study.rows {
-                ui.allocate_ui(egui::vec2(width, 0.0), |ui| ui.vertical(|ui| variant_ui(ui, row, reference)));
+                ui.allocate_ui(egui::vec2(width, 0.0), |ui| {
+                    ui.vertical(|ui| variant_ui(ui, row, reference, undecided(state, StudyKind::Variants)))
+                });
             }
         });
     });
 }
 
-fn variant_ui(ui: &mut Ui, row: &StudyRow, reference: Option<&Decision>) {
+fn variant_ui(ui: &mut Ui, row: &StudyRow, reference: Option<&Decision>, waiting: &str) {
     let palette = theme::palette(ui);
     theme::card_frame(palette.surface, palette.border).inner_margin(egui::Margin::same(space::S as i8)).show(ui, |ui| {
         ui.set_min_width(ui.available_width());
         ui.spacing_mut().item_spacing.y = space::XS;
         ui.add(Label::new(RichText::new(&row.label).small().color(palette.text_weak)).truncate());
         match &row.result {
-            None => drop(widgets::caption_ui(ui, "Waiting")),
+            None => drop(widgets::caption_ui(ui, waiting)),
             Some(Err(error)) => drop(ui.colored_label(palette.error, error)),
             Some(Ok(decision)) => {
                 let name = result_view::chosen_name(decision);
@@ -105,11 +107,12 @@ fn variant_ui(ui: &mut Ui, row: &StudyRow, reference: Option<&Decision>) {
                     Label::new(RichText::new(decision.model.as_deref().unwrap_or("no model")).small().color(palette.text_weak)).truncate(),
                 );
                 let differs = reference.is_some_and(|reference| reference.label() != decision.label());
-                let word = if differs { "Differs, " } else { "" };
-                widgets::caption_ui(
-                    ui,
-                    format!("{word}{}, margin {:.1}", result_view::margin_word(decision.margin), 100.0 * decision.margin),
-                );
+                let differs = if differs { "Differs, " } else { "" };
+                let sure = match decision.outcome {
+                    Outcome::Error => "the gateway would fail".to_owned(),
+                    _ => format!("{}, margin {:.1}", result_view::margin_word(decision.margin), 100.0 * decision.margin),
+                };
+                widgets::caption_ui(ui, format!("{differs}{sure}"));
                 ui.scope(|ui| bars::bars_ui(ui, decision, &row.policy, None));
             }
         }
@@ -122,7 +125,7 @@ pub fn order_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
     let Some(study) = head_ui(ui, state, StudyKind::Order, "Test order", explanation, commands) else { return };
     let Some(row) = study.rows.first() else { return };
     match &row.result {
-        None => drop(widgets::caption_ui(ui, "Routing under other orders")),
+        None => drop(widgets::caption_ui(ui, undecided(state, StudyKind::Order))),
         Some(Err(error)) => drop(ui.colored_label(theme::palette(ui).error, error)),
         Some(Ok(decision)) => {
             if let Some(stability) = &decision.order_stability {
@@ -146,7 +149,7 @@ fn stability_ui(ui: &mut Ui, stability: &OrderStability) {
     });
     let total = stability.orders + 1;
     for count in &stability.decisions {
-        let name = count.route.as_deref().unwrap_or(if count.outcome == crate::decision::Outcome::Error { "Error" } else { "No route" });
+        let name = count.route.as_deref().unwrap_or(if count.outcome == Outcome::Error { "Error" } else { "No route" });
         let note = format!("{} of {total}", count.count);
         widgets::row_ui(
             ui,
@@ -168,12 +171,18 @@ pub fn wording_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
         let (note, detail) = match (row.decision(), base, &row.result) {
             (Some(decision), Some(base), _) => {
                 let (p, was) = (bars::p_of(decision, &route.name), bars::p_of(base, &route.name));
-                let flips = if decision.label() == base.label() { "still" } else { "now" };
+                let flips = if std::ptr::eq(decision, base) {
+                    "decides"
+                } else if decision.label() == base.label() {
+                    "still"
+                } else {
+                    "now"
+                };
                 let change = if std::ptr::eq(decision, base) { String::new() } else { format!("{} points, ", bars::points(p - was)) };
                 (bars::percent(p), format!("{change}{flips} {}", result_view::chosen_name(decision)))
             }
             (_, _, Some(Err(error))) => (String::new(), error.clone()),
-            _ => ("…".to_owned(), String::new()),
+            _ => (undecided(state, StudyKind::Wording).to_owned(), String::new()),
         };
         let name = format!("{}: {note}, {detail}", row.label);
         let response = widgets::row_ui(
@@ -213,6 +222,11 @@ fn head_ui<'a>(
         ui.multiply_opacity(0.55);
     }
     study
+}
+
+/// Returns what stands in place of a decision: it is still to come, or it was cancelled.
+fn undecided(state: &State, kind: StudyKind) -> &'static str {
+    if state.is_studying(kind) { "Waiting" } else { "Not routed" }
 }
 
 /// Returns the largest probability.
