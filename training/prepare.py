@@ -2,7 +2,7 @@
 """Turns the pool of labelled conversations into shards of token ids, one shard an epoch, and packs what a GPU machine needs.
 
 usage: prepare.py shards --model DIR [--out work/shards] [--epochs 1] [--short-epochs 1] [--limit N] [--workers 2] [--seed 0]
-       prepare.py pack   --model DIR --out DIR [--part-mib 55]
+       prepare.py pack   --model DIR --out DIR [--part-mib 50]
 
 Every line of the pool has a policy of its own, but computing a policy's prefix once for several conversations is what makes training cheap.
 So a shard consists of groups: one line's policy with its own conversation, and conversations of other lines of the same family whose route is
@@ -255,12 +255,15 @@ def make_shards(args):
 
 
 def pack(args):
-    """Cuts base weights (bf16), their small files, the pool and this folder's programs into parts that fit one device call each."""
-    from safetensors.numpy import load_file
-    os.makedirs(args.out, exist_ok=True)
-    bundle = os.path.join(args.out, "bundle.tar")
+    """Cuts base weights, their small files, the pool and this folder's programs into parts that fit one device call each."""
     import io
     import tarfile
+    import tempfile
+
+    import export
+    import model as network
+    os.makedirs(args.out, exist_ok=True)
+    bundle = os.path.join(args.out, "bundle.tar")
     with tarfile.open(bundle, "w") as tar:
         def add(name, data):
             entry = tarfile.TarInfo(name)
@@ -281,17 +284,15 @@ def pack(args):
                 add("model/" + name, open(os.path.join(args.model, name), "rb").read())
         for name in sorted(os.listdir(args.wheels)) if args.wheels else []:
             add("wheels/" + name, open(os.path.join(args.wheels, name), "rb").read())
-        weights, shapes, at = [], {}, 0
-        for name in sorted(n for n in os.listdir(args.model) if n.endswith(".safetensors")):
-            for key, value in sorted(load_file(os.path.join(args.model, name)).items()):
-                bits = np.ascontiguousarray(value, np.float32).view(np.uint32)
-                rounded = ((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16).astype(np.uint16)
-                shapes[key] = {"dtype": "BF16", "shape": list(value.shape), "data_offsets": [at, at + rounded.nbytes]}
-                at += rounded.nbytes
-                weights.append(rounded.tobytes())
-        header = json.dumps(shapes).encode()
-        header += b" " * (-len(header) % 8)
-        add("model/model.safetensors", len(header).to_bytes(8, "little") + header + b"".join(weights))
+        with tempfile.TemporaryDirectory() as scratch:
+            # The base model comes in blocks of Q4_1 (embeddings Q8_0): written so, it is a third of bf16 and the same numbers. What was trained is not.
+            weights = {k: v.float().numpy() for k, v in network.read_weights(args.model).items()}
+            rules = [("", "BF16")] if args.bf16 else [("token_embd", "Q8_0"), ("", "Q4_1")]
+            [path] = export.write_gguf(args.model, scratch, weights, rules, 10**12, "")
+            back = export.read_gguf([path])
+            worst = max(float(np.abs(back[k].numpy() - v).max() / max(np.abs(v).max(), 1e-9)) for k, v in weights.items() if k in back)
+            print(f"weights as packed differ by at most {worst:.1e} of a tensor's largest")
+            add("model/model.gguf", open(path, "rb").read())
     size, part = args.part_mib << 20, 0
     with open(bundle, "rb") as file:
         while data := file.read(size):
@@ -321,7 +322,8 @@ def main():
     shards.add_argument("--force", action="store_true")
     packer = commands.add_parser("pack")
     packer.add_argument("--out", required=True)
-    packer.add_argument("--part-mib", type=int, default=55)
+    packer.add_argument("--part-mib", type=int, default=50)
+    packer.add_argument("--bf16", action="store_true", help="weights in bf16: for a model that was trained already")
     packer.add_argument("--wheels", help="folder of wheels to take along (gguf is missing on the GPU machine)")
     for command in (shards, packer):
         command.add_argument("--model", required=True, help="folder of the base model (make_models.py smollm2)")

@@ -148,7 +148,7 @@ def test_network_is_transformers_qwen2(tiny):
 
 
 def test_routes_change_order_and_labels_stay_right():
-    planner = prepare.Planner(lines(), 3)
+    planner = prepare.Planner(lines(150), 3)
     orders, others, total = set(), 0, 0
     for epoch in (0, 1):
         for routes, dialect, members in planner.epoch(epoch, "full"):
@@ -158,7 +158,7 @@ def test_routes_change_order_and_labels_stay_right():
                 assert label == (word if word in [r["name"] for r in routes] else "other")
                 others, total = others + (label == "other"), total + 1
     assert len(orders) > 10 and 0.08 < others / total < 0.4
-    again = list(prepare.Planner(lines(), 3).epoch(1, "full"))
+    again = list(prepare.Planner(lines(150), 3).epoch(1, "full"))
     assert again == list(planner.epoch(1, "full"))
 
 
