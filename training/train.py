@@ -54,7 +54,7 @@ class Shard:
         rng.shuffle(order)
         steps = []
         for at in range(0, len(order), groups * 32):
-            near = sorted(order[at : at + groups * 32], key=lambda i: (self.cost(i)[1], self.cost(i)[0]))
+            near = sorted(order[at : at + groups * 32], key=lambda i: (self.cost(i)[0] // 64, self.cost(i)[1]))
             steps += [near[i : i + groups] for i in range(0, len(near), groups)]
         rng.shuffle(steps)
         return steps
@@ -286,7 +286,7 @@ def parse(argv=None):
     add("--phases", default=None, help="kinds of shards and their share of the budget (cpu: short:0.55,full:0.45; cuda: full:1)")
     add("--freeze-layers", type=int, default=None, help="the first N layers and the embeddings stay as they are (cpu: a third; cuda: 0 = train everything)")
     add("--groups", type=int, default=None, help="groups a step, about 7 examples each (cpu: 3; cuda: 24)")
-    add("--micro-tokens", type=int, default=None, help="padded tokens computed at a time (cpu: 4096; cuda: 65536)")
+    add("--micro-tokens", type=int, default=None, help="padded tokens computed at a time (cpu: 1500; cuda: 65536)")
     add("--bf16", action=argparse.BooleanOptionalAction, default=None, help="matrix products in bf16 (default: on cuda, and on CPUs that have it)")
     add("--save-bf16", action="store_true", help="write routers in bf16, half the size")
     add("--compile", action="store_true", help="torch.compile")
@@ -307,7 +307,7 @@ def parse(argv=None):
     gpu = args.device == "cuda"
     layers = json.load(open(os.path.join(args.model, "config.json")))["num_hidden_layers"]
     has_bf16 = gpu or "avx512_bf16" in (open("/proc/cpuinfo").read() if os.path.exists("/proc/cpuinfo") else "")
-    defaults = dict(phases="full:1" if gpu else "short:0.55,full:0.45", freeze_layers=0 if gpu else layers // 3, groups=24 if gpu else 3, micro_tokens=65536 if gpu else 4096,
+    defaults = dict(phases="full:1" if gpu else "short:0.55,full:0.45", freeze_layers=0 if gpu else layers // 3, groups=24 if gpu else 3, micro_tokens=65536 if gpu else 1500,
                     bf16=has_bf16, lr=6e-4 if gpu else 4e-4, val_every=0.1, val_groups=10**9 if gpu else 40)
     for name, value in defaults.items():
         if getattr(args, name) is None:
