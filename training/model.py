@@ -1,0 +1,181 @@
+"""A Qwen2 network in plain PyTorch that computes a shared prefix once for several continuations, gradients included.
+
+transformers' own network could do it with an expanded cache, but not for several prefixes of different length at a time, nor without copying
+frozen layers into the graph; this one is held to transformers by a test.
+"""
+import glob
+import json
+import os
+
+import torch
+import torch.nn.functional as F
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+
+class Layer(nn.Module):
+    def __init__(self, c):
+        super().__init__()
+        hidden, self.heads, self.kv_heads = c["hidden_size"], c["num_attention_heads"], c["num_key_value_heads"]
+        self.head_dim = c.get("head_dim") or hidden // self.heads
+        self.eps = c["rms_norm_eps"]
+        self.input_layernorm = nn.Parameter(torch.ones(hidden))
+        self.post_attention_layernorm = nn.Parameter(torch.ones(hidden))
+        self.q_proj = nn.Linear(hidden, self.heads * self.head_dim)
+        self.k_proj = nn.Linear(hidden, self.kv_heads * self.head_dim)
+        self.v_proj = nn.Linear(hidden, self.kv_heads * self.head_dim)
+        self.o_proj = nn.Linear(self.heads * self.head_dim, hidden, bias=False)
+        self.gate_proj = nn.Linear(hidden, c["intermediate_size"], bias=False)
+        self.up_proj = nn.Linear(hidden, c["intermediate_size"], bias=False)
+        self.down_proj = nn.Linear(c["intermediate_size"], hidden, bias=False)
+
+    def norm(self, x, weight):
+        return F.rms_norm(x, weight.shape, weight.to(x.dtype), self.eps)
+
+    def split(self, x, heads):
+        return x.view(*x.shape[:2], heads, self.head_dim).transpose(1, 2)
+
+    def keys_values(self, x, rope):
+        return rotate(self.split(self.k_proj(x), self.kv_heads), rope), self.split(self.v_proj(x), self.kv_heads)
+
+    def attend(self, x, residual, rope, keys, values, mask):
+        queries = rotate(self.split(self.q_proj(x), self.heads), rope)
+        share = self.heads // self.kv_heads
+        keys, values = keys.repeat_interleave(share, 1), values.repeat_interleave(share, 1)
+        mixed = F.scaled_dot_product_attention(queries, keys.to(queries.dtype), values.to(queries.dtype), attn_mask=mask, is_causal=mask is None)
+        h = residual + self.o_proj(mixed.transpose(1, 2).flatten(2))
+        y = self.norm(h, self.post_attention_layernorm)
+        return h + self.down_proj(F.silu(self.gate_proj(y)) * self.up_proj(y))
+
+    def forward(self, prefix, suffix, ropes, mask, owner, last):
+        """One layer over prefixes [B, P, D] and continuations [M, S, D]; `owner[m]` is the prefix of continuation m."""
+        keys = values = None
+        if prefix is not None:
+            x = self.norm(prefix, self.input_layernorm)
+            keys, values = self.keys_values(x, ropes[0])
+            # Right padding needs no mask here: nothing that counts comes after it.
+            prefix = None if last else self.attend(x, prefix, ropes[0], keys, values, None)
+        x = self.norm(suffix, self.input_layernorm)
+        own_keys, own_values = self.keys_values(x, ropes[1])
+        if keys is not None:
+            expand = (lambda t: t.expand(len(suffix), -1, -1, -1)) if len(keys) == 1 else (lambda t: t[owner])
+            own_keys, own_values = torch.cat([expand(keys), own_keys], 2), torch.cat([expand(values), own_values], 2)
+        return prefix, self.attend(x, suffix, ropes[1], own_keys, own_values, mask)
+
+
+def rotate(x, rope):
+    cos, sin = rope
+    first, second = x.chunk(2, -1)
+    return x * cos + torch.cat([-second, first], -1) * sin
+
+
+class Router(nn.Module):
+    def __init__(self, config):
+        super().__init__()
+        self.config = config
+        self.embed_tokens = nn.Embedding(config["vocab_size"], config["hidden_size"])
+        self.layers = nn.ModuleList(Layer(config) for _ in range(config["num_hidden_layers"]))
+        self.norm = nn.Parameter(torch.ones(config["hidden_size"]))
+        self.frozen = 0
+        theta = config.get("rope_theta") or config["rope_parameters"]["rope_theta"]
+        dim = self.layers[0].head_dim
+        self.register_buffer("inverse", 1.0 / theta ** (torch.arange(0, dim, 2, dtype=torch.float32) / dim), persistent=False)
+
+    def freeze(self, layers):
+        """Keeps the embeddings and the first `layers` layers as they are."""
+        self.frozen = layers
+        self.embed_tokens.requires_grad_(layers == 0)
+        for layer in self.layers[:layers]:
+            layer.requires_grad_(False)
+
+    def rope(self, positions, dtype):
+        angles = positions[:, None, :, None].float() * self.inverse
+        angles = torch.cat([angles, angles], -1)
+        return angles.cos().to(dtype), angles.sin().to(dtype)
+
+    def forward(self, batch, dtype=torch.float32):
+        """Logits at the positions that predict answer tokens, in the order of batch["target"]."""
+        prefix_ids, suffix_ids, owner, lengths = batch["prefix"], batch["suffix"], batch["owner"], batch["prefix_length"]
+        width, size = prefix_ids.shape[1], suffix_ids.shape[1]
+        device = suffix_ids.device
+        own = torch.ones(size, size, dtype=torch.bool, device=device).tril()
+        mask = own.expand(len(owner), 1, size, size)
+        steps = torch.arange(size, device=device)
+        start = lengths[owner]
+        if width:
+            seen = torch.arange(width, device=device) < start[:, None]
+            mask = torch.cat([seen[:, None, None].expand(-1, 1, size, -1), mask], -1)
+        ropes = (self.rope(torch.arange(width, device=device)[None], dtype), self.rope(start[:, None] + steps, dtype))
+        prefix = self.embed_tokens(prefix_ids).to(dtype) if width else None
+        suffix = self.embed_tokens(suffix_ids).to(dtype)
+        for index, layer in enumerate(self.layers):
+            with torch.set_grad_enabled(torch.is_grad_enabled() and index >= self.frozen):
+                prefix, suffix = layer(prefix, suffix, ropes, mask, owner, index + 1 == len(self.layers))
+        picked = suffix[batch["row"], batch["column"]]
+        picked = F.rms_norm(picked.float(), self.norm.shape, self.norm, self.config["rms_norm_eps"])
+        return F.linear(picked, self.embed_tokens.weight).float()
+
+
+def collate(groups, pad=0):
+    """A batch of [(prefix ids, [(ids, answer tokens)])]: tensors, padded on the right. `row`, `column`: where each answer token is predicted."""
+    members = [(g, ids, answer) for g, (_, members) in enumerate(groups) for ids, answer in members]
+    width, size = max(len(p) for p, _ in groups), max(len(ids) for _, ids, _ in members) - 1
+    prefix = torch.full((len(groups), width), pad, dtype=torch.long)
+    for g, (ids, _) in enumerate(groups):
+        prefix[g, : len(ids)] = torch.as_tensor(ids, dtype=torch.long)
+    # The last token of an answer (end of turn) is predicted, never read.
+    suffix = torch.full((len(members), size), pad, dtype=torch.long)
+    row, column, target = [], [], []
+    for m, (_, ids, answer) in enumerate(members):
+        suffix[m, : len(ids) - 1] = torch.as_tensor(ids[:-1], dtype=torch.long)
+        row += [m] * answer
+        column += range(len(ids) - 1 - answer, len(ids) - 1)
+        target += [int(t) for t in ids[-answer:]]
+    return {"prefix": prefix, "prefix_length": torch.tensor([len(p) for p, _ in groups]), "suffix": suffix,
+            "owner": torch.tensor([g for g, _, _ in members]), "row": torch.tensor(row), "column": torch.tensor(column), "target": torch.tensor(target),
+            "tokens": sum(len(p) for p, _ in groups) + sum(len(ids) for _, ids, _ in members)}
+
+
+def to_device(batch, device):
+    return {k: v.to(device, non_blocking=True) if torch.is_tensor(v) else v for k, v in batch.items()}
+
+
+def hf_name(name):
+    """This network's name of a tensor as Hugging Face has it."""
+    if name == "norm":
+        return "model.norm.weight"
+    if name.startswith("embed_tokens"):
+        return "model." + name
+    _, index, rest = name.split(".", 2)
+    part = rest.split(".")[0]
+    if part.endswith("layernorm"):
+        return f"model.layers.{index}.{rest}.weight"
+    return f"model.layers.{index}.{'self_attn' if part[0] in 'qkvo' else 'mlp'}.{rest}"
+
+
+def read_weights(folder):
+    """Tensors by Hugging Face's names, from *.safetensors or *.gguf files."""
+    out = {}
+    for path in sorted(glob.glob(os.path.join(folder, "*.safetensors"))):
+        out.update(load_file(path))
+    if not out:
+        import export
+        out = export.read_gguf(sorted(glob.glob(os.path.join(folder, "*.gguf"))))
+    return out
+
+
+def load(folder, device="cpu"):
+    model = Router(json.load(open(os.path.join(folder, "config.json"))))
+    weights = read_weights(folder)
+    state = {}
+    for name, value in model.state_dict().items():
+        state[name] = weights[hf_name(name)].float() if hf_name(name) in weights else torch.zeros_like(value)
+        assert hf_name(name) in weights or name.endswith("bias"), name
+    model.load_state_dict(state)
+    return model.to(device)
+
+
+def save_weights(model, path, dtype=torch.float32):
+    """Writes model.safetensors atomically."""
+    save_file({hf_name(k): v.detach().to("cpu", dtype).contiguous() for k, v in model.state_dict().items()}, path + ".new", metadata={"format": "pt"})
+    os.replace(path + ".new", path)

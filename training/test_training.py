@@ -1,0 +1,221 @@
+"""Tests of the recipe on a tiny random model: pytest training (seconds, no downloads)."""
+import json
+import os
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, HERE)
+import dialects
+import evaluate
+import export
+import model as network
+import prepare
+import shrink
+import tok
+import train
+
+FIXTURES = os.path.join(HERE, "../tests/fixtures")
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory):
+    """A model folder: byte-level BPE trained on a few prompts, random weights."""
+    from tokenizers import Tokenizer, models, pre_tokenizers, trainers
+    torch.set_num_threads(1)
+    folder = tmp_path_factory.mktemp("tiny")
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    trainer = trainers.BpeTrainer(vocab_size=700, special_tokens=["<|endoftext|>", "<|im_start|>", "<|im_end|>"], initial_alphabet=pre_tokenizers.ByteLevel.alphabet())
+    tokenizer.train_from_iterator([dialects.render(d, [], []) for d in dialects.DIALECTS], trainer)
+    tokenizer.save(str(folder / "tokenizer.json"))
+    config = dict(model_type="qwen2", architectures=["Qwen2ForCausalLM"], vocab_size=tokenizer.get_vocab_size(), hidden_size=64, intermediate_size=96, num_hidden_layers=3, num_attention_heads=4,
+                  num_key_value_heads=2, max_position_embeddings=4096, rms_norm_eps=1e-5, rope_theta=10000.0, tie_word_embeddings=True, hidden_act="silu",
+                  bos_token_id=1, eos_token_id=2, use_sliding_window=False)
+    (folder / "config.json").write_text(json.dumps(config))
+    (folder / "tokenizer_config.json").write_text("{}")
+    torch.manual_seed(1)
+    model = network.Router(config)
+    for p in model.parameters():
+        if p.ndim == 2:
+            torch.nn.init.normal_(p, std=0.15)
+    network.save_weights(model, str(folder / "model.safetensors"))
+    return str(folder)
+
+
+def lines(count=40):
+    made = []
+    for i in range(count):
+        routes = [{"name": name, "description": f"The user wants to {name} a thing."} for name in ("buy", "sell", "mend", "lend")]
+        route = ["buy", "sell", "mend", "lend", "other"][i % 5]
+        made.append({"id": f"toy_{i}", "routes": routes, "messages": [{"role": "user", "content": f"please {route} item {i}"}], "route": route})
+    return made
+
+
+@pytest.fixture(scope="session")
+def shards(tiny, tmp_path_factory):
+    import gzip
+    folder = tmp_path_factory.mktemp("shards")
+    pool = str(folder / "pool.jsonl.gz")
+    with gzip.open(pool, "wt") as file:
+        file.writelines(json.dumps(line) + "\n" for line in lines(300))
+    os.chdir(folder)
+    sys.argv = ["prepare.py", "shards", "--model", tiny, "--pool", pool, "--out", str(folder / "s"), "--workers", "1", "--examples", "80"]
+    prepare.main()
+    return str(folder / "s")
+
+
+def test_prompts_are_the_gateways():
+    seen = set()
+    for text in open(os.path.join(FIXTURES, "golden_prompts.jsonl"), encoding="utf8"):
+        case = json.loads(text)
+        assert dialects.render(case["dialect"], case["routes"], case["messages"], case["budget_tokens"]) == case["prompt"]
+        seen.add(case["dialect"])
+    assert seen == set(dialects.DIALECTS)
+
+
+def test_chat_template_adds_no_system_message():
+    from jinja2 import Environment
+    template = Environment(trim_blocks=True, lstrip_blocks=True).from_string(open(os.path.join(HERE, "chat_template.jinja")).read())
+    assert template.render(messages=[{"role": "user", "content": "\nx\n"}], add_generation_prompt=True) == dialects.chat("\nx\n")
+
+
+def test_answers():
+    assert dialects.answer("archgw-0.3.1", 'a"é') == '{"route": "a\\"é"}'
+    assert dialects.answer("model-card", "other") == '{"route": "other"}'
+    assert dialects.answer("plano-0.4.20", "a") == '{"route": ["a"]}' and dialects.answer("plano-0.4.20", "other") == '{"route": []}'
+
+
+def test_tokenizer_is_transformers_own(tiny):
+    from transformers import AutoTokenizer
+    theirs = AutoTokenizer.from_pretrained(tiny)
+    ours = tok.load(tiny)
+    for text in ("route_12 and 345", "\n\n  it's \u00e9\u0301 {\"a\": [1]}<|im_end|>\n", dialects.chat("\nx  y\n")):
+        assert tok.ids(ours, text) == theirs(text, add_special_tokens=False).input_ids
+
+
+def groups():
+    rng = np.random.default_rng(0)
+    ids = lambda n: rng.integers(3, 250, n).tolist()
+    return [(ids(9), [(ids(7), 3), (ids(5), 2), (ids(11), 4)]), (ids(4), [(ids(6), 2)])]
+
+
+def test_mask_covers_answer_and_end_only(tiny):
+    tokenizer, end = tok.load(tiny), tok.load(tiny).token_to_id(tok.END)
+    group = next(prepare.Planner(lines(), 0).epoch(0, "full"))
+    prefix, members = prepare.tokenise(tokenizer, end, group, False, 4096)
+    batch = network.collate([(prefix, members)])
+    for m, ((messages, label), (ids, count)) in enumerate(zip(group[2], members)):
+        picked = batch["target"][batch["row"] == m].tolist()
+        assert picked == tok.ids(tokenizer, dialects.answer(group[1], label)) + [end] == list(ids[-count:])
+        whole = tok.ids(tokenizer, dialects.chat(dialects.render(group[1], group[0], messages)))
+        assert prefix + list(ids[:-count]) == whole
+        # The first of them is predicted at the prompt's last token.
+        assert batch["column"][batch["row"] == m][0] == len(ids) - count - 1
+
+
+@pytest.mark.parametrize("frozen", [0, 1])
+def test_shared_prefix_gives_the_plain_gradients(tiny, frozen):
+    def gradients(batches):
+        model = network.load(tiny)
+        model.freeze(frozen)
+        for batch in batches:
+            torch.nn.functional.cross_entropy(model(batch), batch["target"], reduction="sum").backward()
+        return {k: p.grad for k, p in model.named_parameters() if p.requires_grad}
+    shared = gradients([network.collate(groups())])
+    plain = gradients([network.collate([([], [(prefix + ids, n)])]) for prefix, members in groups() for ids, n in members])
+    assert len(shared) > 10 and shared.keys() == plain.keys()
+    for name, gradient in shared.items():
+        # In the last layer the keys' bias moves every score of a position alike.
+        torch.testing.assert_close(gradient, plain[name], rtol=1e-3, atol=2e-5, msg=lambda m: f"{name}: {m}")
+
+
+def test_network_is_transformers_qwen2(tiny):
+    from transformers import AutoModelForCausalLM
+    theirs = AutoModelForCausalLM.from_pretrained(tiny, dtype=torch.float32)
+    ours = network.load(tiny)
+    with torch.no_grad():
+        batch = network.collate(groups())
+        got, at = ours(batch), 0
+        for prefix, members in groups():
+            for ids, count in members:
+                expected = theirs(torch.tensor([prefix + ids])).logits[0, -count - 1 : -1]
+                torch.testing.assert_close(got[at : at + count], expected, rtol=1e-3, atol=1e-4)
+                at += count
+
+
+def test_routes_change_order_and_labels_stay_right():
+    planner = prepare.Planner(lines(150), 3)
+    orders, others, total = set(), 0, 0
+    for epoch in (0, 1):
+        for routes, dialect, members in planner.epoch(epoch, "full"):
+            orders.add(tuple(r["name"] for r in routes))
+            for messages, label in members:
+                word = messages[-1]["content"].split()[1]
+                assert label == (word if word in [r["name"] for r in routes] else "other")
+                others, total = others + (label == "other"), total + 1
+    assert len(orders) > 10 and 0.08 < others / total < 0.4
+    again = list(prepare.Planner(lines(150), 3).epoch(1, "full"))
+    assert again == list(planner.epoch(1, "full"))
+
+
+def run(tiny, shards, out, *more):
+    return train.train(train.parse(["--model", tiny, "--shards", shards, "--out", str(out), "--steps", "10", "--no-bf16", "--threads", "1", "--groups", "2", "--val-groups", "2",
+                                    "--phases", "short:0.5,full:0.5", "--val-every", "0.4", "--lr", "1e-3", *more]))
+
+
+def test_restart_equals_uninterrupted_run(tiny, shards, tmp_path):
+    whole, state = run(tiny, shards, tmp_path / "whole")
+    run(tiny, shards, tmp_path / "parts", "--stop-after", "3")
+    run(tiny, shards, tmp_path / "parts", "--stop-after", "7")
+    parts, resumed = run(tiny, shards, tmp_path / "parts")
+    assert state["step"] == resumed["step"] == 10 and state["examples"] == resumed["examples"] and state["best"] == resumed["best"]
+    for (name, a), b in zip(whole.state_dict().items(), parts.state_dict().values()):
+        assert torch.equal(a, b), name
+    assert (tmp_path / "parts/best/model.safetensors").exists() and (tmp_path / "parts/last/config.json").exists()
+
+
+def test_training_learns(tiny, shards, tmp_path):
+    run(tiny, shards, tmp_path / "t", "--steps", "60", "--freeze-layers", "0", "--lr", "3e-3", "--show-seconds", "0")
+    log = [json.loads(line) for line in open(tmp_path / "t/log.jsonl")]
+    log = [line for line in log if "loss" in line]
+    assert log[-1]["loss"] < log[0]["loss"] / 3
+
+
+def test_export_reads_back(tiny, tmp_path):
+    export.main([tiny, str(tmp_path / "g"), "--rule", "token_embd=Q8_0", "--rule", "attn_=Q5_1", "--rule", "=Q8_0"])
+    before, after = network.read_weights(tiny), network.read_weights(str(tmp_path / "g"))
+    for name, value in before.items():
+        if name in after:
+            assert (after[name] - value).abs().max() < 0.04 * value.abs().max() + 1e-6, name
+        else:
+            assert name.endswith("bias") and not value.any()
+    assert tok.ids(tok.load(str(tmp_path / "g")), "route_12") == tok.ids(tok.load(tiny), "route_12")
+    routes, messages = lines()[0]["routes"], lines()[0]["messages"]
+    scores = [evaluate.score(network.load(f), tok.load(f), "archgw-0.3.1", [(routes, messages)] * 2, "cpu") for f in (tiny, str(tmp_path / "g"))]
+    assert len(scores[0][0]) == 5 and np.allclose(scores[0][0], scores[0][1], atol=1e-3) and np.allclose(scores[0], scores[1], rtol=0.05)
+
+
+def test_temperature():
+    assert sum(evaluate.tempered([-1.0, -2.0], 1.0)) == pytest.approx(np.exp(-1) + np.exp(-2))
+    judged = [([np.log(0.98), np.log(0.01)], i % 10 < 7) for i in range(200)]
+    truth = [0 if right else 1 for _, right in judged]
+    hot = evaluate.fit(judged, truth)
+    assert hot > 1.5 and evaluate.ece(judged, hot) < evaluate.ece(judged, 1.0)
+
+
+def test_shrink_layers_and_vocabulary(tiny, tmp_path):
+    out = str(tmp_path / "small")
+    shrink.main([tiny, out, "--drop-layers", "1", "--vocab", "500", "--text", os.path.join(FIXTURES, "golden_prompts.jsonl")])
+    config = json.load(open(out + "/config.json"))
+    assert config["num_hidden_layers"] == 2 and config["vocab_size"] <= 500
+    old, new = tok.load(tiny), tok.load(out)
+    text = "anything \u00e9\u4e2d at all {\"x\"}"
+    assert new.decode(tok.ids(new, text)) == text
+    assert [new.token_to_id(t) for t in ("<|im_start|>", "<|im_end|>")] == [config["bos_token_id"], config["eos_token_id"]]
+    a, b = network.load(tiny).embed_tokens.weight, network.load(out).embed_tokens.weight
+    for token in ("a", "<|im_end|>"):
+        assert torch.equal(a[old.token_to_id(token)], b[new.token_to_id(token)])
