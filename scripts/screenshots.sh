@@ -42,7 +42,7 @@ action() { keys ctrl+k; xdotool type --delay 20 "$1"; sleep 0.4; keys Return; }
 
 action "Light theme"
 keys ctrl+Return
-sleep 4
+sleep "${WAYPOST_ROUTE_SECONDS:-8}"
 shot policy-light
 action "Dark theme"
 keys ctrl+2
