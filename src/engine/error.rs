@@ -13,7 +13,7 @@ pub enum EngineError {
     #[error("cancelled")]
     Cancelled,
     /// A defect of Waypost: the job ended by a panic, the engine goes on.
-    #[error("Waypost made a mistake while working on this ({0}); the router is still loaded, please report it")]
+    #[error("Waypost made a mistake while working on this ({0}); please report it, nothing else is affected")]
     Internal(String),
 }
 
