@@ -143,11 +143,6 @@ impl ModelConfig {
         config.checked(path)
     }
 
-    /// Returns the bytes that keys and values of one token take, with `width` bytes a number.
-    pub fn kv_bytes_per_token(&self, width: usize) -> usize {
-        2 * self.layers * self.kv_heads * self.head_dim * width
-    }
-
     /// Limits far above any router but low enough that products of them cannot overflow or exhaust memory by a claim alone.
     fn checked(self, path: &str) -> Result<Self, EngineError> {
         let limits = [

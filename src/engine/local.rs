@@ -60,15 +60,13 @@ impl LocalRouter {
         description: RouterDescription,
         end_tokens: Vec<u32>,
     ) -> Self {
-        let width = if description.info.device == "cpu" { 4 } else { 2 };
-        let cache = PrefixCache::new(CACHE_BUDGET, network.config.kv_bytes_per_token(width));
+        let cache = PrefixCache::new(CACHE_BUDGET, network.kv_bytes_per_token());
         Self { network, tokenizer, template, description, end_tokens, cache, max_decoded: MAX_DECODED }
     }
 
     /// Keeps at most `bytes` of keys and values from now on; 0 switches the prefix cache off.
     pub fn set_cache_budget(&mut self, bytes: u64) {
-        let width = if self.description.info.device == "cpu" { 4 } else { 2 };
-        self.cache = PrefixCache::new(bytes, self.network.config.kv_bytes_per_token(width));
+        self.cache = PrefixCache::new(bytes, self.network.kv_bytes_per_token());
     }
 
     /// Stops a router that keeps writing after this many tokens instead of [`MAX_DECODED`]: for measurements that need the scores alone.

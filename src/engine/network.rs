@@ -157,6 +157,12 @@ impl Network {
         types.join("+")
     }
 
+    /// Returns the bytes that keys and values of one token take.
+    pub fn kv_bytes_per_token(&self) -> usize {
+        let ModelConfig { layers, kv_heads, head_dim, .. } = self.config;
+        2 * layers * kv_heads * head_dim * self.dtype.size_in_bytes()
+    }
+
     /// Returns room for the keys and values of `capacity` tokens.
     ///
     /// # Errors
