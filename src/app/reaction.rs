@@ -28,6 +28,7 @@ impl App {
         match event {
             Event::Started { job } => self.with_job(job, |job| job.started = true),
             Event::Progress { job, progress } => self.with_job(job, |job| job.progress = Some(progress)),
+            Event::Results { .. } => {}
             Event::Finished { job, result, cache } => {
                 self.state.router.cache = cache;
                 if let Some(position) = self.state.jobs.iter().position(|open| open.id == job) {

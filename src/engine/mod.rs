@@ -27,4 +27,4 @@ pub use local::{LocalRouter, MAX_DECODED, Scored};
 pub use protocol::{
     CacheStats, CancelToken, DeviceChoice, Event, JobId, JobResult, Progress, RouteRequest, RouterDescription, RouterSource,
 };
-pub use worker::{Engine, Loader, OnProgress, Router};
+pub use worker::{Engine, Loader, OnDecided, OnProgress, Requests, Router};

@@ -111,6 +111,8 @@ pub struct Progress {
 pub enum JobResult {
     Loaded(RouterDescription),
     Decided(Box<Decision>),
+    /// All results were sent before.
+    Measured,
     Unloaded,
 }
 
@@ -124,6 +126,11 @@ pub enum Event {
     Progress {
         job: JobId,
         progress: Progress,
+    },
+    /// Some results of a job that decides many conversations, each with the position of its request; at most 30 times a second.
+    Results {
+        job: JobId,
+        results: Vec<(usize, Result<Decision, EngineError>)>,
     },
     /// `cache` is the state of the prefix cache after the job, where a router is loaded.
     Finished {

@@ -29,7 +29,28 @@ pub trait Router {
     fn cache_stats(&self) -> CacheStats;
     /// Decides one conversation; checks `cancel` between chunks of work.
     fn decide(&mut self, request: &RouteRequest, progress: OnProgress<'_>, cancel: &CancelToken) -> Result<Decision, EngineError>;
+
+    /// Decides many conversations, handing each result to `done` with its position among the requests; in whatever order is fastest.
+    /// A router with a better way than one after another has its own.
+    ///
+    /// # Errors
+    /// Fails on cancellation and where the router itself fails; a request that cannot be decided is a result like any other.
+    fn decide_all(&mut self, requests: Requests<'_>, done: OnDecided<'_>, cancel: &CancelToken) -> Result<(), EngineError> {
+        for (index, request) in requests.enumerate() {
+            match self.decide(&request, &mut |_| {}, cancel) {
+                Err(error @ (EngineError::Cancelled | EngineError::Router(_))) => return Err(error),
+                result => done(index, result),
+            }
+        }
+        Ok(())
+    }
 }
+
+/// Many conversations to decide, made as they are needed.
+pub type Requests<'a> = &'a mut dyn Iterator<Item = RouteRequest>;
+
+/// Takes one of many decisions: the position of its request, and the result.
+pub type OnDecided<'a> = &'a mut dyn FnMut(usize, Result<Decision, EngineError>);
 
 /// Loads a router; given to [`Engine::spawn`] so that tests can bring their own.
 pub type Loader = Box<dyn FnMut(&RouterSource, DeviceChoice, OnProgress<'_>, &CancelToken) -> Result<Box<dyn Router>, EngineError> + Send>;
@@ -37,6 +58,7 @@ pub type Loader = Box<dyn FnMut(&RouterSource, DeviceChoice, OnProgress<'_>, &Ca
 enum Work {
     Load(RouterSource, DeviceChoice),
     Route(Box<RouteRequest>),
+    Measure(Box<dyn Iterator<Item = RouteRequest> + Send>),
     Unload,
 }
 
@@ -81,6 +103,11 @@ impl Engine {
     /// Decides one conversation with the loaded router.
     pub fn route(&self, request: RouteRequest) -> JobId {
         self.submit(Work::Route(Box::new(request)))
+    }
+
+    /// Decides many conversations; their results come in [`Event::Results`].
+    pub fn measure(&self, requests: impl Iterator<Item = RouteRequest> + Send + 'static) -> JobId {
+        self.submit(Work::Measure(Box::new(requests)))
     }
 
     /// Drops the router and its cache.
@@ -164,6 +191,24 @@ impl Worker {
             }
             Work::Route(request) => match &mut self.router {
                 Some(router) => router.decide(&request, &mut progress, cancel).map(|decision| JobResult::Decided(Box::new(decision))),
+                None => Err(EngineError::router("no router is loaded; choose one first")),
+            },
+            Work::Measure(mut requests) => match &mut self.router {
+                Some(router) => {
+                    let (mut results, mut sent) = (Vec::new(), Instant::now());
+                    let mut done = |index, result| {
+                        results.push((index, result));
+                        if sent.elapsed() >= INTERVAL {
+                            sent = Instant::now();
+                            send(&self.outbox, &self.wake, Event::Results { job, results: std::mem::take(&mut results) });
+                        }
+                    };
+                    let outcome = router.decide_all(&mut requests, &mut done, cancel);
+                    if !results.is_empty() {
+                        send(&self.outbox, &self.wake, Event::Results { job, results });
+                    }
+                    outcome.map(|()| JobResult::Measured)
+                }
                 None => Err(EngineError::router("no router is loaded; choose one first")),
             },
             Work::Unload => {

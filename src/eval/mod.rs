@@ -5,10 +5,12 @@
 mod calibration;
 mod metrics;
 mod paper;
+mod run;
 
 pub use calibration::{Calibration, ReliabilityBin, calibration};
 pub use metrics::{Confusion, RouteFigures, Summary, percentile, summarise, wilson_interval};
 pub use paper::{PaperMetrics, paper_metrics};
+pub use run::{Run, RunInfo, Source, TurnKey, TurnResult};
 
 /// One labelled decision: a user turn with its expected route and what was decided.
 #[derive(Clone, Debug, PartialEq)]

@@ -1,0 +1,178 @@
+//! A run: what measuring one policy with one router on one labelled set gave, case by case.
+//!
+//! Plain data that never changes once it is made. All figures are computed from it, so a run that is read back shows what it showed before.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::Judged;
+use crate::decision::{Decision, OrderStability, Outcome, RouterInfo, TokenCounts};
+use crate::policy::DialectId;
+
+/// A file that was measured with, and its contents' SHA-256 in hexadecimal.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Source {
+    pub path: String,
+    pub sha256: String,
+}
+
+/// What was measured, with what, and when.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RunInfo {
+    /// For people; the policy's name until somebody gives another.
+    pub name: String,
+    /// Start, ISO 8601 in UTC.
+    pub date: String,
+    /// The version of Waypost that measured.
+    pub waypost: String,
+    pub policy: Source,
+    /// Of what the policy says, whatever its file's layout: [`crate::formats::policy_digest`].
+    pub policy_digest: String,
+    pub set: Source,
+    pub router: RouterInfo,
+    /// SHA-256 of the router's files, where it runs here.
+    pub router_digest: Option<String>,
+    pub dialect: DialectId,
+    /// Permutations of the routes tried for each turn besides the policy's own; 0 without an order test.
+    pub orders: usize,
+    pub seed: u64,
+    /// Turns that were to be decided; more than there are results where the run was stopped.
+    pub planned: usize,
+    /// Wall-clock seconds of the measurement, resumed parts included.
+    pub seconds: f64,
+    /// Names that `TurnResult::probabilities` are in the order of: the policy's routes, then `other`.
+    pub labels: Vec<String>,
+}
+
+/// The result of one user turn of one labelled conversation.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TurnResult {
+    /// Position of the conversation among the good lines of the set; its turns follow each other.
+    pub conversation: usize,
+    /// Line of the set, counted from 1.
+    pub line: usize,
+    /// The case's id.
+    pub id: Arc<str>,
+    /// Position among the user turns of the conversation that were decided, counted from 0.
+    pub turn: usize,
+    /// The expected route's name; `other` for no route.
+    pub label: Arc<str>,
+    pub outcome: Outcome,
+    /// The decided route's name, `other` for no route, `None` for an error.
+    pub decided: Option<Arc<str>>,
+    /// The model that the decision maps to.
+    pub model: Option<Arc<str>>,
+    /// Probability of the decided answer; 0 for an error.
+    pub confidence: f32,
+    pub margin: f32,
+    pub invalid_mass: f32,
+    /// In the order of [`TurnResult::routes`], or of [`RunInfo::labels`] where that is `None`. Empty where the router gives none.
+    pub probabilities: Vec<f32>,
+    /// The names that this line of the set chooses between, where it brings its own routes.
+    pub routes: Option<Arc<[String]>>,
+    /// Why the gateway would have failed, or why there was no decision at all.
+    pub error: Option<String>,
+    pub tokens: TokenCounts,
+    pub latency_ms: f32,
+    pub order_stability: Option<OrderStability>,
+}
+
+/// The immutable result of measuring.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Run {
+    pub info: RunInfo,
+    /// In the order of the set, whatever order they were decided in.
+    pub turns: Vec<TurnResult>,
+}
+
+/// One user turn to decide: where it stands in the set and what is expected.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TurnKey {
+    pub conversation: usize,
+    pub line: usize,
+    pub id: Arc<str>,
+    pub turn: usize,
+    pub label: Arc<str>,
+    /// As in [`TurnResult::routes`].
+    pub routes: Option<Arc<[String]>>,
+}
+
+impl TurnResult {
+    /// Joins what was expected with what was decided. `labels` are [`RunInfo::labels`].
+    pub fn new(key: TurnKey, decision: &Decision, labels: &[String]) -> Self {
+        let names = key.routes.as_deref().unwrap_or(labels);
+        let p_of = |name: &String| decision.probabilities.iter().find(|route| route.route == *name).map_or(0.0, |route| route.p as f32);
+        let decided: Option<Arc<str>> = decision.label().map(Arc::from);
+        let confidence = decision.probabilities.iter().find(|route| Some(route.route.as_str()) == decided.as_deref());
+        Self {
+            conversation: key.conversation,
+            line: key.line,
+            id: key.id,
+            turn: key.turn,
+            label: key.label,
+            outcome: decision.outcome,
+            confidence: confidence.map_or(0.0, |route| route.p as f32),
+            decided,
+            model: decision.model.as_deref().map(Arc::from),
+            margin: decision.margin as f32,
+            invalid_mass: decision.invalid_mass as f32,
+            probabilities: if decision.probabilities.is_empty() { Vec::new() } else { names.iter().map(p_of).collect() },
+            routes: key.routes,
+            error: decision.error.clone(),
+            tokens: decision.tokens,
+            latency_ms: decision.latency_ms.total as f32,
+            order_stability: decision.order_stability.clone(),
+        }
+    }
+
+    /// Stands for a turn that could not be decided, for the reason given.
+    pub fn failed(key: TurnKey, reason: String) -> Self {
+        Self {
+            conversation: key.conversation,
+            line: key.line,
+            id: key.id,
+            turn: key.turn,
+            label: key.label,
+            outcome: Outcome::Error,
+            decided: None,
+            model: None,
+            confidence: 0.0,
+            margin: 0.0,
+            invalid_mass: 0.0,
+            probabilities: Vec::new(),
+            routes: key.routes,
+            error: Some(reason),
+            tokens: TokenCounts::default(),
+            latency_ms: 0.0,
+            order_stability: None,
+        }
+    }
+
+    /// Returns whether the decision equals the label.
+    pub fn agrees(&self) -> bool {
+        self.decided.as_ref() == Some(&self.label)
+    }
+
+    /// Returns what the metrics look at.
+    pub fn judged(&self) -> Judged {
+        Judged {
+            conversation: self.conversation,
+            label: self.label.to_string(),
+            decided: self.decided.as_deref().map(str::to_owned),
+            confidence: f64::from(self.confidence),
+        }
+    }
+}
+
+impl Run {
+    /// Returns whether the run was stopped before its end.
+    pub fn is_partial(&self) -> bool {
+        self.turns.len() < self.info.planned
+    }
+
+    /// Returns what the metrics look at, in the order of the set.
+    pub fn judged(&self) -> Vec<Judged> {
+        self.turns.iter().map(TurnResult::judged).collect()
+    }
+}
