@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on must panic")]
 
 mod architecture;
+mod calibrated_router;
 mod cli;
 mod dialect;
 mod engine_files;

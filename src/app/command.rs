@@ -20,6 +20,8 @@ pub enum Command {
     SelectPolicy(DocId),
     ClosePolicy(DocId),
     SelectConversation(DocId),
+    /// Gives the conversation that is being tried another title on the shelf.
+    RenameConversation(String),
     CloseConversation(DocId),
     /// Opens a file, whichever kind it is.
     Open(PathBuf),

@@ -81,7 +81,7 @@ pub fn from_policy(document: &Document<PolicyText>) -> Draft {
     let route =
         |Route { name, description, domain, action, models, extra }| DraftRoute { name, description, domain, action, models, extra };
     let policy = DraftPolicy { name, dialect, fallback, routes: routes.into_iter().map(route).collect(), extra };
-    draft(document, DraftText::Policy { policy, yaml: document.text.typed_yaml().map(str::to_owned) })
+    draft(document, DraftText::Policy { policy, yaml: document.text.kept_yaml().map(str::to_owned) })
 }
 
 /// Returns an open conversation as a draft.

@@ -2,23 +2,29 @@
 
 use std::sync::{Arc, OnceLock};
 
-use crate::formats::{FormatError, parse_policy, write_policy};
+use crate::formats::{FormatError, parse_policy, policy_text, write_policy};
 use crate::policy::Policy;
 
 /// One version of a policy in both of its forms.
 ///
-/// The form and the YAML view change the same document. The YAML of a version that was made in the form is written when somebody looks at
-/// it; the YAML that a user typed is kept as typed, comments included, also while it cannot be read.
+/// The form and the YAML view change the same document. The YAML that a user typed or that a file held is kept as it is, also while it
+/// cannot be read; a change in the form is written into it when somebody looks, so that comments and layout stay.
 #[derive(Clone, Debug)]
 pub struct PolicyText {
     pub policy: Arc<Policy>,
     /// Why `yaml` cannot be read; `policy` is then the last version that could be.
     pub error: Option<FormatError>,
-    /// Comment lines at the start of the file; YAML that is written anew keeps them.
-    comment: Arc<str>,
+    /// The last text that a user or a file gave and that could be read, and what it says.
+    base: Option<Base>,
     yaml: OnceLock<Arc<str>>,
     outline: OnceLock<Vec<OutlineRow>>,
     typed: bool,
+}
+
+#[derive(Clone, Debug)]
+struct Base {
+    yaml: Arc<str>,
+    policy: Arc<Policy>,
 }
 
 /// One row of the list of routes.
@@ -31,47 +37,54 @@ pub enum OutlineRow {
 impl PolicyText {
     /// Returns a version that was made in the form or by Waypost itself.
     pub fn new(policy: Policy) -> Self {
-        Self::build(Arc::new(policy), None, "".into(), None)
+        Self::build(Arc::new(policy), None, None, None)
     }
 
     /// Returns the next version after a change in the form.
     pub fn with_policy(&self, policy: Policy) -> Self {
-        Self::build(Arc::new(policy), None, Arc::clone(&self.comment), None)
+        Self::build(Arc::new(policy), None, self.base.clone(), None)
     }
 
     /// Returns the next version after a change to the YAML.
     pub fn with_yaml(&self, yaml: &str) -> Self {
         match parse_policy(yaml, "policy.yaml") {
-            Ok((policy, _)) => Self::build(Arc::new(policy), None, comment(yaml), Some(yaml.into())),
-            Err(error) => Self::build(Arc::clone(&self.policy), Some(error), Arc::clone(&self.comment), Some(yaml.into())),
+            Ok((policy, _)) => Self::from_file(policy, yaml),
+            Err(error) => Self::build(Arc::clone(&self.policy), Some(error), self.base.clone(), Some(yaml.into())),
         }
     }
 
     /// Returns what a file holds: `policy` was read from `yaml`.
     pub fn from_file(policy: Policy, yaml: &str) -> Self {
-        Self::build(Arc::new(policy), None, comment(yaml), Some(yaml.into()))
+        let (policy, yaml): (Arc<Policy>, Arc<str>) = (Arc::new(policy), yaml.into());
+        Self::build(Arc::clone(&policy), None, Some(Base { yaml: Arc::clone(&yaml), policy }), Some(yaml))
     }
 
-    /// Returns a version that was kept as a draft.
+    /// Returns a version that was kept as a draft: `yaml` is what [`Self::kept_yaml`] gave for it.
     pub fn from_draft(policy: Policy, yaml: Option<&str>) -> Self {
-        let plain = Self::new(policy);
-        yaml.map_or_else(|| plain.clone(), |yaml| plain.with_yaml(yaml))
+        let Some(yaml) = yaml else { return Self::new(policy) };
+        let text = Self::new(policy.clone()).with_yaml(yaml);
+        // A policy in the form may be what no file can hold, or stand beside a text that was kept for its comments.
+        if text.error.is_none() && *text.policy != policy { text.with_policy(policy) } else { text }
     }
 
-    fn build(policy: Arc<Policy>, error: Option<FormatError>, comment: Arc<str>, yaml: Option<Arc<str>>) -> Self {
+    fn build(policy: Arc<Policy>, error: Option<FormatError>, base: Option<Base>, yaml: Option<Arc<str>>) -> Self {
         let typed = yaml.is_some();
         let yaml = yaml.map_or_else(OnceLock::new, OnceLock::from);
-        Self { policy, error, comment, yaml, outline: OnceLock::new(), typed }
+        Self { policy, error, base, yaml, outline: OnceLock::new(), typed }
     }
 
     /// Returns the policy as YAML, written once for each version.
     pub fn yaml(&self) -> &Arc<str> {
-        self.yaml.get_or_init(|| format!("{}{}", self.comment, write_policy(&self.policy)).into())
+        self.yaml.get_or_init(|| match &self.base {
+            Some(base) => policy_text(&base.yaml, &base.policy, &self.policy).into(),
+            None => write_policy(&self.policy).into(),
+        })
     }
 
-    /// Returns the YAML if a user wrote it.
-    pub fn typed_yaml(&self) -> Option<&str> {
-        self.typed.then(|| &**self.yaml())
+    /// Returns the text to keep beside the policy so that nothing a user wrote is lost: the YAML as typed, or the one that changes in the
+    /// form are written into.
+    pub fn kept_yaml(&self) -> Option<&str> {
+        if self.typed { Some(self.yaml()) } else { self.base.as_ref().map(|base| &*base.yaml) }
     }
 
     /// Returns the rows of the list of routes: domains in the order of their first route, their routes under them; routes without a
@@ -103,14 +116,6 @@ fn outline(policy: &Policy) -> Vec<OutlineRow> {
     rows
 }
 
-/// Returns the comment lines and blank lines that a file starts with.
-fn comment(yaml: &str) -> Arc<str> {
-    let lines = yaml.split_inclusive('\n').take_while(|line| line.starts_with('#') || line.trim().is_empty());
-    let end = lines.map(str::len).sum::<usize>();
-    let head = yaml.get(..end).unwrap_or_default();
-    if head.contains('#') { head.into() } else { "".into() }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -122,7 +127,7 @@ mod tests {
         let broken = text.with_yaml("routes:\n  - name: a\n    description: [\n");
         assert_eq!(broken.policy, text.policy);
         assert!(broken.error.as_ref().is_some_and(|error| error.line.is_some()));
-        assert!(broken.typed_yaml().is_some());
+        assert!(broken.kept_yaml().is_some());
     }
 
     #[test]
@@ -131,6 +136,18 @@ mod tests {
         let mut policy = Policy::clone(&text.policy);
         policy.fallback = Some("m".to_owned());
         assert!(text.with_policy(policy).yaml().starts_with("# why\n\n"));
+    }
+
+    #[test]
+    fn comments_survive_a_change_in_the_form_and_a_restart() {
+        let yaml = "name: x # mine\nroutes:\n  # first\n  - name: a\n    description: b # short\n  # second\n  - {name: c, description: d}\n# end\n";
+        let text = PolicyText::new(Policy::default()).with_yaml(yaml);
+        let mut policy = Policy::clone(&text.policy);
+        policy.routes[0].description = "B".to_owned();
+        let changed = text.with_policy(policy.clone());
+        assert_eq!(&**changed.yaml(), yaml.replace("description: b", "description: \"B\""));
+        let restored = PolicyText::from_draft(policy, changed.kept_yaml());
+        assert_eq!((restored.yaml(), &restored.policy), (changed.yaml(), &changed.policy));
     }
 
     #[test]

@@ -128,6 +128,10 @@ impl App {
                     self.show_policy(index);
                 }
             }
+            Command::RenameConversation(title) => {
+                self.conversation_mut().title = title;
+                self.unsaved = true;
+            }
             Command::SelectConversation(id) => {
                 if let Some(index) = self.state.conversations.iter().position(|document| document.id == id) {
                     self.show_conversation(index);

@@ -37,16 +37,19 @@ pub(super) struct Store {
 /// A document as it was written. Holding the text keeps its address from being used again, so comparing addresses is enough.
 struct Written {
     text: Arc<dyn Any + Send + Sync>,
+    title: String,
     modified: bool,
 }
 
 impl Written {
     fn of<T: Any + Send + Sync>(document: &Document<T>) -> Self {
-        Self { text: Arc::clone(&document.text) as Arc<dyn Any + Send + Sync>, modified: document.is_modified() }
+        let text = Arc::clone(&document.text) as Arc<dyn Any + Send + Sync>;
+        Self { text, title: document.title.clone(), modified: document.is_modified() }
     }
 
     fn is(&self, other: &Self) -> bool {
-        std::ptr::addr_eq(Arc::as_ptr(&self.text), Arc::as_ptr(&other.text)) && self.modified == other.modified
+        std::ptr::addr_eq(Arc::as_ptr(&self.text), Arc::as_ptr(&other.text))
+            && (self.modified, &self.title) == (other.modified, &other.title)
     }
 }
 

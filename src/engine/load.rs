@@ -6,6 +6,7 @@ use std::sync::Arc;
 use candle_core::{DType, Device};
 
 use super::EngineError;
+use super::calibration;
 use super::chat_template::{self, ChatTemplate};
 use super::config::ModelConfig;
 use super::gguf::Gguf;
@@ -35,7 +36,7 @@ pub fn load(
 ) -> Result<LocalRouter, EngineError> {
     let (device, device_name) = open_device(device)?;
     let Located { path, id, label } = locate(source)?;
-    let Parts { config, weights, tokenizer, template, mut end_tokens } = open(&path, &device)?;
+    let Parts { config, weights, tokenizer, template, mut end_tokens, temperature } = open(&path, &device)?;
     // A model that lists no end token ends its turn with one of these.
     if end_tokens.is_empty() {
         end_tokens = ["<|im_end|>", "<|endoftext|>"].into_iter().filter_map(|token| tokenizer.id(token)).collect();
@@ -62,7 +63,7 @@ pub fn load(
         context,
         weight_bytes: network.weight_bytes(),
     };
-    Ok(LocalRouter::new(network, tokenizer, template, description, end_tokens))
+    Ok(LocalRouter::new(network, tokenizer, template, description, end_tokens).with_temperature(temperature))
 }
 
 /// Returns a user message inside the router's chat template, without reading any weights.
@@ -106,10 +107,49 @@ struct Parts {
     tokenizer: RouterTokenizer,
     template: ChatTemplate,
     end_tokens: Vec<u32>,
+    /// Of the shown probabilities: [`calibration::temperature`].
+    temperature: f64,
 }
 
 fn open(path: &Path, device: &Device) -> Result<Parts, EngineError> {
-    if path.is_dir() { open_folder(path, device) } else { open_gguf(path, device) }
+    if !path.is_dir() {
+        return open_gguf(path, device);
+    }
+    let parts = match whole_gguf(path)? {
+        Some(file) => open_gguf(&file, device)?,
+        None => open_folder(path, device)?,
+    };
+    let calibration = path.join("router.json");
+    match read_optional(&calibration)? {
+        Some(json) => Ok(Parts { temperature: calibration::temperature(&calibration.display().to_string(), &json)?, ..parts }),
+        None => Ok(parts),
+    }
+}
+
+/// Returns the GGUF file of a folder that holds its router in one: a small one, as the built-in router is kept.
+fn whole_gguf(folder: &Path) -> Result<Option<PathBuf>, EngineError> {
+    let mut gguf = files_with(folder, "gguf")?;
+    if folder.join("config.json").exists() && !files_with(folder, "safetensors")?.is_empty() {
+        return Ok(None);
+    }
+    match (gguf.pop(), gguf.is_empty()) {
+        (None, _) => Ok(None),
+        (Some(file), true) => Ok(Some(file)),
+        (Some(file), false) => {
+            let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let folder = folder.display();
+            Err(EngineError::router(format!("{folder} holds several .gguf files; name one of them, for example {folder}/{name}")))
+        }
+    }
+}
+
+/// Returns the files with this extension, sorted.
+fn files_with(folder: &Path, wanted: &str) -> Result<Vec<PathBuf>, EngineError> {
+    let entries = std::fs::read_dir(folder).map_err(|error| EngineError::router(format!("{}: {error}", folder.display())))?;
+    let paths = entries.filter_map(|entry| entry.ok().map(|entry| entry.path()));
+    let mut paths: Vec<PathBuf> = paths.filter(|path| path.extension().is_some_and(|extension| extension == wanted)).collect();
+    paths.sort();
+    Ok(paths)
 }
 
 fn open_folder(folder: &Path, device: &Device) -> Result<Parts, EngineError> {
@@ -117,7 +157,7 @@ fn open_folder(folder: &Path, device: &Device) -> Result<Parts, EngineError> {
     let required = |name: &str| {
         read_optional(&folder.join(name))?.ok_or_else(|| {
             EngineError::router(format!(
-                "{shown} has no {name}; a router's folder holds config.json, tokenizer.json, tokenizer_config.json and *.safetensors"
+                "{shown} has no {name}; a router's folder holds config.json, tokenizer.json, tokenizer_config.json and *.safetensors, or one .gguf file"
             ))
         })
     };
@@ -139,19 +179,14 @@ fn open_folder(folder: &Path, device: &Device) -> Result<Parts, EngineError> {
     })?;
     let template = ChatTemplate::new(&shown, source, bos, eos)?;
 
-    let mut paths: Vec<PathBuf> = std::fs::read_dir(folder)
-        .map_err(|error| EngineError::router(format!("{shown}: {error}")))?
-        .filter_map(|entry| entry.ok().map(|entry| entry.path()))
-        .filter(|path| path.extension().is_some_and(|extension| extension == "safetensors"))
-        .collect();
-    paths.sort();
+    let paths = files_with(folder, "safetensors")?;
     if paths.is_empty() {
         return Err(EngineError::router(format!("{shown} has no *.safetensors file; download the weights into it, or name a .gguf file")));
     }
     let files = paths.iter().map(|path| MappedFile::open(path)).collect::<Result<Vec<_>, _>>()?;
     let weights = Weights::from_safetensors(&shown, &files, device, dtype(device))?;
     let end_tokens = config.end_tokens.clone();
-    Ok(Parts { config, weights, tokenizer, template, end_tokens })
+    Ok(Parts { config, weights, tokenizer, template, end_tokens, temperature: 1.0 })
 }
 
 fn open_gguf(path: &Path, device: &Device) -> Result<Parts, EngineError> {
@@ -170,7 +205,7 @@ fn open_gguf(path: &Path, device: &Device) -> Result<Parts, EngineError> {
     let template = ChatTemplate::new(shown, source.to_owned(), token("tokenizer.ggml.bos_token_id"), token("tokenizer.ggml.eos_token_id"))?;
     let weights = Weights::from_gguf(&file, &gguf, Weights::gguf_names(config.layers), device, dtype(device));
     let end_tokens = config.end_tokens.clone();
-    Ok(Parts { config, weights, tokenizer, template, end_tokens })
+    Ok(Parts { config, weights, tokenizer, template, end_tokens, temperature: 1.0 })
 }
 
 /// Reads a small file whole; `None` when it does not exist.
@@ -190,14 +225,21 @@ fn read_optional(path: &Path) -> Result<Option<Vec<u8>>, EngineError> {
     }
 }
 
-/// Finds `assets/router`: beside the sources for `cargo run`, or beside the installed binary.
+/// Finds `assets/router`: among the sources that this was built from, which serves `cargo run` and `cargo install --path .`, or where a
+/// package puts it, beside the binary or under `share`.
 fn builtin_folder() -> Result<PathBuf, EngineError> {
-    let beside_binary = std::env::current_exe().ok().and_then(|binary| binary.parent().map(|folder| folder.join("waypost-assets/router")));
-    let candidates = [Some(PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/assets/router"))), beside_binary];
-    candidates.into_iter().flatten().find(|folder| folder.join("config.json").exists()).ok_or_else(|| {
-        EngineError::router(
-            "this build has no built-in router yet; name one with --router: a folder with config.json, tokenizer.json and *.safetensors, or a .gguf file",
-        )
+    let binary = std::env::current_exe().and_then(std::fs::canonicalize).ok();
+    let installed = binary.as_deref().and_then(Path::parent).into_iter();
+    let candidates = [PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/assets/router"))]
+        .into_iter()
+        .chain(installed.flat_map(|folder| ["waypost-assets/router", "../share/waypost/router"].map(|place| folder.join(place))));
+    let candidates: Vec<PathBuf> = candidates.collect();
+    candidates.iter().find(|folder| folder.join("router.gguf").exists()).cloned().ok_or_else(|| {
+        let places: Vec<String> = candidates.iter().map(|folder| folder.display().to_string()).collect();
+        EngineError::router(format!(
+            "the built-in router is in none of its places ({}); copy assets/router of the sources to one of them, or name a router with --router",
+            places.join(", ")
+        ))
     })
 }
 

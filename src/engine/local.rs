@@ -10,7 +10,7 @@ use super::prefix_cache::PrefixCache;
 use super::protocol::{CacheStats, CancelToken, Progress, RouteRequest, RouterDescription};
 use super::tokenizer::RouterTokenizer;
 use super::worker::{OnProgress, Router};
-use super::{EngineError, order_test};
+use super::{EngineError, calibration, order_test};
 use crate::decision::{Decision, Latency, Outcome, RouteProbability, TokenCounts};
 use crate::dialect::{parse_answer, render};
 use crate::policy::{DialectId, NO_ROUTE_LABEL, Route};
@@ -33,6 +33,7 @@ pub struct LocalRouter {
     end_tokens: Vec<u32>,
     cache: PrefixCache,
     max_decoded: usize,
+    temperature: f64,
 }
 
 /// One scored prompt.
@@ -61,7 +62,13 @@ impl LocalRouter {
         end_tokens: Vec<u32>,
     ) -> Self {
         let cache = PrefixCache::new(CACHE_BUDGET, network.kv_bytes_per_token());
-        Self { network, tokenizer, template, description, end_tokens, cache, max_decoded: MAX_DECODED }
+        Self { network, tokenizer, template, description, end_tokens, cache, max_decoded: MAX_DECODED, temperature: 1.0 }
+    }
+
+    /// Shows probabilities at this temperature from now on; decisions stay as they are.
+    #[must_use]
+    pub fn with_temperature(self, temperature: f64) -> Self {
+        Self { temperature, ..self }
     }
 
     /// Keeps at most `bytes` of keys and values from now on; 0 switches the prefix cache off.
@@ -192,8 +199,9 @@ impl LocalRouter {
             .map(|answer| RouteProbability { route: answer.route.map_or(NO_ROUTE_LABEL, |route| names[route]).to_owned(), p: answer.p })
             .collect();
         probabilities.sort_by(|a, b| b.p.total_cmp(&a.p));
+        let mut invalid_mass = (1.0 - probabilities.iter().map(|route| route.p).sum::<f64>()).max(0.0);
+        calibration::apply(self.temperature, &mut probabilities, &mut invalid_mass);
         let margin = probabilities.first().map_or(0.0, |best| best.p) - probabilities.get(1).map_or(0.0, |second| second.p);
-        let invalid_mass = (1.0 - probabilities.iter().map(|route| route.p).sum::<f64>()).max(0.0);
         let (outcome, route, error) = if scored.ended {
             match parse_answer(request.dialect, &names, &scored.greedy) {
                 Ok(Some(route)) => (Outcome::Route, Some(route), None),

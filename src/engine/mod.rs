@@ -2,6 +2,7 @@
 
 mod answer_tree;
 mod attention;
+mod calibration;
 mod chat_template;
 mod config;
 mod cpu_ops;

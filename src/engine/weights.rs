@@ -39,7 +39,12 @@ pub struct Weights {
     dtype: DType,
     names: Names,
     path: String,
+    /// Whether all of it may become f32, in which case only the types whose products are fast stay as they are.
+    small: bool,
 }
+
+/// A router that takes no more than this as f32 is read into f32 rather than computed with slow quantised products.
+const SMALL: u64 = 1 << 30;
 
 /// Which of the two naming schemes the files use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -131,7 +136,7 @@ impl Weights {
                 entries.insert(name, Entry { file: Arc::clone(file), stored, shape: info.shape.clone(), range });
             }
         }
-        Ok(Self { entries, device: device.clone(), dtype, names: Names::HuggingFace, path: path.to_owned() })
+        Ok(Self { entries, device: device.clone(), dtype, names: Names::HuggingFace, path: path.to_owned(), small: false })
     }
 
     /// Opens the tensors of a GGUF file whose header is `gguf`.
@@ -148,7 +153,9 @@ impl Weights {
                 entries.insert(name, Entry { file: Arc::clone(file), stored, shape: info.shape.clone(), range: info.bytes.clone() });
             }
         }
-        Self { entries, device: device.clone(), dtype, names: Names::Gguf, path: file.path.clone() }
+        let numbers: usize = entries.values().map(|entry: &Entry| entry.shape.iter().product::<usize>()).sum();
+        let small = numbers as u64 * 4 <= SMALL;
+        Self { entries, device: device.clone(), dtype, names: Names::Gguf, path: file.path.clone(), small }
     }
 
     /// Returns the GGUF names of all tensors of a Qwen2 network of `layers` layers.
@@ -215,8 +222,7 @@ impl Weights {
     /// Fails when one is missing or has another shape.
     pub fn fused(&self, parts: &[(String, usize)], columns: usize) -> Result<Vec<Linear>, EngineError> {
         let entries: Vec<&Entry> = parts.iter().map(|(name, out)| self.entry(name, &[*out, columns])).collect::<Result<_, _>>()?;
-        let quantised = entries.iter().any(|entry| matches!(entry.stored, Stored::Quantised(_)));
-        if quantised && stays_quantised(&self.device, columns) {
+        if entries.iter().any(|entry| matches!(entry.stored, Stored::Quantised(dtype) if self.stays_quantised(dtype, columns))) {
             return parts.iter().map(|(name, out)| self.linear(name, *out, columns)).collect();
         }
         let out = parts.iter().map(|(_, out)| out).sum();
@@ -240,7 +246,7 @@ impl Weights {
     /// Returns the weights as they are stored, where products with them are fast.
     fn quantised(&self, entry: &Entry, columns: usize) -> Result<Option<Linear>, EngineError> {
         match entry.stored {
-            Stored::Quantised(dtype) if stays_quantised(&self.device, columns) => {
+            Stored::Quantised(dtype) if self.stays_quantised(dtype, columns) => {
                 Ok(Some(Linear::Quantised(Arc::new(quantised(&entry.file, entry.range.clone(), dtype, &entry.shape, &self.device)?))))
             }
             _ => Ok(None),
@@ -270,6 +276,14 @@ impl Weights {
             first += rows;
         }
         Ok(Linear::Dense(Tensor::from_vec(turned, (columns, out), &self.device)?.to_dtype(self.dtype)?))
+    }
+
+    /// On the CPU candle's fast quantised products need rows of a multiple of 256 (design.md, section 3) and exist for few types: with others
+    /// f32 is five to eight times as fast, and worth its memory where the router is small. GPUs keep what the file has.
+    fn stays_quantised(&self, dtype: GgmlDType, columns: usize) -> bool {
+        let fast = matches!(dtype, GgmlDType::Q4K | GgmlDType::Q6K | GgmlDType::Q8_0)
+            || (cfg!(target_arch = "aarch64") && dtype == GgmlDType::Q5K);
+        !self.device.is_cpu() || (columns.is_multiple_of(256) && (fast || !self.small))
     }
 
     fn entry(&self, name: &str, shape: &[usize]) -> Result<&Entry, EngineError> {
@@ -324,12 +338,6 @@ impl Weights {
             Names::Gguf => gguf_name(name),
         }
     }
-}
-
-/// On the CPU candle's fast quantised products need rows of a multiple of 256; where they are not, f32 is five times as fast (design.md,
-/// section 3). GPUs keep what the file has.
-fn stays_quantised(device: &Device, columns: usize) -> bool {
-    !device.is_cpu() || columns.is_multiple_of(256)
 }
 
 fn fill<const N: usize>(values: &mut [f32], bytes: &[u8], read: impl Fn([u8; N]) -> f32) {

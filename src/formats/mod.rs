@@ -11,6 +11,7 @@ mod json;
 mod labelled;
 mod lint_report;
 mod policy;
+mod policy_keep;
 mod policy_writer;
 mod source;
 mod transcript;
@@ -29,5 +30,6 @@ pub use gateway::{
 pub use labelled::LabelledReader;
 pub use lint_report::{LintReport, Located, PolicyLines, lint_text, locate, policy_lines};
 pub use policy::parse_policy;
+pub use policy_keep::policy_text;
 pub use policy_writer::write_policy;
 pub use source::{MAX_BYTES, open, read_text, read_text_from};

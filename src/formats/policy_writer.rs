@@ -32,7 +32,7 @@ pub fn write_policy(policy: &Policy) -> String {
     out
 }
 
-fn write_route(out: &mut String, route: &Route) {
+pub(super) fn write_route(out: &mut String, route: &Route) {
     out.push_str("  - name: ");
     push_quoted(out, &route.name);
     out.push_str("\n    description: ");

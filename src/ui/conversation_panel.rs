@@ -1,6 +1,6 @@
 //! The conversation being tried, message by message.
 
-use egui::{ComboBox, Label, RichText, ScrollArea, Ui};
+use egui::{ComboBox, RichText, ScrollArea, TextEdit, Ui};
 
 use super::tokens::{self, space, text};
 use super::widgets::{self, Field};
@@ -19,7 +19,18 @@ pub fn conversation_panel_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Comm
         let title = &state.conversation().title;
         widgets::header_ui(
             ui,
-            |ui| drop(ui.add(Label::new(RichText::new(title).heading()).truncate())),
+            |ui| {
+                // Written as it is read: the heading is the field.
+                let mut written = title.clone();
+                let field = TextEdit::singleline(&mut written)
+                    .font(egui::TextStyle::Heading)
+                    .frame(egui::Frame::NONE)
+                    .desired_width(ui.available_width());
+                let response = ui.add(field).accessible_name("Title of the conversation");
+                if response.changed() {
+                    commands.push(Command::RenameConversation(written));
+                }
+            },
             |ui| {
                 actions::short_button_ui(ui, state, Action::CloseConversation, "Remove", commands);
                 actions::short_button_ui(ui, state, Action::SaveConversation, "Save as…", commands);

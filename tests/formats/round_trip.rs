@@ -1,7 +1,7 @@
 //! Policies of every kind that a program can hold, written and read back.
 
 use proptest::prelude::*;
-use waypost::formats::{parse_policy, write_policy};
+use waypost::formats::{parse_policy, policy_text, write_policy};
 use waypost::policy::{DialectId, Policy, Route};
 
 /// Text as it may come from anywhere: any characters, and the words that readers of YAML mistake for something else.
@@ -77,7 +77,55 @@ fn any_policy() -> impl Strategy<Value = Policy> {
         .prop_map(|(name, dialect, fallback, routes, extra)| Policy { name, dialect, fallback, routes, extra })
 }
 
+/// A policy as a person keeps it: comments above each route and behind values, and indented in one of the usual ways.
+fn commented(policy: &Policy, indent: usize) -> String {
+    let mut text = String::from("# About this policy\n");
+    for line in write_policy(policy).lines() {
+        if line.starts_with("  - name: ") {
+            text += &format!("{:indent$}# above\n\n", "");
+        }
+        let deep = line.strip_prefix("  ").map_or_else(|| line.to_owned(), |line| format!("{:indent$}{line}", ""));
+        let behind = if deep.ends_with('"') { " # behind" } else { "" };
+        text += &format!("{deep}{behind}\n");
+    }
+    text + "# The end\n"
+}
+
 proptest! {
+    /// Whatever the form changed, the text says it; what did not change keeps its comments.
+    #[test]
+    fn a_change_is_written_into_the_text_it_came_from(
+        old in any_policy(),
+        other in any_policy(),
+        kept in proptest::collection::vec(any::<bool>(), 4),
+        fields in any::<[bool; 5]>(),
+        backwards in any::<bool>(),
+        indent in proptest::sample::select(&[0_usize, 2, 4][..]),
+    ) {
+        let mut new = other.clone();
+        if fields[0] { new.name.clone_from(&old.name); }
+        if fields[1] { new.dialect = old.dialect; }
+        if fields[2] { new.fallback.clone_from(&old.fallback); }
+        if fields[3] { new.extra.clone_from(&old.extra); }
+        let keeps: Vec<Route> = old.routes.iter().zip(&kept).filter(|(_, kept)| **kept).map(|(route, _)| route.clone()).collect();
+        new.routes.retain(|route| keeps.iter().all(|kept| kept.name != route.name));
+        new.routes.splice(0..0, keeps.iter().cloned());
+        if fields[4] && let Some(route) = new.routes.first_mut() { route.description.push_str(", and more"); }
+        if backwards { new.routes.reverse(); }
+        let text = commented(&old, indent);
+        let written = policy_text(&text, &old, &new);
+        let (read, _) = parse_policy(&written, "p.yaml").map_err(|error| TestCaseError::fail(format!("{error}\n{written}")))?;
+        prop_assert_eq!(&read, &new, "{}", written);
+        prop_assert!(written.starts_with("# About this policy\n"), "{}", written);
+        if old.extra == new.extra && !keeps.is_empty() {
+            prop_assert!(written.ends_with("# The end\n"), "{}", written);
+            prop_assert!(written.matches("# above\n").count() >= keeps.len(), "{}", written);
+        }
+        if old == new {
+            prop_assert_eq!(written, text);
+        }
+    }
+
     #[test]
     fn what_is_written_is_read_back(policy in any_policy()) {
         let written = write_policy(&policy);

@@ -25,10 +25,16 @@ fn child_that_is_killed() {
     app.run(Command::Perform(Action::ShowPlayground));
     app.run(Command::Perform(Action::ThemeDark));
     let start = Instant::now();
+    let mut renamed = false;
     while start.elapsed() < Duration::from_secs(30) {
         app.tick();
+        // After the drafts were written once: a title is kept also when nothing else changed.
+        if !renamed && start.elapsed() > Duration::from_millis(800) {
+            renamed = true;
+            app.run(Command::RenameConversation("Refund asked twice".to_owned()));
+        }
         std::thread::sleep(Duration::from_millis(10));
-        if start.elapsed() > Duration::from_secs(1) {
+        if start.elapsed() > Duration::from_secs(2) {
             println!("\nedited");
         }
     }
@@ -55,6 +61,7 @@ fn a_killed_process_leaves_its_drafts() {
     assert_eq!(state.routes().routes[0].name, "bug_fixing", "two routes of one name are no policy file, and a draft all the same");
     assert!(state.policy().is_modified());
     assert_eq!((state.conversations.len(), state.conversation_index), (2, 1));
+    assert_eq!(state.conversation().title, "Refund asked twice");
     assert!(Action::ShowPlayground.is_on(state) && Action::ThemeDark.is_on(state));
 }
 

@@ -15,7 +15,7 @@ mod plano;
 mod plano_checks;
 mod plano_writer;
 mod providers;
-mod spans;
+pub(super) mod spans;
 mod vllm_sr;
 
 pub use evidence::{Confusion, Evidence, Gate, Stability, evidence_json, evidence_problems, gateway_versions, policy_digest};

@@ -4,15 +4,15 @@ use saphyr_parser::{Event, Parser, ScalarStyle, Span as Marks, StrInput};
 
 /// A value of the text.
 #[derive(Clone, Debug)]
-pub(super) struct Span {
-    pub(super) start: usize,
+pub(in crate::formats) struct Span {
+    pub(in crate::formats) start: usize,
     /// After the last character; of a collection in block style, after its last value.
-    pub(super) end: usize,
-    pub(super) kind: Kind,
+    pub(in crate::formats) end: usize,
+    pub(in crate::formats) kind: Kind,
 }
 
 #[derive(Clone, Debug)]
-pub(super) enum Kind {
+pub(in crate::formats) enum Kind {
     /// `plain` is unquoted; the text is what the reader sees.
     Scalar {
         text: String,
@@ -32,13 +32,13 @@ pub(super) enum Kind {
 
 impl Span {
     /// Returns key and value of an entry of an object.
-    pub(super) fn entry(&self, key: &str) -> Option<(&Span, &Span)> {
+    pub(in crate::formats) fn entry(&self, key: &str) -> Option<(&Span, &Span)> {
         let Kind::Map { entries, .. } = &self.kind else { return None };
         entries.iter().map(|(name, value)| (name, value)).find(|(name, _)| name.text() == Some(key))
     }
 
     /// Returns the text of a scalar.
-    pub(super) fn text(&self) -> Option<&str> {
+    pub(in crate::formats) fn text(&self) -> Option<&str> {
         match &self.kind {
             Kind::Scalar { text, .. } => Some(text),
             _ => None,
@@ -46,7 +46,7 @@ impl Span {
     }
 
     /// Returns the items of a list, none of anything else.
-    pub(super) fn items(&self) -> &[Span] {
+    pub(in crate::formats) fn items(&self) -> &[Span] {
         match &self.kind {
             Kind::List { items, .. } => items,
             _ => &[],
@@ -54,7 +54,7 @@ impl Span {
     }
 
     /// Calls `visit` for each scalar.
-    pub(super) fn scalars(&self, visit: &mut impl FnMut(&Span)) {
+    pub(in crate::formats) fn scalars(&self, visit: &mut impl FnMut(&Span)) {
         match &self.kind {
             Kind::Scalar { .. } => visit(self),
             Kind::List { items, .. } => items.iter().for_each(|item| item.scalars(visit)),
@@ -68,7 +68,7 @@ impl Span {
 }
 
 /// Returns the parts of a text that [`crate::formats::yaml`] has read before, or `None` where there is nothing.
-pub(super) fn spans(text: &str) -> Option<Span> {
+pub(in crate::formats) fn spans(text: &str) -> Option<Span> {
     let mut builder =
         Builder { text, bytes: text.char_indices().map(|(at, _)| at).chain([text.len()]).collect(), open: Vec::new(), root: None };
     let mut parser: Parser<'_, StrInput<'_>> = Parser::new_from_str(text);
@@ -152,7 +152,7 @@ impl Builder<'_> {
 /// Returns what a YAML 1.1 reader such as PyYAML takes an unquoted scalar for, where that is not text.
 ///
 /// Source: the resolvers of PyYAML's `SafeLoader`, which Plano's validator uses.
-pub(super) fn not_text_in_yaml_1_1(scalar: &str) -> Option<&'static str> {
+pub(in crate::formats) fn not_text_in_yaml_1_1(scalar: &str) -> Option<&'static str> {
     const BOOLEANS: [&str; 8] = ["yes", "no", "on", "off", "true", "false", "y", "n"];
     if !scalar.is_ascii() {
         return None;
