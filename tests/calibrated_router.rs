@@ -51,7 +51,8 @@ fn a_temperature_changes_what_is_shown_and_nothing_else() {
         }
         let margin = warm.probabilities[0].p - warm.probabilities[1].p;
         assert!((warm.margin - margin).abs() < 1e-12);
-        assert!((plain.probabilities[0].p - warm.probabilities[0].p).abs() > 1e-6, "the temperature changed nothing");
+        // A random network gives its answers next to nothing, so what counts is the ratio.
+        assert!(warm.probabilities[0].p > 2.0 * plain.probabilities[0].p, "the temperature changed nothing");
     }
 }
 

@@ -165,7 +165,8 @@ fn scalars(head: &str, root: &Span, old: &Policy, new: &Policy) -> Option<String
             _ => return None,
         }
     }
-    changes.sort_by_key(|(start, ..)| *start);
+    // A new line goes before what stands at the same place.
+    changes.sort_by_key(|(start, end, _)| (*start, *end));
     for (start, end, text) in changes.into_iter().rev() {
         out.get(start..end)?;
         out.replace_range(start..end, &text);

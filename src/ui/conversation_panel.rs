@@ -17,6 +17,7 @@ pub fn conversation_panel_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Comm
     ui.vertical(|ui| {
         ui.set_max_width(READING_WIDTH.min(ui.available_width()));
         let title = &state.conversation().title;
+        let mut renamed = None;
         widgets::header_ui(
             ui,
             |ui| {
@@ -28,7 +29,7 @@ pub fn conversation_panel_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Comm
                     .desired_width(ui.available_width());
                 let response = ui.add(field).accessible_name("Title of the conversation");
                 if response.changed() {
-                    commands.push(Command::RenameConversation(written));
+                    renamed = Some(Command::RenameConversation(written));
                 }
             },
             |ui| {
@@ -37,6 +38,7 @@ pub fn conversation_panel_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Comm
                 actions::action_button_ui(ui, state, Action::AddMessage, commands);
             },
         );
+        commands.extend(renamed);
         messages_ui(ui, state, false, commands);
     });
 }
