@@ -43,7 +43,7 @@ const ENGINE_CRATES: &[&str] = &[
     "minijinja_contrib",
 ];
 /// egui for the table of shortcuts alone, see [`EGUI_IN_APP`].
-const APP_CRATES: &[&str] = &["serde", "thiserror", "serde_json", "tempfile", "sha2", "egui"];
+const APP_CRATES: &[&str] = &["serde", "thiserror", "serde_json", "tempfile", "sha2", "similar", "egui"];
 const CLI_CRATES: &[&str] = &["serde", "thiserror", "serde_json", "tempfile", "sha2", "clap", "anyhow", "indicatif"];
 const UI_CRATES: &[&str] = &["serde", "thiserror", "egui", "egui_extras", "eframe", "rfd"];
 

@@ -80,6 +80,7 @@ impl Job {
                 StudyKind::Variants => "Routing under each policy",
                 StudyKind::Order => "Testing the order of the routes",
                 StudyKind::Wording => "Testing the wording",
+                StudyKind::Gateways => "Asking as each gateway does",
             },
         }
     }

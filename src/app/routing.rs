@@ -8,6 +8,7 @@ use super::state::Section;
 use super::study::{Study, StudyKind, StudyRow, Subject, turns, without_parts};
 use super::{Job, JobKind, Purpose, RouterPhase};
 use crate::chat::Conversation;
+use crate::dialect::{GATEWAYS, Gateway};
 use crate::engine::{JobId, RouteRequest};
 use crate::policy::{DialectId, Policy, Route};
 
@@ -145,6 +146,13 @@ impl App {
                     ..row(document.title.clone(), Subject::Policy(document.id), &document.text.policy, conversation)
                 };
                 state.policies.iter().filter(|document| !document.text.policy.routes.is_empty()).map(variant).collect()
+            }
+            StudyKind::Gateways => {
+                let asked = |(position, gateway): (usize, &Gateway)| StudyRow {
+                    dialect: gateway.dialect,
+                    ..row(gateway.versions.to_owned(), Subject::Gateway(position), policy, conversation)
+                };
+                GATEWAYS.iter().enumerate().map(asked).collect()
             }
             StudyKind::Order => vec![row("Other orders".to_owned(), Subject::Orders(ORDERS), policy, conversation)],
             StudyKind::Wording => {

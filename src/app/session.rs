@@ -40,6 +40,7 @@ pub struct App {
     /// The version that was last given to the linter.
     pub(super) checking: Option<Arc<PolicyText>>,
     pub(super) newest_check: Arc<AtomicU64>,
+    pub(super) newest_export: Arc<AtomicU64>,
     /// Whether something changed since the drafts were written.
     pub(super) unsaved: bool,
     pub(super) save_at: Option<Instant>,
@@ -75,6 +76,7 @@ impl App {
             turn: None,
             prompt: Arc::new(crate::dialect::render(crate::policy::DialectId::DEFAULT, &[], &sample::conversation(), None)),
             checks: super::Checks::default(),
+            export: super::ExportState::default(),
             dialog: None,
             log,
             log_open: false,
@@ -93,6 +95,7 @@ impl App {
             texts,
             checking: None,
             newest_check: Arc::default(),
+            newest_export: Arc::default(),
             unsaved: false,
             save_at: None,
         };
@@ -140,6 +143,7 @@ impl App {
             Command::EditPolicy(edit) => self.edit_policy(edit),
             Command::EditYaml(yaml) => self.edit_yaml(&yaml),
             Command::EditConversation(edit) => self.edit_conversation(edit),
+            Command::Export(command) => self.run_export(command),
             Command::Check(command) => self.run_check(command),
             Command::SelectRoute(route) => self.state.selected = route,
             Command::SelectPolicy(id) => {
@@ -189,6 +193,7 @@ impl App {
     fn refresh(&mut self) {
         self.refresh_prompt();
         self.refresh_checks();
+        self.refresh_export();
     }
 
     fn perform(&mut self, action: Action) {

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::{
-    Checks, DocId, Document, GatewayImport, Import, Job, JobKind, Log, OutlineRow, PolicyText, Purpose, RouterPhase, RouterSource,
-    RouterStatus, ShownDecision, Study, StudyKind, proposed_name,
+    Checks, DocId, Document, ExportState, GatewayImport, Import, Job, JobKind, Log, OutlineRow, PolicyText, Purpose, RouterPhase,
+    RouterSource, RouterStatus, ShownDecision, Study, StudyKind, proposed_name,
 };
 use crate::chat::{Conversation, Role};
 use crate::dialect::RenderedPrompt;
@@ -114,6 +114,8 @@ pub enum Dialog {
     Question(Question),
     /// What the documentation says about a code of the linter.
     Rule(&'static str),
+    /// The policy is about to be exported although it was not tested as it is: why that is asked about.
+    Untested(Vec<String>),
 }
 
 /// Which kind of document the last change was in, so that undo goes there.
@@ -153,6 +155,7 @@ pub struct State {
     pub prompt: Arc<RenderedPrompt>,
     /// What the linter says about the policy on screen.
     pub checks: Checks,
+    pub export: ExportState,
     pub dialog: Option<Dialog>,
     pub log: Log,
     pub log_open: bool,

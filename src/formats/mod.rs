@@ -24,8 +24,8 @@ pub use error::{FormatError, PASTED, STDIN, Warning};
 pub use exports::{Found, Understood, find_conversations};
 pub use gateway::{
     Confusion, Evidence, ExportError, ExportFormat, ExportOptions, Exported, Gate, GatewayShape, Imported, Note, NoteKind, Stability,
-    UnknownFormat, evidence_json, evidence_problems, export_gateway, gateway_versions, import_gateway, lint_context, looks_like_gateway,
-    policy_digest,
+    Standing, UnknownFormat, evidence_json, evidence_of, evidence_problems, export_gateway, gateway_versions, import_gateway, lint_context,
+    looks_like_gateway, policy_digest, standing,
 };
 pub use labelled::LabelledReader;
 pub use lint_report::{LintReport, Located, PolicyLines, lint_entry, lint_text, locate, policy_lines};

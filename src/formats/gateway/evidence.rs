@@ -7,6 +7,7 @@ use sha2::{Digest, Sha256};
 
 use crate::decision::RouterInfo;
 use crate::dialect::GATEWAYS;
+use crate::eval::{Run, summarise};
 use crate::formats::policy_writer::write_policy;
 use crate::policy::{DialectId, Policy};
 
@@ -44,6 +45,9 @@ pub struct Evidence {
     pub set: String,
     pub set_sha256: String,
     pub cases: usize,
+    /// Cases that were to be decided; more than `cases` where the run was stopped.
+    #[serde(default)]
+    pub planned: usize,
     pub agreement: f64,
     pub agreement_ci95: [f64; 2],
     /// The most frequent first.
@@ -78,6 +82,60 @@ pub fn gateway_versions(dialect: DialectId) -> &'static str {
         .map_or("no gateway: the model card's own example", |gateway| gateway.versions)
 }
 
+/// Returns what a run shows, as evidence for the policy that it measured.
+pub fn evidence_of(run: &Run) -> Evidence {
+    let Run { info, turns, .. } = run;
+    let summary = summarise(&run.judged(), info.labels.iter().cloned());
+    let labels = &summary.confusion.labels;
+    let pairs = summary.confusion.counts.iter().zip(labels).flat_map(|(row, label)| row.iter().zip(labels).map(move |cell| (label, cell)));
+    let mistakes = pairs.filter(|(label, (count, decided))| label != decided && **count > 0);
+    let mut confusions: Vec<Confusion> =
+        mistakes.map(|(label, (count, decided))| Confusion { label: label.clone(), decided: decided.clone(), count: *count }).collect();
+    confusions.sort_by_key(|confusion| std::cmp::Reverse(confusion.count));
+    let changed = turns.iter().filter(|turn| turn.order_stability.as_ref().is_some_and(|stability| stability.changed > 0));
+    Evidence {
+        policy_sha256: info.policy_digest.clone(),
+        set: info.set.path.clone(),
+        set_sha256: info.set.sha256.clone(),
+        cases: summary.cases,
+        planned: info.planned,
+        agreement: summary.agreement,
+        agreement_ci95: summary.agreement_ci95,
+        confusions,
+        router: info.router.clone(),
+        router_sha256: info.router_digest.clone(),
+        dialect: info.dialect,
+        gateway_versions: gateway_versions(info.dialect).to_owned(),
+        date: info.date.clone(),
+        order_stability: (info.orders > 0).then(|| Stability { orders: info.orders, changed_cases: changed.count() }),
+        gate: None,
+        waypost: info.waypost.clone(),
+    }
+}
+
+/// How a policy stands to what it was tested with; the worst that can be said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    NotTested,
+    /// The policy was changed since.
+    Changed,
+    FailsGate,
+    /// The run was stopped, or was for another dialect than the policy's.
+    Doubtful,
+    Tested,
+}
+
+/// Returns the word for [`evidence_problems`].
+pub fn standing(policy: &Policy, evidence: Option<&Evidence>) -> Standing {
+    match evidence {
+        None => Standing::NotTested,
+        Some(evidence) if evidence.policy_sha256 != policy_digest(policy) => Standing::Changed,
+        Some(evidence) if evidence.gate.as_ref().is_some_and(|gate| !gate.passed) => Standing::FailsGate,
+        Some(_) if evidence_problems(policy, evidence).is_empty() => Standing::Tested,
+        Some(_) => Standing::Doubtful,
+    }
+}
+
 /// Returns what an exporter must say and ask about before it exports: nothing where the policy was tested as it is and passed.
 pub fn evidence_problems(policy: &Policy, evidence: Option<&Evidence>) -> Vec<String> {
     let Some(evidence) = evidence else { return vec!["this policy was not tested".to_owned()] };
@@ -88,6 +146,9 @@ pub fn evidence_problems(policy: &Policy, evidence: Option<&Evidence>) -> Vec<St
     if let Some(gate) = evidence.gate.as_ref().filter(|gate| !gate.passed) {
         let (reached, demanded) = (100.0 * evidence.agreement, 100.0 * gate.min_agreement);
         problems.push(format!("this policy fails its gate: agreement {reached:.1} % where {demanded:.1} % are demanded"));
+    }
+    if evidence.cases < evidence.planned {
+        problems.push(format!("its test was stopped after {} of {} cases", evidence.cases, evidence.planned));
     }
     if let Some(dialect) = policy.dialect.filter(|dialect| *dialect != evidence.dialect) {
         problems.push(format!("this policy was tested with the dialect {}, but is meant for {dialect}", evidence.dialect));
