@@ -5,6 +5,7 @@
 //! commands, `edits` changes documents, `routing` asks the router, `reaction` takes the answers, `files` and `store` read and write.
 
 mod action;
+mod clock;
 mod command;
 mod document;
 mod draft;
@@ -12,8 +13,10 @@ mod edits;
 mod files;
 mod import;
 mod log;
+pub mod measure;
 mod policy_text;
 mod reaction;
+mod replace;
 mod router;
 mod routing;
 mod sample;
@@ -31,6 +34,7 @@ pub use files::proposed_name;
 pub use import::Import;
 pub use log::{Entry, Log, Severity};
 pub use policy_text::{OutlineRow, PolicyText};
+pub use replace::replace_file;
 pub use router::{Job, JobKind, Purpose, RouterPhase, RouterStatus};
 pub use session::{App, StartOptions};
 pub use shown::ShownDecision;
