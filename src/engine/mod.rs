@@ -1,6 +1,7 @@
 //! The only place that knows about models: from a router's files to a [`crate::decision::Decision`].
 
 mod answer_tree;
+mod asking;
 mod attention;
 mod calibration;
 mod chat_template;
@@ -9,15 +10,19 @@ mod cpu_ops;
 mod dense;
 mod error;
 mod gguf;
+mod head;
 mod load;
 mod local;
 mod mapped;
 mod math;
 mod network;
 mod order_test;
+mod pack;
 mod prefix_cache;
 mod protocol;
+mod scoring;
 mod tokenizer;
+mod verdict;
 mod weights;
 mod worker;
 
