@@ -108,7 +108,7 @@ pub fn evidence_of(run: &Run) -> Evidence {
         gateway_versions: gateway_versions(info.dialect).to_owned(),
         date: info.date.clone(),
         order_stability: (info.orders > 0).then(|| Stability { orders: info.orders, changed_cases: changed.count() }),
-        gate: None,
+        gate: info.min_agreement.map(|least| Gate { min_agreement: least, passed: summary.agreement >= least }),
         waypost: info.waypost.clone(),
     }
 }
