@@ -5,15 +5,20 @@
 //! commands, `edits` changes documents, `routing` asks the router, `reaction` takes the answers, `files` and `store` read and write.
 
 mod action;
+mod checks;
+mod clock;
 mod command;
 mod document;
 mod draft;
 mod edits;
 mod files;
+mod gateway_import;
 mod import;
 mod log;
+pub mod measure;
 mod policy_text;
 mod reaction;
+mod replace;
 mod router;
 mod routing;
 mod sample;
@@ -22,15 +27,19 @@ mod shown;
 mod state;
 mod store;
 mod study;
+mod tasks;
 
 pub use crate::engine::{CacheStats, DeviceChoice, JobId, Loader, Progress, RouterDescription, RouterSource};
 pub use action::{Action, Menu};
+pub use checks::{CheckCommand, Checks};
 pub use command::{Answer, Command};
 pub use document::{DocId, Document, FileStamp};
 pub use files::proposed_name;
+pub use gateway_import::GatewayImport;
 pub use import::Import;
 pub use log::{Entry, Log, Severity};
 pub use policy_text::{OutlineRow, PolicyText};
+pub use replace::replace_file;
 pub use router::{Job, JobKind, Purpose, RouterPhase, RouterStatus};
 pub use session::{App, StartOptions};
 pub use shown::ShownDecision;
