@@ -39,6 +39,9 @@ impl App {
                     match (&job.kind, result) {
                         (JobKind::Load, Ok(JobResult::Loaded(description))) => self.loaded(description),
                         (JobKind::Load, Err(error)) => self.load_failed(&error),
+                        (JobKind::Count { prompt }, Ok(JobResult::Counted(Some(tokens)))) => {
+                            self.state.counted = Some((Arc::clone(prompt), tokens))
+                        }
                         (_, Ok(result)) => self.decided(job, result),
                         (_, Err(error)) => self.route_failed(&job, &error),
                     }
@@ -57,6 +60,7 @@ impl App {
         self.state.log.info(format!("Loaded {} on {} in {}", description.label, description.info.device, description.info.dtype));
         self.state.router.description = Some(description);
         self.state.router.phase = RouterPhase::Ready;
+        (self.state.counted, self.count_at) = (None, Some(Instant::now()));
         if std::mem::take(&mut self.state.route_when_loaded) {
             self.route();
         }

@@ -32,6 +32,8 @@ pub struct App {
     pub(super) last_id: u64,
     /// When to route by itself.
     pub(super) route_at: Option<Instant>,
+    /// When to have the prompt's tokens counted.
+    pub(super) count_at: Option<Instant>,
     pub(super) prompt_outdated: bool,
     /// Files that are opened when the dialog is closed.
     pub(super) waiting: VecDeque<PathBuf>,
@@ -75,6 +77,7 @@ impl App {
             studies: Vec::new(),
             turn: None,
             prompt: Arc::new(crate::dialect::render(crate::policy::DialectId::DEFAULT, &[], &sample::conversation(), None)),
+            counted: None,
             checks: super::Checks::default(),
             export: super::ExportState::default(),
             dialog: None,
@@ -90,6 +93,7 @@ impl App {
             store,
             last_id: restored.last_id,
             route_at: None,
+            count_at: None,
             prompt_outdated: true,
             waiting: VecDeque::new(),
             texts,
@@ -131,7 +135,7 @@ impl App {
     /// Does what is due by now: routing after an edit, saving drafts. Returns after how long there is something to do again.
     pub fn tick(&mut self) -> Option<Duration> {
         let now = Instant::now();
-        let live = self.tick_live(now);
+        let live = self.tick_live(now).into_iter().chain(self.tick_count(now)).min();
         let save = self.tick_save(now);
         live.into_iter().chain(save).min()
     }

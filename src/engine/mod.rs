@@ -19,6 +19,7 @@ mod network;
 mod order_test;
 mod pack;
 mod prefix_cache;
+mod priority;
 mod protocol;
 mod scoring;
 mod tokenizer;

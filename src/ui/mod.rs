@@ -14,6 +14,7 @@ mod export_checks;
 mod export_preview;
 mod export_tab;
 mod file_dialog;
+mod frame_times;
 mod gateway_dialog;
 mod import_dialog;
 mod lint_view;
