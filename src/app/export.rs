@@ -239,7 +239,7 @@ impl App {
                 format!("Not written: another program changed {}; what stands in it now is shown, look at it again", path.display());
             return self.state.log.error(sentence);
         }
-        let evidence_path = path.with_extension("evidence.json");
+        let evidence_path = path.with_file_name("routes.evidence.json");
         let failed =
             |path: &Path, error: std::io::Error| format!("{} could not be written ({error}); choose another folder", path.display());
         let evidence = text.exported.evidence_json.as_ref();

@@ -8,7 +8,7 @@ use similar::{ChangeTag, TextDiff};
 use super::export::ExportKey;
 use crate::eval::Run;
 use crate::formats::{
-    Evidence, ExportError, ExportOptions, Exported, Standing, evidence_of, evidence_problems, export_gateway, policy_digest, standing,
+    Evidence, ExportError, ExportOptions, Exported, Standing, evidence_problems, export_gateway, policy_digest, run_evidence, standing,
 };
 use crate::policy::Policy;
 
@@ -116,7 +116,7 @@ pub(super) fn make(of: ExportKey) -> Made {
 fn tested_with(policy: &Policy, runs: &[Arc<Run>]) -> Option<Evidence> {
     let digest = policy_digest(policy);
     let same = runs.iter().rev().find(|run| run.info.policy_digest == digest);
-    same.or_else(|| runs.last()).map(|run| evidence_of(run))
+    same.or_else(|| runs.last()).map(|run| run_evidence(run))
 }
 
 #[cfg(test)]

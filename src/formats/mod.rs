@@ -35,7 +35,7 @@ pub use error::{FormatError, PASTED, STDIN, Warning};
 pub use exports::{Found, Understood, find_conversations};
 pub use gateway::{
     Confusion, Evidence, ExportError, ExportFormat, ExportOptions, Exported, Gate, GatewayShape, Imported, Note, NoteKind, Stability,
-    Standing, UnknownFormat, evidence_json, evidence_of, evidence_problems, export_gateway, gateway_versions, import_gateway, lint_context,
+    Standing, UnknownFormat, evidence_json, evidence_problems, export_gateway, gateway_versions, import_gateway, lint_context,
     looks_like_gateway, policy_digest, standing,
 };
 pub use labelled::{LabelledReader, Place};

@@ -53,7 +53,7 @@ pub fn export_preview_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>
 fn buttons_ui(ui: &mut Ui, state: &State, text: Option<&MadeText>, commands: &mut Vec<Command>) {
     let obstacle = state.export_obstacle();
     let label = if state.export_into().is_some() { "Write into it" } else { "Write…" };
-    let evidence = "Writes the configuration, and beside it what it was tested with (.evidence.json)";
+    let evidence = "Writes the configuration, and beside it what it was tested with (routes.evidence.json)";
     let response = ui.add_enabled_ui(obstacle.is_none(), |ui| widgets::primary_ui(ui, label).accessible_name("Write export")).inner;
     if response.on_hover_text(evidence).on_disabled_hover_text(obstacle.unwrap_or_default()).clicked() {
         commands.push(Command::Export(ExportCommand::Write));

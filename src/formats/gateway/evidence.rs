@@ -7,7 +7,6 @@ use sha2::{Digest, Sha256};
 
 use crate::decision::RouterInfo;
 use crate::dialect::GATEWAYS;
-use crate::eval::{Run, summarise};
 use crate::formats::policy_writer::write_policy;
 use crate::policy::{DialectId, Policy};
 
@@ -80,37 +79,6 @@ pub fn gateway_versions(dialect: DialectId) -> &'static str {
         .iter()
         .find(|gateway| gateway.dialect == dialect)
         .map_or("no gateway: the model card's own example", |gateway| gateway.versions)
-}
-
-/// Returns what a run shows, as evidence for the policy that it measured.
-pub fn evidence_of(run: &Run) -> Evidence {
-    let Run { info, turns, .. } = run;
-    let summary = summarise(&run.judged(), info.labels.iter().cloned());
-    let labels = &summary.confusion.labels;
-    let pairs = summary.confusion.counts.iter().zip(labels).flat_map(|(row, label)| row.iter().zip(labels).map(move |cell| (label, cell)));
-    let mistakes = pairs.filter(|(label, (count, decided))| label != decided && **count > 0);
-    let mut confusions: Vec<Confusion> =
-        mistakes.map(|(label, (count, decided))| Confusion { label: label.clone(), decided: decided.clone(), count: *count }).collect();
-    confusions.sort_by_key(|confusion| std::cmp::Reverse(confusion.count));
-    let changed = turns.iter().filter(|turn| turn.order_stability.as_ref().is_some_and(|stability| stability.changed > 0));
-    Evidence {
-        policy_sha256: info.policy_digest.clone(),
-        set: info.set.path.clone(),
-        set_sha256: info.set.sha256.clone(),
-        cases: summary.cases,
-        planned: info.planned,
-        agreement: summary.agreement,
-        agreement_ci95: summary.agreement_ci95,
-        confusions,
-        router: info.router.clone(),
-        router_sha256: info.router_digest.clone(),
-        dialect: info.dialect,
-        gateway_versions: gateway_versions(info.dialect).to_owned(),
-        date: info.date.clone(),
-        order_stability: (info.orders > 0).then(|| Stability { orders: info.orders, changed_cases: changed.count() }),
-        gate: info.min_agreement.map(|least| Gate { min_agreement: least, passed: summary.agreement >= least }),
-        waypost: info.waypost.clone(),
-    }
 }
 
 /// How a policy stands to what it was tested with; the worst that can be said.
