@@ -42,7 +42,8 @@ pub enum Command {
 
 impl Default for Command {
     fn default() -> Self {
-        Self::Gui(GuiArguments { files: Vec::new(), router: RouterArguments { router: "builtin".to_owned(), device: Device::Auto } })
+        let router = RouterArguments { router: "builtin".to_owned(), device: Device::Auto, in_flight: IN_FLIGHT, timeout: TIMEOUT };
+        Self::Gui(GuiArguments { files: Vec::new(), router })
     }
 }
 
@@ -60,7 +61,7 @@ impl GuiArguments {
         Ok(StartOptions {
             policy: self.files.iter().find(is_policy).cloned(),
             conversation: self.files.iter().find(|file| !is_policy(file)).cloned(),
-            router: router::source(&self.router.router)?,
+            router: router::source_of(&self.router)?,
             device: self.router.device.choice(),
             loader: loader(),
         })
@@ -185,15 +186,27 @@ pub struct BenchArguments {
     pub json: bool,
 }
 
+/// As in [`crate::engine::Limits`].
+const IN_FLIGHT: usize = 16;
+const TIMEOUT: f64 = 120.0;
+
 /// Who decides, and where it runs.
 #[derive(Args)]
 pub struct RouterArguments {
-    /// builtin, a folder with a Qwen2 model, a .gguf file, a Hugging Face id, or http(s)://server#model
+    /// builtin, a folder with a Qwen2 model, a .gguf file, a Hugging Face id (katanemo/Arch-Router-1.5B, or owner/name:file), an
+    /// OpenAI-compatible server as http(s)://server/v1#model, or a running Plano as plano+http(s)://gateway. A server's key is taken
+    /// from WAYPOST_API_KEY, OPENAI_API_KEY or the system's keyring
     #[arg(long, value_name = "ROUTER", default_value = "builtin")]
     pub router: String,
     /// Where the network runs
     #[arg(long, value_enum, default_value_t = Device::Auto)]
     pub device: Device,
+    /// Requests to a server that are open at the same time
+    #[arg(long, value_name = "N", default_value_t = IN_FLIGHT)]
+    pub in_flight: usize,
+    /// Seconds that a server has for one answer
+    #[arg(long, value_name = "SECONDS", default_value_t = TIMEOUT)]
+    pub timeout: f64,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]

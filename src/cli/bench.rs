@@ -36,7 +36,7 @@ struct Kind {
 /// # Errors
 /// Fails when the router cannot be loaded or run.
 pub fn run(arguments: &BenchArguments) -> Result<(), Failure> {
-    let mut router = router::open(&arguments.router)?;
+    let mut router = router::open_local(&arguments.router)?;
     router.set_max_decoded(0);
     let policy = Arc::new(policy());
     let mut cold = Vec::new();

@@ -17,7 +17,7 @@ use super::{Failure, report, router};
 use crate::chat::Conversation;
 use crate::chat::labelled::{Expected, LabelledCase};
 use crate::decision::{Decision, RouterInfo, TokenCounts};
-use crate::engine::{CancelToken, LocalRouter, RouteRequest, Router as _};
+use crate::engine::{CancelToken, RouteRequest, Router};
 use crate::eval::{Calibration, Confusion, Judged, RouteFigures, calibration, paper_metrics, percentile, summarise};
 use crate::formats::{LabelledReader, open, read_text};
 use crate::policy::{DialectId, NO_ROUTE_LABEL, Policy};
@@ -90,7 +90,7 @@ pub fn run(arguments: &EvalArguments) -> Result<(), Failure> {
     let start = Instant::now();
     let (mut judged, mut decisions) = (Vec::with_capacity(turns.len()), Vec::with_capacity(turns.len()));
     for turn in turns {
-        let (decision, verdict) = judge(&mut router, &policies[turn.case], turn, dialect)?;
+        let (decision, verdict) = judge(router.as_mut(), &policies[turn.case], turn, dialect)?;
         judged.push(verdict);
         decisions.push(decision);
         bar.inc(1);
@@ -207,7 +207,7 @@ fn turns(index: usize, case: &LabelledCase) -> Vec<Turn> {
     }
 }
 
-fn judge(router: &mut LocalRouter, policy: &Arc<Policy>, turn: Turn, dialect: DialectId) -> Result<(Decision, Judged), Failure> {
+fn judge(router: &mut dyn Router, policy: &Arc<Policy>, turn: Turn, dialect: DialectId) -> Result<(Decision, Judged), Failure> {
     let Turn { case, conversation, label } = turn;
     let request =
         RouteRequest { policy: Arc::clone(policy), conversation: Arc::new(conversation), dialect, budget: None, orders: 0, seed: 0 };

@@ -9,6 +9,8 @@ use super::EngineError;
 use super::calibration;
 use super::chat_template::{self, ChatTemplate};
 use super::config::ModelConfig;
+use super::endpoint::EndpointRouter;
+use super::gateway_client::GatewayRouter;
 use super::gguf::Gguf;
 use super::local::LocalRouter;
 use super::mapped::MappedFile;
@@ -21,7 +23,27 @@ use crate::decision::RouterInfo;
 
 /// Returns the loader for [`super::Engine::spawn`] that loads real routers.
 pub fn loader() -> Loader {
-    Box::new(|source, device, progress, cancel| Ok(Box::new(load(source, device, progress, cancel)?) as Box<dyn Router>))
+    Box::new(open_router)
+}
+
+/// Opens a router of any kind: loads it where it runs here, and asks whether it is there where it is behind a server.
+///
+/// # Errors
+/// Fails with a sentence and a remedy.
+pub fn open_router(
+    source: &RouterSource,
+    device: DeviceChoice,
+    progress: OnProgress<'_>,
+    cancel: &CancelToken,
+) -> Result<Box<dyn Router>, EngineError> {
+    let id = source.to_string();
+    Ok(match source {
+        RouterSource::Endpoint { url, model, limits } => Box::new(EndpointRouter::open(id, url, model, *limits, progress, cancel)?),
+        RouterSource::Gateway { url, model, limits } => {
+            Box::new(GatewayRouter::open(id, url, model.as_deref(), *limits, progress, cancel)?)
+        }
+        _ => Box::new(load(source, device, progress, cancel)?),
+    })
 }
 
 /// Loads a router that runs here.
@@ -94,8 +116,8 @@ fn locate(source: &RouterSource) -> Result<Located, EngineError> {
         RouterSource::Hub(id) => Err(EngineError::router(format!(
             "{id} is on the Hugging Face Hub, and this version does not download yet; download it yourself and name its folder or .gguf file with --router"
         ))),
-        RouterSource::Endpoint { url, .. } => Err(EngineError::router(format!(
-            "{url} is a server, and this version does not ask servers yet; name a folder or a .gguf file with --router"
+        RouterSource::Endpoint { url, .. } | RouterSource::Gateway { url, .. } => Err(EngineError::router(format!(
+            "{url} is a server, and this needs the router's own files; name a folder or a .gguf file with --router"
         ))),
     }
 }
