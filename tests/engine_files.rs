@@ -477,7 +477,7 @@ fn paths_that_lead_nowhere_say_so() {
         }
     }
     let named = [
-        (RouterSource::Hub("katanemo/Arch-Router-1.5B".to_owned()), "katanemo/Arch-Router-1.5B|--router"),
+        (RouterSource::Hub("nobody/has-this".to_owned()), "nobody/has-this|waypost models pull"),
         ("http://localhost:8000#m".parse().unwrap(), "http://localhost:8000"),
     ];
     for (source, parts) in named {

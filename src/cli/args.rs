@@ -38,6 +38,8 @@ pub enum Command {
     Eval(EvalArguments),
     /// Measure how fast a router decides on this machine
     Bench(BenchArguments),
+    /// List, download and check routers
+    Models(ModelsArguments),
 }
 
 impl Default for Command {
@@ -184,6 +186,46 @@ pub struct BenchArguments {
     /// Print the figures as JSON
     #[arg(long)]
     pub json: bool,
+}
+
+#[derive(Args)]
+pub struct ModelsArguments {
+    #[command(subcommand)]
+    pub command: Option<ModelsCommand>,
+}
+
+/// Without a command the routers are listed.
+#[derive(Subcommand)]
+pub enum ModelsCommand {
+    /// Show which routers can be chosen, how large they are and whether they fit into memory; asks no network
+    List {
+        /// Print the list as JSON
+        #[arg(long)]
+        json: bool,
+        /// Where the network would run
+        #[arg(long, value_enum, default_value_t = Device::Auto)]
+        device: Device,
+    },
+    /// Download a router into the cache that all Hugging Face tools share, resuming where an earlier download stopped
+    ///
+    /// HF_TOKEN, HF_HOME, HF_ENDPOINT, HF_HUB_OFFLINE and the proxy variables are respected.
+    Pull {
+        /// A Hugging Face id: katanemo/Arch-Router-1.5B, or with a file: katanemo/Arch-Router-1.5B.gguf:Q4_K_M
+        router: String,
+        /// Accept the router's licence without being asked, for scripts
+        #[arg(long)]
+        accept_licence: bool,
+    },
+    /// Print where a downloaded router lies
+    Path {
+        /// As for --router
+        router: String,
+    },
+    /// Read a router's files again and compare them with what the Hub declared when they were downloaded
+    Verify {
+        /// As for --router
+        router: String,
+    },
 }
 
 /// As in [`crate::engine::Limits`].

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::args::BenchArguments;
 use super::{Failure, report, router};
+use crate::app::{Remembered, data_folder};
 use crate::chat::Conversation;
 use crate::decision::Decision;
 use crate::engine::{CancelToken, LocalRouter, RouteRequest, Router as _};
@@ -49,6 +50,11 @@ pub fn run(arguments: &BenchArguments) -> Result<(), Failure> {
         warm.push(decide(&mut router, &policy, run * 3 + 2)?);
     }
     let info = cold[0].router.clone();
+    // The median of these is what lists of routers show; they go without where it cannot be kept.
+    if let Some(folder) = data_folder() {
+        Remembered::change(&folder, |remembered| warm.iter().for_each(|decision| remembered.add_speed(&info, decision.latency_ms.total)))
+            .ok();
+    }
     let (cold, warm) = (kind(&cold), kind(&warm));
     let figures = Figures { router: info, runs: arguments.runs.max(1), warm_to_cold: warm.decision_ms / cold.decision_ms, cold, warm };
     if arguments.json {

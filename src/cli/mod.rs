@@ -8,6 +8,7 @@ mod bench;
 mod eval;
 mod gateway;
 mod input;
+mod models;
 mod output;
 mod prompt;
 mod report;
@@ -82,6 +83,7 @@ pub fn run() -> Invocation {
         Command::Export(export) => gateway::export(&export),
         Command::Eval(eval) => eval::run(&eval),
         Command::Bench(bench) => bench::run(&bench),
+        Command::Models(models) => models::run(&models),
     };
     Invocation::Done(match done {
         Ok(()) => ExitCode::SUCCESS,

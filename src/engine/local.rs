@@ -22,7 +22,7 @@ const CHUNK: usize = 1024;
 pub const MAX_DECODED: usize = 64;
 
 /// Keys and values kept of earlier prompts, in bytes.
-const CACHE_BUDGET: u64 = 512 << 20;
+pub(super) const CACHE_BUDGET: u64 = 512 << 20;
 
 /// A loaded router with its caches.
 pub struct LocalRouter {

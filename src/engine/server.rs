@@ -95,11 +95,19 @@ impl Server {
     /// # Errors
     /// Fails where the system gives no sockets or no certificates.
     pub fn new(url: &str, keys: Keys, limits: Limits) -> Result<Self, EngineError> {
+        Self::with_key(url, key(url, keys), limits)
+    }
+
+    /// As [`Self::new`], with the key that is known already.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn with_key(url: &str, key: Option<String>, limits: Limits) -> Result<Self, EngineError> {
         let failed = |error: &dyn std::fmt::Display| EngineError::router(format!("{url} cannot be asked: {error}"));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| failed(&error))?;
         let client = reqwest::Client::builder().connect_timeout(CONNECT).user_agent(concat!("waypost/", env!("CARGO_PKG_VERSION")));
         let client = client.build().map_err(|error| failed(&error))?;
-        Ok(Self { runtime, client, url: url.to_owned(), key: key(url, keys), limits })
+        Ok(Self { runtime, client, url: url.to_owned(), key, limits })
     }
 
     /// Returns how the server is asked.
@@ -210,8 +218,13 @@ impl Server {
         (asked + grown.mul_f64(0.5 + fastrand::f64())).min(LONGEST_PAUSE)
     }
 
+    /// Adds the key to a request.
+    pub fn authorised(&self, request: reqwest::RequestBuilder) -> reqwest::RequestBuilder {
+        if let Some(key) = &self.key { request.bearer_auth(key) } else { request }
+    }
+
     async fn once(&self, request: reqwest::RequestBuilder) -> Result<Reply, Failure> {
-        let request = if let Some(key) = &self.key { request.bearer_auth(key) } else { request };
+        let request = self.authorised(request);
         let start = Instant::now();
         let response = request.timeout(self.limits.timeout).send().await.map_err(|error| self.lost(&error))?;
         let status = response.status();
@@ -225,7 +238,8 @@ impl Server {
         Err(Failure::Status { code: status.as_u16(), message, retry_after: retry_after.map(Duration::from_secs) })
     }
 
-    fn lost(&self, error: &reqwest::Error) -> Failure {
+    /// Returns what became of a connection.
+    pub fn lost(&self, error: &reqwest::Error) -> Failure {
         if error.is_timeout() && !error.is_connect() {
             return Failure::TimedOut;
         }
@@ -283,7 +297,7 @@ impl Server {
 }
 
 /// Takes the sentence out of an error's body, whatever shape servers give it.
-fn message(body: &str) -> String {
+pub fn message(body: &str) -> String {
     let parsed: Value = serde_json::from_str(body).unwrap_or_default();
     let error = parsed.get("error").unwrap_or(&parsed);
     let found = ["message", "detail", "error"].iter().find_map(|key| error.get(*key)?.as_str());
