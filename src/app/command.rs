@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{Action, DocId, JobId, Section, StudyKind};
+use super::{Action, CheckCommand, DocId, JobId, Section, StudyKind};
 use crate::chat::ConversationEdit;
 use crate::policy::PolicyEdit;
 
@@ -15,6 +15,7 @@ pub enum Command {
     /// Replaces the policy by what this YAML says.
     EditYaml(String),
     EditConversation(ConversationEdit),
+    Check(CheckCommand),
     /// Shows this route in the form.
     SelectRoute(usize),
     SelectPolicy(DocId),
@@ -37,6 +38,10 @@ pub enum Command {
     ImportChoose(usize),
     /// Takes the chosen conversation: in place of the present one, or beside it.
     ImportAccept {
+        replace: bool,
+    },
+    /// Takes the policy of the configuration that was opened: in place of the present one, or beside it.
+    ImportPolicy {
         replace: bool,
     },
     /// Answers the question that is asked.

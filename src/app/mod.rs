@@ -5,11 +5,13 @@
 //! commands, `edits` changes documents, `routing` asks the router, `reaction` takes the answers, `files` and `store` read and write.
 
 mod action;
+mod checks;
 mod command;
 mod document;
 mod draft;
 mod edits;
 mod files;
+mod gateway_import;
 mod import;
 mod log;
 mod policy_text;
@@ -23,12 +25,15 @@ mod shown;
 mod state;
 mod store;
 mod study;
+mod tasks;
 
 pub use crate::engine::{CacheStats, DeviceChoice, JobId, Loader, Progress, RouterDescription, RouterSource};
 pub use action::{Action, Menu};
+pub use checks::{CheckCommand, Checks};
 pub use command::{Answer, Command};
 pub use document::{DocId, Document, FileStamp};
 pub use files::proposed_name;
+pub use gateway_import::GatewayImport;
 pub use import::Import;
 pub use log::{Entry, Log, Severity};
 pub use policy_text::{OutlineRow, PolicyText};

@@ -15,6 +15,9 @@ impl App {
     /// Takes in what the engine said since the last call. Returns whether there is more, which the caller fetches in its next frame.
     pub fn poll(&mut self) -> bool {
         let start = Instant::now();
+        while let Some(apply) = self.texts.next_done() {
+            apply(self);
+        }
         while let Ok(event) = self.engine.events().try_recv() {
             self.react(event);
             if start.elapsed() > BUDGET {

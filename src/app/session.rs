@@ -1,11 +1,14 @@
 //! [`App`]: the state together with the engine thread that works for it.
 
+use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
 
 use super::state::{Dialog, Section, Settings, Side, State, Tab, ThemeChoice};
 use super::store::Store;
+use super::tasks::{Tasks, Wake};
 use super::{Action, Command, DeviceChoice, Document, Import, Loader, Log, PolicyText, RouterPhase, RouterSource, RouterStatus, sample};
 use crate::engine::{Engine, EngineError};
 use crate::policy::PolicyEdit;
@@ -30,6 +33,13 @@ pub struct App {
     /// When to route by itself.
     pub(super) route_at: Option<Instant>,
     pub(super) prompt_outdated: bool,
+    /// Files that are opened when the dialog is closed.
+    pub(super) waiting: VecDeque<PathBuf>,
+    /// Looks at texts; a thread of its own, so that findings do not wait for longer work.
+    pub(super) texts: Tasks,
+    /// The version that was last given to the linter.
+    pub(super) checking: Option<Arc<PolicyText>>,
+    pub(super) newest_check: Arc<AtomicU64>,
     /// Whether something changed since the drafts were written.
     pub(super) unsaved: bool,
     pub(super) save_at: Option<Instant>,
@@ -41,7 +51,8 @@ impl App {
     ///
     /// # Errors
     /// Fails when the operating system gives no thread.
-    pub fn start(options: StartOptions, drafts: Option<PathBuf>, wake: impl Fn() + Send + 'static) -> Result<Self, EngineError> {
+    pub fn start(options: StartOptions, drafts: Option<PathBuf>, wake: impl Fn() + Send + Sync + 'static) -> Result<Self, EngineError> {
+        let wake: Wake = Arc::new(wake);
         let StartOptions { policy, conversation, router, device, loader } = options;
         let mut log = Log::default();
         let store = drafts.and_then(|folder| Store::open(folder).map_err(|error| log.error(error)).ok());
@@ -63,23 +74,30 @@ impl App {
             studies: Vec::new(),
             turn: None,
             prompt: Arc::new(crate::dialect::render(crate::policy::DialectId::DEFAULT, &[], &sample::conversation(), None)),
+            checks: super::Checks::default(),
             dialog: None,
             log,
             log_open: false,
             settings: restored.settings.unwrap_or_default(),
         };
+        let texts =
+            Tasks::start(Arc::clone(&wake)).map_err(|error| EngineError::router(format!("cannot start a thread for texts: {error}")))?;
         let mut app = Self {
             state,
-            engine: Engine::spawn(loader, wake)?,
+            engine: Engine::spawn(loader, move || wake())?,
             store,
             last_id: restored.last_id,
             route_at: None,
             prompt_outdated: true,
+            waiting: VecDeque::new(),
+            texts,
+            checking: None,
+            newest_check: Arc::default(),
             unsaved: false,
             save_at: None,
         };
         app.open_first(policy, conversation);
-        app.refresh_prompt();
+        app.refresh();
         app.load_router();
         Ok(app)
     }
@@ -122,6 +140,7 @@ impl App {
             Command::EditPolicy(edit) => self.edit_policy(edit),
             Command::EditYaml(yaml) => self.edit_yaml(&yaml),
             Command::EditConversation(edit) => self.edit_conversation(edit),
+            Command::Check(command) => self.run_check(command),
             Command::SelectRoute(route) => self.state.selected = route,
             Command::SelectPolicy(id) => {
                 if let Some(index) = self.state.policies.iter().position(|document| document.id == id) {
@@ -150,13 +169,26 @@ impl App {
                 }
             }
             Command::ImportAccept { replace } => self.accept_import(replace),
+            Command::ImportPolicy { replace } => self.accept_gateway(replace),
             Command::Answer(answer) => self.answer(answer),
             Command::CloseDialog => self.state.dialog = None,
             Command::SetZoom(zoom) => self.change_settings(|settings| settings.zoom = zoom),
             Command::CancelJob(job) => self.cancel(job),
             Command::Dismiss { entry } => self.state.log.dismiss(entry),
         }
+        // Files that were dropped together are looked at one after another.
+        while self.state.dialog.is_none()
+            && let Some(path) = self.waiting.pop_front()
+        {
+            self.open(&path);
+        }
+        self.refresh();
+    }
+
+    /// Makes, or has made, what follows from the texts on screen.
+    fn refresh(&mut self) {
         self.refresh_prompt();
+        self.refresh_checks();
     }
 
     fn perform(&mut self, action: Action) {
@@ -200,6 +232,7 @@ impl App {
             Action::ShowBatch => self.change_settings(|settings| settings.tab = Tab::Batch),
             Action::ShowCompare => self.change_settings(|settings| settings.tab = Tab::Compare),
             Action::ShowExport => self.change_settings(|settings| settings.tab = Tab::Export),
+            Action::ToggleFindings => self.change_settings(|settings| settings.findings = !settings.findings),
             Action::ToggleYaml => self.change_settings(|settings| settings.yaml = !settings.yaml),
             Action::ToggleDock => self.change_settings(|settings| settings.dock = !settings.dock),
             Action::ToggleLog => self.state.log_open = !self.state.log_open,

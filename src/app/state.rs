@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::{
-    DocId, Document, Import, Job, JobKind, Log, OutlineRow, PolicyText, Purpose, RouterPhase, RouterSource, RouterStatus, ShownDecision,
-    Study, StudyKind, proposed_name,
+    Checks, DocId, Document, GatewayImport, Import, Job, JobKind, Log, OutlineRow, PolicyText, Purpose, RouterPhase, RouterSource,
+    RouterStatus, ShownDecision, Study, StudyKind, proposed_name,
 };
 use crate::chat::{Conversation, Role};
 use crate::dialect::RenderedPrompt;
@@ -56,13 +56,27 @@ pub struct Settings {
     pub dock: bool,
     /// Whether the policy is shown as YAML.
     pub yaml: bool,
+    /// Whether the list of findings is shown under the editor.
+    pub findings: bool,
+    /// Codes of the linter's advice that the user does not want to see.
+    pub hidden_advice: Vec<String>,
     /// Files that were opened or saved, the last one first.
     pub recent: Vec<PathBuf>,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { theme: ThemeChoice::System, tab: Tab::Policy, zoom: 1.0, live: None, dock: true, yaml: false, recent: Vec::new() }
+        Self {
+            theme: ThemeChoice::System,
+            tab: Tab::Policy,
+            zoom: 1.0,
+            live: None,
+            dock: true,
+            yaml: false,
+            findings: false,
+            hidden_advice: Vec::new(),
+            recent: Vec::new(),
+        }
     }
 }
 
@@ -95,7 +109,11 @@ pub enum Question {
 pub enum Dialog {
     Palette,
     Import(Import),
+    /// A gateway's configuration that was opened.
+    Gateway(Box<GatewayImport>),
     Question(Question),
+    /// What the documentation says about a code of the linter.
+    Rule(&'static str),
 }
 
 /// Which kind of document the last change was in, so that undo goes there.
@@ -133,6 +151,8 @@ pub struct State {
     pub turn: Option<usize>,
     /// What a gateway sends for the texts on screen, made anew when they change.
     pub prompt: Arc<RenderedPrompt>,
+    /// What the linter says about the policy on screen.
+    pub checks: Checks,
     pub dialog: Option<Dialog>,
     pub log: Log,
     pub log_open: bool,

@@ -1,6 +1,7 @@
 //! The only place that knows about models: from a router's files to a [`crate::decision::Decision`].
 
 mod answer_tree;
+mod asking;
 mod attention;
 mod calibration;
 mod chat_template;
@@ -11,6 +12,7 @@ mod endpoint;
 mod error;
 mod gateway_client;
 mod gguf;
+mod head;
 mod hub;
 mod hub_digest;
 mod hub_fetch;
@@ -24,12 +26,15 @@ mod math;
 mod memory;
 mod network;
 mod order_test;
+mod pack;
 mod prefix_cache;
 mod protocol;
 mod router_list;
+mod scoring;
 mod server;
 mod source;
 mod tokenizer;
+mod verdict;
 mod weights;
 mod worker;
 

@@ -28,7 +28,7 @@ pub use gateway::{
     policy_digest,
 };
 pub use labelled::LabelledReader;
-pub use lint_report::{LintReport, Located, PolicyLines, lint_text, locate, policy_lines};
+pub use lint_report::{LintReport, Located, PolicyLines, lint_entry, lint_text, locate, policy_lines};
 pub use policy::parse_policy;
 pub use policy_keep::policy_text;
 pub use policy_writer::write_policy;
