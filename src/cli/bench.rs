@@ -39,12 +39,8 @@ struct Kind {
 /// # Errors
 /// Fails when the router cannot be loaded or run.
 pub fn run(arguments: &BenchArguments) -> Result<(), Failure> {
-<<<<<<< HEAD
-    let mut router = router::open_local(&arguments.router)?;
-=======
     let requests = bench_batch::requests(arguments)?;
-    let mut router = router::open(&arguments.router)?;
->>>>>>> main
+    let mut router = router::open_local(&arguments.router)?;
     router.set_max_decoded(0);
     let policy = Arc::new(policy());
     let mut cold = Vec::new();
