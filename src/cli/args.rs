@@ -1,12 +1,13 @@
 //! The arguments of every command, as `--help` shows them.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::{Failure, router};
 use crate::app::StartOptions;
-use crate::engine::{DeviceChoice, loader};
+use crate::engine::{DeviceChoice, Hub, loader};
 use crate::formats::ExportFormat;
 use crate::policy::DialectId;
 
@@ -44,7 +45,7 @@ pub enum Command {
 
 impl Default for Command {
     fn default() -> Self {
-        let router = RouterArguments { router: "builtin".to_owned(), device: Device::Auto, in_flight: IN_FLIGHT, timeout: TIMEOUT };
+        let router = RouterArguments { router: None, device: Device::Auto, in_flight: IN_FLIGHT, timeout: TIMEOUT };
         Self::Gui(GuiArguments { files: Vec::new(), router })
     }
 }
@@ -63,9 +64,10 @@ impl GuiArguments {
         Ok(StartOptions {
             policy: self.files.iter().find(is_policy).cloned(),
             conversation: self.files.iter().find(|file| !is_policy(file)).cloned(),
-            router: router::source_of(&self.router)?,
+            router: self.router.router.is_some().then(|| router::source_of(&self.router)).transpose()?,
             device: self.router.device.choice(),
             loader: loader(),
+            hub: Arc::new(Hub::from_environment),
         })
     }
 }
@@ -246,9 +248,9 @@ const TIMEOUT: f64 = 120.0;
 pub struct RouterArguments {
     /// builtin, a folder with a Qwen2 model, a .gguf file, a Hugging Face id (katanemo/Arch-Router-1.5B, or owner/name:file), an
     /// OpenAI-compatible server as http(s)://server/v1#model, or a running Plano as plano+http(s)://gateway. A server's key is taken
-    /// from WAYPOST_API_KEY, OPENAI_API_KEY or the system's keyring
-    #[arg(long, value_name = "ROUTER", default_value = "builtin")]
-    pub router: String,
+    /// from WAYPOST_API_KEY, OPENAI_API_KEY or the system's keyring [default: builtin; in the window the one chosen last]
+    #[arg(long, value_name = "ROUTER")]
+    pub router: Option<String>,
     /// Where the network runs
     #[arg(long, value_enum, default_value_t = Device::Auto)]
     pub device: Device,

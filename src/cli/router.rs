@@ -26,7 +26,7 @@ pub fn source_of(arguments: &RouterArguments) -> Result<RouterSource, Failure> {
     let timeout = Duration::try_from_secs_f64(arguments.timeout).ok().filter(|timeout| !timeout.is_zero());
     let timeout = timeout.ok_or_else(|| Failure::Input(format!("--timeout {}: give seconds above 0", arguments.timeout)))?;
     let limits = Limits { in_flight: arguments.in_flight.max(1), timeout, ..Limits::default() };
-    Ok(source(&arguments.router)?.with_limits(limits))
+    Ok(source(arguments.router.as_deref().unwrap_or("builtin"))?.with_limits(limits))
 }
 
 /// Opens the router, with a progress bar on a terminal.

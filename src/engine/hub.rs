@@ -85,7 +85,8 @@ impl Pick {
             return Ok(Self::Folder(files.iter().filter(is_wanted).cloned().collect()));
         }
         match (gguf.as_slice(), matching(USUAL).as_slice()) {
-            ([file], _) | (_, [file]) => Ok(Self::Gguf((*file).clone())),
+            ([file], _) => Ok(Self::Gguf((*file).clone())),
+            (_, [file]) => Ok(Self::Gguf((**file).clone())),
             ([], _) => Err(format!("{repo} has neither config.json with *.safetensors nor a .gguf file; choose another repository")),
             _ => Err(format!("{repo} has several .gguf files; put one after a colon, for example {repo}:{}; it has: {}", gguf[0], list())),
         }

@@ -53,7 +53,7 @@ pub enum RouterSource {
 }
 
 /// Where the network runs.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub enum DeviceChoice {
     /// The fastest device this build and this machine have.
     #[default]

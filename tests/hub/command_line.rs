@@ -32,7 +32,7 @@ fn check(output: &Output, status: i32, stdout: &str, stderr: &str) {
 const POLICY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/sample_policies/coding_assistant/policy.yaml");
 const CONVERSATION: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/sample_policies/coding_assistant/conversations/quickstart.json");
 
-fn route<'a>(router: &'a str) -> [&'a str; 8] {
+fn route(router: &str) -> [&str; 8] {
     ["route", "--json", "--policy", POLICY, "--conversation", CONVERSATION, "--router", router]
 }
 
