@@ -6,7 +6,7 @@ mod download;
 use crate::tiny_model::{Shape, Storage, TinyModel};
 
 /// The files of a repository with a small router that works, and its licence.
-fn repository() -> Vec<(String, Vec<u8>)> {
+pub fn repository() -> Vec<(String, Vec<u8>)> {
     let mut files = TinyModel::random(Shape::SMALL, 5).files(Storage::F32, 1);
     files.push(("LICENSE".to_owned(), b"Tiny licence\n\nUse it well.\n".to_vec()));
     files.push(("README.md".to_owned(), b"# Tiny".to_vec()));

@@ -2,6 +2,7 @@
 
 mod drafts;
 mod gateways;
+mod routers;
 
 use std::path::Path;
 use std::time::{Duration, Instant};
