@@ -6,6 +6,7 @@
 
 mod action;
 mod checks;
+mod clock;
 mod command;
 mod document;
 mod draft;
@@ -14,9 +15,11 @@ mod files;
 mod gateway_import;
 mod import;
 mod log;
+pub mod measure;
 mod policy_text;
 mod reaction;
 mod remembered;
+mod replace;
 mod router;
 mod routers;
 mod routing;
@@ -39,6 +42,7 @@ pub use import::Import;
 pub use log::{Entry, Log, Severity};
 pub use policy_text::{OutlineRow, PolicyText};
 pub use remembered::{Remembered, data_folder};
+pub use replace::replace_file;
 pub use router::{Job, JobKind, Purpose, RouterPhase, RouterStatus};
 pub use routers::{Download, DownloadPhase, OpenHub, RouterPanel, RoutersCommand, Transfer};
 pub use session::{App, StartOptions};

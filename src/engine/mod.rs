@@ -43,7 +43,7 @@ pub use error::EngineError;
 pub use hub::{HubId, Pick, find as find_in_cache};
 pub use hub_digest::{Checked, Digest, verify_file, verify_hub};
 pub use hub_plan::{Hub, Licence, Plan, RemoteFile};
-pub use load::{chat_prompt, load, loader, open_router};
+pub use load::{chat_prompt, load, loader, open_router, router_files};
 pub use local::{LocalRouter, MAX_DECODED, Scored};
 pub use machine::{Memory, memory};
 pub use protocol::{
