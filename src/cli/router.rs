@@ -5,7 +5,7 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::Failure;
-use super::args::RouterArguments;
+use super::args::{AskingArguments, RouterArguments};
 use crate::engine::{
     CancelToken, DeviceChoice, EngineError, Limits, LocalRouter, OnProgress, Progress, Router, RouterSource, load, open_router,
 };
@@ -23,9 +23,10 @@ pub fn source(value: &str) -> Result<RouterSource, Failure> {
 /// # Errors
 /// Fails as [`source`] does.
 pub fn source_of(arguments: &RouterArguments) -> Result<RouterSource, Failure> {
-    let timeout = Duration::try_from_secs_f64(arguments.timeout).ok().filter(|timeout| !timeout.is_zero());
-    let timeout = timeout.ok_or_else(|| Failure::Input(format!("--timeout {}: give seconds above 0", arguments.timeout)))?;
-    let limits = Limits { in_flight: arguments.in_flight.max(1), timeout, ..Limits::default() };
+    let AskingArguments { in_flight, timeout } = arguments.asking;
+    let limit = Duration::try_from_secs_f64(timeout).ok().filter(|timeout| !timeout.is_zero());
+    let limit = limit.ok_or_else(|| Failure::Input(format!("--timeout {timeout}: give seconds above 0")))?;
+    let limits = Limits { in_flight: in_flight.max(1), timeout: limit, ..Limits::default() };
     Ok(source(arguments.router.as_deref().unwrap_or("builtin"))?.with_limits(limits))
 }
 
