@@ -9,7 +9,7 @@ use super::input::{Case, read_case};
 use super::{Failure, report, router};
 use crate::decision::Decision;
 use crate::dialect::{GATEWAYS, outlook};
-use crate::engine::{CancelToken, RouteRequest, Router as _};
+use crate::engine::{CancelToken, RouteRequest};
 
 /// Decides and prints the decision.
 ///
