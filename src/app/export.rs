@@ -8,6 +8,7 @@ use std::sync::atomic::Ordering;
 
 use super::DocId;
 use super::export_made::{Made, make};
+use super::measure::open_run;
 use super::session::App;
 use super::state::{Dialog, State, Tab};
 use super::store::write_atomically;
@@ -26,6 +27,10 @@ pub enum ExportCommand {
     Into(Option<PathBuf>),
     /// Asks for the configuration to write into.
     ChooseInto,
+    /// Takes this run, a folder that was written by measuring, as what the policy on screen was tested with.
+    OpenRun(PathBuf),
+    /// Asks for the run's folder.
+    ChooseRun,
     /// Shows the changes to the configuration rather than all of it.
     ShowChanges(bool),
     /// Writes, after asking where the policy was not tested as it is.
@@ -75,6 +80,8 @@ pub struct ExportState {
     gateway: usize,
     pub changes: bool,
     into: HashMap<DocId, Arc<IntoFile>>,
+    /// Runs that were opened for policies, the newest last.
+    runs: HashMap<DocId, Arc<[Arc<Run>]>>,
     /// Where policies were imported from.
     pub(super) origins: HashMap<DocId, PathBuf>,
     pub made: Option<Arc<Made>>,
@@ -91,6 +98,7 @@ impl Default for ExportState {
             gateway: GATEWAYS.len() - 1,
             changes: true,
             into: HashMap::new(),
+            runs: HashMap::new(),
             origins: HashMap::new(),
             made: None,
             asked: None,
@@ -178,7 +186,7 @@ impl App {
 
     /// Returns the runs that may say something about the policy on screen, the newest last.
     fn runs_of_policy(&self) -> Arc<[Arc<Run>]> {
-        Arc::from([])
+        self.state.export.runs.get(&self.state.policy().id).cloned().unwrap_or_default()
     }
 
     pub(super) fn run_export(&mut self, command: ExportCommand) {
@@ -186,12 +194,30 @@ impl App {
             ExportCommand::Format(format) => self.state.export.format = format,
             ExportCommand::Gateway(position) => self.state.export.gateway = position,
             ExportCommand::Into(path) => self.export_into(path),
-            // Choosing a file is the window's business: it answers with `Into` or `WriteTo`.
-            ExportCommand::ChooseInto => {}
+            ExportCommand::OpenRun(path) => self.open_tested_run(path),
+            // Choosing a file is the window's business: it answers with `Into`, `OpenRun` or `WriteTo`.
+            ExportCommand::ChooseInto | ExportCommand::ChooseRun => {}
             ExportCommand::ShowChanges(changes) => self.state.export.changes = changes,
             ExportCommand::Write | ExportCommand::WriteAnyway => self.write_export(command == ExportCommand::WriteAnyway),
             ExportCommand::WriteTo(path) => self.write_export_to(&path),
         }
+    }
+
+    fn open_tested_run(&mut self, path: PathBuf) {
+        let id = self.state.policy().id;
+        self.texts.run(
+            move || open_run(&path),
+            move |app, run| match run {
+                Ok(run) => {
+                    let runs = app.state.export.runs.remove(&id).unwrap_or_default();
+                    let mut runs: Vec<Arc<Run>> = runs.iter().cloned().chain([Arc::new(run)]).collect();
+                    runs.sort_by(|a, b| a.info.date.cmp(&b.info.date));
+                    app.state.export.runs.insert(id, runs.into());
+                    app.refresh_export();
+                }
+                Err(error) => app.state.log.error(error.to_string()),
+            },
+        );
     }
 
     fn export_into(&mut self, path: Option<PathBuf>) {

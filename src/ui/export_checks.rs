@@ -48,6 +48,10 @@ pub fn evidence_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
                 }
             }
         }
+        let explanation = "Take a run that was measured elsewhere: the folder that waypost eval --out wrote";
+        if widgets::quiet_button_ui(ui, "Open a run…", "Open a run as evidence").on_hover_text(explanation).clicked() {
+            commands.push(Command::Export(ExportCommand::ChooseRun));
+        }
     });
 }
 

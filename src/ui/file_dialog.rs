@@ -58,6 +58,10 @@ impl FileDialogs {
                 .add_filter("All files", &["*"]);
             let into = |path| Command::Export(ExportCommand::Into(Some(path)));
             self.spawn(move || dialog.pick_file().map(into).into_iter().collect());
+        } else if *command == ExportCommand::ChooseRun {
+            let dialog = rfd::FileDialog::new().set_title("Open the folder of a run, which waypost eval --out writes");
+            let open = |path| Command::Export(ExportCommand::OpenRun(path));
+            self.spawn(move || dialog.pick_folder().map(open).into_iter().collect());
         } else if let Some(proposed) = state.export_file_wanted(command) {
             let dialog = rfd::FileDialog::new().set_title("Export as").set_file_name(proposed);
             let write = |path| Command::Export(ExportCommand::WriteTo(path));

@@ -1,10 +1,18 @@
 //! The Export tab: what it shows is what is written, and nothing untested leaves without a question.
 
+use std::sync::Arc;
+
+use waypost::app::measure::write_run;
 use waypost::app::{Action, Command, ExportCommand};
-use waypost::formats::ExportFormat;
+use waypost::chat::Conversation;
+use waypost::decision::RouterInfo;
+use waypost::engine::RouteRequest;
+use waypost::eval::{Run, RunInfo, Source, TurnKey, TurnResult};
+use waypost::formats::{ExportFormat, policy_digest};
+use waypost::policy::{DialectId, Policy, PolicyEdit};
 
 use super::{click, has, perform, texts, wait_for, wait_until, window};
-use crate::fake_router::{Behaviour, options};
+use crate::fake_router::{Behaviour, decision, options};
 
 const CONFIG: &str = "# ours\nversion: v0.4.0\nlisteners: []   # none\nmodel_providers:\n  - model: openai/gpt-5   # keep\n    access_key: $KEY\n    default: true\nrouting_preferences:\n  - {name: old, description: gone, models: [openai/gpt-5]}\ntracing:\n  random_sampling: 5\n";
 
@@ -74,4 +82,60 @@ fn each_gateway_version_is_asked_and_a_dialect_that_it_does_not_send_is_told() {
     wait_for(&mut harness, "Plano 0.4.20 and later fails the request with HTTP 500");
     click(&mut harness, "Use plano-0.4.20 for this policy");
     wait_for(&mut harness, "It sends plano-0.4.20, the dialect that decisions are made in here");
+}
+
+/// A run of one case, which was decided as it should be.
+fn run_of(policy: &Arc<Policy>) -> Run {
+    let labels: Vec<String> = policy.routes.iter().map(|route| route.name.clone()).chain(["other".to_owned()]).collect();
+    let info = RunInfo {
+        name: "Coding assistant".to_owned(),
+        date: "2026-11-26T10:00:00Z".to_owned(),
+        waypost: "0.1.0".to_owned(),
+        policy: Source::default(),
+        policy_digest: policy_digest(policy),
+        set: Source { path: "set.jsonl".to_owned(), sha256: "ab".repeat(32) },
+        router: RouterInfo { id: "fake".to_owned(), device: "cpu".to_owned(), dtype: "f32".to_owned() },
+        router_digest: None,
+        dialect: DialectId::DEFAULT,
+        orders: 0,
+        seed: 0,
+        planned: 1,
+        reused: 0,
+        seconds: 1.0,
+        min_agreement: Some(0.8),
+        per_turn: false,
+        labels: labels.clone(),
+    };
+    let key = TurnKey { conversation: 0, line: 1, id: Arc::from("a"), turn: 0, label: Arc::from(labels[1].as_str()), routes: None };
+    let request = RouteRequest {
+        policy: Arc::clone(policy),
+        conversation: Arc::new(Conversation { messages: Vec::new() }),
+        dialect: DialectId::DEFAULT,
+        budget: None,
+        orders: 0,
+        seed: 0,
+    };
+    let decided = decision(&request, Some(labels[1].clone()));
+    Run { info, policy: Arc::clone(policy), turns: vec![TurnResult::new(key, &decided, &labels)] }
+}
+
+/// The run is what the command line writes; a changed word makes it evidence of another policy.
+#[test]
+fn an_opened_run_is_the_evidence_until_the_policy_changes() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut harness = window(options(Behaviour::Decide));
+    let policy = harness.state().app().state().routes().clone();
+    let run = run_of(&policy);
+    write_run(folder.path(), &run).unwrap();
+    perform(&mut harness, Command::Perform(Action::ShowExport));
+    perform(&mut harness, Command::Export(ExportCommand::OpenRun(folder.path().to_owned())));
+    wait_for(&mut harness, "Agreement 100.0 %");
+    assert!(has(&harness, "Tested") && has(&harness, "Line 1: # waypost: tested on 2026-11-26"), "{:#?}", texts(&harness));
+
+    let path = folder.path().join("out.yaml");
+    perform(&mut harness, Command::Export(ExportCommand::WriteTo(path)));
+    let evidence = std::fs::read_to_string(folder.path().join("routes.evidence.json")).unwrap();
+    assert!(evidence.contains(&policy_digest(&policy)), "{evidence}");
+    perform(&mut harness, Command::EditPolicy(PolicyEdit::SetName(Some("Another".to_owned()))));
+    wait_for(&mut harness, "Changed since it was tested");
 }
