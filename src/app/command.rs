@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{Action, DocId, JobId, Section, StudyKind};
+use super::{Action, BatchCommand, CompareCommand, DocId, JobId, Section, StudyKind};
 use crate::chat::ConversationEdit;
 use crate::policy::PolicyEdit;
 
@@ -39,9 +39,18 @@ pub enum Command {
     ImportAccept {
         replace: bool,
     },
+    /// Chooses the label of the conversation that is about to be added to a set.
+    AddLabel(String),
+    /// Chooses the set it is added to.
+    AddSet(PathBuf),
+    AddToSet,
+    /// Asks where to make a new set.
+    AskNewSet,
     /// Answers the question that is asked.
     Answer(Answer),
     CloseDialog,
+    Batch(BatchCommand),
+    Compare(CompareCommand),
     SetZoom(f32),
     CancelJob(JobId),
     /// Takes a message off the screen; the log keeps it.

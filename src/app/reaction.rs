@@ -21,6 +21,9 @@ impl App {
                 return !self.engine.events().is_empty();
             }
         }
+        while let Some(apply) = self.tasks.next_done().or_else(|| self.figures.next_done()) {
+            apply(self);
+        }
         false
     }
 
@@ -28,7 +31,7 @@ impl App {
         match event {
             Event::Started { job } => self.with_job(job, |job| job.started = true),
             Event::Progress { job, progress } => self.with_job(job, |job| job.progress = Some(progress)),
-            Event::Results { .. } => {}
+            Event::Results { job, results } => self.measured(job, results),
             Event::Finished { job, result, cache } => {
                 self.state.router.cache = cache;
                 if let Some(position) = self.state.jobs.iter().position(|open| open.id == job) {
@@ -36,6 +39,7 @@ impl App {
                     match (&job.kind, result) {
                         (JobKind::Load, Ok(JobResult::Loaded(description))) => self.loaded(description),
                         (JobKind::Load, Err(error)) => self.load_failed(&error),
+                        (JobKind::Measure, result) => self.measurement_ended(job.id, result.map(drop)),
                         (_, Ok(result)) => self.decided(job, result),
                         (_, Err(error)) => self.route_failed(&job, &error),
                     }

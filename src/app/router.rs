@@ -41,6 +41,8 @@ pub enum Purpose {
 #[derive(Clone, Debug)]
 pub enum JobKind {
     Load,
+    /// A labelled set is being measured; what is in [`super::Batch`] says which.
+    Measure,
     /// The texts are kept beside the job so that its result can be told from one that is out of date.
     Route {
         purpose: Purpose,
@@ -74,6 +76,7 @@ impl Job {
             _ if self.cancelling => "Cancelling",
             (_, Some(progress)) => progress.stage,
             (JobKind::Load, None) => "Loading the router",
+            (JobKind::Measure, None) => "Measuring",
             (JobKind::Route { purpose: Purpose::Current, .. }, None) => "Routing",
             (JobKind::Route { purpose: Purpose::Study { kind, .. }, .. }, None) => match kind {
                 StudyKind::Turns => "Routing each turn",

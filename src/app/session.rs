@@ -1,12 +1,17 @@
 //! [`App`]: the state together with the engine thread that works for it.
 
+use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use super::state::{Dialog, Section, Settings, Side, State, Tab, ThemeChoice};
+use super::batch::{Batch, Correction};
+use super::measuring::Measurement;
 use super::store::Store;
-use super::{Action, Command, DeviceChoice, Document, Import, Loader, Log, PolicyText, RouterPhase, RouterSource, RouterStatus, sample};
+use super::tasks::{Tasks, Wake};
+use super::{Action, Command, Compare, DeviceChoice, DocId, Document, Import, Library, Loader, Log, PolicyText, RouterPhase, RouterSource, RouterStatus, sample};
 use crate::engine::{Engine, EngineError};
 use crate::policy::PolicyEdit;
 
@@ -33,6 +38,26 @@ pub struct App {
     /// Whether something changed since the drafts were written.
     pub(super) unsaved: bool,
     pub(super) save_at: Option<Instant>,
+    /// Reads and writes files.
+    pub(super) tasks: Tasks,
+    /// Computes figures, rows and comparisons.
+    pub(super) figures: Tasks,
+    /// Stops the search for rows.
+    pub(super) search: Arc<AtomicBool>,
+    /// The policy that the offered set was looked for beside.
+    pub(super) sample_of: Option<(DocId, Option<PathBuf>)>,
+    /// Corrected labels that are not in their set's file yet, and whether some are being written.
+    pub(super) unwritten: Vec<Correction>,
+    pub(super) writing: bool,
+    /// Corrected labels that the figures on screen do not know yet, and whether some are being counted.
+    pub(super) uncounted: Vec<Correction>,
+    pub(super) counting: bool,
+    pub(super) measurement: Option<Measurement>,
+    /// Policies that are measured one after another.
+    pub(super) to_measure: VecDeque<DocId>,
+    /// Whether the rows on screen are for an older query than the last one.
+    pub(super) rows_outdated: bool,
+    pub(super) compare_outdated: bool,
 }
 
 impl App {
@@ -41,8 +66,10 @@ impl App {
     ///
     /// # Errors
     /// Fails when the operating system gives no thread.
-    pub fn start(options: StartOptions, drafts: Option<PathBuf>, wake: impl Fn() + Send + 'static) -> Result<Self, EngineError> {
+    pub fn start(options: StartOptions, drafts: Option<PathBuf>, wake: impl Fn() + Send + Sync + 'static) -> Result<Self, EngineError> {
         let StartOptions { policy, conversation, router, device, loader } = options;
+        let wake: Wake = Arc::new(wake);
+        let start_tasks = |name: &str| Tasks::start(name, Arc::clone(&wake)).map_err(|error| EngineError::router(format!("cannot start a thread: {error}")));
         let mut log = Log::default();
         let store = drafts.and_then(|folder| Store::open(folder).map_err(|error| log.error(error)).ok());
         let restored = store.as_ref().map(|store| store.restore(&mut log)).unwrap_or_default();
@@ -63,6 +90,9 @@ impl App {
             studies: Vec::new(),
             turn: None,
             prompt: Arc::new(crate::dialect::render(crate::policy::DialectId::DEFAULT, &[], &sample::conversation(), None)),
+            batch: Batch::default(),
+            compare: Compare::default(),
+            library: Library::default(),
             dialog: None,
             log,
             log_open: false,
@@ -70,16 +100,33 @@ impl App {
         };
         let mut app = Self {
             state,
-            engine: Engine::spawn(loader, wake)?,
+            engine: Engine::spawn(loader, {
+                let wake = Arc::clone(&wake);
+                move || wake()
+            })?,
             store,
             last_id: restored.last_id,
             route_at: None,
             prompt_outdated: true,
             unsaved: false,
             save_at: None,
+            tasks: start_tasks("waypost-files")?,
+            figures: start_tasks("waypost-figures")?,
+            search: Arc::default(),
+            sample_of: None,
+            unwritten: Vec::new(),
+            writing: false,
+            uncounted: Vec::new(),
+            counting: false,
+            measurement: None,
+            to_measure: VecDeque::new(),
+            rows_outdated: false,
+            compare_outdated: false,
         };
+        app.read_library();
         app.open_first(policy, conversation);
         app.refresh_prompt();
+        app.refresh_sample();
         app.load_router();
         Ok(app)
     }
@@ -112,7 +159,8 @@ impl App {
         let now = Instant::now();
         let live = self.tick_live(now);
         let save = self.tick_save(now);
-        live.into_iter().chain(save).min()
+        let measure = self.tick_measuring(now);
+        live.into_iter().chain(save).chain(measure).min()
     }
 
     /// Does what a panel asked for.
@@ -150,6 +198,11 @@ impl App {
                 }
             }
             Command::ImportAccept { replace } => self.accept_import(replace),
+            // The window asks for the file, and answers with `Command::AddSet`.
+            Command::AskNewSet => {}
+            command @ (Command::AddLabel(_) | Command::AddSet(_) | Command::AddToSet) => self.set_command(command),
+            Command::Batch(command) => self.batch_command(command),
+            Command::Compare(command) => self.compare_command(command),
             Command::Answer(answer) => self.answer(answer),
             Command::CloseDialog => self.state.dialog = None,
             Command::SetZoom(zoom) => self.change_settings(|settings| settings.zoom = zoom),
@@ -157,6 +210,7 @@ impl App {
             Command::Dismiss { entry } => self.state.log.dismiss(entry),
         }
         self.refresh_prompt();
+        self.refresh_sample();
     }
 
     fn perform(&mut self, action: Action) {
@@ -170,7 +224,7 @@ impl App {
             Action::ClosePolicy => self.close(self.state.policy().id),
             Action::Save => self.save(self.state.save_target().0),
             // Choosing a file is the window's business: it answers with `Command::Open` or `Command::SaveTo`.
-            Action::Open | Action::SaveAs | Action::SaveConversation => {}
+            Action::Open | Action::OpenSet | Action::SaveAs | Action::SaveConversation => {}
             Action::NewConversation => self.new_conversation(),
             Action::ImportConversation => self.state.dialog = Some(Dialog::Import(Import::new(String::new()))),
             Action::CloseConversation => self.close(self.state.conversation().id),
@@ -194,6 +248,13 @@ impl App {
                 self.study(super::StudyKind::Wording);
             }
             Action::LoadRouter => self.load_router(),
+            Action::AddToSet => self.ask_label(),
+            Action::Measure => self.measure_present(),
+            Action::MeasureVariants => self.measure_variants(),
+            Action::NextWrong => self.select_wrong(false),
+            Action::PreviousWrong => self.select_wrong(true),
+            Action::AcceptDecision => self.accept_decision(),
+            Action::OpenCase => self.open_case(),
             Action::Palette => self.state.dialog = if action.is_on(&self.state) { None } else { Some(Dialog::Palette) },
             Action::ShowPolicy => self.change_settings(|settings| settings.tab = Tab::Policy),
             Action::ShowPlayground => self.change_settings(|settings| settings.tab = Tab::Playground),

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::{
-    DocId, Document, Import, Job, JobKind, Log, OutlineRow, PolicyText, Purpose, RouterPhase, RouterSource, RouterStatus, ShownDecision,
-    Study, StudyKind, proposed_name,
+    AddToSet, Batch, BatchPart, Compare, DocId, Document, Import, Job, JobKind, Library, Log, OutlineRow, PolicyText, Purpose, RouterPhase,
+    RouterSource, RouterStatus, ShownDecision, Study, StudyKind, proposed_name,
 };
 use crate::chat::{Conversation, Role};
 use crate::dialect::RenderedPrompt;
@@ -58,11 +58,13 @@ pub struct Settings {
     pub yaml: bool,
     /// Files that were opened or saved, the last one first.
     pub recent: Vec<PathBuf>,
+    /// Labelled sets that were opened, the last one first.
+    pub recent_sets: Vec<PathBuf>,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { theme: ThemeChoice::System, tab: Tab::Policy, zoom: 1.0, live: None, dock: true, yaml: false, recent: Vec::new() }
+        Self { theme: ThemeChoice::System, tab: Tab::Policy, zoom: 1.0, live: None, dock: true, yaml: false, recent: Vec::new(), recent_sets: Vec::new() }
     }
 }
 
@@ -95,6 +97,7 @@ pub enum Question {
 pub enum Dialog {
     Palette,
     Import(Import),
+    AddToSet(AddToSet),
     Question(Question),
 }
 
@@ -104,6 +107,8 @@ pub enum Side {
     #[default]
     Policy,
     Conversation,
+    /// The labels of the open set.
+    Labels,
 }
 
 /// Everything the window shows. Panels read it; [`super::App`] alone changes it.
@@ -133,6 +138,10 @@ pub struct State {
     pub turn: Option<usize>,
     /// What a gateway sends for the texts on screen, made anew when they change.
     pub prompt: Arc<RenderedPrompt>,
+    pub batch: Batch,
+    pub compare: Compare,
+    /// The runs that are kept.
+    pub library: Library,
     pub dialog: Option<Dialog>,
     pub log: Log,
     pub log_open: bool,
@@ -197,6 +206,7 @@ impl State {
         match self.settings.tab {
             Tab::Playground => Side::Conversation,
             Tab::Policy => self.last_edited,
+            Tab::Batch if self.batch.part == BatchPart::Cases => Side::Labels,
             Tab::Batch | Tab::Compare | Tab::Export => Side::Policy,
         }
     }
@@ -206,6 +216,7 @@ impl State {
         match self.undo_side() {
             Side::Policy => self.policy().undo_label(),
             Side::Conversation => self.conversation().undo_label(),
+            Side::Labels => self.batch.corrections.last().map(|_| "label"),
         }
     }
 
@@ -214,6 +225,7 @@ impl State {
         match self.undo_side() {
             Side::Policy => self.policy().redo_label(),
             Side::Conversation => self.conversation().redo_label(),
+            Side::Labels => self.batch.undone.last().map(|_| "label"),
         }
     }
 
@@ -249,12 +261,37 @@ impl State {
     pub fn routing_obstacle(&self) -> Option<&'static str> {
         if self.routes().routes.is_empty() {
             Some("Add a route first: the policy has none")
-        } else if !has_question(&self.conversation().text) {
+        } else if !self.has_question() {
             Some("Write a user message first: a gateway routes what the user said")
-        } else if self.router.phase == RouterPhase::Absent || matches!(self.router.phase, RouterPhase::Failed(_)) {
-            self.router.description.is_none().then_some("Load a router first")
         } else {
-            None
+            self.router_obstacle()
+        }
+    }
+
+    fn router_obstacle(&self) -> Option<&'static str> {
+        let is_missing = self.router.phase == RouterPhase::Absent || matches!(self.router.phase, RouterPhase::Failed(_));
+        (is_missing && self.router.description.is_none()).then_some("Load a router first")
+    }
+
+    /// Returns whether the user says something in the conversation on screen.
+    pub fn has_question(&self) -> bool {
+        has_question(&self.conversation().text)
+    }
+
+    /// Returns why nothing can be measured now, or `None` when it can.
+    pub fn measuring_obstacle(&self) -> Option<&'static str> {
+        if self.batch.measuring.is_some() {
+            Some("A set is being measured")
+        } else if self.batch.opening.is_some() {
+            Some("The set is being read")
+        } else if self.batch.set.is_none() {
+            Some("Open a labelled set first")
+        } else if self.routes().routes.is_empty() {
+            Some("Add a route first: the policy has none")
+        } else if self.router.phase == RouterPhase::Loading {
+            Some("The router is being loaded")
+        } else {
+            self.router_obstacle()
         }
     }
 }

@@ -115,6 +115,11 @@ impl Store {
         }
     }
 
+    /// Returns the folder, which other files of the workbench may be kept in too.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     fn document(&self, id: DocId) -> PathBuf {
         self.folder.join(format!("document-{}.json", id.0))
     }
@@ -158,9 +163,17 @@ fn write_all(inbox: &Receiver<Job>) {
 /// # Errors
 /// Fails where the folder cannot be written to.
 pub(super) fn write_atomically(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    replace_file(path, |file| file.write_all(bytes))
+}
+
+/// As [`write_atomically`], for what is written piece by piece.
+///
+/// # Errors
+/// Fails where the folder cannot be written to, and where `write` does.
+pub(super) fn replace_file(path: &Path, write: impl FnOnce(&mut std::fs::File) -> std::io::Result<()>) -> std::io::Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut file = tempfile::NamedTempFile::new_in(folder)?;
-    file.write_all(bytes)?;
+    write(file.as_file_mut())?;
     // A temporary file is for its owner alone; what replaces a file has that file's permissions.
     if let Ok(present) = std::fs::metadata(path) {
         file.as_file().set_permissions(present.permissions())?;

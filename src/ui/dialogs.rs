@@ -3,7 +3,7 @@
 use egui::{Context, Id, Modal, RichText, Ui};
 
 use super::tokens::{self, space, text};
-use super::{import_dialog, palette, theme, widgets};
+use super::{import_dialog, palette, set_view, theme, widgets};
 use crate::app::{Answer, Command, Dialog, DocId, Question, State};
 
 /// Draws the open dialog, if there is one.
@@ -17,6 +17,7 @@ pub fn dialogs_ui(ctx: &Context, state: &State, commands: &mut Vec<Command>) {
         Dialog::Import(import) => {
             modal(ctx, "import", space::L).show(ctx, |ui| import_dialog::import_dialog_ui(ui, state, import, commands))
         }
+        Dialog::AddToSet(add) => modal(ctx, "add to set", space::L).show(ctx, |ui| set_view::add_dialog_ui(ui, state, add, commands)),
         Dialog::Question(question) => modal(ctx, "question", space::L).show(ctx, |ui| question_ui(ui, state, *question, commands)),
     };
     if response.should_close() {

@@ -1,0 +1,80 @@
+//! Work that takes longer than a frame and needs no router: reading sets, computing figures, sorting, comparing, writing run folders.
+//!
+//! A thread does it in order. What it made comes back to the drawing thread as a closure over the [`App`], which costs next to nothing to run.
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender};
+use std::thread::JoinHandle;
+
+use super::session::App;
+
+type Apply = Box<dyn FnOnce(&mut App) + Send>;
+type Work = Box<dyn FnOnce() -> Apply + Send>;
+
+/// Wakes whoever draws.
+pub(super) type Wake = Arc<dyn Fn() + Send + Sync>;
+
+/// The handle of the thread. Dropping it waits for what was asked for, so that a run that just ended is still written.
+pub(super) struct Tasks {
+    // `Option` because the sender must be gone before the thread can be joined.
+    works: Option<Sender<Work>>,
+    done: Receiver<Apply>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Tasks {
+    /// Starts the thread, which calls `wake` whenever something is done.
+    pub fn start(name: &str, wake: Wake) -> std::io::Result<Self> {
+        let (works, inbox) = std::sync::mpsc::channel::<Work>();
+        let (outbox, done) = std::sync::mpsc::channel();
+        let run = move || {
+            for work in inbox {
+                let apply = catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| failed(panic.as_ref()));
+                if outbox.send(apply).is_ok() {
+                    wake();
+                }
+            }
+        };
+        let thread = std::thread::Builder::new().name(name.to_owned()).spawn(run)?;
+        Ok(Self { works: Some(works), done, thread: Some(thread) })
+    }
+
+    /// Does `work` on the thread, then `apply` with what it gave where the state is.
+    pub fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static, apply: impl FnOnce(&mut App, T) + Send + 'static) {
+        if let Some(works) = &self.works {
+            let work = move || -> Apply {
+                let made = work();
+                Box::new(move |app: &mut App| apply(app, made))
+            };
+            // The thread ends only after this sender is dropped, so the send cannot fail.
+            works.send(Box::new(work)).ok();
+        }
+    }
+
+    /// Returns the next finished piece of work.
+    pub fn next_done(&self) -> Option<Apply> {
+        self.done.try_recv().ok()
+    }
+}
+
+impl Drop for Tasks {
+    fn drop(&mut self) {
+        self.works = None;
+        if let Some(thread) = self.thread.take() {
+            thread.join().ok();
+        }
+    }
+}
+
+fn failed(panic: &(dyn Any + Send)) -> Apply {
+    let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
+    let sentence = format!("Waypost has a defect; what it was computing is missing: {}", text.unwrap_or("a panic without a message"));
+    Box::new(move |app: &mut App| {
+        app.state.log.error(sentence);
+        // Whatever waited for it can be asked for again.
+        (app.state.batch.filtering, app.state.compare.computing, app.writing, app.counting) = (false, false, false, false);
+        app.state.batch.opening = None;
+    })
+}
