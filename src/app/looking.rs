@@ -107,7 +107,7 @@ impl App {
         let batch = &self.state.batch;
         let present = batch.selected.and_then(|selected| batch.rows.iter().position(|row| *row == selected));
         let Some(last) = batch.rows.len().checked_sub(1) else { return };
-        let next = present.map_or(0, |present| (present as i64 + step).clamp(0, last as i64) as usize);
+        let next = present.map_or(0, |present| (present as i64).saturating_add(step).clamp(0, last as i64) as usize);
         self.select_row(next);
     }
 

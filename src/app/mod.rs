@@ -2,37 +2,57 @@
 //!
 //! [`App`] owns the [`State`] and the engine thread. Whoever draws reads the state and sends [`Command`]s; nothing here knows how it is drawn,
 //! so all of it can be tested without a window. `App` is one type in several files, by concern: `session` starts it and dispatches
-//! commands, `edits` changes documents, `routing` asks the router, `reaction` takes the answers, `files` and `store` read and write.
+//! commands, `edits` changes documents, `routing` asks the router, `reaction` takes the answers, `files` and `store` read and write;
+//! `sets`, `measuring`, `looking`, `keeping` and `comparing` are the work of the tabs Batch and Compare, `tasks` their threads.
 
 mod action;
+mod batch;
+mod case_query;
 mod command;
+mod compare;
+mod comparing;
 mod document;
 mod draft;
 mod edits;
 mod files;
 mod import;
+mod keeping;
+mod library;
 mod log;
+mod looking;
+mod measuring;
+mod policy_diff;
 mod policy_text;
 mod reaction;
 mod router;
 mod routing;
+mod run_view;
 mod sample;
 mod session;
+mod sets;
 mod shown;
 mod state;
 mod store;
 mod study;
+mod tasks;
 
 pub use crate::engine::{CacheStats, DeviceChoice, JobId, Loader, Progress, RouterDescription, RouterSource};
 pub use action::{Action, Menu};
+pub use batch::{Batch, BatchCommand, BatchPart, Figure, Measuring, OpenCase, SampleSet};
+pub use case_query::{CaseQuery, SortBy, Verdict};
 pub use command::{Answer, Command};
+pub use compare::{CaseRow, Compare, CompareCommand, ComparePart, ComparisonView, Contender};
 pub use document::{DocId, Document, FileStamp};
 pub use files::proposed_name;
 pub use import::Import;
+pub use library::{KeptRun, Library, RunId};
 pub use log::{Entry, Log, Severity};
+pub use policy_diff::{Change, Difference, Piece};
 pub use policy_text::{OutlineRow, PolicyText};
 pub use router::{Job, JobKind, Purpose, RouterPhase, RouterStatus};
+pub use run_view::RunView;
 pub use session::{App, StartOptions};
+pub use sets::{AddToSet, OpenSet, Opening};
 pub use shown::ShownDecision;
 pub use state::{Dialog, Question, Reveal, Section, Settings, Side, State, Tab, Target, ThemeChoice};
 pub use study::{Study, StudyKind, StudyRow, Subject};

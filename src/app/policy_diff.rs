@@ -25,6 +25,8 @@ pub struct Difference {
     /// For people: "description of bug_fixing".
     pub what: String,
     pub pieces: Vec<Piece>,
+    /// Which of the edits it is that flips are attributed to.
+    pub edit: Option<usize>,
 }
 
 /// Returns what differs from `a` to `b`, in the order of the routes of `b`, what is only in `a` last. Routes are matched by their names.
@@ -32,7 +34,7 @@ pub fn differences(a: &Policy, b: &Policy) -> Vec<Difference> {
     let mut found = Vec::new();
     let mut compare = |what: String, a: &str, b: &str| {
         if a != b {
-            found.push(Difference { what, pieces: words(a, b) });
+            found.push(Difference { what, pieces: words(a, b), edit: None });
         }
     };
     for route in &b.routes {

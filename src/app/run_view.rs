@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use crate::eval::{Figures, Overlap, Run, figures, overlaps};
+use crate::eval::{Figures, RoutePair, Run, figures, overlap};
+
+/// Cases that are shown of each pair of routes.
+const SHOWN: usize = 12;
 
 /// A run and its figures.
 #[derive(Debug)]
@@ -14,7 +17,7 @@ pub struct RunView {
     /// Cases of each row of the confusion matrix.
     pub totals: Vec<usize>,
     /// Pairs of routes that the router confuses, the worst first.
-    pub overlaps: Vec<Overlap>,
+    pub overlaps: Vec<RoutePair>,
 }
 
 impl RunView {
@@ -26,6 +29,6 @@ impl RunView {
         let cells = counts.iter().enumerate().flat_map(|(row, counts)| counts.iter().enumerate().map(move |(column, &cases)| (row, column, cases)));
         let mut cells: Vec<(usize, usize, usize)> = cells.filter(|(_, _, cases)| *cases > 0).collect();
         cells.sort_by_key(|&(row, column, cases)| (row == column, std::cmp::Reverse(cases)));
-        Self { overlaps: overlaps(&run), figures, cells, totals, run }
+        Self { overlaps: overlap(&run, SHOWN), figures, cells, totals, run }
     }
 }

@@ -53,6 +53,9 @@ pub struct App {
     pub(super) uncounted: Vec<Correction>,
     pub(super) counting: bool,
     pub(super) measurement: Option<Measurement>,
+    /// Whether the next figures are the first ones of their run.
+    pub(super) is_first_view: bool,
+    pub(super) compare_measured: bool,
     /// Policies that are measured one after another.
     pub(super) to_measure: VecDeque<DocId>,
     /// Whether the rows on screen are for an older query than the last one.
@@ -119,6 +122,8 @@ impl App {
             uncounted: Vec::new(),
             counting: false,
             measurement: None,
+            is_first_view: false,
+            compare_measured: false,
             to_measure: VecDeque::new(),
             rows_outdated: false,
             compare_outdated: false,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::{
     AddToSet, Batch, BatchPart, Compare, DocId, Document, Import, Job, JobKind, Library, Log, OutlineRow, PolicyText, Purpose, RouterPhase,
-    RouterSource, RouterStatus, ShownDecision, Study, StudyKind, proposed_name,
+    RouterSource, RouterStatus, RunId, ShownDecision, Study, StudyKind, proposed_name,
 };
 use crate::chat::{Conversation, Role};
 use crate::dialect::RenderedPrompt;
@@ -84,12 +84,14 @@ pub struct Reveal {
 }
 
 /// What is asked before something could be lost.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Question {
     /// The document has changes that are in no file.
     Close(DocId),
     /// The document's file is not as it was; `saving` when it was about to be overwritten.
     Changed { document: DocId, saving: bool },
+    /// Whether to delete a kept run from the disk.
+    DeleteRun(RunId),
 }
 
 /// What stands in front of the window and takes the keyboard.

@@ -40,7 +40,7 @@ pub fn batch_tab_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
         match state.batch.part {
             BatchPart::Cases => case_table::cases_ui(ui, state, view, commands),
             BatchPart::Overlap => overlap_view::overlap_ui(ui, state, view, commands),
-            BatchPart::Problems => set_view::set_ui(ui, &state.batch, commands),
+            BatchPart::Problems => set_view::set_ui(ui, &state.batch),
         }
     });
 }
@@ -70,6 +70,16 @@ fn setup_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
         },
     );
     commands.append(&mut pressed);
+    if let Some(opening) = &batch.opening {
+        ui.horizontal(|ui| {
+            let name = format!("Reading {}", file_name(&opening.path));
+            widgets::progress_ui(ui, Some(opening.fraction()), 220.0, &name);
+            widgets::caption_ui(ui, name);
+            if widgets::quiet_button_ui(ui, "Cancel", "Cancel reading the set").clicked() {
+                commands.push(Command::Batch(BatchCommand::CancelOpening));
+            }
+        });
+    }
     if let Some(measuring) = &batch.measuring {
         progress_ui(ui, measuring);
     }
@@ -92,8 +102,8 @@ fn set_choice_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
     let batch = &state.batch;
     let caption = widgets::caption_ui(ui, "Set");
     let shown = match (&batch.opening, &batch.set) {
-        (Some(path), _) => format!("Reading {}", file_name(path)),
-        (None, Some(set)) => format!("{} ({})", file_name(&set.path), case_table::grouped(set.cases())),
+        (Some(opening), _) => format!("Reading {}", file_name(&opening.path)),
+        (None, Some(open)) => format!("{} ({})", file_name(open.set.path()), case_table::grouped(open.set.cases().len())),
         (None, None) => "None yet".to_owned(),
     };
     let combo = ComboBox::from_id_salt("set to measure").selected_text(shown).width(190.0).truncate();
@@ -107,7 +117,7 @@ fn set_choice_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
             ui.close();
         }
         for path in &state.settings.recent_sets {
-            let on = batch.set.as_ref().is_some_and(|set| set.path == *path);
+            let on = batch.set.as_ref().is_some_and(|open| open.set.path() == path);
             if ui.selectable_label(on, file_name(path)).on_hover_text(path.display().to_string()).clicked() {
                 commands.push(Command::Batch(BatchCommand::OpenSet(path.clone())));
             }
@@ -197,7 +207,8 @@ fn run_ui(ui: &mut Ui, state: &State, view: &RunView, commands: &mut Vec<Command
 
 /// What to do first.
 fn empty_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
-    ui.add_space(ui.available_height() * 0.16);
+    let has_problems = state.batch.set.as_ref().is_some_and(|open| !open.findings.is_empty() || !open.set.bad().is_empty());
+    ui.add_space(if has_problems { space::XL } else { ui.available_height() * 0.16 });
     ui.vertical_centered(|ui| {
         ui.label(RichText::new("Measure agreement").font(tokens::strong_font(text::DISPLAY)));
         ui.add_space(space::XS);
@@ -220,12 +231,10 @@ fn empty_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
                     }
                 });
             }
-            Some(set) => {
-                let lines = format!("{} labelled conversations are ready", case_table::grouped(set.cases()));
-                ui.label(weak(&lines));
-                if !set.problems.is_empty() {
-                    ui.label(weak(&format!("{} lines have problems; they are listed once there are results", set.problems.len())));
-                }
+            Some(open) => {
+                let set = &open.set;
+                let (cases, turns) = (case_table::grouped(set.cases().len()), case_table::grouped(set.turns(state.batch.limit)));
+                ui.label(weak(&format!("{cases} labelled conversations are ready, {turns} decisions to make")));
                 ui.add_space(space::M);
                 actions::primary_button_ui(ui, state, Action::Measure, commands);
                 if let Some(obstacle) = Action::Measure.obstacle(state) {
@@ -243,6 +252,11 @@ fn empty_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
             }
         }
     });
+    if has_problems {
+        ui.add_space(space::L);
+        ui.separator();
+        set_view::set_ui(ui, &state.batch);
+    }
 }
 
 /// Returns the name of a file without its folders.

@@ -1,6 +1,6 @@
 //! The cases of a run as a table: filters above it, sorted by its headers; only rows in view are laid out.
 
-use egui::{Align, Button, ComboBox, DragValue, FontId, Layout, RichText, Role, Sense, TextEdit, Ui, WidgetInfo, pos2, vec2};
+use egui::{Align, Button, ComboBox, DragValue, FontId, Key, Layout, RichText, Role, Sense, TextEdit, Ui, WidgetInfo, pos2, vec2};
 use egui_extras::{Column, TableBuilder};
 
 use super::confusion_view::title;
@@ -22,6 +22,7 @@ const VERDICTS: [(Verdict, &str, &str); 5] = [
 
 /// Draws the filters and the table.
 pub fn cases_ui(ui: &mut Ui, state: &State, view: &RunView, commands: &mut Vec<Command>) {
+    keys_ui(ui, commands);
     filters_ui(ui, &state.batch, view, commands);
     ui.add_space(space::XS);
     if state.batch.rows.is_empty() {
@@ -29,6 +30,22 @@ pub fn cases_ui(ui: &mut Ui, state: &State, view: &RunView, commands: &mut Vec<C
         return widgets::empty_ui(ui, "No cases", advice);
     }
     table_ui(ui, state, view, commands);
+}
+
+/// Moves the selection with the arrow keys while nothing else has the keyboard.
+fn keys_ui(ui: &Ui, commands: &mut Vec<Command>) {
+    if ui.memory(|memory| memory.focused().is_some()) {
+        return;
+    }
+    let steps = [(Key::ArrowDown, 1), (Key::ArrowUp, -1), (Key::PageDown, 20), (Key::PageUp, -20), (Key::Home, i64::MIN / 2), (Key::End, i64::MAX / 2)];
+    for (key, step) in steps {
+        if ui.input_mut(|input| input.consume_key(egui::Modifiers::NONE, key)) {
+            commands.push(Command::Batch(BatchCommand::Step(step)));
+        }
+    }
+    if ui.input_mut(|input| input.consume_key(egui::Modifiers::NONE, Key::Escape)) {
+        commands.push(Command::Batch(BatchCommand::Select(None)));
+    }
 }
 
 fn filters_ui(ui: &mut Ui, batch: &Batch, view: &RunView, commands: &mut Vec<Command>) {
@@ -49,7 +66,7 @@ fn filters_ui(ui: &mut Ui, batch: &Batch, view: &RunView, commands: &mut Vec<Com
         let count = batch.rows.len();
         let all = view.run.turns.len();
         let words = if count == all { grouped(all) } else { format!("{} of {}", grouped(count), grouped(all)) };
-        widgets::caption_ui(ui, if batch.is_filtering() { "Searching".to_owned() } else { words });
+        widgets::caption_ui(ui, if batch.filtering { "Searching".to_owned() } else { words });
     });
     if query != batch.query {
         commands.push(Command::Batch(BatchCommand::Query(query)));
@@ -70,7 +87,7 @@ fn name_filter_ui(ui: &mut Ui, what: &str, chosen: &mut Option<String>, view: &R
 
 fn confidence_filter_ui(ui: &mut Ui, confidence: &mut [f32; 2]) {
     let [least, most] = confidence;
-    let mut field = |ui: &mut Ui, value: &mut f32, name: &str| {
+    let field = |ui: &mut Ui, value: &mut f32, name: &str| {
         let mut percent = (*value * 100.0).round();
         let drag = DragValue::new(&mut percent).range(0.0..=100.0).suffix(" %").speed(1.0);
         let response = ui.add(drag).accessible_name(name).on_hover_text("Drag, or click and type");

@@ -18,7 +18,7 @@ pub fn dialogs_ui(ctx: &Context, state: &State, commands: &mut Vec<Command>) {
             modal(ctx, "import", space::L).show(ctx, |ui| import_dialog::import_dialog_ui(ui, state, import, commands))
         }
         Dialog::AddToSet(add) => modal(ctx, "add to set", space::L).show(ctx, |ui| set_view::add_dialog_ui(ui, state, add, commands)),
-        Dialog::Question(question) => modal(ctx, "question", space::L).show(ctx, |ui| question_ui(ui, state, *question, commands)),
+        Dialog::Question(question) => modal(ctx, "question", space::L).show(ctx, |ui| question_ui(ui, state, question, commands)),
     };
     if response.should_close() {
         commands.push(Command::CloseDialog);
@@ -30,9 +30,9 @@ fn modal(ctx: &Context, name: &str, margin: f32) -> Modal {
     Modal::new(Id::unique(name)).frame(egui::Frame::popup(&ctx.global_style()).inner_margin(margin))
 }
 
-fn question_ui(ui: &mut Ui, state: &State, question: Question, commands: &mut Vec<Command>) {
+fn question_ui(ui: &mut Ui, state: &State, question: &Question, commands: &mut Vec<Command>) {
     ui.set_width(440.0);
-    let (title, sentence, answers): (String, &str, &[(Answer, &str)]) = match question {
+    let (title, sentence, answers): (String, &str, &[(Answer, &str)]) = match *question {
         Question::Close(id) => {
             let has_file = has_file(state, id);
             let answers: &[_] = if has_file {
@@ -46,6 +46,10 @@ fn question_ui(ui: &mut Ui, state: &State, question: Question, commands: &mut Ve
                 "It is in no file yet; go on editing and save it to a file to keep it"
             };
             (format!("Close {}?", title(state, id)), sentence, answers)
+        }
+        Question::DeleteRun(ref id) => {
+            let name = state.library.run(id).map_or("the run", |run| &run.name);
+            (format!("Delete {name}?"), "Its results are gone then; the policy and the set stay", &[(Answer::Cancel, "Keep it"), (Answer::Discard, "Delete the run")])
         }
         Question::Changed { document, saving } => {
             let sentence = if saving {

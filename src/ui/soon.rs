@@ -9,22 +9,6 @@ use crate::app::{Action, Command, Tab};
 /// Draws one of these tabs.
 pub fn soon_ui(ui: &mut Ui, tab: Tab, commands: &mut Vec<Command>) {
     let (title, lines): (_, [&str; 3]) = match tab {
-        Tab::Batch => (
-            "Measure agreement",
-            [
-                "Open a labelled set and see how often the router decides as you do",
-                "Confusion matrix, accuracy by turn, span and conversation, calibration, latency",
-                "Until this tab is here: waypost eval --policy P --set S",
-            ],
-        ),
-        Tab::Compare => (
-            "Compare variants",
-            [
-                "Run two variants of a policy over the same labelled set",
-                "Cases that were fixed and broken, and a sentence that says whether the difference is real",
-                "Until this tab is here: open variants side by side in the Playground, or waypost compare",
-            ],
-        ),
         _ => (
             "Export for the gateway",
             [

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use egui::{CentralPanel, Panel, Ui, ViewportBuilder};
 
 use super::file_dialog::FileDialogs;
-use super::{actions, dialogs, log_panel, notice, playground_tab, policy_tab, soon, status_bar, theme, tokens, top_bar};
+use super::{actions, batch_tab, compare_tab, dialogs, log_panel, notice, playground_tab, policy_tab, soon, status_bar, theme, tokens, top_bar};
 use crate::app::{App, Command, StartOptions, Tab, ThemeChoice};
 
 /// Why the window could not be opened.
@@ -154,7 +154,9 @@ fn window_ui(ui: &mut Ui, app: &App, commands: &mut Vec<Command>) {
     match state.settings.tab {
         Tab::Policy => policy_tab::policy_tab_ui(ui, state, commands),
         Tab::Playground => playground_tab::playground_tab_ui(ui, state, commands),
-        Tab::Batch | Tab::Compare | Tab::Export => {
+        Tab::Batch => batch_tab::batch_tab_ui(ui, state, commands),
+        Tab::Compare => compare_tab::compare_tab_ui(ui, state, commands),
+        Tab::Export => {
             CentralPanel::default()
                 .frame(theme::column_frame(palette.canvas))
                 .show(ui, |ui| soon::soon_ui(ui, state.settings.tab, commands));
