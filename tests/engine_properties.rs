@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use waypost::chat::{Conversation, Message, Role};
 use waypost::decision::{Decision, Outcome};
 use waypost::dialect::{answer_text, answers_are_lists, parse_answer, render};
-use waypost::engine::{CancelToken, LocalRouter, RouteRequest, Router};
+use waypost::engine::{CancelToken, EngineError, LocalRouter, RouteRequest, Router};
 use waypost::policy::{DialectId, NO_ROUTE_LABEL, Policy, Route};
 
 use crate::tiny_model::{Reference, Shape, TinyModel, close};
@@ -238,6 +238,111 @@ proptest! {
         prop_assert_eq!(kept.count, 5 - stability.changed);
         prop_assert!((stability.agreement - kept.count as f64 / 5.0).abs() < 1e-12);
     }
+}
+
+/// Many requests for one network: conversations that share turns, routes and texts with each other, or nothing at all.
+#[derive(Clone, Debug)]
+struct Many {
+    requests: Vec<RouteRequest>,
+    first: Case,
+    /// Tokens of one pass, bytes of the cache.
+    pass: usize,
+    budget: u64,
+}
+
+fn many() -> impl Strategy<Value = Many> {
+    // Which of two policies, which dialect, how many messages of which conversation, and how many other orders.
+    let request = (0..2_usize, proptest::sample::select(DialectId::ALL.to_vec()), 0..3_usize, 1..4_usize, 0..6_usize);
+    let passes = proptest::sample::select(vec![1, 50, 400, 3000]);
+    let parts = (cases(), cases(), proptest::collection::vec(request, 1..9), passes, proptest::sample::select(vec![0, 40_000, 1 << 30]));
+    parts.prop_map(|(first, second, requests, pass, budget)| {
+        let (a, b) = (&first.conversation.messages, &second.conversation.messages);
+        let conversations = [a.clone(), [b.clone(), a.clone()].concat(), [b.clone(), b.clone(), b.clone()].concat()];
+        let request = |(policy, dialect, conversation, length, orders): (usize, DialectId, usize, usize, usize)| {
+            let messages = &conversations[conversation];
+            // Beyond the context, which is no error of the others.
+            let long = Message::new(Role::User, "qzxj ".repeat(400));
+            let last = if (policy, length) == (1, 3) { vec![long] } else { Vec::new() };
+            let messages = messages[..length.min(messages.len())].iter().cloned().chain(last).collect();
+            let case = [&first, &second][policy];
+            RouteRequest {
+                policy: Arc::clone(&case.policy),
+                conversation: Arc::new(Conversation { messages }),
+                dialect,
+                budget: (length == 2).then_some(230),
+                orders: orders.saturating_sub(3),
+                seed: 3,
+            }
+        };
+        let requests = requests.into_iter().map(request).collect();
+        Many { requests, first, pass, budget }
+    })
+}
+
+proptest! {
+    #![proptest_config(few(24))]
+
+    #[test]
+    fn many_at_once_are_decided_as_one_by_one(many in many()) {
+        let mut model = TinyModel::random(Shape { hidden: 48, intermediate: 64, layers: 1, context: 2600, ..Shape::SMALL }, many.first.seed);
+        model.teach(&many.first.taught, many.first.strength);
+        let (mut alone, mut packing) = (model.load(), model.load());
+        alone.set_cache_budget(0);
+        packing.set_cache_budget(many.budget);
+        packing.set_pass(many.pass);
+        // The second time finds in the cache what the first one left there.
+        for _ in 0..2 {
+            let mut found = Vec::new();
+            let mut done = |index: usize, result: Result<Decision, _>| found.push((index, result));
+            packing.decide_all(&mut many.requests.iter().cloned(), &mut done, &CancelToken::default()).unwrap();
+            prop_assert!(packing.cache_stats().bytes <= many.budget);
+            prop_assert_eq!(found.len(), many.requests.len());
+            found.sort_by_key(|(index, _)| *index);
+            for ((index, packed), request) in found.iter().zip(&many.requests) {
+                match (packed, alone.decide(request, &mut |_| {}, &CancelToken::default())) {
+                    (Ok(packed), Ok(own)) => {
+                        same(packed, &own)?;
+                        prop_assert_eq!(&packed.order_stability, &own.order_stability);
+                        let tokens = packed.tokens;
+                        prop_assert_eq!(tokens.prompt, own.tokens.prompt);
+                        // Decoded tokens count alike.
+                        prop_assert_eq!(tokens.cached + tokens.computed, own.tokens.computed, "request {}", index);
+                        prop_assert!(tokens.cached < tokens.prompt);
+                    }
+                    (Err(packed), Err(own)) => prop_assert_eq!(packed, &own),
+                    (packed, own) => prop_assert!(false, "request {index}: {packed:?} against {own:?}"),
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_cancel_ends_many_after_what_was_decided() {
+    let mut router = TinyModel::random(Shape { layers: 1, ..Shape::SMALL }, 5).load();
+    let policy = Arc::new(Policy { routes: vec![Route::new("code", "Programs")], ..Policy::default() });
+    let (mut taken, mut decided) = (0, Vec::new());
+    let cancel = CancelToken::default();
+    let mut requests = (0..10_000).map(|number| {
+        taken += 1;
+        RouteRequest {
+            policy: Arc::clone(&policy),
+            conversation: Arc::new(Conversation::from_prompt(format!("Sort {number} numbers"))),
+            dialect: DialectId::Archgw031,
+            budget: None,
+            orders: 0,
+            seed: 0,
+        }
+    });
+    let mut done = |index: usize, result: Result<Decision, EngineError>| {
+        assert!(result.is_ok());
+        decided.push(index);
+        cancel.cancel();
+    };
+    assert_eq!(router.decide_all(&mut requests, &mut done, &cancel), Err(EngineError::Cancelled));
+    assert!(!decided.is_empty() && decided.len() < 100, "{} were decided", decided.len());
+    assert_eq!(decided, (0..decided.len()).collect::<Vec<_>>());
+    assert!(taken < 200, "requests are taken as they are needed, not {taken}");
 }
 
 /// The properties above would hold of networks that prove nothing: here each kind must occur.

@@ -1,6 +1,7 @@
 //! What a user does with the window, from end to end, by accessible names; files are written to temporary folders.
 
 mod drafts;
+mod gateways;
 
 use std::path::Path;
 use std::time::{Duration, Instant};

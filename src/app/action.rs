@@ -47,6 +47,7 @@ pub enum Action {
     ShowCompare,
     ShowExport,
     ToggleYaml,
+    ToggleFindings,
     ToggleDock,
     ToggleLog,
     ThemeSystem,
@@ -88,7 +89,7 @@ type Line = (Menu, &'static str, &'static str, Option<(Modifiers, Key)>);
 
 impl Action {
     /// Every action, in the order menus show them.
-    pub const ALL: [Self; 44] = {
+    pub const ALL: [Self; 45] = {
         use Action::*;
         [
             NewPolicy,
@@ -130,6 +131,7 @@ impl Action {
             ShowCompare,
             ShowExport,
             ToggleYaml,
+            ToggleFindings,
             ToggleDock,
             ToggleLog,
             ThemeSystem,
@@ -143,7 +145,7 @@ impl Action {
         use Menu::{Edit, File, Measure, Router, View};
         match self {
             Self::NewPolicy => (File, "New policy", "Open an empty policy beside the others", Some((CTRL, Key::N))),
-            Self::Open => (File, "Open…", "Open policies and conversations from files", Some((CTRL, Key::O))),
+            Self::Open => (File, "Open…", "Open policies, gateway configurations and conversations from files", Some((CTRL, Key::O))),
             Self::Save => (File, "Save", "Write the policy to its file, in the Playground the conversation", Some((CTRL, Key::S))),
             Self::SaveAs => (File, "Save policy as…", "Write the policy to another file", Some((CTRL_SHIFT, Key::S))),
             Self::NewVariant => (File, "New variant", "Copy this policy, to change the copy and compare both", Some((CTRL, Key::D))),
@@ -181,6 +183,7 @@ impl Action {
             Self::ShowCompare => (View, "Compare", "Compare variants over a labelled set", Some((CTRL, Key::Num4))),
             Self::ShowExport => (View, "Export", "Write the tested policy for the gateway", Some((CTRL, Key::Num5))),
             Self::ToggleYaml => (View, "Edit as YAML", "Show the policy as the text of its file", Some((CTRL, Key::E))),
+            Self::ToggleFindings => (View, "Show findings", "List what gateways would refuse or misread, and advice for writing routes", Some((CTRL_SHIFT, Key::F))),
             Self::ToggleDock => (View, "Show decision beside policy", "Keep the conversation and its decision in view while writing", Some((CTRL, Key::B))),
             Self::ToggleLog => (View, "Show log", "Show or hide what happened since the start", Some((CTRL_SHIFT, Key::L))),
             Self::ThemeSystem => (View, "Theme of the system", "Follow the light or dark theme of the system", None),
@@ -260,6 +263,7 @@ impl Action {
             Self::TestOrder => state.section == Section::Order,
             Self::TestWording => state.section == Section::Wording,
             Self::ToggleYaml => settings.yaml,
+            Self::ToggleFindings => settings.findings,
             Self::ToggleDock => settings.dock,
             Self::ToggleLog => state.log_open,
             Self::ThemeSystem => settings.theme == ThemeChoice::System,

@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
+use super::measure::Progressed;
 use super::{CaseQuery, JobId, OpenSet, Opening, RunId, RunView};
 use crate::chat::Conversation;
 use crate::decision::Decision;
@@ -56,6 +56,8 @@ pub enum BatchCommand {
     ShowPart(BatchPart),
     /// Shows a kept run.
     ShowRun(RunId),
+    /// Stops measuring; what is decided so far stays.
+    Stop,
     /// Shows the cases of two routes that the router confuses.
     ShowPair(usize),
 }
@@ -63,27 +65,27 @@ pub enum BatchCommand {
 /// A measurement under way.
 #[derive(Clone, Debug)]
 pub struct Measuring {
-    pub job: JobId,
+    /// `None` while it is prepared.
+    pub job: Option<JobId>,
     /// What is measured, for people.
     pub name: String,
-    pub done: usize,
-    pub planned: usize,
-    pub start: Instant,
+    /// How far it was when results were counted last.
+    pub progress: Progressed,
+    /// Results that came since.
+    pub fresh: usize,
     /// Variants that are measured after this one.
     pub waiting: usize,
 }
 
 impl Measuring {
-    /// Returns decisions a second, once there are enough to tell.
-    pub fn rate(&self) -> Option<f64> {
-        let seconds = self.start.elapsed().as_secs_f64();
-        (self.done > 0 && seconds > 0.5).then(|| self.done as f64 / seconds)
+    /// Returns how many turns are done.
+    pub fn done(&self) -> usize {
+        self.progress.done + self.fresh
     }
 
-    /// Returns the time that is left at the present rate.
-    pub fn left(&self) -> Option<Duration> {
-        let seconds = self.planned.saturating_sub(self.done) as f64 / self.rate()?;
-        Duration::try_from_secs_f64(seconds).ok()
+    /// Returns the done share, between 0 and 1.
+    pub fn fraction(&self) -> f32 {
+        self.done() as f32 / self.progress.planned.max(1) as f32
     }
 }
 
@@ -155,6 +157,12 @@ pub struct Correction {
 }
 
 impl Batch {
+    /// Asks for a row to be scrolled to.
+    pub(super) fn bring_into_view(&mut self, row: usize) {
+        let serial = self.reveal.map_or(0, |(_, serial)| serial + 1);
+        self.reveal = Some((row, serial));
+    }
+
     /// Returns the case that is selected.
     pub fn selected_turn(&self) -> Option<&TurnResult> {
         self.view.as_ref()?.run.turns.get(self.selected? as usize)
@@ -175,7 +183,7 @@ impl Batch {
         let present = self.selected.and_then(|selected| self.rows.iter().position(|row| *row == selected));
         let rows = self.rows.iter().copied().enumerate();
         if backwards {
-            rows.take(present.unwrap_or(0)).filter(|(_, row)| is_wrong(*row)).last()
+            rows.take(present.unwrap_or(0)).rfind(|(_, row)| is_wrong(*row))
         } else {
             rows.skip(present.map_or(0, |at| at + 1)).find(|(_, row)| is_wrong(*row))
         }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{Action, BatchCommand, CompareCommand, DocId, JobId, Section, StudyKind};
+use super::{Action, BatchCommand, CheckCommand, CompareCommand, DocId, JobId, Section, StudyKind};
 use crate::chat::ConversationEdit;
 use crate::policy::PolicyEdit;
 
@@ -15,6 +15,7 @@ pub enum Command {
     /// Replaces the policy by what this YAML says.
     EditYaml(String),
     EditConversation(ConversationEdit),
+    Check(CheckCommand),
     /// Shows this route in the form.
     SelectRoute(usize),
     SelectPolicy(DocId),
@@ -46,6 +47,10 @@ pub enum Command {
     AddToSet,
     /// Asks where to make a new set.
     AskNewSet,
+    /// Takes the policy of the configuration that was opened: in place of the present one, or beside it.
+    ImportPolicy {
+        replace: bool,
+    },
     /// Answers the question that is asked.
     Answer(Answer),
     CloseDialog,

@@ -3,12 +3,17 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::policy_diff::{Difference, differences};
+use super::word_diff::{Piece, changed_words};
 use super::{RunId, RunView};
 use crate::eval::{Comparison, Flip, FlipKind, Run, TurnResult, compare};
+use crate::formats::{DiffLine, policy_diff};
+use crate::policy::{Policy, policy_changes};
 
 /// Seed of the bootstrap, the same as on the command line, so that both say the same.
 const SEED: u64 = 0;
+
+/// Unchanged lines around each changed one of the policies' texts.
+const CONTEXT: usize = 2;
 
 /// What is shown of a comparison.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -54,8 +59,16 @@ pub struct Contender {
     pub view: Arc<RunView>,
 }
 
+/// One edit of those that turn the baseline's policy into the other, as far as a router sees it.
+#[derive(Clone, Debug)]
+pub struct PolicyStep {
+    /// For people: "the description of bug_fixing".
+    pub what: String,
+    pub words: Vec<Piece>,
+}
+
 /// Several runs beside each other, computed once for each choice.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct ComparisonView {
     /// The baseline first.
     pub runs: Vec<Contender>,
@@ -67,8 +80,10 @@ pub struct ComparisonView {
     pub comparison: Comparison,
     /// Positions of the flips of each kind: all, fixed, broken, changed.
     pub flips: [Vec<u32>; 4],
-    /// What differs between the two policies.
-    pub differences: Vec<Difference>,
+    /// The edits between the two policies; causes of flips name them by position.
+    pub steps: Vec<PolicyStep>,
+    /// The two policies' texts, line by line; empty where they say the same.
+    pub lines: Vec<DiffLine>,
 }
 
 /// One case under every run: its position in each run's turns, `None` where a run has not got so far.
@@ -86,8 +101,9 @@ impl ComparisonView {
         let comparison = compare(&a.view.run, &b.view.run, [&a.name, &b.name], SEED);
         let of = |wanted: Option<FlipKind>| positions(comparison.flips.iter().map(|flip| wanted.is_none_or(|kind| flip.kind == kind)));
         let flips = [of(None), of(Some(FlipKind::Fixed)), of(Some(FlipKind::Broken)), of(Some(FlipKind::Changed))];
-        let differences = differences(&a.view.run.policy, &b.view.run.policy);
-        Self { runs, rows, different, focus, comparison, flips, differences }
+        let (before, after) = (&a.view.run.policy, &b.view.run.policy);
+        let (steps, lines) = (steps(before, after), policy_diff(before, after, CONTEXT));
+        Self { runs, rows, different, focus, comparison, flips, steps, lines }
     }
 
     /// Returns the flips of a kind, as positions in [`Comparison::flips`].
@@ -104,6 +120,11 @@ impl ComparisonView {
     pub fn turn(&self, row: &CaseRow, run: usize) -> Option<&TurnResult> {
         self.runs[run].view.run.turns.get((*row.0.get(run)?)? as usize)
     }
+}
+
+fn steps(before: &Policy, after: &Policy) -> Vec<PolicyStep> {
+    let step = |edit| PolicyStep { words: changed_words(before, &edit), what: edit.to_string() };
+    policy_changes(before, after).into_iter().map(step).collect()
 }
 
 fn positions(wanted: impl Iterator<Item = bool>) -> Vec<u32> {

@@ -40,13 +40,28 @@ impl App {
 
     /// Makes a run the one that others are compared with; the one before stands beside it.
     fn pin(&mut self, id: RunId) {
-        let before = self.state.library.baseline.replace(id.clone());
+        let before = self.state.library.baseline.clone();
+        self.set_baseline(Some(id.clone()));
         let compare = &mut self.state.compare;
         compare.included.retain(|included| *included != id);
         if let Some(before) = before.filter(|before| *before != id && !compare.included.contains(before)) {
             compare.included.push(before);
         }
-        self.unsaved = true;
+        self.refresh_comparison();
+    }
+
+    /// Puts a run that was just measured beside the baseline, in place of runs that were measured for another comparison.
+    pub(super) fn put_beside_baseline(&mut self, id: RunId) {
+        let compare = &mut self.state.compare;
+        if std::mem::take(&mut self.compare_measured) {
+            // The first of several variants is what the others are compared with.
+            compare.included.clear();
+            self.set_baseline(Some(id));
+        } else if self.state.library.baseline.as_ref() != Some(&id) {
+            compare.included.retain(|included| *included != id);
+            compare.focus = Some(id.clone());
+            compare.included.push(id);
+        }
         self.refresh_comparison();
     }
 

@@ -50,7 +50,7 @@ impl App {
         self.replace_policy(text, "YAML", Some(("YAML", 0)));
     }
 
-    fn replace_policy(&mut self, text: PolicyText, label: &'static str, typing: Option<super::document::Typing>) {
+    pub(super) fn replace_policy(&mut self, text: PolicyText, label: &'static str, typing: Option<super::document::Typing>) {
         let name = text.policy.name.clone().filter(|name| !name.trim().is_empty());
         let document = self.policy_mut();
         let begins = document.replace(text, label, typing);

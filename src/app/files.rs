@@ -6,17 +6,23 @@ use super::session::App;
 use super::state::{Dialog, Question};
 use super::store::write_atomically;
 use super::{Answer, DocId, Document, FileStamp, Log, PolicyText};
-use crate::formats::{FormatError, Warning, parse_conversation, parse_policy, read_text, write_conversation};
+use crate::formats::{FormatError, Warning, looks_like_gateway, parse_conversation, parse_policy, read_text, write_conversation};
 
 /// Files that the menu of recent files remembers.
 const RECENT: usize = 12;
 
 impl App {
-    /// Opens a file: a policy, or a conversation where the text is one.
+    /// Opens a file: a policy, a gateway's configuration that holds one, or a conversation where the text is one.
     pub(super) fn open(&mut self, path: &Path) {
-        let is_json = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json") || extension == "jsonl");
-        let is_text = path.extension().is_some_and(|extension| extension == "txt" || extension == "md");
-        if is_text || (is_json && !looks_like_policy(path)) { self.open_conversation(path) } else { self.open_policy(path) }
+        if self.state.dialog.is_some() {
+            return self.waiting.push_back(path.to_owned());
+        }
+        let has_extension = |wanted: &[&str]| {
+            let extension = path.extension().map(|extension| extension.to_string_lossy().to_ascii_lowercase());
+            extension.is_some_and(|extension| wanted.contains(&extension.as_str()))
+        };
+        let is_conversation = has_extension(&["txt", "md"]) || (has_extension(&["json", "jsonl"]) && !holds_policy(path));
+        if is_conversation { self.open_conversation(path) } else { self.open_policy(path) }
     }
 
     pub(super) fn open_policy(&mut self, path: &Path) {
@@ -24,9 +30,14 @@ impl App {
             self.show_policy(index);
             return self.check_disk();
         }
-        let id = self.next_id();
-        let Some((text, (policy, warnings))) = read(path, parse_policy, &mut self.state.log) else { return };
+        let Ok(text) = read_text(path).map_err(|error| self.state.log.error(error.to_string())) else { return };
+        let name = path.display().to_string();
+        if looks_like_gateway(&text, &name) {
+            return self.open_gateway(path, &text);
+        }
+        let Ok((policy, warnings)) = parse_policy(&text, &name).map_err(|error| self.state.log.error(error.to_string())) else { return };
         note(&warnings, &mut self.state.log);
+        let id = self.next_id();
         let title = policy.name.clone().unwrap_or_else(|| stem(path));
         let document = Document::new(id, title, PolicyText::from_file(policy, &text));
         let document = document.in_file(path.to_owned(), stamp(path));
@@ -40,7 +51,8 @@ impl App {
 
     pub(super) fn open_conversation(&mut self, path: &Path) {
         if let Some(index) = self.state.conversations.iter().position(|document| document.path.as_deref() == Some(path)) {
-            return self.show_conversation(index);
+            self.show_conversation(index);
+            return self.check_disk();
         }
         let id = self.next_id();
         let Ok(text) = read_text(path).map_err(|error| self.state.log.error(error.to_string())) else { return };
@@ -115,7 +127,7 @@ impl App {
         }
     }
 
-    fn remember(&mut self, path: &Path) {
+    pub(super) fn remember(&mut self, path: &Path) {
         let path = path.to_owned();
         self.change_settings(|settings| {
             settings.recent.retain(|recent| *recent != path);
@@ -162,6 +174,7 @@ impl App {
                     self.close_now(id);
                 }
             }
+            (Question::DeleteRun(id), Answer::Discard) => self.delete_run(&id),
             (Question::Changed { document, .. }, Answer::LoadFile) => self.reload(document),
             (Question::Changed { document, saving }, Answer::KeepMine) => self.keep_mine(document, saving),
             _ => {}
@@ -225,9 +238,10 @@ fn stamp(path: &Path) -> Option<FileStamp> {
     Some(FileStamp { modified: metadata.modified().ok(), bytes: metadata.len() })
 }
 
-/// A policy may be JSON too: the model card's own example is.
-fn looks_like_policy(path: &Path) -> bool {
-    read_text(path).is_ok_and(|text| parse_policy(&text, "").is_ok())
+/// A policy may be JSON too: the model card's own example is, and what some gateways read.
+fn holds_policy(path: &Path) -> bool {
+    let name = path.display().to_string();
+    read_text(path).is_ok_and(|text| looks_like_gateway(&text, &name) || parse_policy(&text, &name).is_ok())
 }
 
 type Parsed<T> = Result<(T, Vec<Warning>), FormatError>;
@@ -243,7 +257,7 @@ fn note(warnings: &[Warning], log: &mut Log) {
 }
 
 /// Returns a file's name as a title.
-fn stem(path: &Path) -> String {
+pub(super) fn stem(path: &Path) -> String {
     path.file_stem().map_or_else(|| path.display().to_string(), |stem| stem.to_string_lossy().into_owned())
 }
 

@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::RunView;
-use crate::eval::Run;
+use super::measure::SavedRun;
+use crate::eval::RunInfo;
+use crate::formats::RunSummary;
 
 /// Identifies a kept run: the name of its folder.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
@@ -27,9 +29,19 @@ pub struct KeptRun {
 }
 
 impl KeptRun {
-    /// Returns what is known of a run.
-    pub fn of(id: RunId, run: &Run, agreement: f64) -> Self {
-        let info = &run.info;
+    /// Returns what is known of a run in memory.
+    pub fn of(id: RunId, view: &RunView) -> Self {
+        Self::new(id, &view.run.info, view.run.turns.len(), view.figures.agreement, view.run.is_partial())
+    }
+
+    /// Returns what is known of a run on disk.
+    pub(super) fn saved(saved: SavedRun) -> Option<Self> {
+        let id = RunId(saved.folder.file_name()?.to_str()?.to_owned());
+        let RunSummary { info, cases, agreement, partial, .. } = &saved.summary;
+        Some(Self::new(id, info, *cases, *agreement, *partial))
+    }
+
+    fn new(id: RunId, info: &RunInfo, cases: usize, agreement: f64, partial: bool) -> Self {
         Self {
             id,
             name: info.name.clone(),
@@ -37,9 +49,9 @@ impl KeptRun {
             router: info.router.id.clone(),
             dialect: info.dialect.to_string(),
             set: PathBuf::from(&info.set.path),
-            cases: run.turns.len(),
+            cases,
             agreement,
-            partial: run.is_partial(),
+            partial,
         }
     }
 

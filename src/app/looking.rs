@@ -35,8 +35,9 @@ impl App {
                 batch.part = part;
                 self.refresh_findings();
             }
-            BatchCommand::ShowRun(run) => self.show_run(&run, None),
+            BatchCommand::ShowRun(run) => self.show_run(run, None),
             BatchCommand::ShowPair(pair) => batch.pair = pair,
+            BatchCommand::Stop => self.stop_measuring(),
         }
     }
 
@@ -81,6 +82,7 @@ impl App {
                 app.find_rows();
             } else {
                 batch.rows = rows.into();
+                app.reveal_selected();
             }
         });
     }
@@ -95,7 +97,7 @@ impl App {
         let Some(view) = batch.view.clone() else { return };
         let set = batch.set.as_ref().map(|open| Arc::clone(&open.set));
         let read = move || open_case(&view.run, position, &turn, set.as_deref());
-        self.tasks.run(read, |app, case| {
+        self.files.run(read, |app, case| {
             if app.state.batch.selected == Some(case.position) {
                 app.state.batch.case = Some(case);
             }
@@ -112,11 +114,19 @@ impl App {
     }
 
     fn select_row(&mut self, row: usize) {
-        let batch = &mut self.state.batch;
-        let serial = batch.reveal.map_or(0, |(_, serial)| serial + 1);
-        batch.reveal = Some((row, serial));
-        let position = batch.rows.get(row).copied();
+        self.state.batch.bring_into_view(row);
+        let position = self.state.batch.rows.get(row).copied();
         self.select_case(position);
+    }
+
+    /// Brings the case into view that was selected before its rows were there.
+    fn reveal_selected(&mut self) {
+        let batch = &mut self.state.batch;
+        if std::mem::take(&mut self.reveal_case)
+            && let Some(row) = batch.rows.iter().position(|row| Some(*row) == batch.selected)
+        {
+            batch.bring_into_view(row);
+        }
     }
 
     pub(super) fn select_wrong(&mut self, backwards: bool) {
@@ -154,26 +164,20 @@ impl App {
         }
     }
 
-    /// Gives a turn of the run on screen another label; its figures follow. The decisions of a run never change, but what was expected of
-    /// them may turn out to have been wrong.
-    pub(super) fn relabel_run(&mut self, correction: &Correction) {
-        self.uncounted.push(correction.clone());
-        self.count_corrections();
+    /// Changes the run on screen; its figures follow.
+    pub(super) fn change_run(&mut self, change: RunChange) {
+        self.uncounted.push(change);
+        self.count_changes();
     }
 
-    /// Computes the figures anew with the labels that are not in them yet; one computation at a time, each from the last one's result.
-    fn count_corrections(&mut self) {
+    /// Computes the figures anew with the changes that are not in them yet; one computation at a time, each from the last one's result.
+    fn count_changes(&mut self) {
         let Some(old) = self.state.batch.view.clone().filter(|_| !self.counting && !self.uncounted.is_empty()) else { return };
         self.counting = true;
-        let corrections = std::mem::take(&mut self.uncounted);
+        let changes = std::mem::take(&mut self.uncounted);
         let compute = move || {
             let mut run = Run::clone(&old.run);
-            for wanted in corrections {
-                let is_it = |turn: &TurnResult| (turn.line, &*turn.id, turn.turn) == (wanted.line, wanted.id.as_str(), wanted.turn);
-                if let Some(turn) = run.turns.iter_mut().find(|turn| is_it(turn)) {
-                    turn.label = wanted.after.into();
-                }
-            }
+            changes.into_iter().for_each(|change| change.apply(&mut run));
             (RunView::new(Arc::new(run)), old)
         };
         self.figures.run(compute, |app, (view, old)| {
@@ -183,8 +187,32 @@ impl App {
                 app.show_view(Arc::new(view), false);
                 app.keep_shown();
             }
-            app.count_corrections();
+            app.count_changes();
         });
+    }
+}
+
+/// What may change about a run after it was measured. Its decisions never do, but what was expected of them may turn out to have been wrong.
+#[derive(Clone, Debug)]
+pub(super) enum RunChange {
+    Label(Correction),
+    /// The set's file was changed by Waypost itself and is the one of this run all the same.
+    Set {
+        sha256: String,
+    },
+}
+
+impl RunChange {
+    fn apply(self, run: &mut Run) {
+        match self {
+            Self::Label(wanted) => {
+                let is_it = |turn: &TurnResult| (turn.line, &*turn.id, turn.turn) == (wanted.line, wanted.id.as_str(), wanted.turn);
+                if let Some(turn) = run.turns.iter_mut().find(|turn| is_it(turn)) {
+                    turn.label = wanted.after.into();
+                }
+            }
+            Self::Set { sha256 } => run.info.set.sha256 = sha256,
+        }
     }
 }
 

@@ -15,14 +15,14 @@ impl App {
     /// Takes in what the engine said since the last call. Returns whether there is more, which the caller fetches in its next frame.
     pub fn poll(&mut self) -> bool {
         let start = Instant::now();
+        while let Some(apply) = self.texts.next_done().or_else(|| self.files.next_done()).or_else(|| self.figures.next_done()) {
+            apply(self);
+        }
         while let Ok(event) = self.engine.events().try_recv() {
             self.react(event);
             if start.elapsed() > BUDGET {
                 return !self.engine.events().is_empty();
             }
-        }
-        while let Some(apply) = self.tasks.next_done().or_else(|| self.figures.next_done()) {
-            apply(self);
         }
         false
     }

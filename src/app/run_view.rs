@@ -8,7 +8,7 @@ use crate::eval::{Figures, RoutePair, Run, figures, overlap};
 const SHOWN: usize = 12;
 
 /// A run and its figures.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct RunView {
     pub run: Arc<Run>,
     pub figures: Figures,
@@ -30,5 +30,10 @@ impl RunView {
         let mut cells: Vec<(usize, usize, usize)> = cells.filter(|(_, _, cases)| *cases > 0).collect();
         cells.sort_by_key(|&(row, column, cases)| (row == column, std::cmp::Reverse(cases)));
         Self { overlaps: overlap(&run, SHOWN), figures, cells, totals, run }
+    }
+
+    /// Returns the same about the same results under another name.
+    pub(super) fn with_run(&self, run: Run) -> Self {
+        Self { run: Arc::new(run), ..self.clone() }
     }
 }

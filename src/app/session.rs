@@ -3,15 +3,19 @@
 use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::{Duration, Instant};
 
 use super::state::{Dialog, Section, Settings, Side, State, Tab, ThemeChoice};
 use super::batch::{Batch, Correction};
-use super::measuring::Measurement;
+use super::causes::CauseSearch;
+use super::looking::RunChange;
+use super::measuring::Ongoing;
 use super::store::Store;
 use super::tasks::{Tasks, Wake};
-use super::{Action, Command, Compare, DeviceChoice, DocId, Document, Import, Library, Loader, Log, PolicyText, RouterPhase, RouterSource, RouterStatus, sample};
+use super::{
+    Action, Command, Compare, DeviceChoice, DocId, Document, Import, Library, Loader, Log, PolicyText, RouterPhase, RouterSource, RouterStatus, RunId, sample,
+};
 use crate::engine::{Engine, EngineError};
 use crate::policy::PolicyEdit;
 
@@ -35,11 +39,18 @@ pub struct App {
     /// When to route by itself.
     pub(super) route_at: Option<Instant>,
     pub(super) prompt_outdated: bool,
+    /// Files that are opened when the dialog is closed.
+    pub(super) waiting: VecDeque<PathBuf>,
+    /// Looks at texts; a thread of its own, so that findings do not wait for longer work.
+    pub(super) texts: Tasks,
+    /// The version that was last given to the linter.
+    pub(super) checking: Option<Arc<PolicyText>>,
+    pub(super) newest_check: Arc<AtomicU64>,
     /// Whether something changed since the drafts were written.
     pub(super) unsaved: bool,
     pub(super) save_at: Option<Instant>,
     /// Reads and writes files.
-    pub(super) tasks: Tasks,
+    pub(super) files: Tasks,
     /// Computes figures, rows and comparisons.
     pub(super) figures: Tasks,
     /// Stops the search for rows.
@@ -49,10 +60,16 @@ pub struct App {
     /// Corrected labels that are not in their set's file yet, and whether some are being written.
     pub(super) unwritten: Vec<Correction>,
     pub(super) writing: bool,
-    /// Corrected labels that the figures on screen do not know yet, and whether some are being counted.
-    pub(super) uncounted: Vec<Correction>,
+    /// Changes that the figures on screen do not know yet, and whether some are being counted.
+    pub(super) uncounted: Vec<RunChange>,
     pub(super) counting: bool,
-    pub(super) measurement: Option<Measurement>,
+    /// Whether the selected case is to be scrolled to once its rows are there.
+    pub(super) reveal_case: bool,
+    /// Runs whose new names are not on disk yet, and when they are to be.
+    pub(super) renamed: Vec<RunId>,
+    pub(super) rename_at: Option<Instant>,
+    pub(super) ongoing: Option<Ongoing>,
+    pub(super) cause_search: Option<CauseSearch>,
     /// Whether the next figures are the first ones of their run.
     pub(super) is_first_view: bool,
     pub(super) compare_measured: bool,
@@ -96,32 +113,41 @@ impl App {
             batch: Batch::default(),
             compare: Compare::default(),
             library: Library::default(),
+            checks: super::Checks::default(),
             dialog: None,
             log,
             log_open: false,
             settings: restored.settings.unwrap_or_default(),
         };
+        let texts = start_tasks("waypost-texts")?;
+        let files = start_tasks("waypost-files")?;
+        let figures = start_tasks("waypost-figures")?;
         let mut app = Self {
             state,
-            engine: Engine::spawn(loader, {
-                let wake = Arc::clone(&wake);
-                move || wake()
-            })?,
+            engine: Engine::spawn(loader, move || wake())?,
             store,
             last_id: restored.last_id,
             route_at: None,
             prompt_outdated: true,
+            waiting: VecDeque::new(),
+            texts,
+            checking: None,
+            newest_check: Arc::default(),
             unsaved: false,
             save_at: None,
-            tasks: start_tasks("waypost-files")?,
-            figures: start_tasks("waypost-figures")?,
+            files,
+            figures,
             search: Arc::default(),
             sample_of: None,
             unwritten: Vec::new(),
             writing: false,
             uncounted: Vec::new(),
             counting: false,
-            measurement: None,
+            reveal_case: false,
+            rename_at: None,
+            renamed: Vec::new(),
+            ongoing: None,
+            cause_search: None,
             is_first_view: false,
             compare_measured: false,
             to_measure: VecDeque::new(),
@@ -130,8 +156,7 @@ impl App {
         };
         app.read_library();
         app.open_first(policy, conversation);
-        app.refresh_prompt();
-        app.refresh_sample();
+        app.refresh();
         app.load_router();
         Ok(app)
     }
@@ -165,7 +190,8 @@ impl App {
         let live = self.tick_live(now);
         let save = self.tick_save(now);
         let measure = self.tick_measuring(now);
-        live.into_iter().chain(save).chain(measure).min()
+        let rename = self.tick_names(now);
+        live.into_iter().chain(save).chain(measure).chain(rename).min()
     }
 
     /// Does what a panel asked for.
@@ -175,6 +201,7 @@ impl App {
             Command::EditPolicy(edit) => self.edit_policy(edit),
             Command::EditYaml(yaml) => self.edit_yaml(&yaml),
             Command::EditConversation(edit) => self.edit_conversation(edit),
+            Command::Check(command) => self.run_check(command),
             Command::SelectRoute(route) => self.state.selected = route,
             Command::SelectPolicy(id) => {
                 if let Some(index) = self.state.policies.iter().position(|document| document.id == id) {
@@ -208,14 +235,27 @@ impl App {
             command @ (Command::AddLabel(_) | Command::AddSet(_) | Command::AddToSet) => self.set_command(command),
             Command::Batch(command) => self.batch_command(command),
             Command::Compare(command) => self.compare_command(command),
+            Command::ImportPolicy { replace } => self.accept_gateway(replace),
             Command::Answer(answer) => self.answer(answer),
             Command::CloseDialog => self.state.dialog = None,
             Command::SetZoom(zoom) => self.change_settings(|settings| settings.zoom = zoom),
             Command::CancelJob(job) => self.cancel(job),
             Command::Dismiss { entry } => self.state.log.dismiss(entry),
         }
+        // Files that were dropped together are looked at one after another.
+        while self.state.dialog.is_none()
+            && let Some(path) = self.waiting.pop_front()
+        {
+            self.open(&path);
+        }
+        self.refresh();
+    }
+
+    /// Makes, or has made, what follows from the texts on screen.
+    fn refresh(&mut self) {
         self.refresh_prompt();
         self.refresh_sample();
+        self.refresh_checks();
     }
 
     fn perform(&mut self, action: Action) {
@@ -266,6 +306,7 @@ impl App {
             Action::ShowBatch => self.change_settings(|settings| settings.tab = Tab::Batch),
             Action::ShowCompare => self.change_settings(|settings| settings.tab = Tab::Compare),
             Action::ShowExport => self.change_settings(|settings| settings.tab = Tab::Export),
+            Action::ToggleFindings => self.change_settings(|settings| settings.findings = !settings.findings),
             Action::ToggleYaml => self.change_settings(|settings| settings.yaml = !settings.yaml),
             Action::ToggleDock => self.change_settings(|settings| settings.dock = !settings.dock),
             Action::ToggleLog => self.state.log_open = !self.state.log_open,

@@ -1,6 +1,5 @@
 //! Labelled sets: opening them, correcting a label in the file, adding a case. Files are read and written on the thread of `tasks`.
 
-use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -8,8 +7,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use super::batch::{Correction, SampleSet};
 use super::session::App;
 use super::state::Dialog;
-use super::store::replace_file;
-use super::{Command, sample};
+use super::measure::apply_set_edit;
+use super::looking::RunChange;
+use super::{Command, RunView, sample};
 use crate::chat::Conversation;
 use crate::formats::{FormatError, LabelledSet, SetEdit, SetFinding, case_json};
 use crate::policy::{NO_ROUTE_LABEL, Policy};
@@ -70,7 +70,7 @@ impl App {
         self.state.batch.opening = Some(Opening { path: path.to_owned(), progress: Arc::clone(&progress) });
         let (path, policy) = (path.to_owned(), Arc::clone(self.state.routes()));
         let read = move || (read_set(&path, &policy, &progress), path);
-        self.tasks.run(read, |app, (read, path)| app.set_opened(read, &path));
+        self.files.run(read, |app, (read, path)| app.set_opened(read, &path));
     }
 
     fn set_opened(&mut self, read: Result<Option<OpenSet>, FormatError>, path: &Path) {
@@ -81,12 +81,9 @@ impl App {
             Ok(Some(set)) => {
                 self.state.log.info(format!("Opened {}: {} cases, {} bad lines", path.display(), set.set.cases().len(), set.set.bad().len()));
                 self.state.batch.set = Some(Arc::new(set));
-                let path = path.to_owned();
-                self.change_settings(|settings| {
-                    settings.recent_sets.retain(|recent| *recent != path);
-                    settings.recent_sets.insert(0, path);
-                    settings.recent_sets.truncate(RECENT);
-                });
+                self.note_recent_set(path.to_owned());
+                // What was said in the selected case can be read now, if it is of this set.
+                self.select_case(self.state.batch.selected);
             }
             Ok(None) => {}
             Err(error) => self.state.log.error(error.to_string()),
@@ -106,7 +103,7 @@ impl App {
         let Some(open) = self.state.batch.set.as_ref().filter(|open| !Arc::ptr_eq(&open.policy, &policy)) else { return };
         let set = Arc::clone(&open.set);
         let find = move || OpenSet { findings: set.findings(&policy), set, policy };
-        self.tasks.run(find, |app, found| {
+        self.files.run(find, |app, found| {
             if app.state.batch.set.as_ref().is_some_and(|open| Arc::ptr_eq(&open.set, &found.set)) {
                 app.state.batch.set = Some(Arc::new(found));
             }
@@ -186,7 +183,7 @@ impl App {
     }
 
     fn correct(&mut self, correction: &Correction) {
-        self.relabel_run(correction);
+        self.change_run(RunChange::Label(correction.clone()));
         self.unwritten.push(correction.clone());
         self.write_corrections();
     }
@@ -204,16 +201,31 @@ impl App {
         }
         self.writing = true;
         let write = move || write_labels(&open, &now);
-        self.tasks.run(write, |app, written| {
+        self.files.run(write, |app, written| {
             app.writing = false;
             match written {
-                Ok(set) => {
-                    app.note_set(&set);
-                    app.state.batch.set = Some(Arc::new(set));
-                }
+                Ok(set) => app.set_rewritten(set),
                 Err(sentence) => app.state.log.error(format!("The corrected label is not in the set's file: {sentence}")),
             }
             app.write_corrections();
+        });
+    }
+
+    /// Takes in a set that Waypost itself has just changed.
+    fn set_rewritten(&mut self, set: OpenSet) {
+        let is_of_run = |view: &RunView| set.set.path().as_os_str() == view.run.info.set.path.as_str();
+        if self.state.batch.view.as_deref().is_some_and(is_of_run) {
+            self.change_run(RunChange::Set { sha256: set.set.sha256().to_owned() });
+        }
+        self.note_recent_set(set.set.path().to_owned());
+        self.state.batch.set = Some(Arc::new(set));
+    }
+
+    fn note_recent_set(&mut self, path: PathBuf) {
+        self.change_settings(|settings| {
+            settings.recent_sets.retain(|recent| *recent != path);
+            settings.recent_sets.insert(0, path);
+            settings.recent_sets.truncate(RECENT);
         });
     }
 
@@ -237,11 +249,10 @@ impl App {
         let (conversation, label) = (add.conversation, add.label.clone());
         let shown = path.clone();
         let append = move || append_case(&path, &conversation, &label, &policy);
-        self.tasks.run(append, move |app, appended| match appended {
+        self.files.run(append, move |app, appended| match appended {
             Ok(set) => {
                 app.state.log.info(format!("Added the conversation to {} as {}", shown.display(), add.label));
-                app.note_set(&set);
-                app.state.batch.set = Some(Arc::new(set));
+                app.set_rewritten(set);
             }
             Err(sentence) => app.state.log.error(format!("The conversation was not added to {}: {sentence}", shown.display())),
         });
@@ -302,18 +313,8 @@ fn append_case(path: &Path, conversation: &Conversation, label: &str, policy: &A
     read_again(path, policy)
 }
 
-/// Replaces a file by itself with some bytes changed; a set may be larger than the memory, so it is copied piece by piece.
+/// Applies edits to a file, the last one in it first, so that each is where it was found.
 fn edit_file(path: &Path, mut edits: Vec<SetEdit>) -> std::io::Result<()> {
-    edits.sort_by_key(|edit| edit.offset);
-    let mut source = std::fs::File::open(path)?;
-    replace_file(path, |target| {
-        let mut at = 0;
-        for edit in &edits {
-            std::io::copy(&mut Read::by_ref(&mut source).take(edit.offset.saturating_sub(at)), target)?;
-            target.write_all(&edit.bytes)?;
-            at = edit.offset + edit.len as u64;
-            source.seek(SeekFrom::Start(at))?;
-        }
-        std::io::copy(&mut source, target).map(drop)
-    })
+    edits.sort_by_key(|edit| std::cmp::Reverse(edit.offset));
+    edits.iter().try_for_each(|edit| apply_set_edit(path, edit).map(drop))
 }

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::{
-    AddToSet, Batch, BatchPart, Compare, DocId, Document, Import, Job, JobKind, Library, Log, OutlineRow, PolicyText, Purpose, RouterPhase,
-    RouterSource, RouterStatus, RunId, ShownDecision, Study, StudyKind, proposed_name,
+    AddToSet, Batch, BatchPart, Checks, Compare, DocId, Document, GatewayImport, Import, Job, JobKind, Library, Log, OutlineRow, PolicyText,
+    Purpose, RouterPhase, RouterSource, RouterStatus, RunId, ShownDecision, Study, StudyKind, proposed_name,
 };
 use crate::chat::{Conversation, Role};
 use crate::dialect::RenderedPrompt;
@@ -56,15 +56,33 @@ pub struct Settings {
     pub dock: bool,
     /// Whether the policy is shown as YAML.
     pub yaml: bool,
+    /// Whether the list of findings is shown under the editor.
+    pub findings: bool,
+    /// Codes of the linter's advice that the user does not want to see.
+    pub hidden_advice: Vec<String>,
     /// Files that were opened or saved, the last one first.
     pub recent: Vec<PathBuf>,
+    /// The run that others are compared with.
+    pub baseline: Option<RunId>,
     /// Labelled sets that were opened, the last one first.
     pub recent_sets: Vec<PathBuf>,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { theme: ThemeChoice::System, tab: Tab::Policy, zoom: 1.0, live: None, dock: true, yaml: false, recent: Vec::new(), recent_sets: Vec::new() }
+        Self {
+            theme: ThemeChoice::System,
+            tab: Tab::Policy,
+            zoom: 1.0,
+            live: None,
+            dock: true,
+            yaml: false,
+            findings: false,
+            hidden_advice: Vec::new(),
+            recent: Vec::new(),
+            baseline: None,
+            recent_sets: Vec::new(),
+        }
     }
 }
 
@@ -100,7 +118,11 @@ pub enum Dialog {
     Palette,
     Import(Import),
     AddToSet(AddToSet),
+    /// A gateway's configuration that was opened.
+    Gateway(Box<GatewayImport>),
     Question(Question),
+    /// What the documentation says about a code of the linter.
+    Rule(&'static str),
 }
 
 /// Which kind of document the last change was in, so that undo goes there.
@@ -144,6 +166,8 @@ pub struct State {
     pub compare: Compare,
     /// The runs that are kept.
     pub library: Library,
+    /// What the linter says about the policy on screen.
+    pub checks: Checks,
     pub dialog: Option<Dialog>,
     pub log: Log,
     pub log_open: bool,

@@ -177,9 +177,18 @@ pub struct EvalArguments {
 pub struct BenchArguments {
     #[command(flatten)]
     pub router: RouterArguments,
-    /// Decisions of each kind; the median counts
+    /// Single decisions of each kind; the median counts
     #[arg(long, value_name = "N", default_value_t = 7)]
     pub runs: usize,
+    /// Conversations that are decided one by one and packed
+    #[arg(long, value_name = "N", default_value_t = 24)]
+    pub cases: usize,
+    /// Take the conversations from this labelled set [default: invented ones]
+    #[arg(long, value_name = "FILE", requires = "policy")]
+    pub set: Option<PathBuf>,
+    /// Policy file for --set [default: invented, of ten routes]
+    #[arg(long, value_name = "FILE", requires = "set")]
+    pub policy: Option<PathBuf>,
     /// Print the figures as JSON
     #[arg(long)]
     pub json: bool,

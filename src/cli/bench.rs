@@ -1,10 +1,11 @@
-//! `waypost bench`: how fast a router decides here, cold and with the policy's prefix cached.
+//! `waypost bench`: how fast a router decides here: cold, with the policy's prefix cached, and many conversations at once.
 
 use std::sync::Arc;
 
 use serde::Serialize;
 
 use super::args::BenchArguments;
+use super::bench_batch::{self, BatchFigures};
 use super::{Failure, report, router};
 use crate::chat::Conversation;
 use crate::decision::Decision;
@@ -21,6 +22,7 @@ struct Figures {
     /// The policy's prefix cached, a new conversation of about 40 tokens.
     warm: Kind,
     warm_to_cold: f64,
+    batch: BatchFigures,
 }
 
 #[derive(Serialize)]
@@ -36,6 +38,7 @@ struct Kind {
 /// # Errors
 /// Fails when the router cannot be loaded or run.
 pub fn run(arguments: &BenchArguments) -> Result<(), Failure> {
+    let requests = bench_batch::requests(arguments)?;
     let mut router = router::open(&arguments.router)?;
     router.set_max_decoded(0);
     let policy = Arc::new(policy());
@@ -50,7 +53,9 @@ pub fn run(arguments: &BenchArguments) -> Result<(), Failure> {
     }
     let info = cold[0].router.clone();
     let (cold, warm) = (kind(&cold), kind(&warm));
-    let figures = Figures { router: info, runs: arguments.runs.max(1), warm_to_cold: warm.decision_ms / cold.decision_ms, cold, warm };
+    let batch = bench_batch::measure(&mut router, &requests)?;
+    let warm_to_cold = warm.decision_ms / cold.decision_ms;
+    let figures = Figures { router: info, runs: arguments.runs.max(1), warm_to_cold, cold, warm, batch };
     if arguments.json {
         return report::print_json(&figures);
     }
@@ -60,14 +65,15 @@ pub fn run(arguments: &BenchArguments) -> Result<(), Failure> {
             kind.decision_ms, kind.prompt_tokens, kind.computed_tokens
         )
     };
-    let Figures { router, cold, warm, warm_to_cold, runs } = &figures;
+    let Figures { router, cold, warm, warm_to_cold, runs, batch } = &figures;
     report::print(&format!(
-        "{} on {} in {}, medians of {runs} runs\n{}{}warm / cold {warm_to_cold:.2}\n",
+        "{} on {} in {}, medians of {runs} runs\n{}{}warm / cold {warm_to_cold:.2}\n\n{}",
         router.id,
         router.device,
         router.dtype,
         line("cold", cold),
-        line("warm", warm)
+        line("warm", warm),
+        batch.text()
     ))
 }
 

@@ -5,6 +5,7 @@
 
 mod args;
 mod bench;
+mod bench_batch;
 mod eval;
 mod gateway;
 mod input;

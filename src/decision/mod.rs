@@ -43,9 +43,10 @@ pub struct TokenCounts {
 pub struct Latency {
     pub render: f64,
     pub tokenize: f64,
-    /// The pass over the prompt and the answer tree, scoring included.
+    /// The pass over the prompt and the answer tree, scoring included. Of a pass over several prompts, the share of this one by the tokens
+    /// computed for it, so that the times of all sum to what the whole took.
     pub forward: f64,
-    /// Greedy decoding, where the pass did not already prove its result.
+    /// Greedy decoding, where the pass did not already prove its result; shared as [`Self::forward`].
     pub decode: f64,
     pub total: f64,
 }

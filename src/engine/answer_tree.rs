@@ -5,7 +5,7 @@
 //! what greedy decoding would write, as long as it stays inside the tree.
 
 use super::EngineError;
-use super::network::NextToken;
+use super::head::NextToken;
 use super::tokenizer::RouterTokenizer;
 use crate::dialect::{answer_text, first_name_prefix};
 use crate::policy::DialectId;
@@ -37,6 +37,8 @@ pub struct AnswerTree {
     parents: Vec<Option<usize>>,
     answers: Vec<Answer>,
     end_tokens: Vec<u32>,
+    /// As [`AnswerTree::wanted`] returns it.
+    wanted: Vec<Vec<u32>>,
 }
 
 /// The score of one answer.
@@ -67,7 +69,8 @@ impl AnswerTree {
     /// # Errors
     /// Fails where the tokenizer does.
     pub fn new(dialect: DialectId, names: &[&str], tokenizer: &RouterTokenizer, end_tokens: &[u32]) -> Result<Self, EngineError> {
-        let mut tree = Self { tokens: Vec::new(), parents: Vec::new(), answers: Vec::new(), end_tokens: end_tokens.to_vec() };
+        let mut tree =
+            Self { tokens: Vec::new(), parents: Vec::new(), answers: Vec::new(), end_tokens: end_tokens.to_vec(), wanted: Vec::new() };
         let routes = names.iter().enumerate().map(|(index, name)| (Some(index), Some(*name))).chain([(None, None)]);
         for (route, name) in routes {
             let text = answer_text(dialect, name);
@@ -87,6 +90,7 @@ impl AnswerTree {
                 tree.answers.push(Answer { route, path, fixed });
             }
         }
+        tree.wanted = tree.needed();
         Ok(tree)
     }
 
@@ -106,7 +110,11 @@ impl AnswerTree {
     }
 
     /// Returns, for the end of the prompt and then each node, the next tokens whose log-probability [`Self::score`] needs.
-    pub fn wanted(&self) -> Vec<Vec<u32>> {
+    pub fn wanted(&self) -> &[Vec<u32>] {
+        &self.wanted
+    }
+
+    fn needed(&self) -> Vec<Vec<u32>> {
         let mut wanted = vec![Vec::new(); self.tokens.len() + 1];
         for (node, parent) in self.parents.iter().enumerate() {
             wanted[row(*parent)].push(self.tokens[node]);
@@ -126,9 +134,10 @@ impl AnswerTree {
 
     /// Scores every answer; `next` has a row for the end of the prompt and one for each node, with log-probabilities as [`Self::wanted`]
     /// asked for them. Answers come in the order of the routes, no route last.
-    pub fn score(&self, wanted: &[Vec<u32>], next: &[NextToken]) -> Vec<AnswerScore> {
-        let log_prob =
-            |row: usize, token: u32| wanted[row].binary_search(&token).map_or(f64::NEG_INFINITY, |at| f64::from(next[row].log_probs[at]));
+    pub fn score(&self, next: &[NextToken]) -> Vec<AnswerScore> {
+        let log_prob = |row: usize, token: u32| {
+            self.wanted[row].binary_search(&token).map_or(f64::NEG_INFINITY, |at| f64::from(next[row].log_probs[at]))
+        };
         let sum = |row: usize, tokens: &[u32]| tokens.iter().map(|&token| log_prob(row, token).exp()).sum::<f64>();
         let score = |answer: &Answer| {
             let steps: Vec<f64> = answer.path.iter().map(|&node| log_prob(row(self.parents[node]), self.tokens[node])).collect();
@@ -215,23 +224,24 @@ mod tests {
     use super::*;
 
     fn tree() -> AnswerTree {
-        let mut tree = AnswerTree { tokens: vec![], parents: vec![], answers: vec![], end_tokens: vec![9] };
+        let mut tree = AnswerTree { tokens: vec![], parents: vec![], answers: vec![], end_tokens: vec![9], wanted: vec![] };
         for (route, tokens) in [(Some(0), &[1, 2, 3][..]), (Some(1), &[1, 2]), (None, &[1, 4])] {
             let path = tree.add(tokens);
             tree.answers.push(Answer { route, path, fixed: Vec::new() });
         }
+        tree.wanted = tree.needed();
         tree
     }
 
     /// Distributions over the tokens 0..10, all mass on the listed ones.
-    fn rows(tree: &AnswerTree, wanted: &[Vec<u32>], mass: &[&[(u32, f64)]]) -> Vec<NextToken> {
+    fn rows(tree: &AnswerTree, mass: &[&[(u32, f64)]]) -> Vec<NextToken> {
         assert_eq!(mass.len(), tree.tokens().len() + 1);
         let row = |(mass, wanted): (&&[(u32, f64)], &Vec<u32>)| {
             let p = |token: u32| mass.iter().find(|(t, _)| *t == token).map_or(0.0, |(_, p)| *p);
             let best = mass.iter().max_by(|a, b| a.1.total_cmp(&b.1)).unwrap().0;
             NextToken { best, log_probs: wanted.iter().map(|&token| p(token).ln() as f32).collect() }
         };
-        mass.iter().zip(wanted).map(row).collect()
+        mass.iter().zip(tree.wanted()).map(row).collect()
     }
 
     #[test]
@@ -245,16 +255,11 @@ mod tests {
     #[test]
     fn probabilities_are_products_along_the_paths_and_greedy_follows_the_best() {
         let tree = tree();
-        let wanted = tree.wanted();
-        let next = rows(
-            &tree,
-            &wanted,
-            &[&[(1, 0.9), (5, 0.1)], &[(2, 0.6), (4, 0.4)], &[(9, 0.7), (3, 0.3)], &[(9, 1.0)], &[(9, 0.5), (7, 0.5)]],
-        );
-        let p: Vec<f64> = tree.score(&wanted, &next).iter().map(|score| (score.p * 1e6).round() / 1e6).collect();
+        let next = rows(&tree, &[&[(1, 0.9), (5, 0.1)], &[(2, 0.6), (4, 0.4)], &[(9, 0.7), (3, 0.3)], &[(9, 1.0)], &[(9, 0.5), (7, 0.5)]]);
+        let p: Vec<f64> = tree.score(&next).iter().map(|score| (score.p * 1e6).round() / 1e6).collect();
         assert_eq!(p, [0.162, 0.378, 0.18]);
         assert_eq!(tree.greedy(&next), Greedy::Proved(vec![1, 2]));
-        let next = rows(&tree, &wanted, &[&[(1, 0.9)], &[(2, 0.3), (4, 0.4)], &[(9, 1.0)], &[(9, 1.0)], &[(9, 0.4), (7, 0.5)]]);
+        let next = rows(&tree, &[&[(1, 0.9)], &[(2, 0.3), (4, 0.4)], &[(9, 1.0)], &[(9, 1.0)], &[(9, 0.4), (7, 0.5)]]);
         assert_eq!(tree.greedy(&next), Greedy::Leaves(vec![1, 4, 7]));
     }
 }

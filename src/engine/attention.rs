@@ -1,8 +1,11 @@
-//! Attention over a shared cached prefix and packed sequences that end in trees.
+//! Attention over packed sequences that continue shared rows of keys and end in trees.
 //!
-//! One pass computes several sequences side by side. Each sees the cached prefix, its own tokens up to the present one, and nothing of the
-//! other sequences. A sequence is a chain of tokens (a prompt, or the rest of it) and may end in a tree (the allowed answers): a node sees
-//! the prefix, the whole chain and its own ancestors, and stands at the position chain length plus depth.
+//! One pass computes several sequences side by side. Each sees the rows it continues, its own tokens up to the present one, and nothing of
+//! the other sequences. Those rows may be cached, or the chain of another sequence of the same pass, so that what several prompts begin with
+//! is computed once. A sequence is a chain of tokens (a prompt, or the rest of it) and may end in a tree (the allowed answers): a node sees
+//! the context, the whole chain and its own ancestors, and stands at the position of the chain's end plus its depth.
+
+use std::ops::Range;
 
 use candle_core::{CpuStorage, CustomOp3, DType, Layout, Result, Shape, Tensor, bail};
 use pulp::Arch;
@@ -17,6 +20,8 @@ const BLOCK: usize = 192;
 /// One sequence of a [`Plan`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sequence {
+    /// The rows of keys that it continues, in the order of their positions: cached ones, and chains of this pass.
+    pub context: Vec<Range<usize>>,
     /// Tokens in a row.
     pub chain: usize,
     /// Tree nodes after the chain, parents before children: the index of each node's parent, or `None` for a child of the chain's end.
@@ -24,8 +29,13 @@ pub struct Sequence {
 }
 
 impl Sequence {
-    fn len(&self) -> usize {
+    /// Returns how many new tokens it has.
+    pub fn len(&self) -> usize {
         self.chain + self.tree.len()
+    }
+
+    fn context_len(&self) -> usize {
+        self.context.iter().map(Range::len).sum()
     }
 
     /// Returns each tree node's depth; children of the chain's end have depth 0.
@@ -38,20 +48,15 @@ impl Sequence {
     }
 }
 
-/// Which new token sees which key: the cached prefix is keys `0..past`, the new tokens follow it in order.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Which new token sees which key: rows `0..past` of the keys are known before the pass, those of the new tokens follow in order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Plan {
-    /// Cached tokens that every sequence continues.
+    /// Rows that are known.
     pub past: usize,
     pub sequences: Vec<Sequence>,
 }
 
 impl Plan {
-    /// Returns the plan of one chain that continues `past` cached tokens.
-    pub fn chain(past: usize, chain: usize) -> Self {
-        Self { past, sequences: vec![Sequence { chain, tree: Vec::new() }] }
-    }
-
     /// Returns how many new tokens the pass computes.
     pub fn new_tokens(&self) -> usize {
         self.sequences.iter().map(Sequence::len).sum()
@@ -61,8 +66,9 @@ impl Plan {
     pub fn positions(&self) -> Vec<usize> {
         let mut positions = Vec::with_capacity(self.new_tokens());
         for sequence in &self.sequences {
-            positions.extend(self.past..self.past + sequence.chain);
-            positions.extend(sequence.depths().into_iter().map(|depth| self.past + sequence.chain + depth));
+            let (from, to) = (sequence.context_len(), sequence.context_len() + sequence.chain);
+            positions.extend(from..to);
+            positions.extend(sequence.depths().into_iter().map(|depth| to + depth));
         }
         positions
     }
@@ -75,7 +81,9 @@ impl Plan {
         for sequence in &self.sequences {
             for row in 0..sequence.len() {
                 let mask = &mut mask[(start + row) * keys..][..keys];
-                mask[..self.past].fill(0.0);
+                for context in &sequence.context {
+                    mask[context.clone()].fill(0.0);
+                }
                 let own = &mut mask[self.past + start..][..sequence.len()];
                 own[..sequence.chain.min(row + 1)].fill(0.0);
                 if row >= sequence.chain {
@@ -96,19 +104,17 @@ impl Plan {
         let mut blocks = Vec::new();
         let mut start = 0;
         for sequence in &self.sequences {
-            let mut row = 0;
-            while row < sequence.chain {
-                let rows = most.min(sequence.chain - row);
-                blocks.push(Block { first_row: start + row, rows, start, own_keys: row + rows, tree: None });
-                row += rows;
+            let mut add = |first, rows, tree| {
+                let own = self.past + start..self.past + start + first + rows;
+                blocks.push(Block { first_row: start + first, rows, spans: spans(&sequence.context, own), tree });
+            };
+            for row in (0..sequence.chain).step_by(most) {
+                add(row, most.min(sequence.chain - row), None);
             }
-            let mut node = 0;
-            while node < sequence.tree.len() {
+            for node in (0..sequence.tree.len()).step_by(most) {
                 let rows = most.min(sequence.tree.len() - node);
-                let tree = Some(TreeRows { parents: &sequence.tree, first_node: node, chain: sequence.chain });
-                let own_keys = sequence.chain + node + rows;
-                blocks.push(Block { first_row: start + sequence.chain + node, rows, start, own_keys, tree });
-                node += rows;
+                let before = sequence.context_len() + sequence.chain;
+                add(sequence.chain + node, rows, Some(TreeRows { parents: &sequence.tree, first_node: node, before }));
             }
             start += sequence.len();
         }
@@ -116,41 +122,55 @@ impl Plan {
     }
 }
 
+/// Joins the rows of a context and a sequence's own ones; what lies side by side becomes one product.
+fn spans(context: &[Range<usize>], own: Range<usize>) -> Vec<Range<usize>> {
+    let mut spans: Vec<Range<usize>> = Vec::with_capacity(context.len() + 1);
+    for range in context.iter().cloned().chain([own]).filter(|range| !range.is_empty()) {
+        match spans.last_mut() {
+            Some(last) if last.end == range.start => last.end = range.end,
+            _ => spans.push(range),
+        }
+    }
+    spans
+}
+
 /// Rows of one sequence that are computed together.
 struct Block<'a> {
     first_row: usize,
     rows: usize,
-    /// First new token of the sequence.
-    start: usize,
-    /// Keys of the sequence itself that the last of the rows may see.
-    own_keys: usize,
+    /// The keys that the last of the rows may see.
+    spans: Vec<Range<usize>>,
     tree: Option<TreeRows<'a>>,
 }
 
 struct TreeRows<'a> {
     parents: &'a [Option<usize>],
     first_node: usize,
-    chain: usize,
+    /// Keys before the first node of the tree.
+    before: usize,
 }
 
 impl Block<'_> {
-    /// Softmax over the keys that `row` sees, zero elsewhere. `scores` are those of the prefix, then of the sequence's own keys.
-    fn weigh(&self, arch: Arch, past: usize, row: usize, scores: &mut [f32]) {
+    fn keys(&self) -> usize {
+        self.spans.iter().map(Range::len).sum()
+    }
+
+    /// Softmax over the keys that `row` sees, zero elsewhere. `scores` are those of the spans, in order.
+    fn weigh(&self, arch: Arch, row: usize, scores: &mut [f32]) {
         match &self.tree {
             None => {
-                let seen = past + self.own_keys - self.rows + row + 1;
+                let seen = scores.len() - self.rows + row + 1;
                 softmax_in_place(arch, &mut scores[..seen]);
                 scores[seen..].fill(0.0);
             }
             Some(tree) => {
-                let nodes = past + tree.chain;
-                let mut seen = vec![false; scores.len() - nodes];
+                let mut seen = vec![false; scores.len() - tree.before];
                 let mut node = Some(tree.first_node + row);
                 while let Some(index) = node {
                     seen[index] = true;
                     node = tree.parents[index];
                 }
-                for (score, seen) in scores[nodes..].iter_mut().zip(seen) {
+                for (score, seen) in scores[tree.before..].iter_mut().zip(seen) {
                     if !seen {
                         *score = f32::NEG_INFINITY;
                     }
@@ -230,7 +250,7 @@ impl CustomOp3 for CpuAttention<'_> {
         let group = self.heads / self.kv_heads;
         let blocks = self.plan.blocks((BLOCK / group).max(16));
         let attend = |(scores, queries): &mut (Vec<f32>, Vec<f32>), (block, kv_head): (&Block<'_>, usize)| -> Vec<f32> {
-            let (kv, columns, rows) = (kv_head * dim, past + block.own_keys, group * block.rows);
+            let (kv, columns, rows) = (kv_head * dim, block.keys(), group * block.rows);
             // The rows of all heads that read this key head, one head after the other.
             queries.clear();
             for head in kv_head * group..(kv_head + 1) * group {
@@ -243,26 +263,26 @@ impl CustomOp3 for CpuAttention<'_> {
                 scores.resize(rows * columns, 0.0);
             }
             let scores = &mut scores[..rows * columns];
-            // The prefix and the sequence's own keys lie apart when another sequence stands between them.
-            let (own, none) = (past + block.start, (0, 0, 0));
-            let spans = if block.start == 0 { [(0, 0, columns), none] } else { [(0, 0, past), (own, past, block.own_keys)] };
-            let spans = spans.into_iter().filter(|span| span.2 > 0);
-            for (from, to, len) in spans.clone() {
-                let keys = MatrixRef::new(&k[from * k_stride + kv..], len, dim, k_stride);
-                matmul(MatrixRef::new(queries, rows, dim, dim), keys.transposed(), &mut scores[to..], columns, scale, Into::Fresh, 1);
+            let mut at = 0;
+            for span in &block.spans {
+                let keys = MatrixRef::new(&k[span.start * k_stride + kv..], span.len(), dim, k_stride);
+                matmul(MatrixRef::new(queries, rows, dim, dim), keys.transposed(), &mut scores[at..], columns, scale, Into::Fresh, 1);
+                at += span.len();
             }
             for (row, scores) in scores.chunks_exact_mut(columns).enumerate() {
-                block.weigh(arch, past, row % block.rows, scores);
+                block.weigh(arch, row % block.rows, scores);
             }
             let mut out = vec![0.0; rows * dim];
-            for (index, (from, to, len)) in spans.enumerate() {
-                let weights = MatrixRef::new(&scores[to..], rows, len, columns);
-                let values = MatrixRef::new(&v[from * v_stride + kv..], len, dim, v_stride);
-                matmul(weights, values, &mut out, dim, 1.0, if index > 0 { Into::Sum } else { Into::Fresh }, 1);
+            let mut at = 0;
+            for span in &block.spans {
+                let weights = MatrixRef::new(&scores[at..], rows, span.len(), columns);
+                let values = MatrixRef::new(&v[span.start * v_stride + kv..], span.len(), dim, v_stride);
+                matmul(weights, values, &mut out, dim, 1.0, if at > 0 { Into::Sum } else { Into::Fresh }, 1);
+                at += span.len();
             }
             out
         };
-        // Later blocks see more keys: longest first, so that the threads end together.
+        // Later blocks of a sequence see more keys: longest first, so that the threads end together.
         let tasks: Vec<(&Block<'_>, usize)> =
             blocks.iter().rev().flat_map(|block| (0..self.kv_heads).map(move |head| (block, head))).collect();
         let mut parts: Vec<Vec<f32>> = tasks.into_par_iter().with_max_len(1).map_init(Default::default, attend).collect();
@@ -289,6 +309,7 @@ impl CustomOp3 for CpuAttention<'_> {
 }
 
 #[cfg(test)]
+#[expect(clippy::single_range_in_vec_init, reason = "rows are lists of ranges, often of one")]
 mod tests {
     use candle_core::Device;
 
@@ -304,24 +325,39 @@ mod tests {
         assert!(worst < 1e-5, "{plan:?}: differs by {worst}");
     }
 
+    fn sequence(context: &[Range<usize>], chain: usize, tree: &[Option<usize>]) -> Sequence {
+        Sequence { context: context.to_vec(), chain, tree: tree.to_vec() }
+    }
+
     #[test]
     fn kernel_agrees_with_the_masked_matrix_form() {
-        let tree = vec![None, Some(0), Some(0), Some(1), None, Some(4)];
-        check(&Plan::chain(0, 1), 4, 2);
-        check(&Plan::chain(0, 150), 4, 2);
-        check(&Plan::chain(33, 70), 6, 2);
-        check(&Plan { past: 5, sequences: vec![Sequence { chain: 70, tree: tree.clone() }] }, 4, 4);
-        let packed =
-            vec![Sequence { chain: 3, tree: tree.clone() }, Sequence { chain: 130, tree: Vec::new() }, Sequence { chain: 1, tree }];
-        check(&Plan { past: 17, sequences: packed.clone() }, 6, 3);
-        check(&Plan { past: 0, sequences: packed }, 6, 3);
-        check(&Plan { past: 4, sequences: vec![Sequence { chain: 9, tree: (0..150).map(|i: usize| i.checked_sub(3)).collect() }] }, 2, 1);
+        let tree = [None, Some(0), Some(0), Some(1), None, Some(4)];
+        let one = |past: usize, chain, tree: &[Option<usize>]| Plan { past, sequences: vec![sequence(&[0..past], chain, tree)] };
+        check(&one(0, 1, &[]), 4, 2);
+        check(&one(0, 150, &[]), 4, 2);
+        check(&one(33, 70, &[]), 6, 2);
+        check(&one(5, 70, &tree), 4, 4);
+        let deep: Vec<Option<usize>> = (0..150).map(|i: usize| i.checked_sub(3)).collect();
+        check(&one(4, 9, &deep), 2, 1);
+        for past in [17, 40] {
+            // Side by side over one prefix, over parts of it, and over the chains of others.
+            let packed = vec![
+                sequence(&[0..17], 3, &tree),
+                sequence(&[0..5, 9..17], 130, &[]),
+                sequence(&[0..17, past..past + 3], 1, &tree),
+                sequence(&[0..5, 9..17, past + 9..past + 139], 70, &tree),
+                sequence(&[0..17, past..past + 3], 0, &tree),
+            ];
+            check(&Plan { past, sequences: packed }, 6, 3);
+        }
+        let unshared = vec![sequence(&[], 3, &tree), sequence(&[], 130, &[])];
+        check(&Plan { past: 0, sequences: unshared }, 6, 3);
     }
 
     #[test]
     fn positions_follow_depth() {
-        let sequence = Sequence { chain: 2, tree: vec![None, Some(0), None] };
-        let plan = Plan { past: 10, sequences: vec![sequence.clone(), sequence] };
-        assert_eq!(plan.positions(), [10, 11, 12, 13, 12, 10, 11, 12, 13, 12]);
+        let tree = [None, Some(0), None];
+        let plan = Plan { past: 20, sequences: vec![sequence(&[0..10], 2, &tree), sequence(&[2..5, 20..22], 2, &tree)] };
+        assert_eq!(plan.positions(), [10, 11, 12, 13, 12, 5, 6, 7, 8, 7]);
     }
 }

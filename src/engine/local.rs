@@ -1,28 +1,43 @@
-//! A router that runs here: tokenizer, chat template, network and prefix cache, deciding one conversation at a time.
+//! A router that runs here: tokenizer, chat template, network and caches, deciding one conversation or many.
 
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::answer_tree::{AnswerScore, AnswerTree, Greedy};
-use super::attention::{Plan, Sequence};
+use rayon::prelude::*;
+
+use super::answer_tree::{AnswerScore, AnswerTree};
+use super::asking::{Ask, asks};
 use super::chat_template::ChatTemplate;
 use super::network::{KvBuffer, Network};
 use super::prefix_cache::PrefixCache;
 use super::protocol::{CacheStats, CancelToken, Progress, RouteRequest, RouterDescription};
+use super::scoring::{Answered, Batch, Question, Scorer};
 use super::tokenizer::RouterTokenizer;
-use super::worker::{OnProgress, Router};
-use super::{EngineError, calibration, order_test};
-use crate::decision::{Decision, Latency, Outcome, RouteProbability, TokenCounts};
-use crate::dialect::{parse_answer, render};
-use crate::policy::{DialectId, NO_ROUTE_LABEL, Route};
+use super::verdict::{self, Timed};
+use super::worker::{OnDecided, OnProgress, Requests, Router};
+use super::{EngineError, order_test};
+use crate::decision::{Decision, TokenCounts};
+use crate::dialect::render;
+use crate::policy::DialectId;
 
-/// Tokens computed in one go: bounds the memory of a pass over a long prompt, at no cost in speed.
-const CHUNK: usize = 1024;
-
-/// Tokens after which a router that keeps writing is stopped: several times any valid answer.
+/// Tokens after which a router that keeps writing is stopped, where no valid answer is so long that it takes more.
 pub const MAX_DECODED: usize = 64;
 
 /// Keys and values kept of earlier prompts, in bytes.
 const CACHE_BUDGET: u64 = 512 << 20;
+
+/// New tokens of one pass: more cost memory and bring no speed.
+const PASS: usize = 1024;
+
+/// Prompts that are rendered and tokenised at a time, on all threads.
+const AHEAD: usize = 16;
+
+/// Prompts of one batch, of which those that cannot be decided cost nothing and would never fill it.
+const PROMPTS: usize = 256;
+
+/// Answer trees that are kept: policies and orders of their routes.
+const TREES: usize = 64;
 
 /// A loaded router with its caches.
 pub struct LocalRouter {
@@ -32,7 +47,10 @@ pub struct LocalRouter {
     description: RouterDescription,
     end_tokens: Vec<u32>,
     cache: PrefixCache,
-    max_decoded: usize,
+    kept: Option<KvBuffer>,
+    trees: HashMap<(DialectId, Vec<String>), Arc<AnswerTree>>,
+    pass: usize,
+    max_decoded: Option<usize>,
     temperature: f64,
 }
 
@@ -42,7 +60,7 @@ pub struct Scored {
     pub answers: Vec<AnswerScore>,
     /// Text of greedy decoding, the end of turn left out.
     pub greedy: String,
-    /// Whether the turn ended; `false` after [`MAX_DECODED`] tokens without an end.
+    /// Whether the turn ended before decoding was stopped, see [`MAX_DECODED`].
     pub ended: bool,
     /// Whether the pass over prompt and tree already proved the text.
     pub proved: bool,
@@ -62,7 +80,19 @@ impl LocalRouter {
         end_tokens: Vec<u32>,
     ) -> Self {
         let cache = PrefixCache::new(CACHE_BUDGET, network.kv_bytes_per_token());
-        Self { network, tokenizer, template, description, end_tokens, cache, max_decoded: MAX_DECODED, temperature: 1.0 }
+        Self {
+            network,
+            tokenizer,
+            template,
+            description,
+            end_tokens,
+            cache,
+            kept: None,
+            trees: HashMap::new(),
+            pass: PASS,
+            max_decoded: None,
+            temperature: 1.0,
+        }
     }
 
     /// Shows probabilities at this temperature from now on; decisions stay as they are.
@@ -73,12 +103,17 @@ impl LocalRouter {
 
     /// Keeps at most `bytes` of keys and values from now on; 0 switches the prefix cache off.
     pub fn set_cache_budget(&mut self, bytes: u64) {
-        self.cache = PrefixCache::new(bytes, self.network.kv_bytes_per_token());
+        self.cache.set_budget(bytes);
+    }
+
+    /// Computes about this many tokens in one pass from now on, at least one.
+    pub fn set_pass(&mut self, tokens: usize) {
+        self.pass = tokens.max(1);
     }
 
     /// Stops a router that keeps writing after this many tokens instead of [`MAX_DECODED`]: for measurements that need the scores alone.
     pub fn set_max_decoded(&mut self, tokens: usize) {
-        self.max_decoded = tokens;
+        self.max_decoded = Some(tokens);
     }
 
     /// Forgets all cached keys and values, so that the next decision is a cold one.
@@ -91,7 +126,7 @@ impl LocalRouter {
     /// # Errors
     /// Fails when the template or the tokenizer does.
     pub fn prompt_tokens(&self, user_message: &str) -> Result<Vec<u32>, EngineError> {
-        self.tokenizer.encode(&self.template.wrap(user_message)?)
+        prompt_tokens(&self.template, &self.tokenizer, user_message)
     }
 
     /// Scores all valid answers to a user message and finds what greedy decoding writes.
@@ -99,155 +134,200 @@ impl LocalRouter {
     /// # Errors
     /// Fails when the prompt is longer than the router can read, on cancellation, and where the device does.
     pub fn score(&mut self, dialect: DialectId, names: &[&str], user_message: &str, cancel: &CancelToken) -> Result<Scored, EngineError> {
-        // Inside the pool the many short products of a pass are split without waking and blocking threads around each of them.
-        rayon::scope(|_| self.score_in_pool(dialect, names, user_message, cancel))
-    }
-
-    fn score_in_pool(
-        &mut self,
-        dialect: DialectId,
-        names: &[&str],
-        user_message: &str,
-        cancel: &CancelToken,
-    ) -> Result<Scored, EngineError> {
         let start = Instant::now();
         let prompt = self.prompt_tokens(user_message)?;
+        let question = self.question(dialect, names, prompt)?;
+        let (length, tokenize) = (question.prompt.len(), start.elapsed());
+        let mut batch = Batch::new();
+        batch.add(question, &mut self.cache);
+        let answered = self.scorer(cancel).answer(&batch)?;
+        let Some(answered) = answered.into_iter().next() else { return Err(no_answer()) };
+        Ok(Scored {
+            greedy: self.tokenizer.decode(&answered.greedy)?,
+            ended: answered.ended,
+            proved: answered.proved,
+            tokens: TokenCounts { prompt: length, cached: answered.cached, computed: answered.computed },
+            tokenize,
+            forward: answered.forward,
+            decode: answered.decode,
+            answers: answered.answers,
+        })
+    }
+
+    fn scorer<'a>(&'a mut self, cancel: &'a CancelToken) -> Scorer<'a> {
+        Scorer {
+            network: &self.network,
+            cache: &mut self.cache,
+            kept: &mut self.kept,
+            end_tokens: &self.end_tokens,
+            pass: self.pass,
+            limit: self.max_decoded,
+            id: &self.description.info.id,
+            cancel,
+        }
+    }
+
+    /// Puts a prompt and its answers together.
+    fn question(&mut self, dialect: DialectId, names: &[&str], prompt: Vec<u32>) -> Result<Question, EngineError> {
         if prompt.is_empty() {
             let id = &self.description.info.id;
             return Err(EngineError::router(format!(
                 "{id}: the chat template gives an empty prompt; use another conversion of the router"
             )));
         }
-        let tree = AnswerTree::new(dialect, names, &self.tokenizer, &self.end_tokens)?;
-        let tokenize = start.elapsed();
-        let context = self.network.config.context;
-        let longest = prompt.len() + tree.longest() + 1;
-        if longest > context {
+        let tree = self.tree(dialect, names)?;
+        let (length, context, answer) = (prompt.len(), self.network.config.context, tree.longest() + 1);
+        if length + answer > context {
             return Err(EngineError::request(format!(
-                "the prompt has {} tokens and an answer up to {}, but this router reads {context}; shorten the conversation or the descriptions, or set a smaller budget",
-                prompt.len(),
-                tree.longest() + 1
+                "the prompt has {length} tokens and an answer up to {answer}, but this router reads {context}; shorten the conversation or the descriptions, or set a smaller budget"
             )));
         }
-        let start = Instant::now();
-        let decoded = self.max_decoded.min(context - prompt.len());
-        let mut kv = self.network.kv_buffer(prompt.len() + tree.tokens().len().max(decoded))?;
-        let cached = self.cache.fill(&prompt, &mut kv)?;
-        let wanted = tree.wanted();
-        let mut done = cached;
-        while prompt.len() - done > CHUNK {
-            self.network.forward(&prompt[done..done + CHUNK], &Plan::chain(done, CHUNK), &mut kv, cancel)?;
-            done += CHUNK;
-        }
-        let chain = prompt.len() - done;
-        let plan = Plan { past: done, sequences: vec![Sequence { chain, tree: tree.parents().to_vec() }] };
-        let tokens: Vec<u32> = prompt[done..].iter().chain(tree.tokens()).copied().collect();
-        let hidden = self.network.forward(&tokens, &plan, &mut kv, cancel)?;
-        let rows: Vec<usize> = (chain - 1..chain + tree.tokens().len()).collect();
-        let next = self.network.next_tokens(&hidden, &rows, &wanted)?;
-        let answers = tree.score(&wanted, &next);
-        if answers.iter().any(|answer| answer.p.is_nan()) {
-            let id = &self.description.info.id;
-            return Err(EngineError::router(format!("{id}: the weights are damaged, the network computes no numbers; download it again")));
-        }
-        kv.len = prompt.len();
-        self.cache.insert(&prompt, &kv)?;
-        let forward = start.elapsed();
-
-        let start = Instant::now();
-        let proved = tree.greedy(&next);
-        let (greedy, ended, proved, steps) = match proved {
-            Greedy::Proved(tokens) => (tokens, true, true, 0),
-            Greedy::Leaves(tokens) => {
-                let written = self.decode(tokens, decoded, &mut kv, cancel)?;
-                (written.tokens, written.ended, false, written.computed)
-            }
-        };
-        let decode = if proved { Duration::ZERO } else { start.elapsed() };
-        let tokens = TokenCounts { prompt: prompt.len(), cached, computed: prompt.len() - cached + tree.tokens().len() + steps };
-        Ok(Scored { answers, greedy: self.tokenizer.decode(&greedy)?, ended, proved, tokens, tokenize, forward, decode })
+        Ok(Question { prompt, tree })
     }
 
-    /// Decodes greedily after `written`, which continues the rows of `kv`, up to `limit` tokens in all.
-    fn decode(&self, mut written: Vec<u32>, limit: usize, kv: &mut KvBuffer, cancel: &CancelToken) -> Result<Decoded, EngineError> {
-        let (mut fresh, mut computed) = (written.clone(), 0);
-        while written.len() < limit {
-            let hidden = self.network.forward(&fresh, &Plan::chain(kv.len, fresh.len()), kv, cancel)?;
-            computed += fresh.len();
-            let next = self.network.next_tokens(&hidden, &[fresh.len() - 1], &[Vec::new()])?;
-            let Some(best) = next.first().map(|next| next.best) else { break };
-            if self.end_tokens.contains(&best) {
-                return Ok(Decoded { tokens: written, ended: true, computed });
-            }
-            written.push(best);
-            fresh = vec![best];
+    fn tree(&mut self, dialect: DialectId, names: &[&str]) -> Result<Arc<AnswerTree>, EngineError> {
+        let key = (dialect, names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>());
+        if let Some(tree) = self.trees.get(&key) {
+            return Ok(Arc::clone(tree));
         }
-        Ok(Decoded { tokens: written, ended: false, computed })
+        let tree = Arc::new(AnswerTree::new(dialect, names, &self.tokenizer, &self.end_tokens)?);
+        if self.trees.len() >= TREES {
+            self.trees.clear();
+        }
+        self.trees.insert(key, Arc::clone(&tree));
+        Ok(tree)
     }
 
-    /// Decides with the routes in the given order.
-    fn decide_order(&mut self, request: &RouteRequest, routes: &[&Route], cancel: &CancelToken) -> Result<Decision, EngineError> {
-        let start = Instant::now();
-        let rendered = render(request.dialect, routes, &request.conversation, request.budget);
-        let render = start.elapsed();
-        let names: Vec<&str> = routes.iter().map(|route| route.name.as_str()).collect();
-        let scored = self.score(request.dialect, &names, &rendered.text, cancel)?;
+    /// Renders and tokenises the next prompts on all threads.
+    fn prepare(&self, asks: &mut dyn Iterator<Item = Ask>) -> VecDeque<Prepared> {
+        let asks: Vec<Ask> = asks.take(AHEAD).collect();
+        let (template, tokenizer) = (&self.template, &self.tokenizer);
+        let prepared = asks.into_par_iter().map(|ask| {
+            let start = Instant::now();
+            let rendered = render(ask.request.dialect, &ask.routes(), &ask.request.conversation, ask.request.budget);
+            let render = start.elapsed();
+            let start = Instant::now();
+            let prompt = prompt_tokens(template, tokenizer, &rendered.text);
+            Prepared { ask, prompt, render, tokenize: start.elapsed() }
+        });
+        prepared.collect::<Vec<_>>().into()
+    }
 
-        let mut probabilities: Vec<RouteProbability> = scored
-            .answers
-            .iter()
-            .map(|answer| RouteProbability { route: answer.route.map_or(NO_ROUTE_LABEL, |route| names[route]).to_owned(), p: answer.p })
-            .collect();
-        probabilities.sort_by(|a, b| b.p.total_cmp(&a.p));
-        let mut invalid_mass = (1.0 - probabilities.iter().map(|route| route.p).sum::<f64>()).max(0.0);
-        calibration::apply(self.temperature, &mut probabilities, &mut invalid_mass);
-        let margin = probabilities.first().map_or(0.0, |best| best.p) - probabilities.get(1).map_or(0.0, |second| second.p);
-        let (outcome, route, error) = if scored.ended {
-            match parse_answer(request.dialect, &names, &scored.greedy) {
-                Ok(Some(route)) => (Outcome::Route, Some(route), None),
-                Ok(None) => (Outcome::NoRoute, None, None),
-                Err(error) => (Outcome::Error, None, Some(error.to_string())),
+    /// Decides many requests in batches; `answered` hears how many prompts of the present request are answered.
+    fn decide_in_batches(
+        &mut self,
+        requests: Requests<'_>,
+        done: OnDecided<'_>,
+        answered: &mut dyn FnMut(usize),
+        cancel: &CancelToken,
+    ) -> Result<(), EngineError> {
+        let mut asks = asks(requests);
+        let mut ready = VecDeque::new();
+        let mut decided: Result<Vec<Decision>, EngineError> = Ok(Vec::new());
+        loop {
+            cancel.check()?;
+            let (mut batch, mut waiting, mut fatal) = (Batch::new(), Vec::new(), None);
+            while !batch.is_full(self.pass) && waiting.len() < PROMPTS {
+                if ready.is_empty() {
+                    ready = self.prepare(&mut asks);
+                }
+                let Some(Prepared { ask, prompt, render, tokenize }) = ready.pop_front() else { break };
+                let question = prompt.and_then(|prompt| self.question(ask.request.dialect, &ask.names(), prompt));
+                match question {
+                    Ok(question) => {
+                        waiting.push((ask, Ok(Timed { length: question.prompt.len(), render, tokenize })));
+                        batch.add(question, &mut self.cache);
+                    }
+                    // The router itself fails: what was asked before is still answered.
+                    Err(error @ EngineError::Router(_)) => {
+                        fatal = Some(error);
+                        break;
+                    }
+                    Err(error) => waiting.push((ask, Err(error))),
+                }
             }
-        } else {
-            let error = format!(
-                "the router had not ended its turn after {} tokens; the gateway would wait for the rest and most likely fail to read it",
-                self.max_decoded
-            );
-            (Outcome::Error, None, Some(error))
-        };
-        let model = match outcome {
-            Outcome::Error => None,
-            _ => request.policy.model_for(route.as_deref()).map(str::to_owned),
-        };
-        Ok(Decision {
-            outcome,
-            route,
-            model,
-            answer: scored.greedy,
-            error,
-            greedy_proved: scored.proved,
-            probabilities,
-            margin,
-            invalid_mass,
-            tokens: scored.tokens,
-            latency_ms: Latency {
-                render: millis(render),
-                tokenize: millis(scored.tokenize),
-                forward: millis(scored.forward),
-                decode: millis(scored.decode),
-                total: millis(start.elapsed()),
-            },
-            dialect: request.dialect,
-            router: self.description.info.clone(),
-            order_stability: None,
-        })
+            if waiting.is_empty() {
+                return fatal.map_or(Ok(()), Err);
+            }
+            let mut results = self.answer(batch, cancel)?.into_iter();
+            for (ask, timed) in waiting {
+                let decision = timed.and_then(|timed| {
+                    let result = results.next().unwrap_or_else(|| Err(no_answer()))?;
+                    self.decision(&ask, &timed, result)
+                });
+                if let Ok(so_far) = &mut decided {
+                    match decision {
+                        Ok(decision) => so_far.push(decision),
+                        Err(error) => decided = Err(error),
+                    }
+                }
+                answered(ask.order + 1);
+                if ask.order == ask.request.orders {
+                    done(ask.index, std::mem::replace(&mut decided, Ok(Vec::new())).and_then(with_orders));
+                }
+            }
+            if let Some(error) = fatal {
+                return Err(error);
+            }
+        }
+    }
+
+    /// Answers a batch; where the device fails at the whole, one question after the other.
+    fn answer(&mut self, batch: Batch, cancel: &CancelToken) -> Result<Vec<Result<Answered, EngineError>>, EngineError> {
+        if batch.is_empty() {
+            return Ok(Vec::new());
+        }
+        match self.scorer(cancel).answer(&batch) {
+            Ok(answered) => return Ok(answered.into_iter().map(Ok).collect()),
+            Err(error @ (EngineError::Cancelled | EngineError::Router(_))) => return Err(error),
+            Err(_) => {}
+        }
+        let mut results = Vec::new();
+        for question in batch.into_questions() {
+            let mut alone = Batch::new();
+            alone.add(question, &mut self.cache);
+            match self.scorer(cancel).answer(&alone) {
+                Err(error @ (EngineError::Cancelled | EngineError::Router(_))) => return Err(error),
+                result => results.extend(match result {
+                    Ok(answered) => answered.into_iter().map(Ok).collect(),
+                    Err(error) => vec![Err(error)],
+                }),
+            }
+        }
+        Ok(results)
+    }
+
+    fn decision(&self, ask: &Ask, timed: &Timed, answered: Answered) -> Result<Decision, EngineError> {
+        let greedy = self.tokenizer.decode(&answered.greedy)?;
+        Ok(verdict::decision(ask, timed, answered, greedy, self.temperature, self.description.info.clone()))
     }
 }
 
-struct Decoded {
-    tokens: Vec<u32>,
-    ended: bool,
-    computed: usize,
+/// A prompt that is ready to be scored, or why there is none.
+struct Prepared {
+    ask: Ask,
+    prompt: Result<Vec<u32>, EngineError>,
+    render: Duration,
+    tokenize: Duration,
+}
+
+fn prompt_tokens(template: &ChatTemplate, tokenizer: &RouterTokenizer, user_message: &str) -> Result<Vec<u32>, EngineError> {
+    tokenizer.encode(&template.wrap(user_message)?)
+}
+
+/// Makes one decision of those under the policy's own order and under others.
+fn with_orders(mut decisions: Vec<Decision>) -> Result<Decision, EngineError> {
+    if decisions.is_empty() {
+        return Err(no_answer());
+    }
+    let others = decisions.split_off(1);
+    let mut own = decisions.swap_remove(0);
+    own.order_stability = (!others.is_empty()).then(|| order_test::summarise(&own, &others));
+    Ok(own)
+}
+
+fn no_answer() -> EngineError {
+    EngineError::Internal("a prompt was left without an answer".to_owned())
 }
 
 impl Router for LocalRouter {
@@ -260,22 +340,18 @@ impl Router for LocalRouter {
     }
 
     fn decide(&mut self, request: &RouteRequest, progress: OnProgress<'_>, cancel: &CancelToken) -> Result<Decision, EngineError> {
-        let routes: Vec<&Route> = request.policy.routes.iter().collect();
-        let mut decision = self.decide_order(request, &routes, cancel)?;
-        if request.orders > 0 {
-            let mut others = Vec::with_capacity(request.orders);
-            for (done, order) in order_test::permutations(routes.len(), request.orders, request.seed).enumerate() {
-                cancel.check()?;
-                progress(Progress { stage: "Trying other orders of the routes", done: done as u64, total: Some(request.orders as u64) });
-                let shuffled: Vec<&Route> = order.into_iter().map(|index| routes[index]).collect();
-                others.push(self.decide_order(request, &shuffled, cancel)?);
+        let (mut decided, total) = (None, request.orders as u64);
+        let mut answered = |prompts: usize| {
+            if total > 0 {
+                progress(Progress { stage: "Trying other orders of the routes", done: prompts as u64 - 1, total: Some(total) });
             }
-            decision.order_stability = Some(order_test::summarise(&decision, &others));
-        }
-        Ok(decision)
+        };
+        let mut done = |_, result| decided = Some(result);
+        self.decide_in_batches(&mut std::iter::once(request.clone()), &mut done, &mut answered, cancel)?;
+        decided.unwrap_or_else(|| Err(no_answer()))
     }
-}
 
-fn millis(duration: Duration) -> f64 {
-    duration.as_secs_f64() * 1000.0
+    fn decide_all(&mut self, requests: Requests<'_>, done: OnDecided<'_>, cancel: &CancelToken) -> Result<(), EngineError> {
+        self.decide_in_batches(requests, done, &mut |_| {}, cancel)
+    }
 }

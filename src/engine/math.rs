@@ -131,10 +131,25 @@ pub fn rms_norm(arch: Arch, x: &[f32], weight: &[f32], eps: f32, out: &mut [f32]
 /// What is needed of one row of logits: its largest entry and its normaliser.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct RowStats {
+    pub max: f32,
     /// Index of the largest logit; the first one where several are equal.
     pub argmax: u32,
     /// `ln(sum(e^logit))`: the log-probability of token `t` is `logits[t] - log_sum`.
     pub log_sum: f32,
+}
+
+impl RowStats {
+    /// Returns the statistics of a row out of those of its parts, in order, each with the index of its first logit.
+    pub fn joined(parts: impl Iterator<Item = (Self, u32)> + Clone) -> Self {
+        let (mut max, mut argmax) = (f32::NEG_INFINITY, 0);
+        for (part, first) in parts.clone() {
+            if part.max > max {
+                (max, argmax) = (part.max, first + part.argmax);
+            }
+        }
+        let sum: f64 = parts.map(|(part, _)| f64::from(part.log_sum - max).exp()).sum();
+        Self { max, argmax, log_sum: max + sum.ln() as f32 }
+    }
 }
 
 /// Returns the statistics of one row of logits, using `scratch` for the exponentials.
@@ -156,7 +171,7 @@ pub fn row_stats(arch: Arch, logits: &[f32], scratch: &mut Vec<f32>) -> RowStats
             ))
         })
         .sum();
-    RowStats { argmax: argmax as u32, log_sum: max + sum.ln() as f32 }
+    RowStats { max, argmax: argmax as u32, log_sum: max + sum.ln() as f32 }
 }
 
 /// Rotates the first `heads` heads of one row by the angles of its position: the "rotate half" form of Qwen2.

@@ -1,6 +1,7 @@
 //! The only place that knows about models: from a router's files to a [`crate::decision::Decision`].
 
 mod answer_tree;
+mod asking;
 mod attention;
 mod calibration;
 mod chat_template;
@@ -9,21 +10,25 @@ mod cpu_ops;
 mod dense;
 mod error;
 mod gguf;
+mod head;
 mod load;
 mod local;
 mod mapped;
 mod math;
 mod network;
 mod order_test;
+mod pack;
 mod prefix_cache;
 mod protocol;
+mod scoring;
 mod tokenizer;
+mod verdict;
 mod weights;
 mod worker;
 
 pub use answer_tree::AnswerScore;
 pub use error::EngineError;
-pub use load::{chat_prompt, load, loader};
+pub use load::{chat_prompt, load, loader, router_files};
 pub use local::{LocalRouter, MAX_DECODED, Scored};
 pub use protocol::{
     CacheStats, CancelToken, DeviceChoice, Event, JobId, JobResult, Progress, RouteRequest, RouterDescription, RouterSource,

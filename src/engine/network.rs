@@ -5,14 +5,13 @@
 //! half precision on GPUs, or quantised as the file says.
 
 use candle_core::{DType, Device, Tensor, bail};
-use pulp::Arch;
 use rayon::prelude::*;
 
 use super::attention::{Plan, attention};
 use super::config::ModelConfig;
 use super::cpu_ops::{Rotation, gated, rms_norm};
+use super::head::{self, NextToken};
 use super::mapped::FileRange;
-use super::math::{RowStats, row_stats};
 use super::weights::{Linear, Weights};
 use super::{CancelToken, EngineError};
 
@@ -24,13 +23,11 @@ pub struct KvBuffer {
     pub len: usize,
 }
 
-/// What the head found at one token: the row's statistics and the log-probabilities that were asked for.
-#[derive(Clone, Debug, PartialEq)]
-pub struct NextToken {
-    /// The most probable next token.
-    pub best: u32,
-    /// Natural-log probabilities, in the order asked for.
-    pub log_probs: Vec<f32>,
+impl KvBuffer {
+    /// Returns how many rows there is room for.
+    pub fn capacity(&self) -> usize {
+        self.keys.first().and_then(|keys| keys.dim(0).ok()).unwrap_or(0)
+    }
 }
 
 struct Layer {
@@ -163,15 +160,31 @@ impl Network {
         2 * layers * kv_heads * head_dim * self.dtype.size_in_bytes()
     }
 
-    /// Returns room for the keys and values of `capacity` tokens.
+    /// Makes room for `rows` rows of keys and values, keeping those that are filled.
     ///
     /// # Errors
     /// Fails where the device has no memory.
-    pub fn kv_buffer(&self, capacity: usize) -> Result<KvBuffer, EngineError> {
+    pub fn reserve(&self, kv: &mut KvBuffer, rows: usize) -> Result<(), EngineError> {
+        if kv.keys.len() == self.layers.len() && kv.capacity() >= rows {
+            return Ok(());
+        }
+        if kv.len == 0 {
+            (kv.keys, kv.values) = (Vec::new(), Vec::new());
+        }
+        // Somewhat more, so that the next and slightly longer prompt finds room.
+        let rows = rows.next_multiple_of(256);
         let width = self.config.kv_heads * self.config.head_dim;
-        let matrix = || Tensor::zeros((capacity, width), self.dtype, &self.device);
-        let matrices = || (0..self.layers.len()).map(|_| matrix()).collect::<candle_core::Result<Vec<_>>>();
-        Ok(KvBuffer { keys: matrices()?, values: matrices()?, len: 0 })
+        let grow = |old: Option<&Tensor>| -> candle_core::Result<Tensor> {
+            let matrix = Tensor::zeros((rows, width), self.dtype, &self.device)?;
+            if let Some(old) = old.filter(|_| kv.len > 0) {
+                matrix.slice_set(&old.narrow(0, 0, kv.len)?, 0, 0)?;
+            }
+            Ok(matrix)
+        };
+        let grown = |old: &[Tensor]| (0..self.layers.len()).map(|layer| grow(old.get(layer))).collect::<candle_core::Result<Vec<_>>>();
+        let (keys, values) = (grown(&kv.keys)?, grown(&kv.values)?);
+        (kv.keys, kv.values) = (keys, values);
+        Ok(())
     }
 
     /// Computes the hidden states `[new tokens, hidden]` of the tokens of `plan`, which continue the `plan.past` rows of `kv`, and appends
@@ -205,35 +218,10 @@ impl Network {
     ///
     /// # Errors
     /// Fails where the device does.
-    pub fn next_tokens(&self, hidden: &Tensor, rows: &[usize], wanted: &[Vec<u32>]) -> Result<Vec<NextToken>, EngineError> {
-        // 32 rows of a vocabulary of 150,000 are 20 MB; a policy of a hundred routes has hundreds of nodes.
-        const ROWS: usize = 32;
-        let mut found = Vec::with_capacity(rows.len());
-        for (rows, wanted) in rows.chunks(ROWS).zip(wanted.chunks(ROWS)) {
-            let index: Vec<u32> = rows.iter().map(|&row| row as u32).collect();
-            let picked = hidden.index_select(&Tensor::new(index, &self.device)?, 0)?;
-            let logits = self
-                .head
-                .forward(&rms_norm(&picked, &self.norm, self.config.rms_norm_eps)?)?
-                .to_dtype(DType::F32)?
-                .to_device(&Device::Cpu)?;
-            let (storage, layout) = logits.storage_and_layout();
-            let candle_core::Storage::Cpu(storage) = &*storage else {
-                return Err(EngineError::Internal("logits are not on the CPU".to_owned()));
-            };
-            let values = &storage.as_slice::<f32>()?[layout.start_offset()..];
-            let arch = Arch::new();
-            let part: Vec<NextToken> = values
-                .par_chunks(self.config.vocab)
-                .zip(wanted)
-                .map_init(Vec::new, |scratch, (logits, wanted)| {
-                    let RowStats { argmax, log_sum } = row_stats(arch, logits, scratch);
-                    NextToken { best: argmax, log_probs: wanted.iter().map(|&token| logits[token as usize] - log_sum).collect() }
-                })
-                .collect();
-            found.extend(part);
-        }
-        Ok(found)
+    pub fn next_tokens(&self, hidden: &Tensor, rows: &[usize], wanted: &[&[u32]]) -> Result<Vec<NextToken>, EngineError> {
+        let index: Vec<u32> = rows.iter().map(|&row| row as u32).collect();
+        let picked = hidden.index_select(&Tensor::new(index, &self.device)?, 0)?;
+        Ok(head::next_tokens(&self.head, &rms_norm(&picked, &self.norm, self.config.rms_norm_eps)?, wanted)?)
     }
 
     fn attend(

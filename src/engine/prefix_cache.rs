@@ -3,6 +3,8 @@
 //! A radix tree over token ids: prompts that begin alike share the nodes of their common beginning, so one policy's scaffold is kept once
 //! however many conversations follow it. Bounded in bytes; the least recently used ends of branches go first.
 
+use std::ops::Range;
+
 use candle_core::{Result, Tensor};
 
 use super::network::KvBuffer;
@@ -11,6 +13,28 @@ use super::network::KvBuffer;
 struct KvBlock {
     keys: Vec<Tensor>,
     values: Vec<Tensor>,
+}
+
+/// Returns copies of some rows of each matrix.
+fn gather(matrices: &[Tensor], rows: &[Range<usize>]) -> Result<Vec<Tensor>> {
+    let gather = |matrix: &Tensor| match rows {
+        [rows] => matrix.narrow(0, rows.start, rows.len())?.force_contiguous(),
+        _ => Tensor::cat(&rows.iter().map(|rows| matrix.narrow(0, rows.start, rows.len())).collect::<Result<Vec<_>>>()?, 0),
+    };
+    matrices.iter().map(gather).collect()
+}
+
+/// Returns what is left of some rows after the first `skip`.
+fn after(rows: &[Range<usize>], mut skip: usize) -> Vec<Range<usize>> {
+    let mut left = Vec::with_capacity(rows.len());
+    for range in rows {
+        let start = range.start + skip.min(range.len());
+        skip -= start - range.start;
+        if start < range.end {
+            left.push(start..range.end);
+        }
+    }
+    left
 }
 
 impl KvBlock {
@@ -67,39 +91,56 @@ impl PrefixCache {
         }
     }
 
-    /// Fills `kv` with the longest cached beginning of `tokens`, the last token always left out (its hidden state is needed), and returns
-    /// how many tokens that are.
-    ///
-    /// # Errors
-    /// Fails where the device does.
-    pub fn fill(&mut self, tokens: &[u32], kv: &mut KvBuffer) -> Result<usize> {
+    /// Returns how many of the first tokens are cached, the last token always left out: its hidden state is needed.
+    pub fn find(&mut self, tokens: &[u32]) -> usize {
         self.clock += 1;
-        let usable = tokens.len().saturating_sub(1);
-        let (mut at, mut filled) = (ROOT, 0);
-        while let Some((child, common)) = self.step(at, &tokens[filled..usable]) {
+        let usable = &tokens[..tokens.len().saturating_sub(1)];
+        let (mut at, mut found) = (ROOT, 0);
+        while let Some((child, common)) = self.step(at, &usable[found..]) {
+            found += common;
+            at = child;
             let clock = self.clock;
             let Some(node) = self.nodes[child].as_mut() else { break };
             node.last_used = clock;
-            for (buffer, cached) in kv.keys.iter().zip(&node.block.keys).chain(kv.values.iter().zip(&node.block.values)) {
-                buffer.slice_set(&cached.narrow(0, 0, common)?.contiguous()?, 0, filled)?;
-            }
-            filled += common;
             if common < node.tokens.len() {
                 break;
             }
-            at = child;
         }
-        kv.len = filled;
-        self.hit_tokens += filled as u64;
-        self.missed_tokens += (tokens.len() - filled) as u64;
-        Ok(filled)
+        found
     }
 
-    /// Keeps the keys and values of `tokens`, which are the first rows of `kv`, then drops what no longer fits the budget.
+    /// Copies the cached keys and values of `tokens[wanted]` to the rows of `kv` from `row` on.
     ///
     /// # Errors
     /// Fails where the device does.
-    pub fn insert(&mut self, tokens: &[u32], kv: &KvBuffer) -> Result<()> {
+    pub fn copy(&self, tokens: &[u32], wanted: Range<usize>, kv: &KvBuffer, row: usize) -> Result<()> {
+        let (mut at, mut found) = (ROOT, 0);
+        while found < wanted.end {
+            let Some((child, common)) = self.step(at, &tokens[found..wanted.end]) else { break };
+            let Some(node) = self.nodes[child].as_ref() else { break };
+            let (from, to) = (wanted.start.max(found), found + common);
+            if from < to {
+                for (buffer, cached) in kv.keys.iter().zip(&node.block.keys).chain(kv.values.iter().zip(&node.block.values)) {
+                    buffer.slice_set(&cached.narrow(0, from - found, to - from)?.contiguous()?, 0, row + from - wanted.start)?;
+                }
+            }
+            found = to;
+            at = child;
+        }
+        Ok(())
+    }
+
+    /// Counts prompt tokens that were taken from the cache and others.
+    pub fn count(&mut self, hit: usize, missed: usize) {
+        self.hit_tokens += hit as u64;
+        self.missed_tokens += missed as u64;
+    }
+
+    /// Keeps the keys and values of `tokens`, which are these `rows` of `kv`, then drops what no longer fits the budget.
+    ///
+    /// # Errors
+    /// Fails where the device does.
+    pub fn insert(&mut self, tokens: &[u32], rows: &[Range<usize>], kv: &KvBuffer) -> Result<()> {
         self.clock += 1;
         let (mut at, mut done) = (ROOT, 0);
         while let Some((child, common)) = self.step(at, &tokens[done..]) {
@@ -110,16 +151,20 @@ impl PrefixCache {
                 node.last_used = clock;
             }
         }
-        if done < tokens.len() {
-            let rows = |matrices: &[Tensor]| {
-                matrices.iter().map(|matrix| matrix.narrow(0, done, tokens.len() - done)?.force_contiguous()).collect::<Result<Vec<_>>>()
-            };
-            let block = KvBlock { keys: rows(&kv.keys)?, values: rows(&kv.values)? };
+        if done < tokens.len() && (self.bytes_per_token * (tokens.len() - done)) as u64 <= self.budget {
+            let rows = after(rows, done);
+            let block = KvBlock { keys: gather(&kv.keys, &rows)?, values: gather(&kv.values, &rows)? };
             self.tokens += tokens.len() - done;
             self.add(Node { tokens: tokens[done..].to_vec(), block, parent: at, children: Vec::new(), last_used: self.clock });
         }
         self.shrink(self.budget);
         Ok(())
+    }
+
+    /// Keeps at most `bytes` from now on.
+    pub fn set_budget(&mut self, bytes: u64) {
+        self.budget = bytes;
+        self.shrink(bytes);
     }
 
     /// Drops least recently used ends of branches until at most `bytes` are kept.
@@ -195,6 +240,7 @@ impl PrefixCache {
 }
 
 #[cfg(test)]
+#[expect(clippy::single_range_in_vec_init, reason = "rows are lists of ranges, often of one")]
 mod tests {
     use candle_core::Device;
 
@@ -209,20 +255,30 @@ mod tests {
         KvBuffer { keys: vec![keys], values: vec![values], len: tokens.len() }
     }
 
+    fn keep(cache: &mut PrefixCache, tokens: &[u32]) {
+        cache.insert(tokens, &[0..tokens.len()], &buffer(tokens, tokens.len() + 5)).unwrap();
+    }
+
     fn found(cache: &mut PrefixCache, tokens: &[u32]) -> usize {
-        let mut kv = buffer(&[], tokens.len() + 1);
-        let filled = cache.fill(tokens, &mut kv).unwrap();
-        let keys: Vec<f32> = kv.keys[0].flatten_all().unwrap().to_vec1().unwrap();
-        let expected: Vec<f32> = tokens[..filled].iter().map(|&token| token as f32).collect();
-        assert_eq!(keys[..filled], expected, "the cache gave the rows of other tokens");
-        filled
+        let found = cache.find(tokens);
+        // Also in two halves, as when prompts of one pass part inside a cached text.
+        for parts in [vec![0..found], vec![0..found / 2, found / 2..found]] {
+            let kv = buffer(&[], tokens.len() + 4);
+            for part in parts {
+                cache.copy(tokens, part.clone(), &kv, 3 + part.start).unwrap();
+            }
+            let keys: Vec<f32> = kv.keys[0].flatten_all().unwrap().to_vec1().unwrap();
+            let expected: Vec<f32> = tokens[..found].iter().map(|&token| token as f32).collect();
+            assert_eq!(keys[3..3 + found], expected, "the cache gave the rows of other tokens");
+        }
+        found
     }
 
     #[test]
     fn longest_beginning_is_found_and_the_last_token_left_to_compute() {
         let mut cache = PrefixCache::new(1 << 20, 8);
         for tokens in [&[1, 2, 3, 4, 5][..], &[1, 2, 3, 9, 9], &[7, 7], &[1, 2, 3, 4, 5, 6]] {
-            cache.insert(tokens, &buffer(tokens, 10)).unwrap();
+            keep(&mut cache, tokens);
         }
         assert_eq!(found(&mut cache, &[1, 2, 3, 4, 5]), 4);
         assert_eq!(found(&mut cache, &[1, 2, 3, 4, 5, 6, 7]), 6);
@@ -233,13 +289,25 @@ mod tests {
     }
 
     #[test]
+    fn rows_that_lie_apart_are_kept_in_the_order_of_their_tokens() {
+        let mut cache = PrefixCache::new(1 << 20, 8);
+        keep(&mut cache, &[1, 2]);
+        // Tokens 1 to 5, with rows of others before, between and after.
+        let kv = buffer(&[9, 1, 2, 3, 9, 4, 9, 9, 5, 9], 10);
+        cache.insert(&[1, 2, 3, 4, 5], &[1..4, 5..6, 8..9], &kv).unwrap();
+        assert_eq!(found(&mut cache, &[1, 2, 3, 4, 5, 6]), 5);
+        cache.set_budget(8 * 2);
+        assert_eq!(found(&mut cache, &[1, 2, 3, 4, 5, 6]), 2);
+    }
+
+    #[test]
     fn least_recently_used_end_goes_first() {
         let mut cache = PrefixCache::new(8 * 9, 8);
         for tokens in [[1, 1, 1, 2, 2], [1, 1, 1, 3, 3]] {
-            cache.insert(&tokens, &buffer(&tokens, 5)).unwrap();
+            keep(&mut cache, &tokens);
         }
         assert_eq!(found(&mut cache, &[1, 1, 1, 2, 2, 0]), 5);
-        cache.insert(&[1, 1, 1, 4, 4, 4], &buffer(&[1, 1, 1, 4, 4, 4], 6)).unwrap();
+        keep(&mut cache, &[1, 1, 1, 4, 4, 4]);
         assert!(cache.stats().bytes <= 8 * 9);
         assert_eq!(found(&mut cache, &[1, 1, 1, 3, 3, 0]), 3, "the branch not used since is gone");
         assert_eq!(found(&mut cache, &[1, 1, 1, 2, 2, 0]), 5);

@@ -71,6 +71,14 @@ pub(super) fn route_lines(node: &Node) -> (usize, Vec<(Field, usize)>) {
     (node.at.line, entries.iter().filter_map(|entry| Some((field(&entry.key)?, entry.at.line))).collect())
 }
 
+/// Returns the entry of `docs/lint.md` about a code, as Markdown without its heading.
+pub fn lint_entry(code: &str) -> Option<&'static str> {
+    const ENTRIES: &str = include_str!("../../docs/lint.md");
+    let (_, entry) = ENTRIES.split_once(&format!("\n### {code}\n"))?;
+    let end = ["\n### ", "\n## "].iter().filter_map(|next| entry.find(next)).min();
+    Some(entry[..end.unwrap_or(entry.len())].trim())
+}
+
 /// A finding and its line, counted from 1, where the text is known.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Located {

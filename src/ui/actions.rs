@@ -2,8 +2,8 @@
 
 use egui::{Button, Response, RichText, Ui};
 
-use super::theme;
 use super::tokens::{self, space};
+use super::{theme, widgets};
 use crate::app::{Action, Command, Menu, State};
 
 /// Returns the commands of the shortcuts pressed in this frame, and keeps text fields from seeing them.
@@ -28,17 +28,7 @@ pub fn pressed(ui: &Ui, state: &State) -> Vec<Command> {
 /// Draws the one button of a panel that a user should press next.
 pub fn primary_button_ui(ui: &mut Ui, state: &State, action: Action, commands: &mut Vec<Command>) {
     ui.scope(|ui| {
-        let palette = theme::palette(ui);
-        let widgets = &mut ui.visuals_mut().widgets;
-        for (widget, fill) in [
-            (&mut widgets.inactive, palette.accent),
-            (&mut widgets.hovered, palette.accent_hover),
-            (&mut widgets.active, palette.accent_hover),
-        ] {
-            widget.weak_bg_fill = fill;
-            widget.bg_stroke.color = fill;
-            widget.fg_stroke.color = palette.on_accent;
-        }
+        widgets::make_primary(ui);
         button_ui(ui, state, action, RichText::new(action.text()).family(tokens::semibold()), commands);
     });
 }

@@ -61,9 +61,9 @@ fn setup_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
             limit_ui(ui, batch, commands);
         },
         |ui| match &batch.measuring {
-            Some(measuring) => {
+            Some(_) => {
                 if widgets::button_ui(ui, "Stop").accessible_name("Stop measuring").on_hover_text("What is decided so far stays").clicked() {
-                    pressed.push(Command::CancelJob(measuring.job));
+                    pressed.push(Command::Batch(BatchCommand::Stop));
                 }
             }
             None => actions::primary_button_ui(ui, state, Action::Measure, &mut pressed),
@@ -158,16 +158,21 @@ fn limit_ui(ui: &mut Ui, batch: &Batch, commands: &mut Vec<Command>) {
 }
 
 fn progress_ui(ui: &mut Ui, measuring: &Measuring) {
-    let Measuring { name, done, planned, waiting, .. } = measuring;
+    let Measuring { job, name, progress, waiting, .. } = measuring;
     ui.horizontal(|ui| {
-        let fraction = *done as f32 / (*planned).max(1) as f32;
-        widgets::progress_ui(ui, Some(fraction), 220.0, &format!("Measuring {name}"));
-        let mut words = format!("{name}: {} of {}", case_table::grouped(*done), case_table::grouped(*planned));
-        if let Some(rate) = measuring.rate() {
-            words += &format!(", {rate:.1} a second");
+        widgets::progress_ui(ui, Some(measuring.fraction()), 220.0, &format!("Measuring {name}"));
+        let mut words = format!("{name}: {} of {}", case_table::grouped(measuring.done()), case_table::grouped(progress.planned));
+        if job.is_none() {
+            words = format!("{name}: preparing");
         }
-        if let Some(left) = measuring.left() {
+        if progress.rate > 0.0 {
+            words += &format!(", {:.1} a second", progress.rate);
+        }
+        if let Some(left) = progress.left {
             words += &format!(", {} left", duration(left));
+        }
+        if progress.reused > 0 {
+            words += &format!(", {} kept from before", case_table::grouped(progress.reused));
         }
         if *waiting > 0 {
             words += &format!(", then {waiting} more");
@@ -177,11 +182,11 @@ fn progress_ui(ui: &mut Ui, measuring: &Measuring) {
 }
 
 /// Writes how long something takes, in the unit that people would use.
-fn duration(left: std::time::Duration) -> String {
-    match left.as_secs() {
-        seconds @ 0..90 => format!("{} s", seconds.max(1)),
-        seconds @ 90..5400 => format!("{} min", seconds.div_ceil(60)),
-        seconds => format!("{:.1} h", seconds as f64 / 3600.0),
+fn duration(seconds: f64) -> String {
+    match seconds {
+        seconds if seconds < 90.0 => format!("{:.0} s", seconds.max(1.0)),
+        seconds if seconds < 5400.0 => format!("{:.0} min", seconds / 60.0),
+        seconds => format!("{:.1} h", seconds / 3600.0),
     }
 }
 
@@ -189,7 +194,7 @@ fn duration(left: std::time::Duration) -> String {
 fn run_ui(ui: &mut Ui, state: &State, view: &RunView, commands: &mut Vec<Command>) {
     let info = &view.run.info;
     ui.horizontal(|ui| {
-        let shown = state.batch.shown.is_none().then(|| format!("{}, being measured", info.name)).unwrap_or_else(|| info.name.clone());
+        let shown = if state.batch.shown.is_none() { format!("{}, being measured", info.name) } else { info.name.clone() };
         let combo = ComboBox::from_id_salt("run on screen").selected_text(RichText::new(shown).font(tokens::strong_font(text::BODY))).width(ui.available_width() - space::S);
         let response = combo.truncate().show_ui(ui, |ui| {
             for kept in state.library.runs.iter().rev() {

@@ -7,8 +7,9 @@ use egui_extras::{Column, TableBuilder};
 use super::confusion_view::title;
 use super::tokens::{self, space, text};
 use super::{bars, theme, widgets};
-use crate::app::{Change, Command, CompareCommand, ComparisonView, Piece, State};
+use crate::app::{Change, Command, CompareCommand, ComparisonView, Piece, PolicyStep, State};
 use crate::eval::{Cause, Flip};
+use crate::formats::{DiffKind, DiffLine};
 
 const ROW_HEIGHT: f32 = 26.0;
 /// Flips that are named under an edit.
@@ -16,7 +17,7 @@ const NAMED: usize = 12;
 
 /// Draws the differences of the policies.
 pub fn policies_ui(ui: &mut Ui, state: &State, view: &ComparisonView, commands: &mut Vec<Command>) {
-    if view.differences.is_empty() {
+    if view.steps.is_empty() && view.lines.is_empty() {
         let advice = "The two runs measured the same policy; what differs is the router or the dialect";
         return widgets::empty_ui(ui, "The policies are the same", advice);
     }
@@ -24,7 +25,7 @@ pub fn policies_ui(ui: &mut Ui, state: &State, view: &ComparisonView, commands: 
     ui.horizontal(|ui| {
         if state.compare.searching {
             widgets::caption_ui(ui, "Making the edits one at a time");
-        } else if !causes && !view.comparison.flips.is_empty() {
+        } else if !causes && !view.comparison.flips.is_empty() && !view.steps.is_empty() {
             let button = widgets::button_ui(ui, "Find causes");
             if button.on_hover_text("Decides the flipped cases once more with each edit alone, to see which of them causes each flip").clicked() {
                 commands.push(Command::Compare(CompareCommand::FindCauses));
@@ -33,9 +34,9 @@ pub fn policies_ui(ui: &mut Ui, state: &State, view: &ComparisonView, commands: 
         }
     });
     ScrollArea::vertical().id_salt("differences").auto_shrink(false).show(ui, |ui| {
-        for difference in &view.differences {
-            difference_ui(ui, &difference.what, &difference.pieces);
-            if let Some(edit) = difference.edit.filter(|_| causes) {
+        for (edit, PolicyStep { what, words }) in view.steps.iter().enumerate() {
+            step_ui(ui, what, words);
+            if causes {
                 caused_ui(ui, view, edit, commands);
             }
             ui.add_space(space::S);
@@ -46,10 +47,33 @@ pub fn policies_ui(ui: &mut Ui, state: &State, view: &ComparisonView, commands: 
                 widgets::caption_ui(ui, format!("{together} flips need several edits together"));
             }
         }
+        if !view.lines.is_empty() {
+            ui.add_space(space::S);
+            widgets::subheading_ui(ui, "Texts of the policies");
+            lines_ui(ui, &view.lines);
+        }
     });
 }
 
-fn difference_ui(ui: &mut Ui, what: &str, pieces: &[Piece]) {
+/// Draws the lines that differ and those around them, as in any diff.
+fn lines_ui(ui: &mut Ui, lines: &[DiffLine]) {
+    let palette = theme::palette(ui);
+    theme::card_frame(palette.field, palette.border).show(ui, |ui| {
+        ui.set_min_width(ui.available_width());
+        ui.spacing_mut().item_spacing.y = 0.0;
+        for DiffLine { kind, text } in lines {
+            let (sign, colour) = match kind {
+                DiffKind::Both => (' ', palette.text_weak),
+                DiffKind::Removed => ('-', palette.error),
+                DiffKind::Added => ('+', palette.good),
+            };
+            let line = RichText::new(format!("{sign} {text}")).monospace().color(colour);
+            ui.add(Label::new(line).wrap().selectable(true));
+        }
+    });
+}
+
+fn step_ui(ui: &mut Ui, what: &str, pieces: &[Piece]) {
     let palette = theme::palette(ui);
     theme::card_frame(palette.surface, palette.border).show(ui, |ui| {
         ui.set_min_width(ui.available_width());

@@ -80,9 +80,8 @@ fn runs_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
         |ui| actions::short_button_ui(ui, state, Action::MeasureVariants, "Measure variants", commands),
     );
     if let Some(measuring) = &state.batch.measuring {
-        let fraction = measuring.done as f32 / measuring.planned.max(1) as f32;
-        widgets::progress_ui(ui, Some(fraction), ui.available_width(), &format!("Measuring {}", measuring.name));
-        widgets::short_caption_ui(ui, format!("Measuring {}: {} of {}", measuring.name, measuring.done, measuring.planned));
+        widgets::progress_ui(ui, Some(measuring.fraction()), ui.available_width(), &format!("Measuring {}", measuring.name));
+        widgets::short_caption_ui(ui, format!("Measuring {}: {} of {}", measuring.name, measuring.done(), measuring.progress.planned));
     }
     if state.library.runs.is_empty() {
         return widgets::empty_ui(ui, "No runs yet", "Each measurement is kept here");

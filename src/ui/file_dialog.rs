@@ -53,8 +53,8 @@ impl FileDialogs {
 
     fn open(&self) {
         let dialog = rfd::FileDialog::new()
-            .set_title("Open policies and conversations")
-            .add_filter("Policies and conversations", &["yaml", "yml", "json", "jsonl", "txt", "md"])
+            .set_title("Open policies, gateway configurations and conversations")
+            .add_filter("Policies, configurations and conversations", &["yaml", "yml", "json", "jsonl", "txt", "md"])
             .add_filter("All files", &["*"]);
         self.spawn(move || dialog.pick_files().unwrap_or_default().into_iter().map(Command::Open).collect());
     }

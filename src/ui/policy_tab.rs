@@ -3,7 +3,7 @@
 use egui::{CentralPanel, Panel, Ui};
 
 use super::tokens::space;
-use super::{actions, budget, conversation_panel, decision_panel, route_form, route_list, theme, widgets, yaml_view};
+use super::{actions, budget, conversation_panel, decision_panel, lint_view, route_form, route_list, theme, widgets, yaml_view};
 use crate::app::{Action, Command, State};
 
 /// Draws the tab.
@@ -57,6 +57,10 @@ fn editor_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
     let frame = egui::Frame::new().inner_margin(egui::Margin { top: space::S as i8, ..egui::Margin::ZERO });
     let mut switched = false;
     Panel::bottom("budget").frame(frame).show(ui, |ui| budget::budget_ui(ui, state, commands));
+    if state.settings.findings {
+        let list = Panel::bottom("findings").frame(frame).resizable(true).default_size(ui.available_height() * 0.35).min_size(120.0);
+        list.show(ui, |ui| lint_view::list_ui(ui, state, commands));
+    }
     widgets::header_ui(
         ui,
         |ui| {
@@ -67,7 +71,7 @@ fn editor_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
                 switched = true;
             }
         },
-        |_| {},
+        |ui| lint_view::summary_ui(ui, state, commands),
     );
     if switched {
         commands.push(Command::Perform(Action::ToggleYaml));

@@ -3,10 +3,11 @@
 use egui::{ScrollArea, Ui};
 
 use super::tokens::space;
-use super::widgets::{self, Field};
-use super::{actions, theme};
+use super::widgets;
+use super::{actions, lint_view};
 use crate::app::{Action, Command, State, Target};
-use crate::policy::{NO_ROUTE_LABEL, PolicyEdit, Route};
+use crate::policy::lint::Field;
+use crate::policy::{PolicyEdit, Route};
 
 /// Draws the form of the route at `position`.
 pub fn route_form_ui(ui: &mut Ui, state: &State, position: usize, commands: &mut Vec<Command>) {
@@ -22,41 +23,42 @@ pub fn route_form_ui(ui: &mut Ui, state: &State, position: usize, commands: &mut
 
 fn fields_ui(ui: &mut Ui, state: &State, position: usize, route: &Route, commands: &mut Vec<Command>) {
     widgets::caption_ui(ui, "Name");
-    let name = Field { name: "Route name", hint: "What the router answers with", rows: 0, mono: true };
+    let name = widgets::Field { name: "Route name", hint: "What the router answers with", rows: 0, mono: true };
     if let Some(name) = widgets::field_ui(ui, name, &route.name, widgets::is_revealed(ui, state, Target::RouteName)) {
         commands.push(Command::EditPolicy(PolicyEdit::Rename { route: position, name }));
     }
-    if let Some(problem) = name_problem(state, position, route) {
-        ui.colored_label(theme::palette(ui).warning, egui::RichText::new(problem).small());
-    }
+    lint_view::fields_ui(ui, state, position, &[Field::Name], commands);
     ui.add_space(space::S);
     widgets::caption_ui(ui, "Description");
-    let description = Field { name: "Route description", hint: "Which requests belong here, and which do not", rows: 5, mono: false };
+    let description =
+        widgets::Field { name: "Route description", hint: "Which requests belong here, and which do not", rows: 5, mono: false };
     if let Some(description) = widgets::field_ui(ui, description, &route.description, false) {
         commands.push(Command::EditPolicy(PolicyEdit::Describe { route: position, description }));
     }
+    lint_view::fields_ui(ui, state, position, &[Field::Description], commands);
     actions::short_button_ui(ui, state, Action::TestWording, "Test wording", commands);
     ui.add_space(space::S);
     ui.columns_const(|[left, right]| {
         widgets::caption_ui(left, "Domain, groups routes for people");
-        let field = Field { name: "Route domain", hint: "finance", rows: 0, mono: false };
+        let field = widgets::Field { name: "Route domain", hint: "finance", rows: 0, mono: false };
         if let Some(domain) = widgets::field_ui(left, field, route.domain.as_deref().unwrap_or_default(), false) {
             commands.push(Command::EditPolicy(PolicyEdit::SetDomain { route: position, domain: optional(domain) }));
         }
         widgets::caption_ui(right, "Action inside the domain");
-        let field = Field { name: "Route action", hint: "summarise", rows: 0, mono: false };
+        let field = widgets::Field { name: "Route action", hint: "summarise", rows: 0, mono: false };
         if let Some(action) = widgets::field_ui(right, field, route.action.as_deref().unwrap_or_default(), false) {
             commands.push(Command::EditPolicy(PolicyEdit::SetAction { route: position, action: optional(action) }));
         }
     });
     ui.add_space(space::S);
     widgets::caption_ui(ui, "Models, one a line, the preferred one first");
-    let models = Field { name: "Route models", hint: "provider/model", rows: 2, mono: true };
+    let models = widgets::Field { name: "Route models", hint: "provider/model", rows: 2, mono: true };
     if let Some(text) = widgets::field_ui(ui, models, &route.models.join("\n"), false) {
         // Lines are kept as they are, empty ones too: trimming them here would take away the line feed that was just typed.
         let models = if text.is_empty() { Vec::new() } else { text.split('\n').map(str::to_owned).collect() };
         commands.push(Command::EditPolicy(PolicyEdit::SetModels { route: position, models }));
     }
+    lint_view::fields_ui(ui, state, position, &[Field::Models, Field::Action, Field::SelectionPolicy], commands);
     ui.add_space(space::L);
     ui.separator();
     whole_policy_ui(ui, state, commands);
@@ -67,32 +69,19 @@ fn whole_policy_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
     widgets::subheading_ui(ui, "Whole policy");
     ui.columns_const(|[left, right]| {
         widgets::caption_ui(left, "Policy name");
-        let field = Field { name: "Policy name", hint: "Shown on its tab", rows: 0, mono: false };
+        let field = widgets::Field { name: "Policy name", hint: "Shown on its tab", rows: 0, mono: false };
         if let Some(name) = widgets::field_ui(left, field, policy.name.as_deref().unwrap_or_default(), false) {
             commands.push(Command::EditPolicy(PolicyEdit::SetName(optional(name))));
         }
         widgets::caption_ui(right, "Fallback model, when no route fits");
-        let field = Field { name: "Fallback model", hint: "provider/model", rows: 0, mono: true };
+        let field = widgets::Field { name: "Fallback model", hint: "provider/model", rows: 0, mono: true };
         if let Some(model) = widgets::field_ui(right, field, policy.fallback.as_deref().unwrap_or_default(), false) {
             commands.push(Command::EditPolicy(PolicyEdit::SetFallback(optional(model))));
         }
     });
+    lint_view::whole_ui(ui, state, commands);
 }
 
 fn optional(text: String) -> Option<String> {
     (!text.is_empty()).then_some(text)
-}
-
-/// Says what a file or a gateway would make of this name.
-fn name_problem(state: &State, position: usize, route: &Route) -> Option<&'static str> {
-    let is_taken = || state.routes().routes.iter().enumerate().any(|(other, same)| other != position && same.name == route.name);
-    if route.name.trim().is_empty() {
-        Some("A route needs a name before the policy can be saved")
-    } else if route.name == NO_ROUTE_LABEL {
-        Some("Routers answer “other” when no route fits, so this route could never be told from that")
-    } else if is_taken() {
-        Some("Another route has this name; the policy cannot be saved with both")
-    } else {
-        None
-    }
 }

@@ -4,7 +4,7 @@ use egui::{DragAndDrop, FontId, Role, ScrollArea, Sense, Ui, WidgetInfo};
 
 use super::tokens::{self, space, text};
 use super::widgets::{self, Row};
-use super::{actions, theme};
+use super::{actions, lint_view, theme};
 use crate::app::{Action, Command, OutlineRow, State};
 use crate::policy::{PolicyEdit, Route};
 
@@ -74,6 +74,7 @@ fn route_ui(ui: &mut Ui, state: &State, position: usize, route: &Route, commands
     let indent = if route.domain.is_some() { space::S } else { 0.0 };
     let note = route.action.as_deref().unwrap_or_default();
     let response = widgets::row_ui(ui, Row { name: &name, title, detail, note, selected, height: ROW_HEIGHT, indent });
+    lint_view::route_mark_ui(ui, state, position, &name, response.rect);
     if response.clicked() || response.drag_started() {
         commands.push(Command::SelectRoute(position));
     }

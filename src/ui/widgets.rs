@@ -135,6 +135,28 @@ pub fn button_ui(ui: &mut Ui, label: &str) -> Response {
     ui.add(Button::new(label).min_size(egui::vec2(0.0, tokens::CONTROL_HEIGHT)))
 }
 
+/// Draws the one button of a dialog or panel that a user should press next, which is no action of the table.
+pub fn primary_ui(ui: &mut Ui, label: &str) -> Response {
+    ui.scope(|ui| {
+        make_primary(ui);
+        button_ui(ui, label)
+    })
+    .inner
+}
+
+/// Colours the buttons that are drawn next as the ones to press.
+pub fn make_primary(ui: &mut Ui) {
+    let palette = theme::palette(ui);
+    let widgets = &mut ui.visuals_mut().widgets;
+    for (widget, fill) in
+        [(&mut widgets.inactive, palette.accent), (&mut widgets.hovered, palette.accent_hover), (&mut widgets.active, palette.accent_hover)]
+    {
+        widget.weak_bg_fill = fill;
+        widget.bg_stroke.color = fill;
+        widget.fg_stroke.color = palette.on_accent;
+    }
+}
+
 /// Shows which painted control has the keyboard.
 pub fn focus_ring(ui: &Ui, response: &Response) {
     if response.has_focus() {

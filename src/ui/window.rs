@@ -159,7 +159,7 @@ fn window_ui(ui: &mut Ui, app: &App, commands: &mut Vec<Command>) {
         Tab::Export => {
             CentralPanel::default()
                 .frame(theme::column_frame(palette.canvas))
-                .show(ui, |ui| soon::soon_ui(ui, state.settings.tab, commands));
+                .show(ui, |ui| soon::soon_ui(ui, commands));
         }
     }
 }

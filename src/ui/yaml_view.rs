@@ -4,8 +4,8 @@ use std::borrow::Cow;
 
 use egui::{Align2, FontId, Label, Margin, RichText, ScrollArea, TextEdit, Ui, vec2};
 
-use super::theme;
 use super::tokens::{space, text};
+use super::{lint_view, theme};
 use crate::app::{Command, State};
 
 /// Room at the left for line numbers.
@@ -43,7 +43,7 @@ pub fn yaml_view_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
             .desired_width(f32::INFINITY);
         let output = edit.show(ui);
         output.response.response.clone().accessible_name("YAML of the policy");
-        numbers_ui(ui, &output, version.error.as_ref().and_then(|error| error.line));
+        numbers_ui(ui, state, &output, version.error.as_ref().and_then(|error| error.line));
     });
     if let Cow::Owned(yaml) = buffer
         && yaml != **version.yaml()
@@ -53,7 +53,7 @@ pub fn yaml_view_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
 }
 
 /// Paints the line numbers of the rows in view, and a band behind the line with the error.
-fn numbers_ui(ui: &Ui, output: &egui::text_edit::TextEditOutput, error: Option<usize>) {
+fn numbers_ui(ui: &Ui, state: &State, output: &egui::text_edit::TextEditOutput, error: Option<usize>) {
     let palette = theme::palette(ui);
     let clip = ui.clip_rect();
     let mut number = 1;
@@ -71,6 +71,16 @@ fn numbers_ui(ui: &Ui, output: &egui::text_edit::TextEditOutput, error: Option<u
                     egui::pos2(output.response.response.rect.right(), top + row.size.y),
                 );
                 ui.painter().rect_filled(line, 2.0, palette.error.gamma_multiply(0.14));
+            }
+            if let Some(worst) = state.checks.of_line(number).next().filter(|_| !wrong) {
+                let gutter = egui::Rect::from_min_size(egui::pos2(left, top), vec2(GUTTER, row.size.y));
+                lint_view::paint_mark(ui, worst.rule.severity, egui::pos2(left + space::S, gutter.center().y));
+                let response = ui.interact(gutter, ui.scope_id().with(("findings", number)), egui::Sense::hover());
+                response.on_hover_ui(|ui| {
+                    state.checks.of_line(number).for_each(|finding| {
+                        ui.label(format!("{}: {}", finding.rule.code, finding.message));
+                    });
+                });
             }
             let colour = if wrong { palette.error } else { palette.text_weak };
             let at = egui::pos2(left + GUTTER - space::XS, top + row.size.y / 2.0);

@@ -94,17 +94,31 @@ fn shared(findings: &mut Findings<'_>) {
         && routes.len() > 1
         && mapped == findings.policy.routes.len()
     {
-        findings.whole(&ONE_MODEL, Field::Routes, format!("all {mapped} routes lead to {}", shown(model)));
+        findings.whole(
+            &ONE_MODEL,
+            Field::Routes,
+            if mapped == 2 {
+                format!("both routes lead to {}", shown(model))
+            } else {
+                format!("all {mapped} routes lead to {}", shown(model))
+            },
+        );
     }
     // Only the versions of this dialect have the defect; where none is named, any gateway may be the target.
     if !matches!(findings.policy.dialect, None | Some(DialectId::Archgw031)) {
         return;
     }
-    for (model, routes) in by_model {
-        if let [_, second, ..] = routes[..] {
+    // One finding however many models are shared: the remedy is the same for all.
+    let shared: Vec<(&str, &Vec<usize>)> =
+        by_model.iter().filter(|(_, routes)| routes.len() > 1).map(|(model, routes)| (*model, routes)).collect();
+    let groups: Vec<String> = shared
+        .iter()
+        .map(|(model, routes)| {
             let names: Vec<String> = routes.iter().map(|index| shown(&findings.policy.routes[*index].name)).collect();
-            let message = format!("routes {} share the first model {}", names.join(", "), shown(model));
-            findings.route(&SAME_FIRST_MODEL, second, Field::Models, message, None);
-        }
+            format!("{} share the first model {}", names.join(", "), shown(model))
+        })
+        .collect();
+    if let Some(second) = shared.iter().filter_map(|(_, routes)| routes.get(1)).min() {
+        findings.route(&SAME_FIRST_MODEL, *second, Field::Models, format!("routes {}", groups.join("; ")), None);
     }
 }

@@ -1,5 +1,7 @@
 //! Words of names and descriptions, compared as loosely as the writing rules need.
 
+use std::collections::HashMap;
+
 /// Returns the words in lower case; `_`, `-` and the change from small to capital letters separate them too.
 pub(super) fn words(text: &str) -> Vec<String> {
     let mut words = Vec::new();
@@ -33,23 +35,37 @@ pub(super) fn content(text: &str) -> Vec<String> {
     words(text).into_iter().filter(|word| word.len() > 2 && !FILLERS.contains(&word.as_str())).collect()
 }
 
-/// Returns how alike two texts are: the share of the meaningful words of both that a word of the other is a form of.
-pub(super) fn similarity(a: &str, b: &str) -> f64 {
-    let (a, b) = (content(a), content(b));
-    if a.is_empty() || b.is_empty() {
-        return 0.0;
+/// Returns for each text the first earlier one that is nearly the same: at least this share of the meaningful words of both are forms of a
+/// word of the other. Pairs of positions, the earlier one first.
+pub(super) fn alike<'t>(texts: impl Iterator<Item = &'t str>, share: f64) -> Vec<(usize, usize)> {
+    // Texts by the words in them, so that only texts with a word in common are compared.
+    let mut texts_with: HashMap<String, Vec<(usize, usize)>> = HashMap::new();
+    let mut lengths = Vec::new();
+    let mut alike = Vec::new();
+    for (position, text) in texts.enumerate() {
+        let mut counts: HashMap<String, usize> = HashMap::new();
+        for word in content(text) {
+            *counts.entry(stem(&word)).or_default() += 1;
+        }
+        let length: usize = counts.values().sum();
+        let mut matched: HashMap<usize, usize> = HashMap::new();
+        for (word, count) in &counts {
+            for (earlier, of_earlier) in texts_with.get(word).into_iter().flatten() {
+                *matched.entry(*earlier).or_default() += count + of_earlier;
+            }
+        }
+        let same = |(earlier, matched): (usize, usize)| (matched as f64 >= share * (length + lengths[earlier]) as f64).then_some(earlier);
+        alike.extend(matched.into_iter().filter_map(same).min().map(|earlier| (earlier, position)));
+        counts.into_iter().for_each(|(word, count)| texts_with.entry(word).or_default().push((position, count)));
+        lengths.push(length);
     }
-    let matched = |from: &[String], to: &[String]| from.iter().filter(|word| to.iter().any(|other| close(word, other))).count();
-    (matched(&a, &b) + matched(&b, &a)) as f64 / (a.len() + b.len()) as f64
+    alike
 }
 
 /// As [`related`], but strict enough that long words with a common start stay apart.
-fn close(a: &str, b: &str) -> bool {
-    let stem = |word: &str| {
-        let cut = ["ings", "ing", "ions", "ion", "ies", "ed", "es", "s", "e", "y"].iter().find_map(|end| word.strip_suffix(end));
-        cut.filter(|stem| stem.len() >= 3).unwrap_or(word).to_owned()
-    };
-    stem(a) == stem(b)
+fn stem(word: &str) -> String {
+    let cut = ["ings", "ing", "ions", "ion", "ies", "ed", "es", "s", "e", "y"].iter().find_map(|end| word.strip_suffix(end));
+    cut.filter(|stem| stem.len() >= 3).unwrap_or(word).to_owned()
 }
 
 /// Returns whether the text is mostly in ASCII letters: the word lists of the writing rules are English.

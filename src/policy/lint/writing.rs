@@ -1,7 +1,9 @@
 //! The vendor's rules for writing routes, as far as words can tell.
 
+use std::collections::HashMap;
+
 use super::rules::{DISAGREE, IMPERATIVE, NO_DOMAIN_ROUTE, SHORT, SIMILAR, UNSEEN, VAGUE};
-use super::words::{self, COMMANDS, content, is_english, related, similarity};
+use super::words::{self, COMMANDS, content, is_english, related};
 use super::{Field, Findings, shown};
 
 /// Fewer words than this cannot list sub-tasks.
@@ -11,17 +13,18 @@ const FEWEST_WORDS: usize = 4;
 const NEARLY_THE_SAME: f64 = 0.75;
 
 pub(super) fn check(findings: &mut Findings<'_>) {
+    let names = Names::new(findings);
     for (index, route) in findings.routes() {
         if !route.description.trim().is_empty() && is_english(&route.description) {
             description(findings, index, &route.name, &route.description);
+            agreement(findings, index, &names, &route.description);
         }
     }
-    for (index, route) in findings.routes() {
-        let same = findings.routes().take(index).find(|(_, other)| similarity(&route.description, &other.description) >= NEARLY_THE_SAME);
-        if let Some((_, other)) = same {
-            let message = format!("routes {} and {} have nearly the same description", shown(&other.name), shown(&route.name));
-            findings.route(&SIMILAR, index, Field::Description, message, None);
-        }
+    let policy = findings.policy;
+    for (first, second) in words::alike(policy.routes.iter().map(|route| route.description.as_str()), NEARLY_THE_SAME) {
+        let [first_name, second_name] = [first, second].map(|route| shown(&policy.routes[route].name));
+        let message = format!("routes {first_name} and {second_name} have nearly the same description");
+        findings.route(&SIMILAR, second, Field::Description, message, None);
     }
     if only_actions(findings) {
         findings.whole(&NO_DOMAIN_ROUTE, Field::Routes, "every route stands for an action, none for a whole domain".to_owned());
@@ -31,17 +34,21 @@ pub(super) fn check(findings: &mut Findings<'_>) {
 fn description(findings: &mut Findings<'_>, index: usize, name: &str, text: &str) {
     let what = format!("the description of route {}", shown(name));
     let all = words::words(text);
-    let name_words = content(name);
-    if !name_words.is_empty() && !name_words.iter().any(|word| all.iter().any(|other| related(word, other))) {
-        let message = format!("the name {} and its description share no word", shown(name));
-        findings.route(&DISAGREE, index, Field::Description, message, None);
-    }
-    let vague: Vec<&str> = words::VAGUE.into_iter().filter(|vague| all.iter().any(|word| word == vague)).collect();
+    let named = words::words(name);
+    // A route for general conversation may say so.
+    let is_vague = |vague: &&str| all.iter().any(|word| word == vague) && !named.iter().any(|word| word == vague);
+    let vague: Vec<&str> = words::VAGUE.into_iter().filter(is_vague).collect();
     if !vague.is_empty() {
         findings.route(&VAGUE, index, Field::Description, format!("{what} is vague: {}", vague.join(", ")), None);
     }
     if all.len() < FEWEST_WORDS {
-        findings.route(&SHORT, index, Field::Description, format!("{what} has {} words", all.len()), None);
+        findings.route(
+            &SHORT,
+            index,
+            Field::Description,
+            format!("{what} has {} word{}", all.len(), if all.len() == 1 { "" } else { "s" }),
+            None,
+        );
     }
     let command = all.first().filter(|first| COMMANDS.contains(&first.as_str()) && !of_something(&all));
     let addressed = all.iter().find(|word| words::ADDRESSING.contains(&word.as_str()));
@@ -52,6 +59,54 @@ fn description(findings: &mut Findings<'_>, index: usize, name: &str, text: &str
     if let Some(unseen) = words::UNSEEN.iter().find(|unseen| lower.contains(*unseen)) {
         findings.route(&UNSEEN, index, Field::Description, format!("{what} relies on something routers never see ({unseen:?})"), None);
     }
+}
+
+/// The meaningful words of every route's name.
+struct Names {
+    words: Vec<Vec<String>>,
+    /// Routes by the start of their name's first word, so that not every name is compared with every description.
+    by_start: HashMap<String, Vec<usize>>,
+}
+
+impl Names {
+    fn new(findings: &Findings<'_>) -> Self {
+        let words: Vec<Vec<String>> = findings.routes().map(|(_, route)| content(&route.name)).collect();
+        let mut by_start: HashMap<String, Vec<usize>> = HashMap::new();
+        for (index, first) in words.iter().enumerate().filter_map(|(index, words)| Some((index, words.first()?))) {
+            by_start.entry(start(first)).or_default().push(index);
+        }
+        Self { words, by_start }
+    }
+
+    /// Returns the routes whose name's first word may be related to this one.
+    fn starting_like(&self, word: &str) -> &[usize] {
+        self.by_start.get(&start(word)).map_or(&[], Vec::as_slice)
+    }
+}
+
+/// Related words have at least this in common.
+fn start(word: &str) -> String {
+    word.chars().take(3).collect()
+}
+
+/// Checks that the name and the description are about the same, as far as that can be told without knowing the words. A name that stands
+/// for a list of sub-tasks shares no word with many a good description, so only two things are noticed: a description of a single clause,
+/// and one that speaks of another route's name instead of its own.
+fn agreement(findings: &mut Findings<'_>, index: usize, names: &Names, text: &str) {
+    let all = words::words(text);
+    let says = |name: &[String]| name.iter().filter(|word| all.iter().any(|other| related(word, other))).count();
+    let Some(own) = names.words.get(index).filter(|name| !name.is_empty() && says(name) == 0) else { return };
+    let is_said = |other: &usize| names.words.get(*other).is_some_and(|name| name != own && says(name) == name.len());
+    let other = all.iter().flat_map(|word| names.starting_like(word)).copied().filter(is_said).min();
+    let name = |route: usize| shown(&findings.policy.routes[route].name);
+    let message = match other {
+        Some(other) => format!("the description of route {} speaks of {}, which is another route", name(index), name(other)),
+        None if !text.contains([',', ';', ':', '/', '\n']) => {
+            format!("the name {} and its description share no word", name(index))
+        }
+        None => return,
+    };
+    findings.route(&DISAGREE, index, Field::Description, message, None);
 }
 
 /// `review of`, `plan for`: the first word is a noun after all.

@@ -1,0 +1,114 @@
+//! A gateway's configuration that was opened: its routes, and what the gateway itself would do with it.
+
+use egui::{RichText, ScrollArea, Ui, vec2};
+
+use super::tokens::{self, space};
+use super::widgets::{self, Row};
+use super::{lint_view, theme};
+use crate::app::{Command, GatewayImport, State};
+use crate::formats::{Note, NoteKind};
+use crate::policy::lint::Severity;
+
+const ROW_HEIGHT: f32 = 44.0;
+/// Rows of one list before it is scrolled.
+const ROWS: f32 = 5.0;
+
+/// Draws the dialog.
+pub fn gateway_dialog_ui(ui: &mut Ui, state: &State, import: &GatewayImport, commands: &mut Vec<Command>) {
+    let GatewayImport { path, imported } = import;
+    ui.set_width(720.0_f32.min(ui.ctx().content_rect().width() - 80.0));
+    let file = path.file_name().map_or_else(|| path.display().to_string(), |name| name.to_string_lossy().into_owned());
+    widgets::heading_ui(ui, &format!("Import {file}"));
+    let routes = &imported.policy.routes;
+    let fallback = imported.policy.fallback.as_deref().map_or_else(|| "no fallback".to_owned(), |model| format!("fallback {model}"));
+    widgets::short_caption_ui(ui, format!("{}: {}, {fallback}", imported.shape.as_str(), counted(routes.len(), "route")))
+        .on_hover_text(path.display().to_string());
+    ui.spacing_mut().item_spacing.y = 2.0;
+    ui.push_id("routes", |ui| {
+        rows_ui(ui, routes.len(), |ui, row| {
+            let Some(route) = routes.get(row) else { return };
+            let model = route.model().unwrap_or("no model");
+            let name = format!("Imported route {}, {model}", route.name);
+            let shown = Row {
+                name: &name,
+                title: &route.name,
+                detail: &route.description,
+                note: model,
+                selected: false,
+                height: ROW_HEIGHT,
+                indent: 0.0,
+            };
+            widgets::row_ui(ui, shown).on_hover_text(&route.description);
+        });
+    });
+    ui.add_space(space::S);
+    notes_ui(ui, &imported.notes);
+    ui.add_space(space::M);
+    ui.with_layout(egui::Layout::right_to_left(egui::Align::Min), |ui| {
+        if widgets::primary_ui(ui, "Add as new policy").clicked() {
+            commands.push(Command::ImportPolicy { replace: false });
+        }
+        let replaced = format!("Replace “{}”; can be undone", state.policy().title);
+        if widgets::button_ui(ui, "Replace current policy").on_hover_text(replaced).clicked() {
+            commands.push(Command::ImportPolicy { replace: true });
+        }
+        if widgets::button_ui(ui, "Cancel").clicked() {
+            commands.push(Command::CloseDialog);
+        }
+    });
+}
+
+fn notes_ui(ui: &mut Ui, notes: &[Note]) {
+    let count = |kind| notes.iter().filter(|note| note.kind == kind).count();
+    let (refused, ignored) = (count(NoteKind::Refused), count(NoteKind::Ignored));
+    let palette = theme::palette(ui);
+    let (sentence, colour) = match (refused, ignored) {
+        (0, 0) => ("The current gateway takes this file as it is".to_owned(), palette.good),
+        (0, ignored) => (format!("The current gateway silently ignores {}", counted(ignored, "thing")), palette.warning),
+        (refused, 0) => (format!("The current gateway refuses this file, for {}", counted(refused, "reason")), palette.error),
+        (refused, ignored) => {
+            let refused = counted(refused, "reason");
+            (
+                format!("The current gateway refuses this file, for {refused}, and silently ignores {}", counted(ignored, "thing")),
+                palette.error,
+            )
+        }
+    };
+    ui.label(RichText::new(sentence).font(tokens::strong_font(tokens::text::BODY)).color(colour));
+    ui.push_id("notes", |ui| {
+        rows_ui(ui, notes.len(), |ui, row| {
+            let Some(Note { kind, warning }) = notes.get(row) else { return };
+            let (word, severity) = match kind {
+                NoteKind::Refused => ("Refused", Severity::Error),
+                NoteKind::Ignored => ("Ignored", Severity::Warning),
+                NoteKind::Changed => ("Differs in the policy", Severity::Advice),
+            };
+            let line = warning.line.map(|line| format!("line {line}")).unwrap_or_default();
+            let detail = format!("{word}: {}", warning.remedy);
+            let name = format!("{word}, {line}: {}; {}", warning.message, warning.remedy);
+            let shown = Row {
+                name: &name,
+                title: &warning.message,
+                detail: &detail,
+                note: &line,
+                selected: false,
+                height: ROW_HEIGHT,
+                indent: space::M,
+            };
+            let response = widgets::row_ui(ui, shown);
+            lint_view::paint_mark(ui, severity, response.rect.left_center() + vec2(space::M, 0.0));
+            response.on_hover_text(format!("{}; {}", warning.message, warning.remedy));
+        });
+    });
+}
+
+/// Draws a list that is scrolled where it is long.
+fn rows_ui(ui: &mut Ui, count: usize, mut draw: impl FnMut(&mut Ui, usize)) {
+    let height = (ROW_HEIGHT + 2.0) * (count as f32).min(ROWS);
+    let area = ScrollArea::vertical().auto_shrink([false, true]).max_height(height).min_scrolled_height(height);
+    area.show_rows(ui, ROW_HEIGHT, count, |ui, rows| rows.for_each(|row| draw(ui, row)));
+}
+
+fn counted(count: usize, what: &str) -> String {
+    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
+}
