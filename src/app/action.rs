@@ -214,8 +214,16 @@ impl Action {
 
     /// Returns whether a line separates the action from the one before it in its menu.
     pub fn starts_group(self) -> bool {
-        matches!(self, Self::NewConversation | Self::AddRoute | Self::AddMessage | Self::TestOrder | Self::LoadRouter | Self::Measure | Self::NextWrong)
-            || matches!(self, Self::ShowPolicy | Self::ToggleYaml | Self::ThemeSystem)
+        matches!(
+            self,
+            Self::NewConversation
+                | Self::AddRoute
+                | Self::AddMessage
+                | Self::TestOrder
+                | Self::LoadRouter
+                | Self::Measure
+                | Self::NextWrong
+        ) || matches!(self, Self::ShowPolicy | Self::ToggleYaml | Self::ThemeSystem)
     }
 
     /// Returns why the action cannot be done now, or `None` when it can.

@@ -68,7 +68,8 @@ impl CaseQuery {
     /// Returns the positions in [`Run::turns`] of the cases to show. `said` are the conversations in which the text occurs.
     pub fn rows(&self, run: &Run, said: &HashSet<usize>) -> Vec<u32> {
         let text = self.text.trim().to_lowercase();
-        let is_wanted = |turn: &TurnResult| self.is_wanted(turn) && (text.is_empty() || mentions(turn, &text) || said.contains(&turn.conversation));
+        let is_wanted =
+            |turn: &TurnResult| self.is_wanted(turn) && (text.is_empty() || mentions(turn, &text) || said.contains(&turn.conversation));
         let positions = run.turns.iter().enumerate().filter(|(_, turn)| is_wanted(turn)).filter_map(|(at, _)| u32::try_from(at).ok());
         let mut rows: Vec<u32> = positions.collect();
         let turn = |at: u32| &run.turns[at as usize];
@@ -100,7 +101,10 @@ impl CaseQuery {
 
 fn mentions(turn: &TurnResult, text: &str) -> bool {
     let contains = |field: &str| field.to_lowercase().contains(text);
-    contains(&turn.id) || contains(&turn.label) || turn.decided.as_deref().is_some_and(contains) || turn.error.as_deref().is_some_and(contains)
+    contains(&turn.id)
+        || contains(&turn.label)
+        || turn.decided.as_deref().is_some_and(contains)
+        || turn.error.as_deref().is_some_and(contains)
 }
 
 fn compare(sort: SortBy, a: &TurnResult, b: &TurnResult) -> Ordering {

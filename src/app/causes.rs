@@ -23,7 +23,10 @@ impl App {
         let info = &view.runs[view.focus].view.run.info;
         let router = self.state.router.description.as_ref().filter(|_| self.state.router.phase == RouterPhase::Ready);
         if router.is_none_or(|router| router.info != info.router) {
-            return self.state.log.error(format!("Load the router {} first: the causes are found by deciding cases again with it", info.router.id));
+            return self
+                .state
+                .log
+                .error(format!("Load the router {} first: the causes are found by deciding cases again with it", info.router.id));
         }
         let Some(open) = self.state.batch.set.clone().filter(|open| open.set.path().as_os_str() == info.set.path.as_str()) else {
             return self.state.log.error(format!("Open the set {} first: the flipped cases are decided again", info.set.path));

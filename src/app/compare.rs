@@ -95,7 +95,8 @@ impl ComparisonView {
     pub fn new(runs: Vec<Contender>, focus: usize) -> Self {
         let rows = rows(&runs);
         let decided = |row: &CaseRow, run: usize| row.0[run].map(|at| runs[run].view.run.turns[at as usize].decided.clone());
-        let differs = |row: &CaseRow| (1..runs.len()).any(|run| decided(row, run).is_some_and(|it| decided(row, 0).is_some_and(|base| it != base)));
+        let differs =
+            |row: &CaseRow| (1..runs.len()).any(|run| decided(row, run).is_some_and(|it| decided(row, 0).is_some_and(|base| it != base)));
         let different = positions(rows.iter().map(differs));
         let (a, b) = (&runs[0], &runs[focus]);
         let comparison = compare(&a.view.run, &b.view.run, [&a.name, &b.name], SEED);

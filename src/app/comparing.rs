@@ -32,7 +32,7 @@ impl App {
             CompareCommand::OpenCase(id, turn) => {
                 self.change_settings(|settings| settings.tab = Tab::Batch);
                 self.state.batch.part = BatchPart::Cases;
-                self.show_run(&id, Some(turn));
+                self.show_run(id, Some(turn));
             }
             CompareCommand::FindCauses => self.find_causes(),
         }
@@ -97,12 +97,15 @@ impl App {
         }
         let focus = runs.iter().skip(1).position(|run| state.compare.focus.as_ref() == Some(&run.id)).map_or(runs.len() - 1, |at| at + 1);
         state.compare.computing = true;
-        self.figures.run(move || ComparisonView::new(runs, focus), |app, view| {
-            app.state.compare.computing = false;
-            app.state.compare.view = Some(Arc::new(view));
-            if app.compare_outdated {
-                app.refresh_comparison();
-            }
-        });
+        self.figures.run(
+            move || ComparisonView::new(runs, focus),
+            |app, view| {
+                app.state.compare.computing = false;
+                app.state.compare.view = Some(Arc::new(view));
+                if app.compare_outdated {
+                    app.refresh_comparison();
+                }
+            },
+        );
     }
 }

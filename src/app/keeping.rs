@@ -22,16 +22,19 @@ impl App {
     pub(super) fn read_library(&mut self) {
         let Some(folder) = self.store.as_ref().map(|store| store.folder().join("runs")) else { return };
         self.state.library.baseline = self.state.settings.baseline.clone();
-        self.files.run(move || list_runs(&folder), |app, mut saved| {
-            saved.reverse();
-            let known: Vec<KeptRun> = saved.into_iter().filter_map(KeptRun::saved).collect();
-            let library = &mut app.state.library;
-            let measured_meanwhile = std::mem::replace(&mut library.runs, known);
-            library.runs.extend(measured_meanwhile);
-            if library.baseline.as_ref().is_none_or(|id| library.run(id).is_none()) {
-                library.baseline = library.runs.first().map(|run| run.id.clone());
-            }
-        });
+        self.files.run(
+            move || list_runs(&folder),
+            |app, mut saved| {
+                saved.reverse();
+                let known: Vec<KeptRun> = saved.into_iter().filter_map(KeptRun::saved).collect();
+                let library = &mut app.state.library;
+                let measured_meanwhile = std::mem::replace(&mut library.runs, known);
+                library.runs.extend(measured_meanwhile);
+                if library.baseline.as_ref().is_none_or(|id| library.run(id).is_none()) {
+                    library.baseline = library.runs.first().map(|run| run.id.clone());
+                }
+            },
+        );
     }
 
     /// Keeps a run that was just measured; the first one becomes the baseline.
@@ -60,7 +63,9 @@ impl App {
         let Some(folder) = self.run_folder(id) else { return };
         let run = Arc::clone(run);
         self.files.run(
-            move || write_run(&folder, &run).map_err(|error| format!("The run is not kept: {} cannot be written ({error})", folder.display())),
+            move || {
+                write_run(&folder, &run).map_err(|error| format!("The run is not kept: {} cannot be written ({error})", folder.display()))
+            },
             |app, written| {
                 if let Err(sentence) = written {
                     app.state.log.error(sentence);

@@ -261,7 +261,8 @@ fn open_case(run: &Run, position: u32, turn: &TurnResult, set: Option<&LabelledS
 
 fn conversation_of(run: &Run, turn: &TurnResult, set: Option<&LabelledSet>) -> Result<Conversation, String> {
     let path = &run.info.set.path;
-    let set = set.filter(|set| set.path().as_os_str() == path.as_str()).ok_or_else(|| format!("Open the set {path} to read the conversation"))?;
+    let set =
+        set.filter(|set| set.path().as_os_str() == path.as_str()).ok_or_else(|| format!("Open the set {path} to read the conversation"))?;
     let entry = set.cases().get(turn.conversation).filter(|entry| entry.id == turn.id);
     let entry = entry.ok_or_else(|| format!("The set has changed: line {} is no longer this case; measure again", turn.line))?;
     let mut conversation = set.reader().and_then(|mut reader| reader.read(entry)).map_err(|error| error.to_string())?.conversation;

@@ -63,5 +63,5 @@ pub use session::{App, StartOptions};
 pub use sets::{AddToSet, OpenSet, Opening};
 pub use shown::ShownDecision;
 pub use state::{Dialog, Question, Reveal, Section, Settings, Side, State, Tab, Target, ThemeChoice};
-pub use word_diff::{Change, Piece};
 pub use study::{Study, StudyKind, StudyRow, Subject};
+pub use word_diff::{Change, Piece};

@@ -26,7 +26,8 @@ impl RunView {
         let figures = figures(&run);
         let counts = &figures.confusion.counts;
         let totals = counts.iter().map(|row| row.iter().sum()).collect();
-        let cells = counts.iter().enumerate().flat_map(|(row, counts)| counts.iter().enumerate().map(move |(column, &cases)| (row, column, cases)));
+        let cells =
+            counts.iter().enumerate().flat_map(|(row, counts)| counts.iter().enumerate().map(move |(column, &cases)| (row, column, cases)));
         let mut cells: Vec<(usize, usize, usize)> = cells.filter(|(_, _, cases)| *cases > 0).collect();
         cells.sort_by_key(|&(row, column, cases)| (row == column, std::cmp::Reverse(cases)));
         Self { overlaps: overlap(&run, SHOWN), figures, cells, totals, run }

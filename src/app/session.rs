@@ -6,15 +6,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::{Duration, Instant};
 
-use super::state::{Dialog, Section, Settings, Side, State, Tab, ThemeChoice};
 use super::batch::{Batch, Correction};
 use super::causes::CauseSearch;
 use super::looking::RunChange;
 use super::measuring::Ongoing;
+use super::state::{Dialog, Section, Settings, Side, State, Tab, ThemeChoice};
 use super::store::Store;
 use super::tasks::{Tasks, Wake};
 use super::{
-    Action, Command, Compare, DeviceChoice, DocId, Document, Import, Library, Loader, Log, PolicyText, RouterPhase, RouterSource, RouterStatus, RunId, sample,
+    Action, Command, Compare, DeviceChoice, DocId, Document, Import, Library, Loader, Log, PolicyText, RouterPhase, RouterSource,
+    RouterStatus, RunId, sample,
 };
 use crate::engine::{Engine, EngineError};
 use crate::policy::PolicyEdit;
@@ -89,7 +90,9 @@ impl App {
     pub fn start(options: StartOptions, drafts: Option<PathBuf>, wake: impl Fn() + Send + Sync + 'static) -> Result<Self, EngineError> {
         let StartOptions { policy, conversation, router, device, loader } = options;
         let wake: Wake = Arc::new(wake);
-        let start_tasks = |name: &str| Tasks::start(name, Arc::clone(&wake)).map_err(|error| EngineError::router(format!("cannot start a thread: {error}")));
+        let start_tasks = |name: &str| {
+            Tasks::start(name, Arc::clone(&wake)).map_err(|error| EngineError::router(format!("cannot start a thread: {error}")))
+        };
         let mut log = Log::default();
         let store = drafts.and_then(|folder| Store::open(folder).map_err(|error| log.error(error)).ok());
         let restored = store.as_ref().map(|store| store.restore(&mut log)).unwrap_or_default();

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use super::batch::{Correction, SampleSet};
+use super::looking::RunChange;
+use super::measure::apply_set_edit;
 use super::session::App;
 use super::state::Dialog;
-use super::measure::apply_set_edit;
-use super::looking::RunChange;
 use super::{Command, RunView, sample};
 use crate::chat::Conversation;
 use crate::formats::{FormatError, LabelledSet, SetEdit, SetFinding, case_json};
@@ -79,7 +79,12 @@ impl App {
         }
         match read {
             Ok(Some(set)) => {
-                self.state.log.info(format!("Opened {}: {} cases, {} bad lines", path.display(), set.set.cases().len(), set.set.bad().len()));
+                self.state.log.info(format!(
+                    "Opened {}: {} cases, {} bad lines",
+                    path.display(),
+                    set.set.cases().len(),
+                    set.set.bad().len()
+                ));
                 self.state.batch.set = Some(Arc::new(set));
                 self.note_recent_set(path.to_owned());
                 // What was said in the selected case can be read now, if it is of this set.

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::{
-    AddToSet, Batch, BatchPart, Checks, Compare, DocId, Document, GatewayImport, Import, Job, JobKind, Library, Log, OutlineRow, PolicyText,
-    Purpose, RouterPhase, RouterSource, RouterStatus, RunId, ShownDecision, Study, StudyKind, proposed_name,
+    AddToSet, Batch, BatchPart, Checks, Compare, DocId, Document, GatewayImport, Import, Job, JobKind, Library, Log, OutlineRow,
+    PolicyText, Purpose, RouterPhase, RouterSource, RouterStatus, RunId, ShownDecision, Study, StudyKind, proposed_name,
 };
 use crate::chat::{Conversation, Role};
 use crate::dialect::RenderedPrompt;

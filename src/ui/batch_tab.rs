@@ -62,7 +62,8 @@ fn setup_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
         },
         |ui| match &batch.measuring {
             Some(_) => {
-                if widgets::button_ui(ui, "Stop").accessible_name("Stop measuring").on_hover_text("What is decided so far stays").clicked() {
+                if widgets::button_ui(ui, "Stop").accessible_name("Stop measuring").on_hover_text("What is decided so far stays").clicked()
+                {
                     pressed.push(Command::Batch(BatchCommand::Stop));
                 }
             }
@@ -195,7 +196,9 @@ fn run_ui(ui: &mut Ui, state: &State, view: &RunView, commands: &mut Vec<Command
     let info = &view.run.info;
     ui.horizontal(|ui| {
         let shown = if state.batch.shown.is_none() { format!("{}, being measured", info.name) } else { info.name.clone() };
-        let combo = ComboBox::from_id_salt("run on screen").selected_text(RichText::new(shown).font(tokens::strong_font(text::BODY))).width(ui.available_width() - space::S);
+        let combo = ComboBox::from_id_salt("run on screen")
+            .selected_text(RichText::new(shown).font(tokens::strong_font(text::BODY)))
+            .width(ui.available_width() - space::S);
         let response = combo.truncate().show_ui(ui, |ui| {
             for kept in state.library.runs.iter().rev() {
                 let line = format!("{}, {}, {}", kept.name, kept.date(), super::bars::percent(kept.agreement));

@@ -26,7 +26,11 @@ pub fn cases_ui(ui: &mut Ui, state: &State, view: &RunView, commands: &mut Vec<C
     filters_ui(ui, &state.batch, view, commands);
     ui.add_space(space::XS);
     if state.batch.rows.is_empty() {
-        let advice = if view.run.turns.is_empty() { "Results appear here as they are decided" } else { "No case is like that; clear the filters to see all" };
+        let advice = if view.run.turns.is_empty() {
+            "Results appear here as they are decided"
+        } else {
+            "No case is like that; clear the filters to see all"
+        };
         return widgets::empty_ui(ui, "No cases", advice);
     }
     table_ui(ui, state, view, commands);
@@ -37,7 +41,14 @@ fn keys_ui(ui: &Ui, commands: &mut Vec<Command>) {
     if ui.memory(|memory| memory.focused().is_some()) {
         return;
     }
-    let steps = [(Key::ArrowDown, 1), (Key::ArrowUp, -1), (Key::PageDown, 20), (Key::PageUp, -20), (Key::Home, i64::MIN / 2), (Key::End, i64::MAX / 2)];
+    let steps = [
+        (Key::ArrowDown, 1),
+        (Key::ArrowUp, -1),
+        (Key::PageDown, 20),
+        (Key::PageUp, -20),
+        (Key::Home, i64::MIN / 2),
+        (Key::End, i64::MAX / 2),
+    ];
     for (key, step) in steps {
         if ui.input_mut(|input| input.consume_key(egui::Modifiers::NONE, key)) {
             commands.push(Command::Batch(BatchCommand::Step(step)));

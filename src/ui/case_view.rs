@@ -83,7 +83,11 @@ fn said_ui(ui: &mut Ui, case: Option<&OpenCase>) {
         None => drop(widgets::caption_ui(ui, "Reading the conversation")),
         Some(Err(sentence)) => drop(ui.colored_label(theme::palette(ui).error, sentence)),
         Some(Ok(conversation)) => {
-            ScrollArea::vertical().id_salt("said").auto_shrink(false).stick_to_bottom(true).show(ui, |ui| conversation_ui(ui, conversation));
+            ScrollArea::vertical()
+                .id_salt("said")
+                .auto_shrink(false)
+                .stick_to_bottom(true)
+                .show(ui, |ui| conversation_ui(ui, conversation));
         }
     }
 }
@@ -118,6 +122,15 @@ fn decision_ui(ui: &mut Ui, case: Option<&OpenCase>, turn: &TurnResult) {
             widgets::caption_ui(ui, format!("The label {label} has {}", bars::percent(entry.p)));
         }
         let tokens = turn.tokens;
-        widgets::caption_ui(ui, format!("Margin {:.1} points, {:.0} ms, {} prompt tokens, {} from cache", 100.0 * turn.margin, turn.latency_ms, tokens.prompt, tokens.cached));
+        widgets::caption_ui(
+            ui,
+            format!(
+                "Margin {:.1} points, {:.0} ms, {} prompt tokens, {} from cache",
+                100.0 * turn.margin,
+                turn.latency_ms,
+                tokens.prompt,
+                tokens.cached
+            ),
+        );
     });
 }

@@ -20,7 +20,8 @@ pub fn flips_ui(ui: &mut Ui, state: &State, view: &ComparisonView, commands: &mu
         (Some(FlipKind::Broken), format!("Broken {}", count(Some(FlipKind::Broken))), "Right in the baseline, wrong now"),
         (Some(FlipKind::Changed), format!("Changed {}", count(Some(FlipKind::Changed))), "Wrong in both, in different ways"),
     ];
-    let choices: Vec<(Option<FlipKind>, &str, &str)> = labels.iter().map(|(kind, label, explanation)| (*kind, label.as_str(), *explanation)).collect();
+    let choices: Vec<(Option<FlipKind>, &str, &str)> =
+        labels.iter().map(|(kind, label, explanation)| (*kind, label.as_str(), *explanation)).collect();
     if let Some(kind) = widgets::switch_ui(ui, state.compare.kind, &choices) {
         commands.push(Command::Compare(CompareCommand::ShowKind(kind)));
     }
@@ -33,8 +34,10 @@ pub fn flips_ui(ui: &mut Ui, state: &State, view: &ComparisonView, commands: &mu
     let names = [view.runs[0].name.as_str(), view.runs[view.focus].name.as_str()];
     ui.spacing_mut().item_spacing = vec2(space::S, 0.0);
     let name = |share: f32| Column::initial((width * share).max(72.0)).at_least(48.0).clip(true).resizable(true);
-    let table = TableBuilder::new(ui).id_salt("flips").sense(Sense::click()).auto_shrink(false).cell_layout(Layout::left_to_right(Align::Center));
-    let table = table.column(Column::exact(76.0)).column(name(0.14)).column(name(0.2)).column(name(0.24)).column(Column::remainder().clip(true));
+    let table =
+        TableBuilder::new(ui).id_salt("flips").sense(Sense::click()).auto_shrink(false).cell_layout(Layout::left_to_right(Align::Center));
+    let table =
+        table.column(Column::exact(76.0)).column(name(0.14)).column(name(0.2)).column(name(0.24)).column(Column::remainder().clip(true));
     let table = table.header(ROW_HEIGHT, |mut row| {
         for title in ["", "Case", "Label", names[0], names[1]] {
             row.col(|ui| drop(widgets::short_caption_ui(ui, title)));
@@ -63,7 +66,11 @@ fn flip_ui(row: &mut egui_extras::TableRow<'_, '_>, flip: &Flip) -> bool {
         widgets::focus_ring(ui, &response);
         let palette = theme::palette(ui);
         let colour = kind_colour(ui, flip.kind);
-        ui.painter().rect_filled(egui::Rect::from_center_size(pos2(rect.left() + 3.0, rect.center().y), vec2(3.0, ROW_HEIGHT - 10.0)), 1.5, colour);
+        ui.painter().rect_filled(
+            egui::Rect::from_center_size(pos2(rect.left() + 3.0, rect.center().y), vec2(3.0, ROW_HEIGHT - 10.0)),
+            1.5,
+            colour,
+        );
         let word = widgets::line(ui, flip.kind.as_str(), tokens::strong_font(text::SMALL), colour, rect.width() - space::M);
         ui.painter().galley(pos2(rect.left() + space::M - 2.0, rect.center().y - word.size().y / 2.0), word, palette.text);
         clicked |= response.clicked();
@@ -101,7 +108,10 @@ pub fn matrix_ui(ui: &mut Ui, state: &State, view: &ComparisonView, commands: &m
         if ui.checkbox(&mut only, RichText::new("Only cases that are decided differently").small()).changed() {
             commands.push(Command::Compare(CompareCommand::OnlyDifferent(only)));
         }
-        widgets::caption_ui(ui, format!("{} of {} differ", case_table::grouped(view.different.len()), case_table::grouped(view.rows.len())));
+        widgets::caption_ui(
+            ui,
+            format!("{} of {} differ", case_table::grouped(view.different.len()), case_table::grouped(view.rows.len())),
+        );
     });
     let count = if only { view.different.len() } else { view.rows.len() };
     if count == 0 {
@@ -111,7 +121,11 @@ pub fn matrix_ui(ui: &mut Ui, state: &State, view: &ComparisonView, commands: &m
     egui::ScrollArea::horizontal().id_salt("many runs").auto_shrink(false).show(ui, |ui| {
         let runs = view.runs.len();
         let width = ((ui.available_width() - 240.0) / runs as f32 - space::S).max(110.0);
-        let table = TableBuilder::new(ui).id_salt("matrix").sense(Sense::click()).auto_shrink(false).cell_layout(Layout::left_to_right(Align::Center));
+        let table = TableBuilder::new(ui)
+            .id_salt("matrix")
+            .sense(Sense::click())
+            .auto_shrink(false)
+            .cell_layout(Layout::left_to_right(Align::Center));
         let fixed = |width: f32| Column::initial(width).at_least(48.0).clip(true).resizable(true);
         let table = table.column(fixed(90.0)).column(fixed(130.0)).columns(fixed(width), runs);
         let table = table.header(ROW_HEIGHT, |mut row| {
@@ -147,9 +161,15 @@ fn decision_cell_ui(ui: &mut Ui, run: &str, turn: &crate::eval::TurnResult) {
     let (rect, response) = ui.allocate_exact_size(vec2(ui.available_width(), ROW_HEIGHT), Sense::hover());
     let decision = case_table::decision_title(turn);
     let verdict = if turn.agrees() { "right" } else { "wrong" };
-    response.widget_info(|| WidgetInfo::labeled(Role::Label, true, format!("{run}, case {}: {decision}, {verdict}", case_table::case_name(turn))));
+    response.widget_info(|| {
+        WidgetInfo::labeled(Role::Label, true, format!("{run}, case {}: {decision}, {verdict}", case_table::case_name(turn)))
+    });
     let colour = if turn.agrees() { palette.good } else { palette.warning };
-    ui.painter().rect_filled(egui::Rect::from_center_size(pos2(rect.left() + 3.0, rect.center().y), vec2(3.0, ROW_HEIGHT - 12.0)), 1.5, colour);
+    ui.painter().rect_filled(
+        egui::Rect::from_center_size(pos2(rect.left() + 3.0, rect.center().y), vec2(3.0, ROW_HEIGHT - 12.0)),
+        1.5,
+        colour,
+    );
     let galley = widgets::line(ui, &decision, FontId::proportional(text::SMALL + 0.5), palette.text, rect.width() - space::M);
     ui.painter().galley(pos2(rect.left() + space::S, rect.center().y - galley.size().y / 2.0), galley, palette.text);
 }

@@ -27,7 +27,10 @@ pub fn policies_ui(ui: &mut Ui, state: &State, view: &ComparisonView, commands: 
             widgets::caption_ui(ui, "Making the edits one at a time");
         } else if !causes && !view.comparison.flips.is_empty() && !view.steps.is_empty() {
             let button = widgets::button_ui(ui, "Find causes");
-            if button.on_hover_text("Decides the flipped cases once more with each edit alone, to see which of them causes each flip").clicked() {
+            if button
+                .on_hover_text("Decides the flipped cases once more with each edit alone, to see which of them causes each flip")
+                .clicked()
+            {
                 commands.push(Command::Compare(CompareCommand::FindCauses));
             }
             widgets::caption_ui(ui, "which edit causes which flip");
@@ -114,7 +117,10 @@ fn caused_ui(ui: &mut Ui, view: &ComparisonView, edit: usize, commands: &mut Vec
             widgets::caption_ui(ui, "causes no flip by itself");
             return;
         }
-        widgets::caption_ui(ui, format!("causes {}:", if flips.len() == 1 { "1 flip".to_owned() } else { format!("{} flips", flips.len()) }));
+        widgets::caption_ui(
+            ui,
+            format!("causes {}:", if flips.len() == 1 { "1 flip".to_owned() } else { format!("{} flips", flips.len()) }),
+        );
         for flip in flips.iter().take(NAMED) {
             let decided = flip.b.as_deref().map_or("Error", title);
             let name = format!("{} {}, now {decided}", flip.kind.as_str(), flip.id);

@@ -159,8 +159,13 @@ fn verdict_ui(ui: &mut Ui, state: &State, view: &ComparisonView, commands: &mut 
         if view.runs.len() > 2 {
             ui.horizontal_wrapped(|ui| {
                 widgets::caption_ui(ui, format!("{} against", view.runs[0].name));
-                let choices: Vec<(usize, &str, &str)> =
-                    view.runs.iter().enumerate().skip(1).map(|(at, run)| (at, run.name.as_str(), "Compare this run with the baseline in detail")).collect();
+                let choices: Vec<(usize, &str, &str)> = view
+                    .runs
+                    .iter()
+                    .enumerate()
+                    .skip(1)
+                    .map(|(at, run)| (at, run.name.as_str(), "Compare this run with the baseline in detail"))
+                    .collect();
                 if let Some(at) = widgets::switch_ui(ui, view.focus, &choices) {
                     commands.push(Command::Compare(CompareCommand::Focus(view.runs[at].id.clone())));
                 }
@@ -173,13 +178,23 @@ fn verdict_ui(ui: &mut Ui, state: &State, view: &ComparisonView, commands: &mut 
         let names = format!("{} {}, {} {}", view.runs[0].name, bars::percent(before), view.runs[view.focus].name, bars::percent(after));
         ui.add(Label::new(RichText::new(names).color(palette.text)).wrap());
         let points = bars::points;
-        let interval = format!("Difference {} points, 95 % interval {} to {} (bootstrap over conversations)", points(comparison.difference.value), points(low), points(high));
+        let interval = format!(
+            "Difference {} points, 95 % interval {} to {} (bootstrap over conversations)",
+            points(comparison.difference.value),
+            points(low),
+            points(high)
+        );
         widgets::caption_ui(ui, interval);
-        let test = format!("McNemar exact: {} fixed against {} broken, p = {:.3}", comparison.fixed, comparison.broken, comparison.mcnemar.p);
-        widgets::caption_ui(ui, test).on_hover_text("How often chance alone would split the cases that only one of the two gets right at least as unevenly");
+        let test =
+            format!("McNemar exact: {} fixed against {} broken, p = {:.3}", comparison.fixed, comparison.broken, comparison.mcnemar.p);
+        widgets::caption_ui(ui, test)
+            .on_hover_text("How often chance alone would split the cases that only one of the two gets right at least as unevenly");
         let [only_a, only_b] = comparison.unmatched;
         if only_a + only_b > 0 {
-            widgets::caption_ui(ui, format!("{} cases in both; {only_a} only in the baseline, {only_b} only in the other", comparison.cases));
+            widgets::caption_ui(
+                ui,
+                format!("{} cases in both; {only_a} only in the baseline, {only_b} only in the other", comparison.cases),
+            );
         }
         if state.compare.computing {
             widgets::caption_ui(ui, "Comparing again");

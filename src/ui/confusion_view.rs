@@ -61,7 +61,8 @@ fn picture_ui(ui: &mut Ui, view: &RunView, cells: Cells, query: &CaseQuery) -> O
     let count = confusion.labels.len();
     let available = ui.available_width();
     let font = FontId::proportional(text::SMALL);
-    let names: Vec<_> = confusion.labels.iter().map(|label| widgets::line(ui, title(label), font.clone(), Color32::PLACEHOLDER, 128.0)).collect();
+    let names: Vec<_> =
+        confusion.labels.iter().map(|label| widgets::line(ui, title(label), font.clone(), Color32::PLACEHOLDER, 128.0)).collect();
     let longest = names.iter().map(|name| name.size().x).fold(0.0, f32::max);
     let left = longest.min(available * 0.34) + space::S;
     let cell = ((available - left) / count.max(1) as f32).clamp(*CELL.start(), *CELL.end()).floor();
@@ -130,7 +131,8 @@ fn keyboard(ui: &Ui, response: &Response, count: usize) -> Option<(usize, usize)
         ui.memory_mut(|memory| memory.set_focus_lock_filter(response.id, filter));
         ui.input(|input| {
             row = (row + usize::from(input.key_pressed(Key::ArrowDown))).saturating_sub(usize::from(input.key_pressed(Key::ArrowUp)));
-            column = (column + usize::from(input.key_pressed(Key::ArrowRight))).saturating_sub(usize::from(input.key_pressed(Key::ArrowLeft)));
+            column =
+                (column + usize::from(input.key_pressed(Key::ArrowRight))).saturating_sub(usize::from(input.key_pressed(Key::ArrowLeft)));
         });
     }
     let cursor = (row.min(last), column.min(last));

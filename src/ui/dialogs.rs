@@ -53,7 +53,11 @@ fn question_ui(ui: &mut Ui, state: &State, question: &Question, commands: &mut V
         }
         Question::DeleteRun(ref id) => {
             let name = state.library.run(id).map_or("the run", |run| &run.name);
-            (format!("Delete {name}?"), "Its results are gone then; the policy and the set stay", &[(Answer::Cancel, "Keep it"), (Answer::Discard, "Delete the run")])
+            (
+                format!("Delete {name}?"),
+                "Its results are gone then; the policy and the set stay",
+                &[(Answer::Cancel, "Keep it"), (Answer::Discard, "Delete the run")],
+            )
         }
         Question::Changed { document, saving } => {
             let sentence = if saving {

@@ -54,13 +54,15 @@ fn headline_ui(ui: &mut Ui, view: &RunView) {
             let noun = if summary.cases == 1 { "case" } else { "cases" };
             ui.label(RichText::new(format!("agreement over {} {noun}", case_table::grouped(summary.cases))).color(palette.text));
             let interval = format!("95 % interval {} to {}", bars::percent(low), bars::percent(high));
-            widgets::caption_ui(ui, interval).on_hover_text("Wilson score interval: where the agreement over many more such cases would be");
+            widgets::caption_ui(ui, interval)
+                .on_hover_text("Wilson score interval: where the agreement over many more such cases would be");
         });
     });
     interval_ui(ui, summary.agreement, [low, high]);
     ui.horizontal_wrapped(|ui| {
         ui.spacing_mut().item_spacing.x = space::M;
-        widgets::caption_ui(ui, format!("Macro F1 {:.3}", summary.macro_f1)).on_hover_text("Mean of F1 over the routes that occur, each counting the same");
+        widgets::caption_ui(ui, format!("Macro F1 {:.3}", summary.macro_f1))
+            .on_hover_text("Mean of F1 over the routes that occur, each counting the same");
         let errors = widgets::caption_ui(ui, format!("Errors {}", case_table::grouped(summary.errors)));
         errors.on_hover_text("Cases in which the gateway would answer with HTTP 500");
         if view.run.is_partial() {
@@ -78,7 +80,11 @@ fn interval_ui(ui: &mut Ui, agreement: f64, [low, high]: [f64; 2]) {
     let x = |share: f64| track.left() + track.width() * share as f32;
     let painter = ui.painter();
     painter.rect_filled(track, 2.0, palette.bar_track);
-    painter.rect_filled(egui::Rect::from_min_max(pos2(x(low), track.top()), pos2(x(high).max(x(low) + 2.0), track.bottom())), 2.0, palette.bar);
+    painter.rect_filled(
+        egui::Rect::from_min_max(pos2(x(low), track.top()), pos2(x(high).max(x(low) + 2.0), track.bottom())),
+        2.0,
+        palette.bar,
+    );
     painter.circle_filled(pos2(x(agreement), track.center().y), 4.5, palette.accent);
 }
 
@@ -90,7 +96,8 @@ fn routes_ui(ui: &mut Ui, routes: &[RouteFigures], query: &CaseQuery, commands: 
     let figure = || Column::exact(58.0);
     let table = TableBuilder::new(ui).id_salt("routes").auto_shrink(false).sense(Sense::click());
     let table = table.cell_layout(egui::Layout::left_to_right(egui::Align::Center));
-    let table = table.column(Column::remainder().clip(true).at_least(80.0)).column(figure()).column(figure()).column(figure()).column(figure());
+    let table =
+        table.column(Column::remainder().clip(true).at_least(80.0)).column(figure()).column(figure()).column(figure()).column(figure());
     let right = |ui: &mut Ui, words: String, colour: egui::Color32| {
         ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| ui.label(RichText::new(words).small().color(colour)));
     };
@@ -103,7 +110,9 @@ fn routes_ui(ui: &mut Ui, routes: &[RouteFigures], query: &CaseQuery, commands: 
             ("F1", "Harmonic mean of precision and recall"),
         ] {
             row.col(|ui| {
-                ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| widgets::caption_ui(ui, name).on_hover_text(explanation));
+                ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
+                    widgets::caption_ui(ui, name).on_hover_text(explanation)
+                });
             });
         }
     });
@@ -143,7 +152,9 @@ fn more_ui(ui: &mut Ui, view: &RunView) {
     let conversation = figures.conversation_accuracy.map_or_else(not_labelled, bars::percent);
     fact_ui(ui, "Conversation", conversation, "Share of conversations with every turn right");
     if let Some(scenarios) = &figures.scenarios {
-        let share = |share: &Option<Share>| share.map_or_else(|| "no cases".to_owned(), |share| format!("{} of {}", bars::percent(share.accuracy), share.cases));
+        let share = |share: &Option<Share>| {
+            share.map_or_else(|| "no cases".to_owned(), |share| format!("{} of {}", bars::percent(share.accuracy), share.cases))
+        };
         fact_ui(ui, "fQfA", share(&scenarios.fqfa), "Turns that expect a route with an action");
         fact_ui(ui, "fQcA", share(&scenarios.fqca), "Turns that expect a domain's own route, without an action");
         fact_ui(ui, "Irrelevance", share(&scenarios.irrelevance), "Turns that expect no route");
@@ -173,7 +184,12 @@ fn more_ui(ui: &mut Ui, view: &RunView) {
     fact_ui(ui, "Speed", format!("{:.1} a second", figures.decisions_per_second), "Decisions a second over the whole set");
     fact_ui(ui, "From prefix cache", bars::percent(figures.cache_hit_rate), "Share of the prompts' tokens that needed no computing");
     if figures.reused > 0 {
-        fact_ui(ui, "Kept from before", case_table::grouped(figures.reused), "Cases that an earlier run had decided alike, so they were not decided again");
+        fact_ui(
+            ui,
+            "Kept from before",
+            case_table::grouped(figures.reused),
+            "Cases that an earlier run had decided alike, so they were not decided again",
+        );
     }
     if let Some(order) = &figures.order_stability {
         ui.add_space(space::M);

@@ -21,14 +21,19 @@ pub fn overlap_ui(ui: &mut Ui, state: &State, view: &RunView, commands: &mut Vec
     let height = (ui.available_height() * 0.34).clamp(96.0, 46.0 * pairs.len() as f32 + 8.0);
     ui.allocate_ui(egui::vec2(ui.available_width(), height), |ui| {
         ui.spacing_mut().item_spacing.y = 0.0;
-        ScrollArea::vertical().id_salt("pairs").auto_shrink(false).max_height(height).show_rows(ui, ROW_HEIGHT, pairs.len(), |ui, visible| {
-            for at in visible {
-                let Some(pair) = pairs.get(at) else { continue };
-                if pair_ui(ui, pair, at == state.batch.pair) {
-                    commands.push(Command::Batch(BatchCommand::ShowPair(at)));
+        ScrollArea::vertical().id_salt("pairs").auto_shrink(false).max_height(height).show_rows(
+            ui,
+            ROW_HEIGHT,
+            pairs.len(),
+            |ui, visible| {
+                for at in visible {
+                    let Some(pair) = pairs.get(at) else { continue };
+                    if pair_ui(ui, pair, at == state.batch.pair) {
+                        commands.push(Command::Batch(BatchCommand::ShowPair(at)));
+                    }
                 }
-            }
-        });
+            },
+        );
     });
     ui.separator();
     ui.push_id(&chosen.routes, |ui| {

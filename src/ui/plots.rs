@@ -50,14 +50,17 @@ pub fn confidence_ui(ui: &mut Ui, bins: &[ConfidenceBin], commands: &mut Vec<Com
     let palette = theme::palette(ui);
     let width = 1.0 / bins.len().max(1) as f64;
     let series = |count: fn(&ConfidenceBin) -> usize, colour: egui::Color32| -> Vec<Bar> {
-        let bar = |bin: &ConfidenceBin| Bar::new(bin.from + width / 2.0, count(bin) as f64).width(width * 0.88).fill(colour).stroke((0.0, colour));
+        let bar = |bin: &ConfidenceBin| {
+            Bar::new(bin.from + width / 2.0, count(bin) as f64).width(width * 0.88).fill(colour).stroke((0.0, colour))
+        };
         bins.iter().map(bar).collect()
     };
     let right = BarChart::new("Right", series(|bin| bin.right, palette.accent)).allow_hover(false);
     let wrong = BarChart::new("Wrong", series(|bin| bin.wrong, palette.warning)).allow_hover(false).stack_on(&[&right]);
     let most = bins.iter().map(|bin| bin.right + bin.wrong).max().unwrap_or(1).max(1) as f64;
     let plot = base_plot("confidence").include_x(0.0).include_x(1.0).include_y(0.0).include_y(most * 1.05);
-    let plot = plot.x_axis_label(axis(ui, "Confidence")).y_axis_label(axis(ui, "Cases")).x_axis_formatter(percent_mark).x_grid_spacer(fifths);
+    let plot =
+        plot.x_axis_label(axis(ui, "Confidence")).y_axis_label(axis(ui, "Cases")).x_axis_formatter(percent_mark).x_grid_spacer(fifths);
     let shown = plot.show(ui, |plot| {
         plot.bar_chart(right);
         plot.bar_chart(wrong);
@@ -88,7 +91,12 @@ pub fn review_ui(ui: &mut Ui, review: &[ReviewPoint]) {
     let plot = share_plot(ui, "review", "Decided without review", "Right of these").label_formatter(move |at| match at {
         HoverPosition::NearDataPoint { position, index, .. } => {
             let threshold = thresholds.get(*index).copied().unwrap_or_default();
-            Some(format!("Threshold {}\ndecided {}\nright {}", bars::percent(threshold), bars::percent(position.x), bars::percent(position.y)))
+            Some(format!(
+                "Threshold {}\ndecided {}\nright {}",
+                bars::percent(threshold),
+                bars::percent(position.x),
+                bars::percent(position.y)
+            ))
         }
         HoverPosition::Elsewhere { .. } => None,
     });
@@ -97,7 +105,10 @@ pub fn review_ui(ui: &mut Ui, review: &[ReviewPoint]) {
     for wanted in [0.5, 0.7, 0.9] {
         if let Some((point, accuracy)) = taken().find(|(point, _)| point.threshold >= wanted - 1e-9) {
             let (covered, right) = (bars::percent(point.coverage), bars::percent(accuracy));
-            widgets::caption_ui(ui, format!("From {:.0} % confidence on: {covered} of the cases, {right} of these right", 100.0 * point.threshold));
+            widgets::caption_ui(
+                ui,
+                format!("From {:.0} % confidence on: {covered} of the cases, {right} of these right", 100.0 * point.threshold),
+            );
         }
     }
 }

@@ -101,7 +101,8 @@ pub fn add_dialog_ui(ui: &mut Ui, state: &State, add: &AddToSet, commands: &mut 
         let name = add.set.as_ref().map_or_else(|| "None chosen yet".to_owned(), |path| file_name(path));
         let response = ComboBox::from_id_salt("set to add to").selected_text(name).width(240.0).truncate().show_ui(ui, |ui| {
             for path in &state.settings.recent_sets {
-                if ui.selectable_label(add.set.as_ref() == Some(path), file_name(path)).on_hover_text(path.display().to_string()).clicked() {
+                if ui.selectable_label(add.set.as_ref() == Some(path), file_name(path)).on_hover_text(path.display().to_string()).clicked()
+                {
                     commands.push(Command::AddSet(path.clone()));
                 }
             }

@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use egui::{CentralPanel, Panel, Ui, ViewportBuilder};
 
 use super::file_dialog::FileDialogs;
-use super::{actions, batch_tab, compare_tab, dialogs, log_panel, notice, playground_tab, policy_tab, soon, status_bar, theme, tokens, top_bar};
+use super::{
+    actions, batch_tab, compare_tab, dialogs, log_panel, notice, playground_tab, policy_tab, soon, status_bar, theme, tokens, top_bar,
+};
 use crate::app::{App, Command, StartOptions, Tab, ThemeChoice};
 
 /// Why the window could not be opened.
@@ -157,9 +159,7 @@ fn window_ui(ui: &mut Ui, app: &App, commands: &mut Vec<Command>) {
         Tab::Batch => batch_tab::batch_tab_ui(ui, state, commands),
         Tab::Compare => compare_tab::compare_tab_ui(ui, state, commands),
         Tab::Export => {
-            CentralPanel::default()
-                .frame(theme::column_frame(palette.canvas))
-                .show(ui, |ui| soon::soon_ui(ui, commands));
+            CentralPanel::default().frame(theme::column_frame(palette.canvas)).show(ui, |ui| soon::soon_ui(ui, commands));
         }
     }
 }
