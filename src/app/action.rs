@@ -170,7 +170,7 @@ impl Action {
             Self::LoadRouter => (Router, "Load router again", "Read the router's files once more, for example after a failure", None),
             Self::OpenSet => (Measure, "Open labelled set…", "Open conversations with the routes that people expect", Some((CTRL_SHIFT, Key::O))),
             Self::AddToSet => (Measure, "Add conversation to set…", "Add the conversation of the Playground, with its expected route, to a labelled set", Some((CTRL_SHIFT, Key::A))),
-            Self::Measure => (Measure, "Measure", "Decide every case of the labelled set and compare with the labels", Some((CTRL_SHIFT, Key::Enter))),
+            Self::Measure => (Measure, "Measure agreement", "Decide every case of the labelled set and compare with the labels", Some((CTRL_SHIFT, Key::Enter))),
             Self::MeasureVariants => (Measure, "Measure open variants", "Measure every open policy on the labelled set and compare them", None),
             Self::NextWrong => (Measure, "Next wrong case", "Show the next case whose decision differs from its label", Some((Modifiers::NONE, Key::F8))),
             Self::PreviousWrong => (Measure, "Previous wrong case", "Show the wrong case before this one", Some((Modifiers::SHIFT, Key::F8))),
@@ -241,6 +241,7 @@ impl Action {
             }
             Self::NextWrong => state.batch.next_wrong(false).is_none().then_some("No wrong case follows"),
             Self::PreviousWrong => state.batch.next_wrong(true).is_none().then_some("No wrong case comes before"),
+            Self::AcceptDecision | Self::OpenCase if state.settings.tab != Tab::Batch => Some("Show the Batch tab first"),
             Self::AcceptDecision => match state.batch.selected_turn() {
                 None => Some("No case is selected"),
                 Some(turn) if turn.agrees() => Some("Label and decision are the same"),

@@ -233,7 +233,7 @@ fn empty_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
                     if let Some(sample) = &state.batch.sample {
                         let name = if *sample == SampleSet::BuiltIn { "Try the sample set" } else { "Use the set beside this policy" };
                         let button = ui.add(Button::new(name).min_size(egui::vec2(0.0, tokens::CONTROL_HEIGHT)));
-                        if button.accessible_name("Try the sample set").clicked() {
+                        if button.clicked() {
                             commands.push(Command::Batch(BatchCommand::OpenSample));
                         }
                     }

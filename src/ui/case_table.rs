@@ -22,7 +22,9 @@ const VERDICTS: [(Verdict, &str, &str); 5] = [
 
 /// Draws the filters and the table.
 pub fn cases_ui(ui: &mut Ui, state: &State, view: &RunView, commands: &mut Vec<Command>) {
-    keys_ui(ui, commands);
+    if state.dialog.is_none() {
+        keys_ui(ui, commands);
+    }
     filters_ui(ui, &state.batch, view, commands);
     ui.add_space(space::XS);
     if state.batch.rows.is_empty() {
