@@ -169,7 +169,9 @@ impl App {
         if let Some(path) = policy {
             self.open_policy(&path);
         }
-        if let Some(path) = conversation {
+        if let Some(path) = conversation
+            && !self.open_as_set(&path)
+        {
             self.open_conversation(&path);
         }
         if self.state.policies.is_empty() {

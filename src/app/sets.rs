@@ -9,9 +9,9 @@ use super::looking::RunChange;
 use super::measure::apply_set_edit;
 use super::session::App;
 use super::state::Dialog;
-use super::{Command, RunView, sample};
+use super::{Command, RunView, Tab, sample};
 use crate::chat::Conversation;
-use crate::formats::{FormatError, LabelledSet, SetEdit, SetFinding, case_json};
+use crate::formats::{FormatError, LabelledReader, LabelledSet, SetEdit, SetFinding, case_json};
 use crate::policy::{NO_ROUTE_LABEL, Policy};
 
 /// Sets that the list of recent ones remembers.
@@ -71,6 +71,22 @@ impl App {
         let (path, policy) = (path.to_owned(), Arc::clone(self.state.routes()));
         let read = move || (read_set(&path, &policy, &progress), path);
         self.files.run(read, |app, (read, path)| app.set_opened(read, &path));
+    }
+
+    /// Opens a file as a labelled set where it is one, and shows the tab for it. Returns whether it is one.
+    pub(super) fn open_as_set(&mut self, path: &Path) -> bool {
+        let extension = path.extension().map(|extension| extension.to_string_lossy().to_ascii_lowercase()).unwrap_or_default();
+        if !["jsonl", "ndjson", "json", "csv", "tsv"].contains(&extension.as_str()) {
+            return false;
+        }
+        // The first lines tell; a conversation has no label.
+        let name = path.display().to_string();
+        let is_set = crate::formats::open(path).is_ok_and(|file| LabelledReader::new(file, name).take(3).any(|case| case.is_ok()));
+        if is_set {
+            self.change_settings(|settings| settings.tab = Tab::Batch);
+            self.open_set(path);
+        }
+        is_set
     }
 
     fn set_opened(&mut self, read: Result<Option<OpenSet>, FormatError>, path: &Path) {

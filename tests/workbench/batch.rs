@@ -171,7 +171,9 @@ fn stopping_leaves_a_partial_run_that_can_be_looked_at() {
     perform(&mut harness, Command::EditYaml(POLICY.to_owned()));
     perform(&mut harness, Command::Perform(Action::ShowBatch));
     let lines: String = (0..400)
-        .map(|n| format!("{{\"id\": \"{n}\", \"messages\": [{{\"role\": \"user\", \"content\": \"refund {n}\"}}], \"route\": \"billing\"}}\n"))
+        .map(|n| {
+            format!("{{\"id\": \"{n}\", \"messages\": [{{\"role\": \"user\", \"content\": \"refund {n}\"}}], \"route\": \"billing\"}}\n")
+        })
         .collect();
     let path = folder.path().join("long.jsonl");
     std::fs::write(&path, lines).unwrap();
@@ -249,7 +251,9 @@ fn a_frame_costs_no_more_with_many_cases() {
     let mut harness = measured(Behaviour::Words, folder.path(), None);
     let few = median_frame(&mut harness);
     let lines: String = (0..20_000)
-        .map(|n| format!("{{\"id\": \"{n}\", \"messages\": [{{\"role\": \"user\", \"content\": \"refund {n}\"}}], \"route\": \"billing\"}}\n"))
+        .map(|n| {
+            format!("{{\"id\": \"{n}\", \"messages\": [{{\"role\": \"user\", \"content\": \"refund {n}\"}}], \"route\": \"billing\"}}\n")
+        })
         .collect();
     let path = folder.path().join("long.jsonl");
     std::fs::write(&path, lines).unwrap();
