@@ -15,6 +15,9 @@ const PARTS: [(ComparePart, &str, &str); 4] = [
     (ComparePart::Policies, "Policies", "The words that differ, and the flips that they cause"),
 ];
 
+/// Height of a run's card, so that only those in view are laid out.
+const RUN_HEIGHT: f32 = 112.0;
+
 /// Draws the tab.
 pub fn compare_tab_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
     let palette = theme::palette(ui);
@@ -86,10 +89,13 @@ fn runs_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
     if state.library.runs.is_empty() {
         return widgets::empty_ui(ui, "No runs yet", "Each measurement is kept here");
     }
-    ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
-        ui.spacing_mut().item_spacing.y = space::S;
-        for kept in state.library.runs.iter().rev() {
-            ui.push_id(&kept.id.0, |ui| run_ui(ui, state, kept, commands));
+    let runs = &state.library.runs;
+    ui.spacing_mut().item_spacing.y = space::S;
+    ScrollArea::vertical().auto_shrink(false).show_rows(ui, RUN_HEIGHT, runs.len(), |ui, visible| {
+        // The newest first.
+        for kept in visible.filter_map(|row| runs.get(runs.len() - 1 - row)) {
+            let size = egui::vec2(ui.available_width(), RUN_HEIGHT);
+            ui.push_id(&kept.id.0, |ui| ui.allocate_ui(size, |ui| run_ui(ui, state, kept, commands)));
         }
     });
 }
@@ -102,7 +108,7 @@ fn run_ui(ui: &mut Ui, state: &State, kept: &KeptRun, commands: &mut Vec<Command
     let edge = if is_baseline { palette.accent } else { palette.border };
     let ground = if is_baseline || included { palette.surface } else { palette.canvas };
     theme::card_frame(ground, edge).inner_margin(egui::Margin::symmetric(space::M as i8, space::S as i8)).show(ui, |ui| {
-        ui.set_min_width(ui.available_width());
+        ui.set_min_size(ui.available_size());
         ui.spacing_mut().item_spacing.y = 2.0;
         let mut renamed = None;
         widgets::header_ui(
