@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use egui::accesskit::Role;
 use egui::{Key, Modifiers};
 use egui_kittest::Harness;
-use egui_kittest::kittest::{NodeT as _, Queryable as _};
+use egui_kittest::kittest::Queryable as _;
 use waypost::app::{Action, BatchCommand, BatchPart, Command, DeviceChoice, Figure, StartOptions};
 use waypost::engine::loader;
 use waypost::ui::Window;
