@@ -187,6 +187,9 @@ impl App {
             let path = correction.set.display();
             return self.state.log.error(format!("The label was not changed: the run's set is not open; open {path} and correct it again"));
         }
+        if self.state.batch.shown.is_none() {
+            return self.state.log.error("Labels can be corrected once the run has ended; stop it or wait");
+        }
         self.state.batch.undone.clear();
         self.correct(&correction);
         self.state.batch.corrections.push(correction);
