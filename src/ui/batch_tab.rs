@@ -67,7 +67,9 @@ fn setup_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
                     pressed.push(Command::Batch(BatchCommand::Stop));
                 }
             }
-            None => actions::primary_button_ui(ui, state, Action::Measure, &mut pressed),
+            // Without a run the button stands in the middle of the tab.
+            None if batch.view.is_some() => actions::primary_button_ui(ui, state, Action::Measure, &mut pressed),
+            None => {}
         },
     );
     commands.append(&mut pressed);
@@ -221,6 +223,10 @@ fn empty_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
         ui.label(RichText::new("Measure agreement").font(tokens::strong_font(text::DISPLAY)));
         ui.add_space(space::XS);
         let weak = |words: &str| RichText::new(words).color(theme::palette(ui).text_weak);
+        if state.batch.measuring.is_some() {
+            ui.label(weak("The first results appear in a moment"));
+            return;
+        }
         match &state.batch.set {
             None => {
                 ui.label(weak("A labelled set is conversations with the route that a person would choose, one a line:"));
