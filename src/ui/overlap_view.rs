@@ -18,7 +18,7 @@ pub fn overlap_ui(ui: &mut Ui, state: &State, view: &RunView, commands: &mut Vec
     let Some(chosen) = pairs.get(state.batch.pair) else {
         return widgets::empty_ui(ui, "No overlap", "In no case of this run does a second route get 5 % or more");
     };
-    let height = (ui.available_height() * 0.34).clamp(96.0, 46.0 * pairs.len() as f32 + 8.0);
+    let height = (ui.available_height() * 0.34).max(2.0 * ROW_HEIGHT).min(ROW_HEIGHT * pairs.len() as f32 + space::S);
     ui.allocate_ui(egui::vec2(ui.available_width(), height), |ui| {
         ui.spacing_mut().item_spacing.y = 0.0;
         ScrollArea::vertical().id_salt("pairs").auto_shrink(false).max_height(height).show_rows(

@@ -82,7 +82,9 @@ fn kept_runs_can_be_renamed_pinned_and_deleted() {
     wait_for(&mut harness, "Name of run plain (2) again");
     let id = harness.state().app().state().library.baseline.clone().unwrap();
     let report = drafts.join("runs").join(&id.0).join("report.json");
-    wait_until(&mut harness, "the name on disk", |_| std::fs::read_to_string(&report).unwrap().contains("plain (2) again"));
+    wait_until(&mut harness, "the name on disk", |_| {
+        std::fs::read_to_string(&report).is_ok_and(|report| report.contains("plain (2) again"))
+    });
     click(&mut harness, "Delete run plain");
     click(&mut harness, "Delete the run");
     assert_eq!(harness.state().app().state().library.runs.len(), 1);
