@@ -60,16 +60,16 @@ fn setup_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
             ui.add_space(space::S);
             limit_ui(ui, batch, commands);
         },
-        |ui| match &batch.measuring {
-            Some(_) => {
-                if widgets::button_ui(ui, "Stop").accessible_name("Stop measuring").on_hover_text("What is decided so far stays").clicked()
-                {
+        |ui| {
+            if batch.measuring.is_some() {
+                let stop = widgets::button_ui(ui, "Stop").accessible_name("Stop measuring");
+                if stop.on_hover_text("What is decided so far stays").clicked() {
                     pressed.push(Command::Batch(BatchCommand::Stop));
                 }
+            } else if batch.view.is_some() {
+                // Without a run the button stands in the middle of the tab.
+                actions::primary_button_ui(ui, state, Action::Measure, &mut pressed);
             }
-            // Without a run the button stands in the middle of the tab.
-            None if batch.view.is_some() => actions::primary_button_ui(ui, state, Action::Measure, &mut pressed),
-            None => {}
         },
     );
     commands.append(&mut pressed);
