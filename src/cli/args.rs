@@ -36,6 +36,8 @@ pub enum Command {
     Export(ExportArguments),
     /// Measure how often decisions agree with a labelled set
     Eval(EvalArguments),
+    /// Compare policies, routers, dialects or saved runs on one labelled set
+    Compare(CompareArguments),
     /// Measure how fast a router decides on this machine
     Bench(BenchArguments),
 }
@@ -144,6 +146,12 @@ pub struct ExportArguments {
     /// Write the routes into this existing Plano configuration; nothing else in it changes
     #[arg(long, value_name = "CONFIG")]
     pub into: Option<PathBuf>,
+    /// Say in the export what the policy was tested with: the folder that `waypost eval --out` wrote, or its report.json
+    #[arg(long, value_name = "RUN")]
+    pub evidence: Option<PathBuf>,
+    /// Export without asking a policy that was not tested, was changed since, or failed its test
+    #[arg(long)]
+    pub yes: bool,
     /// Write the configuration here instead of to standard output
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
@@ -154,7 +162,7 @@ pub struct EvalArguments {
     /// Policy file: YAML or JSON with routes
     #[arg(long, value_name = "FILE")]
     pub policy: PathBuf,
-    /// Labelled set: a JSON line for each conversation, with "route", or with "labels" for each user turn
+    /// Labelled set: JSON lines with "messages" and "route", or "labels" for each user turn; ShareGPT exports with labels; CSV with text,label
     #[arg(long, value_name = "FILE")]
     pub set: PathBuf,
     /// Whose prompt to send [default: the policy's, else archgw-0.3.1]
@@ -162,15 +170,76 @@ pub struct EvalArguments {
     pub dialect: Option<DialectId>,
     #[command(flatten)]
     pub router: RouterArguments,
-    /// Use the first N lines only
+    /// Measure the first N cases only
     #[arg(long, value_name = "N")]
     pub limit: Option<usize>,
+    /// Repeat each decision under this many random orders of the routes
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub orders: usize,
+    /// Seed of the random orders
+    #[arg(long, value_name = "S", default_value_t = 0)]
+    pub seed: u64,
+    /// Write report.json, cases.csv, report.md and junit.xml to this folder
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
     /// End with status 1 when the agreement is under X, in 0 to 1
     #[arg(long, value_name = "X")]
     pub min_agreement: Option<f64>,
+    #[command(flatten)]
+    pub keep: KeepArguments,
     /// Print the report as JSON
     #[arg(long)]
     pub json: bool,
+}
+
+#[derive(Args)]
+pub struct CompareArguments {
+    /// Policy file of a variant; the first one given is the baseline
+    #[arg(long, value_name = "FILE")]
+    pub policy: Vec<PathBuf>,
+    /// Labelled set, as for eval
+    #[arg(long, value_name = "FILE", required_unless_present = "run")]
+    pub set: Option<PathBuf>,
+    /// A run that `waypost eval --out` wrote, as a variant
+    #[arg(long, value_name = "DIR")]
+    pub run: Vec<PathBuf>,
+    /// Whose prompt to send, once or for each variant [default: the policy's, else archgw-0.3.1]
+    #[arg(long, value_name = "ID")]
+    pub dialect: Vec<DialectId>,
+    /// Who decides, once or for each variant; as for route [default: builtin]
+    #[arg(long, value_name = "ROUTER")]
+    pub router: Vec<String>,
+    /// Where the network runs
+    #[arg(long, value_enum, default_value_t = Device::Auto)]
+    pub device: Device,
+    /// Compare on the first N cases only
+    #[arg(long, value_name = "N")]
+    pub limit: Option<usize>,
+    /// Seed of the bootstrap
+    #[arg(long, value_name = "S", default_value_t = 0)]
+    pub seed: u64,
+    /// Do not look for the edit that causes each flip
+    #[arg(long)]
+    pub no_causes: bool,
+    /// Write compare.json, compare.md, matrix.csv and a folder for each run to this folder
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    #[command(flatten)]
+    pub keep: KeepArguments,
+    /// Print the comparison as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Results that are kept, so that a second run decides only what changed.
+#[derive(Args)]
+pub struct KeepArguments {
+    /// Keep results here and take them from here [default: the user's folder for caches]
+    #[arg(long, value_name = "DIR", conflicts_with = "no_cache")]
+    pub cache: Option<PathBuf>,
+    /// Decide everything anew and keep nothing, for example to measure the speed
+    #[arg(long)]
+    pub no_cache: bool,
 }
 
 #[derive(Args)]
