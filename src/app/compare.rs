@@ -80,7 +80,7 @@ pub struct ComparisonView {
     pub comparison: Comparison,
     /// Positions of the flips of each kind: all, fixed, broken, changed.
     pub flips: [Vec<u32>; 4],
-    /// The edits between the two policies; causes of flips name them by position.
+    /// The edits between the two policies; causes of flips name them by their words for people.
     pub steps: Vec<PolicyStep>,
     /// The two policies' texts, line by line; empty where they say the same.
     pub lines: Vec<DiffLine>,

@@ -226,11 +226,12 @@ fn count(mut collector: Collector, results: Results, is_over: bool) -> Counted {
     }
     collector.listen();
     let (progress, warning) = (collector.progress(), collector.warning().map(str::to_owned));
-    let (run, collector): (Run, _) = if is_over {
-        (collector.finish(), None)
+    let run: Run = collector.run();
+    let collector = if is_over {
+        collector.end();
+        None
     } else {
-        let run = collector.run();
-        (run, Some(collector))
+        Some(collector)
     };
     Counted { collector, progress, warning, view: RunView::new(Arc::new(run)), took: start.elapsed() }
 }

@@ -37,10 +37,10 @@ pub fn policies_ui(ui: &mut Ui, state: &State, view: &ComparisonView, commands: 
         }
     });
     ScrollArea::vertical().id_salt("differences").auto_shrink(false).show(ui, |ui| {
-        for (edit, PolicyStep { what, words }) in view.steps.iter().enumerate() {
+        for PolicyStep { what, words } in &view.steps {
             step_ui(ui, what, words);
             if causes {
-                caused_ui(ui, view, edit, commands);
+                caused_ui(ui, view, what, commands);
             }
             ui.add_space(space::S);
         }
@@ -106,9 +106,9 @@ fn step_ui(ui: &mut Ui, what: &str, pieces: &[Piece]) {
 }
 
 /// Names the flips that one edit causes.
-fn caused_ui(ui: &mut Ui, view: &ComparisonView, edit: usize, commands: &mut Vec<Command>) {
+fn caused_ui(ui: &mut Ui, view: &ComparisonView, edit: &str, commands: &mut Vec<Command>) {
     let causes = |flip: &&Flip| match &flip.cause {
-        Some(Cause::Alone(edits) | Cause::Needed(edits)) => edits.contains(&edit),
+        Some(Cause::Alone(edits) | Cause::Needed(edits)) => edits.iter().any(|known| known == edit),
         _ => false,
     };
     let flips: Vec<&Flip> = view.comparison.flips.iter().filter(causes).collect();

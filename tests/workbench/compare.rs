@@ -46,7 +46,8 @@ fn variants_are_measured_with_one_button_and_their_flips_explained() {
     let billing = harness.state().app().state().compare.view.clone().unwrap();
     let causes: Vec<_> = billing.comparison.flips.iter().map(|flip| (&*flip.id, flip.cause.clone().unwrap())).collect();
     use waypost::eval::Cause::Alone;
-    assert_eq!(causes, [("d", Alone(vec![1])), ("f", Alone(vec![0]))]);
+    let alone = |route: &str| Alone(vec![format!("the description of {route}")]);
+    assert_eq!(causes, [("d", alone("shipping")), ("f", alone("billing"))]);
 
     click(&mut harness, "Routes");
     assert!(has(&harness, "(+50.0 points)"), "{:#?}", texts(&harness));
