@@ -31,6 +31,7 @@ pub enum Action {
     Live,
     TestOrder,
     TestWording,
+    ChooseRouter,
     LoadRouter,
     OpenSet,
     AddToSet,
@@ -89,7 +90,7 @@ type Line = (Menu, &'static str, &'static str, Option<(Modifiers, Key)>);
 
 impl Action {
     /// Every action, in the order menus show them.
-    pub const ALL: [Self; 45] = {
+    pub const ALL: [Self; 46] = {
         use Action::*;
         [
             NewPolicy,
@@ -115,6 +116,7 @@ impl Action {
             Live,
             TestOrder,
             TestWording,
+            ChooseRouter,
             LoadRouter,
             OpenSet,
             AddToSet,
@@ -167,6 +169,7 @@ impl Action {
             Self::Live => (Router, "Route while typing", "Ask the router again a moment after each change", None),
             Self::TestOrder => (Router, "Test order of routes", "Route under other orders of the routes: gateways feed them in an order nobody controls", None),
             Self::TestWording => (Router, "Test wording of selected route", "Leave parts of the route's description out and see how the probabilities move", None),
+            Self::ChooseRouter => (Router, "Choose router…", "See which routers there are, download Arch-Router, add a server, choose the device", Some((CTRL, Key::R))),
             Self::LoadRouter => (Router, "Load router again", "Read the router's files once more, for example after a failure", None),
             Self::OpenSet => (Measure, "Open labelled set…", "Open conversations with the routes that people expect", Some((CTRL_SHIFT, Key::O))),
             Self::AddToSet => (Measure, "Add conversation to set…", "Add the conversation of the Playground, with its expected route, to a labelled set", Some((CTRL_SHIFT, Key::A))),
@@ -220,7 +223,7 @@ impl Action {
                 | Self::AddRoute
                 | Self::AddMessage
                 | Self::TestOrder
-                | Self::LoadRouter
+                | Self::ChooseRouter
                 | Self::Measure
                 | Self::NextWrong
         ) || matches!(self, Self::ShowPolicy | Self::ToggleYaml | Self::ThemeSystem)

@@ -18,6 +18,9 @@ impl App {
         while let Some(apply) = self.texts.next_done().or_else(|| self.files.next_done()).or_else(|| self.figures.next_done()) {
             apply(self);
         }
+        while let Ok(apply) = self.inbox.try_recv() {
+            apply(self);
+        }
         while let Ok(event) = self.engine.events().try_recv() {
             self.react(event);
             if start.elapsed() > BUDGET {
@@ -56,6 +59,7 @@ impl App {
 
     fn loaded(&mut self, description: RouterDescription) {
         self.state.log.info(format!("Loaded {} on {} in {}", description.label, description.info.device, description.info.dtype));
+        self.state.router.loaded = Some(self.state.router.source.clone());
         self.state.router.description = Some(description);
         self.state.router.phase = RouterPhase::Ready;
         if std::mem::take(&mut self.state.route_when_loaded) {
@@ -65,7 +69,14 @@ impl App {
 
     /// A router that was loaded before stays, so it goes on being the one that decides.
     fn load_failed(&mut self, error: &EngineError) {
+        // Another router was chosen meanwhile, which is what the user waits for.
+        if self.state.jobs.iter().any(|job| matches!(job.kind, JobKind::Load)) {
+            return;
+        }
         let has_other = self.state.router.description.is_some();
+        if let Some(loaded) = &self.state.router.loaded {
+            self.state.router.source = loaded.clone();
+        }
         self.state.route_when_loaded = false;
         self.state.router.phase = match error {
             _ if has_other => RouterPhase::Ready,
@@ -87,6 +98,7 @@ impl App {
         else {
             return;
         };
+        self.note_speed(&decision);
         match purpose {
             Purpose::Current => self.state.shown = Some(ShownDecision { decision: Arc::new(*decision), policy, conversation, dialect }),
             Purpose::Study { kind, row } => self.set_row(kind, row, Ok(Arc::new(*decision))),

@@ -4,8 +4,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::{
-    AddToSet, Batch, BatchPart, Checks, Compare, DocId, Document, GatewayImport, Import, Job, JobKind, Library, Log, OutlineRow,
-    PolicyText, Purpose, RouterPhase, RouterSource, RouterStatus, RunId, ShownDecision, Study, StudyKind, proposed_name,
+    AddToSet, Batch, BatchPart, Checks, Compare, DeviceChoice, DocId, Document, GatewayImport, Import, Job, JobKind, Library, Log,
+    OutlineRow, PolicyText, Purpose, RouterPanel, RouterPhase, RouterSource, RouterStatus, RunId, ShownDecision, Study, StudyKind,
+    proposed_name,
 };
 use crate::chat::{Conversation, Role};
 use crate::dialect::RenderedPrompt;
@@ -66,6 +67,11 @@ pub struct Settings {
     pub baseline: Option<RunId>,
     /// Labelled sets that were opened, the last one first.
     pub recent_sets: Vec<PathBuf>,
+    /// The router that was chosen last, as the command line spells it.
+    pub router: Option<String>,
+    pub device: DeviceChoice,
+    /// Routers that the user added to the list, as the command line spells them.
+    pub routers: Vec<String>,
 }
 
 impl Default for Settings {
@@ -82,6 +88,9 @@ impl Default for Settings {
             recent: Vec::new(),
             baseline: None,
             recent_sets: Vec::new(),
+            router: None,
+            device: DeviceChoice::Auto,
+            routers: Vec::new(),
         }
     }
 }
@@ -123,6 +132,8 @@ pub enum Dialog {
     Question(Question),
     /// What the documentation says about a code of the linter.
     Rule(&'static str),
+    /// Every router that can be chosen.
+    Routers,
 }
 
 /// Which kind of document the last change was in, so that undo goes there.
@@ -168,6 +179,7 @@ pub struct State {
     pub library: Library,
     /// What the linter says about the policy on screen.
     pub checks: Checks,
+    pub routers: RouterPanel,
     pub dialog: Option<Dialog>,
     pub log: Log,
     pub log_open: bool,

@@ -25,7 +25,7 @@ use crate::policy::DialectId;
 pub const MAX_DECODED: usize = 64;
 
 /// Keys and values kept of earlier prompts, in bytes.
-const CACHE_BUDGET: u64 = 512 << 20;
+pub(super) const CACHE_BUDGET: u64 = 512 << 20;
 
 /// New tokens of one pass: more cost memory and bring no speed.
 const PASS: usize = 1024;
