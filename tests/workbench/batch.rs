@@ -6,7 +6,7 @@ use egui::accesskit::Role;
 use egui::{Key, Modifiers};
 use egui_kittest::Harness;
 use egui_kittest::kittest::Queryable as _;
-use waypost::app::{Action, BatchCommand, BatchPart, Command, DeviceChoice, Figure, StartOptions};
+use waypost::app::{Action, BatchCommand, BatchPart, Command, Figure, StartOptions};
 use waypost::engine::loader;
 use waypost::ui::Window;
 
@@ -225,8 +225,7 @@ fn a_real_network_is_measured() {
     let mut model = TinyModel::random(Shape::SMALL, 7);
     model.teach("{\"route\": \"shipping\"}", 8.0);
     let router = model.write(&folder.path().join("router"), Storage::F32, 1);
-    let start = StartOptions { policy: None, conversation: None, router, device: DeviceChoice::Cpu, loader: loader() };
-    let mut harness = window(start);
+    let mut harness = window(StartOptions { router: Some(router), loader: loader(), ..options(Behaviour::Decide) });
     perform(&mut harness, Command::EditYaml(POLICY.to_owned()));
     perform(&mut harness, Command::Perform(Action::ShowBatch));
     open_set(&mut harness, &write_set(folder.path()));
