@@ -46,6 +46,7 @@ const ENGINE_CRATES: &[&str] = &[
     "memmap2",
     "minijinja",
     "minijinja_contrib",
+    "rustix",
 ];
 /// egui for the table of shortcuts alone, see [`EGUI_IN_APP`].
 const APP_CRATES: &[&str] = &["serde", "thiserror", "serde_json", "tempfile", "sha2", "similar", "egui", "dirs", "humantime"];

@@ -43,6 +43,9 @@ impl App {
                         (JobKind::Load, Ok(JobResult::Loaded(description))) => self.loaded(description),
                         (JobKind::Load, Err(error)) => self.load_failed(&error),
                         (JobKind::Measure, result) => self.measurement_ended(job.id, result.map(drop)),
+                        (JobKind::Count { prompt }, Ok(JobResult::Counted(Some(tokens)))) => {
+                            self.state.counted = Some((Arc::clone(prompt), tokens))
+                        }
                         (_, Ok(result)) => self.decided(job, result),
                         (_, Err(error)) => self.route_failed(&job, &error),
                     }
@@ -62,6 +65,7 @@ impl App {
         self.state.router.loaded = Some(self.state.router.source.clone());
         self.state.router.description = Some(description);
         self.state.router.phase = RouterPhase::Ready;
+        (self.state.counted, self.count_at) = (None, Some(Instant::now()));
         if std::mem::take(&mut self.state.route_when_loaded) {
             self.route();
         }

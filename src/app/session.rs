@@ -42,6 +42,8 @@ pub struct App {
     pub(super) last_id: u64,
     /// When to route by itself.
     pub(super) route_at: Option<Instant>,
+    /// When to have the prompt's tokens counted.
+    pub(super) count_at: Option<Instant>,
     pub(super) prompt_outdated: bool,
     /// Files that are opened when the dialog is closed.
     pub(super) waiting: VecDeque<PathBuf>,
@@ -58,6 +60,7 @@ pub struct App {
     /// The version that was last given to the linter.
     pub(super) checking: Option<Arc<PolicyText>>,
     pub(super) newest_check: Arc<AtomicU64>,
+    pub(super) newest_export: Arc<AtomicU64>,
     /// Whether something changed since the drafts were written.
     pub(super) unsaved: bool,
     pub(super) save_at: Option<Instant>,
@@ -132,7 +135,9 @@ impl App {
             batch: Batch::default(),
             compare: Compare::default(),
             library: Library::default(),
+            counted: None,
             checks: super::Checks::default(),
+            export: super::ExportState::default(),
             routers: RouterPanel::default(),
             dialog: None,
             log,
@@ -150,6 +155,7 @@ impl App {
             store,
             last_id: restored.last_id,
             route_at: None,
+            count_at: None,
             prompt_outdated: true,
             waiting: VecDeque::new(),
             texts,
@@ -160,6 +166,7 @@ impl App {
             data,
             checking: None,
             newest_check: Arc::default(),
+            newest_export: Arc::default(),
             unsaved: false,
             save_at: None,
             files,
@@ -216,7 +223,7 @@ impl App {
     /// Does what is due by now: routing after an edit, saving drafts. Returns after how long there is something to do again.
     pub fn tick(&mut self) -> Option<Duration> {
         let now = Instant::now();
-        let live = self.tick_live(now);
+        let live = self.tick_live(now).into_iter().chain(self.tick_count(now)).min();
         let save = self.tick_save(now);
         let measure = self.tick_measuring(now);
         let rename = self.tick_names(now);
@@ -230,6 +237,7 @@ impl App {
             Command::EditPolicy(edit) => self.edit_policy(edit),
             Command::EditYaml(yaml) => self.edit_yaml(&yaml),
             Command::EditConversation(edit) => self.edit_conversation(edit),
+            Command::Export(command) => self.run_export(command),
             Command::Routers(command) => self.routers(command),
             Command::Check(command) => self.run_check(command),
             Command::SelectRoute(route) => self.state.selected = route,
@@ -286,6 +294,7 @@ impl App {
         self.refresh_prompt();
         self.refresh_sample();
         self.refresh_checks();
+        self.refresh_export();
     }
 
     fn perform(&mut self, action: Action) {

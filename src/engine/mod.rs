@@ -28,6 +28,7 @@ mod network;
 mod order_test;
 mod pack;
 mod prefix_cache;
+mod priority;
 mod protocol;
 mod router_list;
 mod scoring;

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use std::sync::mpsc::{Receiver, Sender};
 
-use crate::app::{Action, BatchCommand, Command, Dialog, State, proposed_name};
+use crate::app::{Action, BatchCommand, Command, Dialog, ExportCommand, State, proposed_name};
 
 /// Dialogs that are open, and what was chosen in them.
 pub struct FileDialogs {
@@ -32,6 +32,9 @@ impl FileDialogs {
         if *command == Command::AskNewSet {
             return self.new_set();
         }
+        if let Command::Export(command) = command {
+            return self.ask_about_export(command, state);
+        }
         let Command::Perform(action) = command else { return };
         let (policy, conversation) = (state.policy(), state.conversation());
         match action {
@@ -48,6 +51,21 @@ impl FileDialogs {
                 self.save(conversation.id, conversation.path.clone(), proposed_name(&conversation.title, "json"));
             }
             _ => {}
+        }
+    }
+
+    fn ask_about_export(&self, command: &ExportCommand, state: &State) {
+        if *command == ExportCommand::ChooseInto {
+            let dialog = rfd::FileDialog::new()
+                .set_title("Choose the configuration to write into")
+                .add_filter("Plano configurations", &["yaml", "yml"])
+                .add_filter("All files", &["*"]);
+            let into = |path| Command::Export(ExportCommand::Into(Some(path)));
+            self.spawn(move || dialog.pick_file().map(into).into_iter().collect());
+        } else if let Some(proposed) = state.export_file_wanted(command) {
+            let dialog = rfd::FileDialog::new().set_title("Export as").set_file_name(proposed);
+            let write = |path| Command::Export(ExportCommand::WriteTo(path));
+            self.spawn(move || dialog.save_file().map(write).into_iter().collect());
         }
     }
 
