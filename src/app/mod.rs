@@ -72,4 +72,4 @@ pub use sets::{AddToSet, OpenSet, Opening};
 pub use shown::ShownDecision;
 pub use state::{Dialog, Question, Reveal, Section, Settings, Side, State, Tab, Target, ThemeChoice};
 pub use study::{Study, StudyKind, StudyRow, Subject};
-pub use word_diff::{Change, Piece};
+pub use word_diff::Piece;

@@ -2,21 +2,14 @@
 
 use similar::{ChangeTag, TextDiff};
 
+use crate::formats::DiffKind;
 use crate::policy::{Policy, PolicyChange};
 
 /// A piece of a text that both have or one of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Piece {
-    pub change: Change,
+    pub kind: DiffKind,
     pub text: String,
-}
-
-/// Which of two texts has a piece.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Change {
-    Both,
-    Removed,
-    Added,
 }
 
 /// Returns the words that an edit changes; `before` is the policy it is made to.
@@ -39,13 +32,13 @@ fn words(before: &str, after: &str) -> Vec<Piece> {
     let mut pieces: Vec<Piece> = Vec::new();
     for change in diff.iter_all_changes() {
         let kind = match change.tag() {
-            ChangeTag::Equal => Change::Both,
-            ChangeTag::Delete => Change::Removed,
-            ChangeTag::Insert => Change::Added,
+            ChangeTag::Equal => DiffKind::Both,
+            ChangeTag::Delete => DiffKind::Removed,
+            ChangeTag::Insert => DiffKind::Added,
         };
         match pieces.last_mut() {
-            Some(last) if last.change == kind => last.text.push_str(change.value()),
-            _ => pieces.push(Piece { change: kind, text: change.value().to_owned() }),
+            Some(last) if last.kind == kind => last.text.push_str(change.value()),
+            _ => pieces.push(Piece { kind, text: change.value().to_owned() }),
         }
     }
     pieces
@@ -60,10 +53,15 @@ mod tests {
     fn only_the_changed_words_are_marked() {
         let before = Policy { routes: vec![Route::new("a", "fix broken code")], ..Policy::default() };
         let edit = PolicyChange::Describe { route: "a".to_owned(), description: "fix any code".to_owned() };
-        let piece = |change, text: &str| Piece { change, text: text.to_owned() };
+        let piece = |kind, text: &str| Piece { kind, text: text.to_owned() };
         assert_eq!(
             changed_words(&before, &edit),
-            [piece(Change::Both, "fix "), piece(Change::Removed, "broken"), piece(Change::Added, "any"), piece(Change::Both, " code")]
+            [
+                piece(DiffKind::Both, "fix "),
+                piece(DiffKind::Removed, "broken"),
+                piece(DiffKind::Added, "any"),
+                piece(DiffKind::Both, " code")
+            ]
         );
     }
 }

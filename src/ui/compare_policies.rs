@@ -7,7 +7,7 @@ use egui_extras::{Column, TableBuilder};
 use super::confusion_view::title;
 use super::tokens::{self, space, text};
 use super::{bars, theme, widgets};
-use crate::app::{Change, Command, CompareCommand, ComparisonView, Piece, PolicyStep, State};
+use crate::app::{Command, CompareCommand, ComparisonView, Piece, PolicyStep, State};
 use crate::eval::{Cause, Flip};
 use crate::formats::{DiffKind, DiffLine};
 
@@ -84,18 +84,18 @@ fn step_ui(ui: &mut Ui, what: &str, pieces: &[Piece]) {
         let mut job = LayoutJob::default();
         job.wrap.max_width = ui.available_width();
         let font = FontId::proportional(text::BODY);
-        for Piece { change, text } in pieces {
+        for Piece { kind, text } in pieces {
             let plain = TextFormat::simple(font.clone(), palette.text);
             // Struck through and underlined, so that the colours only repeat it.
-            let format = match change {
-                Change::Both => plain,
-                Change::Removed => TextFormat {
+            let format = match kind {
+                DiffKind::Both => plain,
+                DiffKind::Removed => TextFormat {
                     color: palette.error,
                     background: palette.error_soft,
                     strikethrough: Stroke::new(1.0, palette.error),
                     ..plain
                 },
-                Change::Added => {
+                DiffKind::Added => {
                     TextFormat { color: palette.good, background: palette.good_soft, underline: Stroke::new(1.0, palette.good), ..plain }
                 }
             };
