@@ -62,8 +62,11 @@ impl App {
         }
     }
 
-    /// A router that was loaded before stays, so it goes on being the one that decides.
+    /// A router that was loaded before stays, so it goes on being the one that decides, unless it could not be brought back.
     fn load_failed(&mut self, error: &EngineError) {
+        if self.state.router.cache.is_none() {
+            self.state.router.description = None;
+        }
         let has_other = self.state.router.description.is_some();
         self.state.route_when_loaded = false;
         self.state.router.phase = match error {

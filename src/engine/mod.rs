@@ -8,6 +8,7 @@ mod chat_template;
 mod config;
 mod cpu_ops;
 mod dense;
+mod device;
 mod error;
 mod gguf;
 mod head;
@@ -19,6 +20,7 @@ mod network;
 mod order_test;
 mod pack;
 mod prefix_cache;
+mod product;
 mod protocol;
 mod scoring;
 mod tokenizer;
@@ -33,4 +35,4 @@ pub use local::{LocalRouter, MAX_DECODED, Scored};
 pub use protocol::{
     CacheStats, CancelToken, DeviceChoice, Event, JobId, JobResult, Progress, RouteRequest, RouterDescription, RouterSource,
 };
-pub use worker::{Engine, Loader, OnDecided, OnProgress, Requests, Router};
+pub use worker::{Engine, Loader, OnDecided, OnProgress, Previous, Requests, Router};

@@ -12,7 +12,7 @@ use safetensors::{Dtype, SafeTensors};
 
 use super::cpu_ops::on_cpu;
 use super::gguf::Gguf;
-use super::mapped::{FileRange, MappedFile, quantised};
+use super::mapped::{self, FileRange, MappedFile, quantised};
 use super::{EngineError, dense};
 
 /// How one tensor is stored.
@@ -310,10 +310,7 @@ impl Weights {
         let width = match entry.stored {
             Stored::F32 => 4,
             Stored::F16 | Stored::BF16 => 2,
-            Stored::Quantised(dtype) => {
-                let tensor = quantised(&entry.file, entry.range.clone(), dtype, &entry.shape, &Device::Cpu)?;
-                return Ok(tensor.dequantize(&Device::Cpu)?.flatten_all()?.to_vec1()?);
-            }
+            Stored::Quantised(dtype) => return Ok(mapped::floats(&entry.file, entry.range.clone(), dtype, count)?),
         };
         if bytes.len() != count * width {
             return Err(EngineError::router(format!(
