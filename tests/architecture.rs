@@ -20,7 +20,7 @@ const LAYERS: [(&str, &[&str], &[&str]); 11] = [
 
 const DOMAIN: &[&str] = &["policy", "chat", "decision"];
 const DOMAIN_CRATES: &[&str] = &["serde", "thiserror"];
-const TEXT_CRATES: &[&str] = &["serde", "thiserror", "serde_json", "serde_yaml", "saphyr_parser", "sha2"];
+const TEXT_CRATES: &[&str] = &["serde", "thiserror", "serde_json", "serde_yaml", "saphyr_parser", "sha2", "csv", "similar"];
 const ENGINE_CRATES: &[&str] = &[
     "serde",
     "thiserror",
@@ -43,8 +43,8 @@ const ENGINE_CRATES: &[&str] = &[
     "minijinja_contrib",
 ];
 /// egui for the table of shortcuts alone, see [`EGUI_IN_APP`].
-const APP_CRATES: &[&str] = &["serde", "thiserror", "serde_json", "tempfile", "sha2", "egui"];
-const CLI_CRATES: &[&str] = &["serde", "thiserror", "serde_json", "tempfile", "sha2", "clap", "anyhow", "indicatif"];
+const APP_CRATES: &[&str] = &["serde", "thiserror", "serde_json", "tempfile", "sha2", "egui", "dirs", "humantime"];
+const CLI_CRATES: &[&str] = &["serde", "thiserror", "serde_json", "tempfile", "sha2", "clap", "anyhow", "indicatif", "ctrlc"];
 const UI_CRATES: &[&str] = &["serde", "thiserror", "egui", "egui_extras", "eframe", "rfd"];
 
 /// What `app` may name of egui: keys, no drawing.

@@ -38,14 +38,37 @@ class Layer(nn.Module):
     def keys_values(self, x, rope):
         return rotate(self.split(self.k_proj(x), self.kv_heads), rope), self.split(self.v_proj(x), self.kv_heads)
 
-    def attend(self, x, residual, rope, keys, values, mask):
+    def attend(self, x, residual, rope, keys, values, mask, before=None):
+        """Attention of `x` over its own keys (causal) and the shared ones `before` (keys, values), then the rest of the layer."""
         queries = rotate(self.split(self.q_proj(x), self.heads), rope)
-        share = self.heads // self.kv_heads
-        keys, values = keys.repeat_interleave(share, 1), values.repeat_interleave(share, 1)
-        mixed = F.scaled_dot_product_attention(queries, keys.to(queries.dtype), values.to(queries.dtype), attn_mask=mask, is_causal=mask is None)
+        if mask is None:
+            mixed = self.shared_attention(queries, keys, values, before)
+        else:
+            share = self.heads // self.kv_heads
+            keys, values = keys.repeat_interleave(share, 1), values.repeat_interleave(share, 1)
+            mixed = F.scaled_dot_product_attention(queries, keys.to(queries.dtype), values.to(queries.dtype), attn_mask=mask)
         h = residual + self.o_proj(mixed.transpose(1, 2).flatten(2))
         y = self.norm(h, self.post_attention_layernorm)
         return h + self.down_proj(F.silu(self.gate_proj(y)) * self.up_proj(y))
+
+    def shared_attention(self, queries, keys, values, before):
+        """One prefix under all rows: its keys are one product for every row and head, and nothing is expanded (a third of the time of a step on a CPU)."""
+        rows, _, size, dim = queries.shape
+        share = self.heads // self.kv_heads
+        grouped = queries.reshape(rows, self.kv_heads, share * size, dim) * dim**-0.5
+        scores = (grouped @ keys.transpose(-1, -2)).view(rows, self.kv_heads, share, size, size)
+        later = torch.ones(size, size, dtype=torch.bool, device=queries.device).triu(1)
+        scores = scores.masked_fill(later, float("-inf")).view(rows, self.kv_heads, share * size, size)
+        if before is None:
+            weights = scores.float().softmax(-1).to(values.dtype)
+            return (weights @ values).view(rows, self.heads, size, dim)
+        width = before[0].shape[2]
+        flat = grouped.transpose(0, 1).reshape(self.kv_heads, rows * share * size, dim)
+        early = (flat @ before[0][0].transpose(-1, -2)).view(self.kv_heads, rows, share * size, width).transpose(0, 1)
+        weights = torch.cat([early, scores], -1).float().softmax(-1).to(values.dtype)
+        early = weights[..., :width].transpose(0, 1).reshape(self.kv_heads, rows * share * size, width) @ before[1][0]
+        mixed = early.view(self.kv_heads, rows, share * size, dim).transpose(0, 1) + weights[..., width:] @ values
+        return mixed.reshape(rows, self.heads, size, dim)
 
     def forward(self, prefix, suffix, ropes, mask, owner, last):
         """One layer over prefixes [B, P, D] and continuations [M, S, D]; `owner[m]` is the prefix of continuation m."""
@@ -57,10 +80,12 @@ class Layer(nn.Module):
             prefix = None if last else self.attend(x, prefix, ropes[0], keys, values, None)
         x = self.norm(suffix, self.input_layernorm)
         own_keys, own_values = self.keys_values(x, ropes[1])
-        if keys is not None:
-            expand = (lambda t: t.expand(len(suffix), -1, -1, -1)) if len(keys) == 1 else (lambda t: t[owner])
-            own_keys, own_values = torch.cat([expand(keys), own_keys], 2), torch.cat([expand(values), own_values], 2)
-        return prefix, self.attend(x, suffix, ropes[1], own_keys, own_values, mask)
+        before = None
+        if mask is None:
+            before = None if keys is None else (keys, values)
+        elif keys is not None:
+            own_keys, own_values = torch.cat([keys[owner], own_keys], 2), torch.cat([values[owner], own_values], 2)
+        return prefix, self.attend(x, suffix, ropes[1], own_keys, own_values, mask, before)
 
 
 def rotate(x, rope):
@@ -87,6 +112,10 @@ class Router(nn.Module):
         self.embed_tokens.requires_grad_(layers == 0)
         for layer in self.layers[:layers]:
             layer.requires_grad_(False)
+        # The base has no biases, only Qwen2's form does: where time counts they stay zero.
+        for name, parameter in self.named_parameters():
+            if layers and name.endswith("bias"):
+                parameter.requires_grad_(False)
 
     def rope(self, positions, dtype):
         angles = positions[:, None, :, None].float() * self.inverse
@@ -98,13 +127,14 @@ class Router(nn.Module):
         prefix_ids, suffix_ids, owner, lengths = batch["prefix"], batch["suffix"], batch["owner"], batch["prefix_length"]
         width, size = prefix_ids.shape[1], suffix_ids.shape[1]
         device = suffix_ids.device
-        own = torch.ones(size, size, dtype=torch.bool, device=device).tril()
-        mask = own.expand(len(owner), 1, size, size)
         steps = torch.arange(size, device=device)
         start = lengths[owner]
-        if width:
+        mask = None
+        # Prefixes of different lengths are padded, so that each row needs to know where its own ends.
+        if len(prefix_ids) > 1:
+            own = torch.ones(size, size, dtype=torch.bool, device=device).tril()
             seen = torch.arange(width, device=device) < start[:, None]
-            mask = torch.cat([seen[:, None, None].expand(-1, 1, size, -1), mask], -1)
+            mask = torch.cat([seen[:, None, None].expand(-1, 1, size, -1), own.expand(len(owner), 1, size, size)], -1)
         ropes = (self.rope(torch.arange(width, device=device)[None], dtype), self.rope(start[:, None] + steps, dtype))
         prefix = self.embed_tokens(prefix_ids).to(dtype) if width else None
         suffix = self.embed_tokens(suffix_ids).to(dtype)

@@ -126,7 +126,7 @@ class Planner:
                     self.class_of[i] = classes.of(route)
                     members[self.class_of[i]].append(i)
 
-    def epoch(self, number, kind, size=(6, 8), examples=None):
+    def epoch(self, number, kind, size=(6, 8), examples=None, max_chars=None, mixture=None):
         """The groups of one epoch: as many examples as the pool has lines, unless `examples` says otherwise."""
         rng = random.Random(f"{self.seed}/{kind}/{number}")
         hosts = [i for i, line in enumerate(self.lines) for _ in range(HOST_WEIGHT.get(family(line), 1))]
@@ -138,11 +138,17 @@ class Planner:
         for step in range(len(order)):
             if made >= wanted:
                 return
-            group = self.group(hosts[order[(first + step) % len(order)]], rng, size)
+            host = hosts[order[(first + step) % len(order)]]
+            if max_chars and self.chars(host) > max_chars:
+                continue
+            group = self.group(host, rng, size, max_chars, mixture or MIXTURE)
             made += len(group[2])
             yield group
 
-    def group(self, host, rng, size):
+    def chars(self, index):
+        return sum(len(message["content"]) for message in self.lines[index]["messages"])
+
+    def group(self, host, rng, size, max_chars=None, mixture=MIXTURE):
         line = self.lines[host]
         name = family(line)
         classes, members = self.classes[name], self.members[name]
@@ -157,17 +163,21 @@ class Planner:
         chosen = [(host, label_of(line["route"]))]
         taken = {line["messages"][-1]["content"]}
         target = rng.randint(*size)
-        for _ in range(target * 3):
-            if len(chosen) >= target or not kept:
+        # Twice as many as wanted, of which those of like length stay: rows of a batch are padded to the longest.
+        for _ in range(target * 4):
+            if len(chosen) >= target * 2 or not kept:
                 break
             kind, label = removed if removed and rng.random() < 0.2 else rng.choice(kept)
             other = rng.choice(members[kind])
             text = self.lines[other]["messages"][-1]["content"]
-            if text not in taken:
+            if text not in taken and not (max_chars and self.chars(other) > max_chars):
                 taken.add(text)
                 chosen.append((other, label_of(label)))
+        chosen.sort(key=lambda choice: self.chars(choice[0]))
+        start = rng.randint(0, max(len(chosen) - target, 0))
+        chosen = chosen[start : start + target]
         routes = [route for route in rng.sample(line["routes"], len(line["routes"])) if route["name"] != left_out]
-        dialect = rng.choices(list(MIXTURE), list(MIXTURE.values()))[0]
+        dialect = rng.choices(list(mixture), list(mixture.values()))[0]
         return routes, dialect, [(self.lines[i]["messages"], label) for i, label in chosen]
 
 
@@ -235,8 +245,9 @@ def make_shards(args):
     lines = [line for line in lines if not is_validation(line)]
     print(f"{len(lines)} lines to train on, {len(held_out)} held out", flush=True)
     assert tok.load(args.model).get_vocab_size() <= 65536
+    mixture = {name: float(share) for name, share in (part.split(":") for part in args.mixture.split(","))}
     jobs = [("val-00", held_out, "val", 0, False, min(args.val_examples, 8 * len(held_out)))]
-    jobs += [(f"short-{e:02}", lines, "short", e, True, args.examples) for e in range(args.short_epochs)]
+    jobs += [(f"short-{e:02}", lines, "short", e, True, args.short_examples or args.examples) for e in range(args.short_epochs)]
     jobs += [(f"full-{e:02}", lines, "full", e, False, args.examples) for e in range(args.epochs)]
     planners = {}
     for name, source, kind, epoch, short, examples in jobs:
@@ -248,8 +259,10 @@ def make_shards(args):
         planner = planners.setdefault(id(source), None) or Planner(source, args.seed)
         planners[id(source)] = planner
         with multiprocessing.Pool(args.workers, _start, (args.model, short, args.max_tokens)) as pool:
-            groups = [g for g in pool.imap(_work, planner.epoch(epoch, kind, examples=examples), chunksize=64) if g]
-        about = dict(name=name, seed=args.seed, epoch=epoch, short=short, mixture=MIXTURE, max_tokens=args.max_tokens)
+            size = (6, 8) if kind == "val" else tuple(args.short_group if short else args.group)
+            drawn = planner.epoch(epoch, kind, size, examples, args.short_chars if short else args.max_chars, mixture)
+            groups = [g for g in pool.imap(_work, drawn, chunksize=64) if g]
+        about = dict(name=name, seed=args.seed, epoch=epoch, short=short, mixture=mixture, group=size, max_tokens=args.max_tokens)
         count = write_shard(path, groups, about)
         print(f"{name}: {count[0]} groups, {count[1]} examples, {count[2]} tokens, {os.path.getsize(path) / 1e6:.0f} MB, {time.time() - start:.0f} s", flush=True)
 
@@ -314,6 +327,12 @@ def main():
     shards.add_argument("--epochs", type=int, default=1)
     shards.add_argument("--short-epochs", type=int, default=1)
     shards.add_argument("--examples", type=int, help="examples an epoch (default: the lines of the pool)")
+    shards.add_argument("--short-examples", type=int, help="the same for epochs without the closing instructions")
+    shards.add_argument("--group", type=int, nargs=2, default=(6, 8), metavar=("MIN", "MAX"), help="conversations that share a policy")
+    shards.add_argument("--short-group", type=int, nargs=2, default=(6, 8), metavar=("MIN", "MAX"), help="the same for epochs without the closing instructions")
+    shards.add_argument("--max-chars", type=int, help="leaves longer conversations out")
+    shards.add_argument("--short-chars", type=int, help="the same for epochs without the closing instructions")
+    shards.add_argument("--mixture", default=",".join(f"{name}:{share}" for name, share in MIXTURE.items()), help="dialects and their shares (%(default)s)")
     shards.add_argument("--val-examples", type=int, default=1600)
     shards.add_argument("--limit", type=int, help="read so many lines only")
     shards.add_argument("--max-tokens", type=int, default=1536)

@@ -6,6 +6,7 @@
 
 mod action;
 mod checks;
+mod clock;
 mod command;
 mod document;
 mod draft;
@@ -14,8 +15,10 @@ mod files;
 mod gateway_import;
 mod import;
 mod log;
+pub mod measure;
 mod policy_text;
 mod reaction;
+mod replace;
 mod router;
 mod routing;
 mod sample;
@@ -36,6 +39,7 @@ pub use gateway_import::GatewayImport;
 pub use import::Import;
 pub use log::{Entry, Log, Severity};
 pub use policy_text::{OutlineRow, PolicyText};
+pub use replace::replace_file;
 pub use router::{Job, JobKind, Purpose, RouterPhase, RouterStatus};
 pub use session::{App, StartOptions};
 pub use shown::ShownDecision;

@@ -5,7 +5,6 @@
 
 use std::any::Any;
 use std::collections::HashMap;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -16,7 +15,7 @@ use std::sync::mpsc::{Receiver, Sender};
 use super::draft::{self, Draft, Session};
 use super::session::App;
 use super::state::Settings;
-use super::{DocId, Document, Log, PolicyText};
+use super::{DocId, Document, Log, PolicyText, replace_file};
 use crate::chat::Conversation;
 
 /// Pause after the last change before drafts are written.
@@ -153,24 +152,12 @@ fn write_all(inbox: &Receiver<Job>) {
     }
 }
 
-/// Replaces a file as a whole: whoever reads it, after a power cut too, finds the old text or the new one.
+/// Replaces a file as a whole.
 ///
 /// # Errors
-/// Fails where the folder cannot be written to.
+/// As [`replace_file`].
 pub(super) fn write_atomically(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut file = tempfile::NamedTempFile::new_in(folder)?;
-    file.write_all(bytes)?;
-    // A temporary file is for its owner alone; what replaces a file has that file's permissions.
-    if let Ok(present) = std::fs::metadata(path) {
-        file.as_file().set_permissions(present.permissions())?;
-    } else {
-        #[cfg(unix)]
-        file.as_file().set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))?;
-    }
-    file.as_file().sync_all()?;
-    file.persist(path).map_err(|error| error.error)?;
-    Ok(())
+    replace_file(path, |file| file.write_all(bytes))
 }
 
 impl App {

@@ -24,3 +24,16 @@ pub enum Expected {
     /// The route of each user message, in their order.
     PerTurn(Vec<String>),
 }
+
+impl LabelledCase {
+    /// Returns the decisions that the case takes: the conversation as a gateway has it at that user message, and the expected route.
+    pub fn turns(&self) -> Vec<(Conversation, &str)> {
+        match &self.expected {
+            Expected::Last(label) => vec![(self.conversation.clone(), label)],
+            Expected::PerTurn(labels) => {
+                let upto = |last: usize| Conversation { messages: self.conversation.messages[..=last].to_vec() };
+                self.conversation.user_turns().zip(labels).map(|(last, label)| (upto(last), label.as_str())).collect()
+            }
+        }
+    }
+}

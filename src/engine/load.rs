@@ -94,6 +94,25 @@ fn build(
     Ok(LocalRouter::new(network, tokenizer, template, description, end_tokens).with_temperature(temperature))
 }
 
+/// Returns the files that a router is read from, sorted; none for a router that runs elsewhere and for one that is not there.
+pub fn router_files(source: &RouterSource) -> Vec<PathBuf> {
+    let Ok(Located { path, .. }) = locate(source) else { return Vec::new() };
+    if !path.is_dir() {
+        return vec![path];
+    }
+    let calibration = path.join("router.json");
+    let mut files = match whole_gguf(&path) {
+        Ok(Some(file)) => vec![file],
+        // Everything that the weights, the tokenizer and the template may come from.
+        _ => ["safetensors", "json", "jinja", "txt"].iter().flat_map(|kind| files_with(&path, kind).unwrap_or_default()).collect(),
+    };
+    if calibration.exists() && !files.contains(&calibration) {
+        files.push(calibration);
+    }
+    files.sort();
+    files
+}
+
 /// Returns a user message inside the router's chat template, without reading any weights.
 ///
 /// # Errors

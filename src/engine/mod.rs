@@ -30,7 +30,7 @@ mod worker;
 
 pub use answer_tree::AnswerScore;
 pub use error::EngineError;
-pub use load::{chat_prompt, load, loader};
+pub use load::{chat_prompt, load, loader, router_files};
 pub use local::{LocalRouter, MAX_DECODED, Scored};
 pub use protocol::{
     CacheStats, CancelToken, DeviceChoice, Event, JobId, JobResult, Progress, RouteRequest, RouterDescription, RouterSource,

@@ -1,14 +1,15 @@
 //! Deciding under seeded permutations of the routes: gateways feed them in an order nobody controls (hash maps).
 
 use crate::decision::{Decision, OrderCount, OrderStability};
+use crate::eval::SplitMix;
 
 /// Yields `count` seeded permutations of `0..len`. Small sets repeat some of them; the same seed always gives the same orders.
 pub fn permutations(len: usize, count: usize, seed: u64) -> impl Iterator<Item = Vec<usize>> {
-    let mut state = seed;
+    let mut random = SplitMix(seed);
     (0..count).map(move |_| {
         let mut order: Vec<usize> = (0..len).collect();
         for last in (1..len).rev() {
-            order.swap(last, (split_mix(&mut state) % (last as u64 + 1)) as usize);
+            order.swap(last, (random.bits() % (last as u64 + 1)) as usize);
         }
         order
     })
@@ -28,15 +29,6 @@ pub fn summarise(own: &Decision, others: &[Decision]) -> OrderStability {
     decisions.sort_by_key(|count| std::cmp::Reverse(count.count));
     let orders = others.len();
     OrderStability { orders, changed, agreement: (orders + 1 - changed) as f64 / (orders + 1) as f64, decisions }
-}
-
-/// SplitMix64 (Steele, Lea and Flood 2014): a seedable generator of one line; nothing here needs more.
-fn split_mix(state: &mut u64) -> u64 {
-    *state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
-    let mut z = *state;
-    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    z ^ (z >> 31)
 }
 
 #[cfg(test)]

@@ -3,14 +3,28 @@
 //! Pure functions over plain results; who decided, and how, is not known here.
 
 mod calibration;
+mod compare;
+mod confidence;
+mod figures;
 mod metrics;
+mod overlap;
 mod paper;
+mod random;
 mod run;
+mod scenarios;
+mod significance;
 
 pub use calibration::{Calibration, ReliabilityBin, calibration};
+pub use compare::{Better, Cause, Comparison, Difference, Flip, FlipKind, RouteDelta, compare};
+pub use confidence::{ConfidenceBin, ReviewPoint, confidence_histogram, review_sweep};
+pub use figures::{ErrorKind, Figures, GateFigures, ModelCount, ModelFigures, OrderFigures, Percentiles, figures};
 pub use metrics::{Confusion, RouteFigures, Summary, percentile, summarise, wilson_interval};
+pub use overlap::{OverlapCase, RoutePair, overlap};
 pub use paper::{PaperMetrics, paper_metrics};
+pub use random::SplitMix;
 pub use run::{Run, RunInfo, Source, TurnKey, TurnResult};
+pub use scenarios::{Scenarios, Share, scenarios};
+pub use significance::{McNemar, mcnemar};
 
 /// One labelled decision: a user turn with its expected route and what was decided.
 #[derive(Clone, Debug, PartialEq)]

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Judged;
 use crate::decision::{Decision, OrderStability, Outcome, RouterInfo, TokenCounts};
-use crate::policy::DialectId;
+use crate::policy::{DialectId, Policy};
 
 /// A file that was measured with, and its contents' SHA-256 in hexadecimal.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,8 +39,17 @@ pub struct RunInfo {
     pub seed: u64,
     /// Turns that were to be decided; more than there are results where the run was stopped.
     pub planned: usize,
-    /// Wall-clock seconds of the measurement, resumed parts included.
+    /// Turns whose results were kept from earlier runs and not decided again.
+    #[serde(default)]
+    pub reused: usize,
+    /// Wall-clock seconds it took to decide the others.
     pub seconds: f64,
+    /// The agreement that was demanded, in 0 to 1.
+    #[serde(default)]
+    pub min_agreement: Option<f64>,
+    /// Whether the set has a label for each user message.
+    #[serde(default)]
+    pub per_turn: bool,
     /// Names that `TurnResult::probabilities` are in the order of: the policy's routes, then `other`.
     pub labels: Vec<String>,
 }
@@ -82,6 +91,8 @@ pub struct TurnResult {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Run {
     pub info: RunInfo,
+    /// What was measured, whatever became of its file since.
+    pub policy: Arc<Policy>,
     /// In the order of the set, whatever order they were decided in.
     pub turns: Vec<TurnResult>,
 }

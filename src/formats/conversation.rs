@@ -57,6 +57,43 @@ pub(super) fn conversation_from(node: Node, origin: &mut Origin<'_>) -> Result<C
     with_user(messages, at, origin)
 }
 
+/// Reads the list of turns of a ShareGPT or LMSYS export: `from` and `value`, or `role` and `content`, with those products' names of roles.
+///
+/// # Errors
+/// As [`parse_conversation`].
+pub(super) fn conversation_of(node: Node, origin: &mut Origin<'_>) -> Result<Conversation, FormatError> {
+    let at = node.at;
+    let Value::List(items) = node.value else { return conversation_from(node, origin) };
+    let mut messages = Vec::with_capacity(items.len());
+    for (index, mut item) in items.into_iter().enumerate() {
+        if let Value::Map(entries) = &mut item.value {
+            for entry in entries {
+                match (entry.key.as_str(), &entry.node.value) {
+                    ("from" | "role", Value::Text(name)) => {
+                        let role = exported_role(name).map_or_else(|| name.clone(), |role| role.as_str().to_owned());
+                        entry.node.value = Value::Text(role);
+                        entry.key = "role".to_owned();
+                    }
+                    ("value", _) => entry.key = "content".to_owned(),
+                    _ => {}
+                }
+            }
+        }
+        messages.push(message_from(index + 1, item, origin)?);
+    }
+    with_user(messages, at, origin)
+}
+
+/// Returns the role that a chat product's export calls so.
+pub(super) fn exported_role(name: &str) -> Option<Role> {
+    match name {
+        "human" => Some(Role::User),
+        "gpt" | "chatgpt" | "bard" | "bing" | "model" | "function_call" => Some(Role::Assistant),
+        "observation" | "function" => Some(Role::Tool),
+        name => Role::from_name(name),
+    }
+}
+
 /// A gateway routes at user messages, so without one there is nothing to decide.
 fn with_user(messages: Vec<Message>, at: Pos, origin: &Origin<'_>) -> Result<Conversation, FormatError> {
     if messages.iter().any(|message| message.role == Role::User) {

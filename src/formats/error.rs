@@ -80,6 +80,10 @@ impl<'a> Origin<'a> {
         Self { path, warnings: Vec::new() }
     }
 
+    pub(super) fn path(&self) -> &'a str {
+        self.path
+    }
+
     /// Returns an error about one place.
     pub(super) fn error(&self, at: Pos, message: impl Into<String>, remedy: impl Into<String>) -> FormatError {
         FormatError { line: Some(at.line), column: Some(at.column), ..self.whole(message, remedy) }

@@ -5,7 +5,7 @@
 
 use serde_json::Value;
 
-use super::conversation::parse_conversation;
+use super::conversation::{exported_role, parse_conversation};
 use super::error::{FormatError, Origin};
 use crate::chat::{Conversation, Message, Role};
 
@@ -89,7 +89,7 @@ fn chatgpt(value: &Value) -> Option<Vec<Message>> {
     for _ in 0..mapping.len() {
         let Some(node) = at.and_then(|id| mapping.get(id)) else { break };
         if let Some(message) = node.get("message") {
-            let role = message.pointer("/author/role").and_then(Value::as_str).and_then(role);
+            let role = message.pointer("/author/role").and_then(Value::as_str).and_then(exported_role);
             let text = message.pointer("/content/parts").map(parts).unwrap_or_default();
             if let (Some(role), false) = (role, text.trim().is_empty()) {
                 messages.push(Message::new(role, text));
@@ -109,7 +109,7 @@ fn parts(parts: &Value) -> String {
 fn sharegpt(value: &Value) -> Option<Vec<Message>> {
     let turns = value.get("conversations").or(value.get("items"))?.as_array()?;
     let message = |turn: &Value| {
-        let role = role(turn.get("from").or(turn.get("role"))?.as_str()?)?;
+        let role = exported_role(turn.get("from").or(turn.get("role"))?.as_str()?)?;
         Some(Message::new(role, turn.get("value").or(turn.get("content"))?.as_str()?))
     };
     Some(turns.iter().filter_map(message).collect())
@@ -118,14 +118,6 @@ fn sharegpt(value: &Value) -> Option<Vec<Message>> {
 fn request(value: &Value) -> Option<Vec<Message>> {
     let text = serde_json::json!({ "messages": value.get("messages")? }).to_string();
     parse_conversation(&text, "").ok().map(|(conversation, _)| conversation.messages)
-}
-
-fn role(name: &str) -> Option<Role> {
-    match name {
-        "human" => Some(Role::User),
-        "gpt" | "chatgpt" | "bard" | "bing" | "model" => Some(Role::Assistant),
-        name => Role::from_name(name),
-    }
 }
 
 fn title(named: Option<&str>, conversation: &Conversation) -> String {

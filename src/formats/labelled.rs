@@ -1,52 +1,103 @@
-//! Labelled sets in JSONL, a case a line, read as they are needed: a set may be larger than the memory.
+//! Labelled sets, read case by case as they are needed: a set may be larger than the memory.
+//!
+//! A case is a JSON object (a line of JSONL, or an element of one list), or a record of a CSV table. Besides Waypost's own keys the shapes
+//! of ShareGPT and LMSYS exports with a column of labels are read.
 
-use std::io::{BufRead, Read};
+use std::io::BufRead;
+use std::ops::Range;
 
+use crate::chat::Conversation;
 use crate::chat::labelled::{Expected, LabelledCase};
 use crate::policy::{NO_ROUTE_LABEL, Route};
 
-use super::conversation::conversation_from;
+use super::conversation::{conversation_from, conversation_of};
 use super::error::{FormatError, Origin};
 use super::json;
+use super::labelled_csv::{self, Columns};
+use super::labelled_records::{Record, Records, SetFormat};
 use super::policy::{routes_from, text};
-use super::source::{MAX_BYTES, into_utf8, unreadable, without_bom};
+use super::source::into_utf8;
 use super::tree::{Entry, Node, Pos, Value, quoted};
 
-/// Reads the cases of a labelled set one by one. Empty lines are skipped; after a bad line the next one can still be read.
+/// Reads the cases of a labelled set one by one. Blank lines are skipped; after a bad case the next one can still be read.
 pub struct LabelledReader<R> {
-    reader: R,
-    path: String,
-    line: usize,
-    done: bool,
+    records: Records<R>,
+    columns: Option<Columns>,
+    place: Place,
+    column: usize,
+}
+
+/// Where a case stands in its file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Place {
+    /// Counted from 1.
+    pub line: usize,
+    /// Of its first byte.
+    pub offset: u64,
+    /// In bytes, a line feed at the end included.
+    pub len: usize,
 }
 
 impl<R: BufRead> LabelledReader<R> {
-    /// Returns a reader over JSONL text; `path` stands in messages.
+    /// Returns a reader over a set; `path` stands in messages, and its extension tells CSV.
     pub fn new(reader: R, path: impl Into<String>) -> Self {
-        Self { reader, path: path.into(), line: 0, done: false }
+        Self { records: Records::new(reader, path), columns: None, place: Place::default(), column: 1 }
     }
 
-    /// Returns the number of the line that was read last, counted from 1.
+    /// Returns the number of the line on which the case that was read last begins, counted from 1.
     pub fn line(&self) -> usize {
-        self.line
+        self.place.line
     }
 
-    fn next_line(&mut self) -> Result<Option<String>, FormatError> {
-        let origin = Origin::new(&self.path);
-        let mut bytes = Vec::new();
-        // After an error of the medium, or inside a line without end, there is no next line to go on with.
-        self.done = true;
-        self.reader.by_ref().take(MAX_BYTES + 1).read_until(b'\n', &mut bytes).map_err(|error| unreadable(&error, &origin))?;
-        self.line += 1;
-        if bytes.len() as u64 > MAX_BYTES {
-            let message = format!("the line is longer than {} MiB", MAX_BYTES >> 20);
-            return Err(origin.error(Pos { line: self.line, column: 1 }, message, "write one case a line"));
+    /// Returns the column at which the case that was read last begins, counted from 1.
+    pub(super) fn column(&self) -> usize {
+        self.column
+    }
+
+    /// Returns where the case that was read last stands.
+    pub fn place(&self) -> Place {
+        self.place
+    }
+
+    /// Returns how many bytes were read.
+    pub fn bytes_read(&self) -> u64 {
+        self.records.offset()
+    }
+
+    /// Returns how the set is written.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn format(&mut self) -> Result<SetFormat, FormatError> {
+        self.records.format()
+    }
+
+    /// Returns the columns of a table, once its header was read.
+    pub(super) fn columns(&self) -> Option<&Columns> {
+        self.columns.as_ref()
+    }
+
+    /// Reads a record as a case; `None` for a blank one and for the header of a table.
+    fn case(&mut self, record: Record, format: SetFormat) -> Option<Result<LabelledCase, FormatError>> {
+        self.place = Place { line: record.at.line, offset: record.offset, len: record.bytes.len() };
+        self.column = record.at.column;
+        if record.bytes.trim_ascii().is_empty() {
+            return None;
         }
-        self.done = bytes.is_empty();
-        if self.done {
-            return Ok(None);
+        if let (SetFormat::Csv { delimiter }, None) = (format, &self.columns) {
+            return match Columns::of_header(&record, delimiter, self.records.path()) {
+                Ok(columns) => {
+                    self.columns = Some(columns);
+                    None
+                }
+                Err(error) => {
+                    // Without a header no record means anything.
+                    self.records.stop();
+                    Some(Err(error))
+                }
+            };
         }
-        into_utf8(bytes, "the line", self.line, &origin).map(Some)
+        Some(read_case(record, self.columns.as_ref(), self.records.path()))
     }
 }
 
@@ -54,20 +105,63 @@ impl<R: BufRead> Iterator for LabelledReader<R> {
     type Item = Result<LabelledCase, FormatError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        while !self.done {
-            match self.next_line() {
-                Ok(Some(line)) => {
-                    let line = if self.line == 1 { without_bom(&line) } else { &line };
-                    if !line.trim().is_empty() {
-                        return Some(case(line.trim_end(), self.line, &mut Origin::new(&self.path)));
-                    }
-                }
-                Ok(None) => {}
+        loop {
+            let record = match self.records.next()? {
+                Ok(record) => record,
                 Err(error) => return Some(Err(error)),
+            };
+            let format = match self.records.format() {
+                Ok(format) => format,
+                Err(error) => return Some(Err(error)),
+            };
+            if let Some(case) = self.case(record, format) {
+                return Some(case);
             }
         }
-        None
     }
+}
+
+/// Reads the record of one case; `columns` where the set is a table.
+///
+/// # Errors
+/// Names the place and the remedy: no UTF-8, no JSON, a missing conversation or label, labels that do not fit the conversation.
+pub(super) fn read_case(record: Record, columns: Option<&Columns>, path: &str) -> Result<LabelledCase, FormatError> {
+    let mut origin = Origin::new(path);
+    let at = record.at;
+    if let Some(columns) = columns {
+        return labelled_csv::case(&record, columns, &mut origin);
+    }
+    let text = into_utf8(record.bytes, "the line", at.line, &origin)?;
+    case(text.trim_end(), at.line, &mut origin).map_err(|error| match error.column {
+        // An element of a list may begin far to the right in its line.
+        Some(column) if error.line == Some(at.line) => FormatError { column: Some(column + at.column - 1), ..error },
+        _ => error,
+    })
+}
+
+/// Keys of a conversation in the order they are looked for: Waypost's own, those of ShareGPT and LMSYS, those of a single prompt.
+const CONVERSATIONS: [&str; 4] = ["messages", "conversations", "conversation", "items"];
+const PROMPTS: [&str; 5] = ["text", "prompt", "query", "question", "utterance"];
+
+/// Keys of a label in the order they are looked for; any of them may hold one label, or one a user message.
+const LABELS: [&str; 7] = ["route", "labels", "label", "expected", "expected_route", "category", "intent"];
+
+/// Returns the bytes of the label of a turn in the text of a case; the tree's places must count from line 1.
+pub(super) fn label_span(root: &Node, text: &str, turn: usize) -> Option<Range<usize>> {
+    let Value::Map(entries) = &root.value else { return None };
+    let entry = LABELS.iter().find_map(|key| entries.iter().find(|entry| entry.key == *key))?;
+    let node = match &entry.node.value {
+        Value::List(items) => items.get(turn)?,
+        _ => &entry.node,
+    };
+    let mut lines = text.split_inclusive('\n');
+    let before: usize = lines.by_ref().take(node.at.line - 1).map(str::len).sum();
+    let (column, _) = lines.next()?.char_indices().nth(node.at.column - 1)?;
+    let start = before + column;
+    // A label is a text, so the value ends with the quote that decodes.
+    let mut value = serde_json::Deserializer::from_str(&text[start..]).into_iter::<String>();
+    value.next()?.ok()?;
+    Some(start..start + value.byte_offset())
 }
 
 fn case(line: &str, number: usize, origin: &mut Origin<'_>) -> Result<LabelledCase, FormatError> {
@@ -81,21 +175,25 @@ fn case(line: &str, number: usize, origin: &mut Origin<'_>) -> Result<LabelledCa
     let mut conversation = None;
     let (mut expected, mut label_at) = (None, at);
     let (mut routes, mut tags) = (None, Vec::new());
+    let first = |keys: &[&'static str]| keys.iter().copied().find(|key| entries.iter().any(|entry| entry.key == *key));
+    let conversation_key = first(&CONVERSATIONS).or_else(|| first(&PROMPTS)).unwrap_or_default();
+    let label_key = first(&LABELS).unwrap_or_default();
     for Entry { key, at, node } in entries {
         match key.as_str() {
             "id" => id = id_from(&node, origin)?,
-            "messages" => conversation = Some(conversation_from(node, origin)?),
             "route" | "labels" if expected.is_some() => {
                 return Err(origin.error(at, "the case has both \"route\" and \"labels\"", "keep one of them"));
             }
-            "route" => {
+            key if key == label_key => {
                 label_at = node.at;
-                expected = Some(Expected::Last(label(&node, origin)?));
+                expected = Some(expected_from(key, node, origin)?);
             }
-            "labels" => {
-                label_at = node.at;
-                let labels: Result<_, _> = list(node, "labels", origin)?.iter().map(|item| label(item, origin)).collect();
-                expected = Some(Expected::PerTurn(labels?));
+            key if key == conversation_key => {
+                conversation = Some(match (key, &node.value) {
+                    ("messages", _) => conversation_from(node, origin)?,
+                    (_, Value::List(_)) => conversation_of(node, origin)?,
+                    _ => Conversation::from_prompt(text(&node, &format!("\"{key}\""), origin)?),
+                });
             }
             "routes" => routes = Some(routes_from(list(node, "routes", origin)?, origin)?),
             "tags" => {
@@ -112,17 +210,33 @@ fn case(line: &str, number: usize, origin: &mut Origin<'_>) -> Result<LabelledCa
         let remedy = format!("add \"route\" with the expected route, or {NO_ROUTE_LABEL:?} when none fits");
         return Err(origin.error(at, "the case has no label", remedy));
     };
-    if let Expected::PerTurn(labels) = &expected {
+    check_turns(&expected, &conversation, label_at, origin)?;
+    if let Some(routes) = &routes {
+        check_labels(&expected, routes, label_at, origin)?;
+    }
+    Ok(LabelledCase { id, conversation, expected, routes, tags })
+}
+
+fn expected_from(key: &str, node: Node, origin: &Origin<'_>) -> Result<Expected, FormatError> {
+    let is_list = matches!(node.value, Value::List(_));
+    if key == "labels" || (is_list && key != "route") {
+        let labels: Result<_, _> = list(node, key, origin)?.iter().map(|item| label(item, origin)).collect();
+        labels.map(Expected::PerTurn)
+    } else {
+        label(&node, origin).map(Expected::Last)
+    }
+}
+
+/// With a label a turn, each turn must have its own.
+fn check_turns(expected: &Expected, conversation: &Conversation, label_at: Pos, origin: &Origin<'_>) -> Result<(), FormatError> {
+    if let Expected::PerTurn(labels) = expected {
         let turns = conversation.user_turns().count();
         if labels.len() != turns {
             let message = format!("the case has {} for {}", counted(labels.len(), "label"), counted(turns, "user message"));
             return Err(origin.error(label_at, message, "write one label a user message"));
         }
     }
-    if let Some(routes) = &routes {
-        check_labels(&expected, routes, label_at, origin)?;
-    }
-    Ok(LabelledCase { id, conversation, expected, routes, tags })
+    Ok(())
 }
 
 /// Where a case brings its own routes, a label that is none of them can only be a mistake.

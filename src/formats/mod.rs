@@ -9,10 +9,18 @@ mod exports;
 mod gateway;
 mod json;
 mod labelled;
+mod labelled_checks;
+mod labelled_csv;
+mod labelled_edit;
+mod labelled_records;
+mod labelled_set;
 mod lint_report;
 mod policy;
+mod policy_diff;
 mod policy_keep;
 mod policy_writer;
+mod run_files;
+mod run_report;
 mod source;
 mod transcript;
 mod tree;
@@ -27,9 +35,16 @@ pub use gateway::{
     UnknownFormat, evidence_json, evidence_problems, export_gateway, gateway_versions, import_gateway, lint_context, looks_like_gateway,
     policy_digest,
 };
-pub use labelled::LabelledReader;
+pub use labelled::{LabelledReader, Place};
+pub use labelled_checks::{FindingKind, SetFinding};
+pub use labelled_edit::{SetEdit, case_json};
+pub use labelled_records::SetFormat;
+pub use labelled_set::{CaseEntry, CaseReader, LabelledSet};
 pub use lint_report::{LintReport, Located, PolicyLines, lint_entry, lint_text, locate, policy_lines};
 pub use policy::parse_policy;
+pub use policy_diff::{DiffKind, DiffLine, policy_diff};
 pub use policy_keep::policy_text;
 pub use policy_writer::write_policy;
+pub use run_files::{RunSummary, read_run, read_summary, report_json, write_cases};
+pub use run_report::{junit_xml, report_markdown, report_text};
 pub use source::{MAX_BYTES, open, read_text, read_text_from};

@@ -52,6 +52,9 @@ pub fn open(path: &Path) -> Result<BufReader<File>, FormatError> {
 /// Windows editors put it before the text.
 const BOM: char = '\u{feff}';
 
+/// The same as the bytes of a file.
+pub(super) const BOM_BYTES: &[u8] = b"\xef\xbb\xbf";
+
 /// Returns the text without a byte order mark.
 pub(super) fn without_bom(text: &str) -> &str {
     text.strip_prefix(BOM).unwrap_or(text)
@@ -83,7 +86,11 @@ pub(super) fn unreadable(error: &std::io::Error, origin: &Origin<'_>) -> FormatE
     }
 }
 
-fn open_file(path: &Path, label: &str) -> Result<File, FormatError> {
+/// Opens a file; `label` stands for its path in messages.
+///
+/// # Errors
+/// As [`open`].
+pub(super) fn open_file(path: &Path, label: &str) -> Result<File, FormatError> {
     let origin = Origin::new(label);
     // Opening a folder succeeds on Unix, and only reading it fails; other systems refuse with a message about permissions.
     if path.is_dir() {

@@ -1,5 +1,6 @@
 //! Routes and policies: what the user writes, independent of any file format, dialect or model.
 
+mod diff;
 mod edit;
 pub mod lint;
 pub mod provider;
@@ -9,6 +10,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+pub use diff::{PolicyChange, policy_changes};
 pub use edit::PolicyEdit;
 
 /// One destination of a policy: the router sees `name` and `description`, nothing else.

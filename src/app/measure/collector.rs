@@ -1,0 +1,139 @@
+//! Takes the decisions of a measurement, in whatever order they come, and makes the run.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::mpsc::Receiver;
+use std::time::Instant;
+
+use super::kept::{Keep, Key};
+use super::requests::Note;
+use crate::decision::Decision;
+use crate::engine::EngineError;
+use crate::eval::{Run, RunInfo, TurnKey, TurnResult};
+use crate::policy::Policy;
+
+/// How far a measurement is.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Progressed {
+    /// Turns that are done, the reused ones included.
+    pub done: usize,
+    pub planned: usize,
+    /// Turns whose results were kept from earlier runs.
+    pub reused: usize,
+    /// Turns that agree with their label so far.
+    pub agreed: usize,
+    pub seconds: f64,
+    /// Decisions a second, reused ones left out; 0 before the first.
+    pub rate: f64,
+    /// Seconds left at this rate; `None` before the first decision.
+    pub left: Option<f64>,
+}
+
+/// Collects the results of a measurement.
+pub struct Collector {
+    info: RunInfo,
+    policy: Arc<Policy>,
+    notes: Receiver<Note>,
+    asked: HashMap<usize, Asked>,
+    turns: Vec<TurnResult>,
+    keep: Option<Keep>,
+    warning: Option<String>,
+    start: Instant,
+    agreed: usize,
+}
+
+struct Asked {
+    turn: TurnKey,
+    key: Option<Key>,
+}
+
+impl Collector {
+    pub(super) fn new(info: RunInfo, policy: Arc<Policy>, notes: Receiver<Note>, keep: Option<Keep>, warning: Option<String>) -> Self {
+        Self { info, policy, notes, asked: HashMap::new(), turns: Vec::new(), keep, warning, start: Instant::now(), agreed: 0 }
+    }
+
+    /// Takes the result of one request. A result that the router gave up on counts as an error of that turn; cancellation is none.
+    pub fn take(&mut self, request: usize, result: Result<Decision, EngineError>) {
+        self.listen();
+        if matches!(result, Err(EngineError::Cancelled)) {
+            return;
+        }
+        let Some(Asked { turn, key }) = self.asked.remove(&request) else { return };
+        let result = match result {
+            Ok(decision) => {
+                let result = TurnResult::new(turn, &decision, &self.info.labels);
+                if let (Some(keep), Some(key)) = (&mut self.keep, key) {
+                    keep.add(key, &result, decision.route.as_deref());
+                    self.warning = self.warning.take().or_else(|| keep.warning());
+                }
+                result
+            }
+            // Not kept: another try may succeed.
+            Err(error) => TurnResult::failed(turn, error.to_string()),
+        };
+        self.push(result);
+    }
+
+    /// Takes in what needed no decision; done by [`Self::take`] too.
+    pub fn listen(&mut self) {
+        while let Ok(note) = self.notes.try_recv() {
+            match note {
+                Note::Asked { request, turn, key } => {
+                    self.asked.insert(request, Asked { turn, key });
+                }
+                Note::Known { result, reused } => {
+                    self.info.reused += usize::from(reused);
+                    self.push(*result);
+                }
+            }
+        }
+    }
+
+    fn push(&mut self, result: TurnResult) {
+        self.agreed += usize::from(result.agrees());
+        self.turns.push(result);
+    }
+
+    /// Returns how far the measurement is.
+    pub fn progress(&self) -> Progressed {
+        let seconds = self.start.elapsed().as_secs_f64();
+        let (done, reused, planned) = (self.turns.len(), self.info.reused, self.info.planned);
+        let decided = done - reused;
+        let rate = if decided > 0 { decided as f64 / seconds.max(1e-9) } else { 0.0 };
+        let left = (decided > 0).then(|| planned.saturating_sub(done) as f64 / rate);
+        Progressed { done, planned, reused, agreed: self.agreed, seconds, rate, left }
+    }
+
+    /// Returns the results so far, in the order they came.
+    pub fn turns(&self) -> &[TurnResult] {
+        &self.turns
+    }
+
+    /// Returns what went wrong with keeping results, as a sentence; the measurement goes on.
+    pub fn warning(&self) -> Option<&str> {
+        self.warning.as_deref()
+    }
+
+    /// Returns a run of the results so far. Right after the last one it is the whole run, before it a partial one.
+    pub fn run(&mut self) -> Run {
+        self.listen();
+        if let Some(keep) = &mut self.keep {
+            keep.flush();
+            self.warning = self.warning.take().or_else(|| keep.warning());
+        }
+        let mut turns = self.turns.clone();
+        turns.sort_by_key(|turn| (turn.conversation, turn.turn));
+        let info = RunInfo { seconds: self.start.elapsed().as_secs_f64(), ..self.info.clone() };
+        Run { info, policy: Arc::clone(&self.policy), turns }
+    }
+
+    /// Ends the measurement. A complete one of a router that cannot be told by its files forgets what was kept: behind its address another
+    /// router may answer next time.
+    pub fn finish(mut self) -> Run {
+        let run = self.run();
+        if let Some(keep) = self.keep.take() {
+            keep.finish(!run.is_partial());
+        }
+        run
+    }
+}

@@ -1,0 +1,276 @@
+//! Results that are kept between runs: one file for each router and dialect, to which lines are only ever added.
+//!
+//! A line is written whole or, when the process is killed in between, not understood and passed over, so the file is good at any time. The key
+//! of a result is everything that it depends on: the prompt with its routes in their order, and the order test.
+
+use std::collections::HashMap;
+use std::fs::{File, OpenOptions};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::Measurement;
+use crate::decision::{OrderStability, Outcome, TokenCounts};
+use crate::dialect::render;
+use crate::engine::RouteRequest;
+use crate::eval::{TurnKey, TurnResult};
+use crate::policy::{NO_ROUTE_LABEL, Policy, Route};
+
+/// Half of a SHA-256: no two of any number of results that a disk holds share one by chance.
+pub(super) type Key = [u8; 16];
+
+/// Changed whenever kept results mean something else.
+const FORMAT: &str = "1";
+
+/// A file that has grown beyond this starts anew.
+const LARGEST: u64 = 1 << 30;
+
+/// At most this much work is lost when the process is killed.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// Where results are kept without any other wish: the user's folder for caches. `None` where the system has none.
+pub fn results_folder() -> Option<PathBuf> {
+    dirs::cache_dir().map(|folder| folder.join("waypost").join("results"))
+}
+
+/// The open file of kept results.
+pub struct KeptResults {
+    path: PathBuf,
+    file: File,
+    index: HashMap<Key, u64>,
+    is_whole_line: bool,
+    forget: bool,
+}
+
+/// Finds kept results.
+pub(super) struct Lookup {
+    file: BufReader<File>,
+    index: HashMap<Key, u64>,
+    orders: usize,
+}
+
+/// Keeps results.
+pub(super) struct Keep {
+    path: PathBuf,
+    file: File,
+    lines: Vec<u8>,
+    written: Instant,
+    forget: bool,
+    warning: Option<String>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Line {
+    /// The key in hexadecimal; first, because the index looks for it there.
+    k: String,
+    outcome: Outcome,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    route: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    error: Option<String>,
+    confidence: f32,
+    margin: f32,
+    invalid: f32,
+    p: Vec<f32>,
+    tokens: [usize; 3],
+    ms: f32,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    order: Option<OrderStability>,
+}
+
+impl KeptResults {
+    /// Opens the file for a measurement's router and dialect, making it where there is none.
+    ///
+    /// # Errors
+    /// A sentence for people; the measurement can do without.
+    pub fn open(folder: &Path, measurement: &Measurement) -> Result<Self, String> {
+        let failed =
+            |error: std::io::Error| format!("results are not kept for the next run: {} cannot be used ({error})", folder.display());
+        let router = &measurement.router;
+        // A server's router may be another one next time, so its results serve to resume a run and no longer.
+        let forget = measurement.router_digest.is_none();
+        let who = measurement.router_digest.as_deref().unwrap_or(&router.id);
+        let parts = [FORMAT, env!("CARGO_PKG_VERSION"), who, &router.device, &router.dtype, measurement.dialect.as_str()];
+        let name = hex(&Sha256::digest(parts.join("\0").as_bytes())[..12]);
+        std::fs::create_dir_all(folder).map_err(failed)?;
+        let path = folder.join(format!("{}{name}.jsonl", if forget { "unfinished-" } else { "" }));
+        if std::fs::metadata(&path).is_ok_and(|metadata| metadata.len() > LARGEST) {
+            std::fs::remove_file(&path).map_err(failed)?;
+        }
+        let file = OpenOptions::new().read(true).append(true).create(true).open(&path).map_err(failed)?;
+        let (index, is_whole_line) = index(&file).map_err(failed)?;
+        Ok(Self { path, file, index, is_whole_line, forget })
+    }
+
+    /// Returns how many results the file holds.
+    pub fn len(&self) -> usize {
+        self.index.len()
+    }
+
+    /// Returns whether the file holds no result.
+    pub fn is_empty(&self) -> bool {
+        self.index.is_empty()
+    }
+
+    /// Finding goes to the thread that makes requests, keeping stays with the collector.
+    pub(super) fn split(self, orders: usize) -> (Option<Lookup>, Keep) {
+        let Self { path, file, index, is_whole_line, forget } = self;
+        let lookup = file.try_clone().ok().map(|file| Lookup { file: BufReader::new(file), index, orders });
+        // A line that a killed process left half must not spoil the next one.
+        let lines = if is_whole_line { Vec::new() } else { b"\n".to_vec() };
+        (lookup, Keep { path, file, lines, written: Instant::now(), forget, warning: None })
+    }
+}
+
+/// Reads the keys and the places of all whole lines; the second is whether the last line is one.
+fn index(file: &File) -> std::io::Result<(HashMap<Key, u64>, bool)> {
+    let mut reader = BufReader::with_capacity(1 << 18, file);
+    reader.seek(SeekFrom::Start(0))?;
+    let (mut index, mut line, mut offset) = (HashMap::new(), Vec::new(), 0);
+    loop {
+        line.clear();
+        let read = match reader.read_until(b'\n', &mut line) {
+            Ok(0) => return Ok((index, true)),
+            Ok(read) => read as u64,
+            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error),
+        };
+        if !line.ends_with(b"\n") {
+            return Ok((index, false));
+        }
+        if let Some(key) = line.strip_prefix(b"{\"k\":\"").filter(|_| line.ends_with(b"}\n")).and_then(|rest| unhex(rest.get(..32)?)) {
+            index.insert(key, offset);
+        }
+        offset += read;
+    }
+}
+
+impl Lookup {
+    /// Returns the key of a request's result; `names` are the answers to choose between.
+    pub fn key(&self, request: &RouteRequest) -> Key {
+        let routes: Vec<&Route> = request.policy.routes.iter().collect();
+        let prompt = render(request.dialect, &routes, &request.conversation, request.budget).text;
+        let mut digest = Sha256::new();
+        digest.update(prompt.as_bytes());
+        // Names alone, since what else the router sees of a route is in the prompt. Zero bytes keep them apart.
+        for route in routes {
+            digest.update([0]);
+            digest.update(route.name.as_bytes());
+        }
+        if self.orders > 0 {
+            digest.update(format!("\0\0{} {}", request.orders, request.seed));
+        }
+        let mut key = Key::default();
+        key.copy_from_slice(&digest.finalize()[..16]);
+        key
+    }
+
+    /// Returns the kept result for a turn.
+    pub fn find(&mut self, key: &Key, turn: TurnKey, policy: &Policy, labels: usize) -> Option<TurnResult> {
+        let offset = *self.index.get(key)?;
+        let mut text = String::new();
+        self.file.seek(SeekFrom::Start(offset)).ok()?;
+        self.file.by_ref().take(16 << 20).read_line(&mut text).ok()?;
+        let line: Line = serde_json::from_str(&text).ok()?;
+        let names = turn.routes.as_ref().map_or(labels, |routes| routes.len());
+        // Lines that somebody else wrote may hold anything.
+        if line.k != hex(key) || !(line.p.is_empty() || line.p.len() == names) {
+            return None;
+        }
+        let [prompt, cached, computed] = line.tokens;
+        let model = policy.model_for(line.route.as_deref()).filter(|_| line.outcome != Outcome::Error).map(Into::into);
+        let decided = match line.outcome {
+            Outcome::Route => Some(line.route.as_deref()?.into()),
+            Outcome::NoRoute => Some(NO_ROUTE_LABEL.into()),
+            Outcome::Error => None,
+        };
+        let blank = TurnResult::failed(turn, String::new());
+        Some(TurnResult {
+            outcome: line.outcome,
+            decided,
+            model,
+            confidence: line.confidence,
+            margin: line.margin,
+            invalid_mass: line.invalid,
+            probabilities: line.p,
+            error: line.error,
+            tokens: TokenCounts { prompt, cached, computed },
+            latency_ms: line.ms,
+            order_stability: line.order,
+            ..blank
+        })
+    }
+}
+
+impl Keep {
+    /// Keeps a result; `route` is what was decided, where that is a route.
+    pub fn add(&mut self, key: Key, result: &TurnResult, route: Option<&str>) {
+        let line = Line {
+            k: hex(&key),
+            outcome: result.outcome,
+            route: route.map(str::to_owned),
+            error: result.error.clone(),
+            confidence: result.confidence,
+            margin: result.margin,
+            invalid: result.invalid_mass,
+            p: result.probabilities.clone(),
+            tokens: [result.tokens.prompt, result.tokens.cached, result.tokens.computed],
+            ms: result.latency_ms,
+            order: result.order_stability.clone(),
+        };
+        if let Ok(json) = serde_json::to_vec(&line) {
+            self.lines.extend(json);
+            self.lines.push(b'\n');
+        }
+        if self.written.elapsed() >= PAUSE {
+            self.flush();
+        }
+    }
+
+    /// Writes what was added. All of it in one call, so that the lines of two processes do not mix.
+    pub fn flush(&mut self) {
+        self.written = Instant::now();
+        if self.lines.is_empty() || self.warning.is_some() {
+            return;
+        }
+        if let Err(error) = self.file.write_all(&self.lines) {
+            self.warning = Some(format!("results are not kept from here on: {} cannot be written ({error})", self.path.display()));
+        }
+        self.lines.clear();
+    }
+
+    pub fn warning(&self) -> Option<String> {
+        self.warning.clone()
+    }
+
+    /// Ends keeping; a complete run of a router without a digest leaves nothing.
+    pub fn finish(mut self, complete: bool) {
+        self.flush();
+        if complete && self.forget {
+            // A file that stays only costs space.
+            std::fs::remove_file(&self.path).ok();
+        }
+    }
+}
+
+impl Drop for Keep {
+    fn drop(&mut self) {
+        self.flush();
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn unhex(text: &[u8]) -> Option<Key> {
+    let text = std::str::from_utf8(text).ok()?;
+    let mut key = Key::default();
+    for (at, byte) in key.iter_mut().enumerate() {
+        *byte = u8::from_str_radix(text.get(2 * at..2 * at + 2)?, 16).ok()?;
+    }
+    Some(key)
+}

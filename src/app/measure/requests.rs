@@ -1,0 +1,120 @@
+//! The requests of a measurement, made one by one as the router asks for them: a set may be larger than the memory.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::mpsc::Sender;
+
+use super::Measurement;
+use super::kept::{Key, Lookup};
+use crate::chat::labelled::LabelledCase;
+use crate::engine::RouteRequest;
+use crate::eval::{TurnKey, TurnResult};
+use crate::formats::CaseReader;
+use crate::policy::{NO_ROUTE_LABEL, Policy};
+
+/// What the requests tell the collector, in the order of the set.
+pub(super) enum Note {
+    /// The request with this position is about this turn; its result is to be kept under the key.
+    Asked { request: usize, turn: TurnKey, key: Option<Key> },
+    /// This turn needs no decision: its result was kept, or its case could not be read again.
+    Known { result: Box<TurnResult>, reused: bool },
+}
+
+/// Yields the requests of a measurement; moves to the engine's thread.
+pub struct Requests {
+    measurement: Measurement,
+    /// Answers that the policy allows.
+    labels: usize,
+    reader: CaseReader,
+    lookup: Option<Lookup>,
+    notes: Sender<Note>,
+    next_case: usize,
+    next_request: usize,
+    ready: VecDeque<(TurnKey, RouteRequest)>,
+}
+
+impl Requests {
+    pub(super) fn new(measurement: Measurement, labels: usize, reader: CaseReader, lookup: Option<Lookup>, notes: Sender<Note>) -> Self {
+        Self { measurement, labels, reader, lookup, notes, next_case: 0, next_request: 0, ready: VecDeque::new() }
+    }
+
+    /// Prepares the turns of the next case; `false` after the last one.
+    fn prepare(&mut self) -> bool {
+        let position = self.next_case;
+        let limit = self.measurement.limit.unwrap_or(usize::MAX);
+        let set = Arc::clone(&self.measurement.set);
+        let Some(entry) = set.cases().get(position).filter(|_| position < limit) else { return false };
+        self.next_case += 1;
+        let key = |turn: usize, routes: Option<Arc<[String]>>| TurnKey {
+            conversation: position,
+            line: entry.place.line,
+            id: Arc::clone(&entry.id),
+            turn,
+            label: Arc::clone(&entry.labels[turn]),
+            routes,
+        };
+        match self.reader.read(entry) {
+            Ok(case) => {
+                let (policy, routes) = own(&case, &self.measurement.policy);
+                for (turn, (conversation, _)) in case.turns().into_iter().enumerate().take(entry.labels.len()) {
+                    let request = RouteRequest {
+                        policy: Arc::clone(&policy),
+                        conversation: Arc::new(conversation),
+                        dialect: self.measurement.dialect,
+                        budget: None,
+                        orders: self.measurement.orders,
+                        seed: self.measurement.seed,
+                    };
+                    self.ready.push_back((key(turn, routes.clone()), request));
+                }
+            }
+            Err(error) => {
+                for turn in 0..entry.labels.len() {
+                    let result = Box::new(TurnResult::failed(key(turn, None), error.to_string()));
+                    // A collector that is gone wants no more results.
+                    self.notes.send(Note::Known { result, reused: false }).ok();
+                }
+            }
+        }
+        true
+    }
+}
+
+/// Returns the policy that a case is decided with, and its names where it brings its own.
+fn own(case: &LabelledCase, shared: &Arc<Policy>) -> (Arc<Policy>, Option<Arc<[String]>>) {
+    let Some(routes) = &case.routes else { return (Arc::clone(shared), None) };
+    let has_other = routes.iter().any(|route| route.name == NO_ROUTE_LABEL);
+    let other = (!has_other).then(|| NO_ROUTE_LABEL.to_owned());
+    let names = routes.iter().map(|route| route.name.clone()).chain(other).collect();
+    (Arc::new(Policy { routes: routes.clone(), ..Policy::clone(shared) }), Some(names))
+}
+
+impl Iterator for Requests {
+    type Item = RouteRequest;
+
+    fn next(&mut self) -> Option<RouteRequest> {
+        loop {
+            let Some((turn, request)) = self.ready.pop_front() else {
+                if self.prepare() {
+                    continue;
+                }
+                return None;
+            };
+            let (key, known) = match &mut self.lookup {
+                Some(lookup) => {
+                    let key = lookup.key(&request);
+                    let known = lookup.find(&key, turn.clone(), &request.policy, self.labels);
+                    (Some(key), known)
+                }
+                None => (None, None),
+            };
+            if let Some(result) = known {
+                self.notes.send(Note::Known { result: Box::new(result), reused: true }).ok();
+                continue;
+            }
+            self.notes.send(Note::Asked { request: self.next_request, turn, key }).ok();
+            self.next_request += 1;
+            return Some(request);
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! Runs in folders: `report.json`, `cases.csv`, `report.md` and `junit.xml`.
+
+use std::fs::File;
+use std::io::{BufReader, Read, Write};
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+use crate::app::replace::replace_file;
+use crate::eval::{Run, RunInfo};
+use crate::formats::{FormatError, RunSummary, junit_xml, read_run, read_summary, read_text, report_json, report_markdown, write_cases};
+
+const REPORT: &str = "report.json";
+const CASES: &str = "cases.csv";
+
+/// A run in its folder, without its cases.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SavedRun {
+    pub folder: PathBuf,
+    pub summary: RunSummary,
+}
+
+/// Writes a run to a folder, which is made where there is none. Each file is replaced as a whole, the report last: it names the digest of its
+/// cases, so that a mix of two runs is noticed.
+///
+/// # Errors
+/// The folder cannot be written to.
+pub fn write_run(folder: &Path, run: &Run) -> std::io::Result<()> {
+    std::fs::create_dir_all(folder)?;
+    let mut digest = Sha256::new();
+    replace_file(&folder.join(CASES), |file| write_cases(run, Digesting { file, digest: &mut digest }))?;
+    let digest: String = digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    for (name, text) in [("report.md", report_markdown(run)), ("junit.xml", junit_xml(run)), (REPORT, report_json(run, &digest))] {
+        replace_file(&folder.join(name), |file| file.write_all(text.as_bytes()))?;
+    }
+    Ok(())
+}
+
+/// Reads a run from its folder, or from its `report.json`.
+///
+/// # Errors
+/// One of its files is missing, no such file, or not of the same run.
+pub fn open_run(path: &Path) -> Result<Run, FormatError> {
+    let report = if path.is_dir() { path.join(REPORT) } else { path.to_owned() };
+    let label = report.display().to_string();
+    let json = read_text(&report)?;
+    let summary = read_summary(&json, &label)?;
+    let cases = report.with_file_name(CASES);
+    let cases_label = cases.display().to_string();
+    let failed = |message: String| FormatError {
+        path: cases_label.clone(),
+        line: None,
+        column: None,
+        message,
+        remedy: "keep the files of a run together, or measure again with `waypost eval --out`".to_owned(),
+    };
+    let file = File::open(&cases).map_err(|error| failed(format!("the cases of {label} cannot be read ({error})")))?;
+    let mut digesting = Digested { file: BufReader::new(file), digest: Sha256::new() };
+    let run = read_run(&json, &label, &mut digesting, &cases_label)?;
+    let digest: String = digesting.digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    if digest != summary.cases_sha256 {
+        return Err(failed(format!("these are not the cases of {label}, or they were changed")));
+    }
+    Ok(run)
+}
+
+/// Returns the runs in the folders of a folder, the newest first. What is no run is passed over.
+pub fn list_runs(folder: &Path) -> Vec<SavedRun> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let read = |folder: PathBuf| {
+        let report = folder.join(REPORT);
+        let summary = read_summary(&read_text(&report).ok()?, &report.display().to_string()).ok()?;
+        Some(SavedRun { folder, summary })
+    };
+    let mut runs: Vec<SavedRun> = entries.filter_map(|entry| read(entry.path())).collect();
+    runs.sort_by(|a, b| b.summary.info.date.cmp(&a.summary.info.date).then_with(|| a.folder.cmp(&b.folder)));
+    runs
+}
+
+/// Returns a name for a run's folder that sorts by time and that every file system takes: `2026-11-26T11-34-02-travel`.
+pub fn run_folder_name(info: &RunInfo) -> String {
+    let tame = |text: &str, most: usize| -> String {
+        text.chars().take(most).map(|c| if c.is_alphanumeric() || matches!(c, '-' | '_') { c } else { '-' }).collect()
+    };
+    format!("{}-{}", tame(info.date.trim_end_matches('Z'), 19), tame(&info.name, 40))
+}
+
+struct Digesting<'a> {
+    file: &'a mut dyn Write,
+    digest: &'a mut Sha256,
+}
+
+impl Write for Digesting<'_> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let written = self.file.write(bytes)?;
+        self.digest.update(&bytes[..written]);
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.file.flush()
+    }
+}
+
+struct Digested<R> {
+    file: R,
+    digest: Sha256,
+}
+
+impl<R: Read> Read for Digested<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let read = self.file.read(buffer)?;
+        self.digest.update(&buffer[..read]);
+        Ok(read)
+    }
+}

@@ -1,0 +1,292 @@
+//! Two runs over the same cases: what flipped, whether it is more than chance, and what that means in a sentence.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use super::metrics::summarise;
+use super::run::{Run, TurnResult};
+use super::significance::{Cluster, McNemar, bootstrap, mcnemar};
+
+/// What became of a turn from the first run to the second.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FlipKind {
+    /// Wrong before, right now.
+    Fixed,
+    /// Right before, wrong now.
+    Broken,
+    /// Wrong in both, in different ways.
+    Changed,
+}
+
+impl FlipKind {
+    /// Returns the word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Fixed => "fixed",
+            Self::Broken => "broken",
+            Self::Changed => "changed",
+        }
+    }
+}
+
+/// A turn that two runs decide differently.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Flip {
+    pub id: Arc<str>,
+    pub label: Arc<str>,
+    /// The first run's decision; `None` for an error.
+    pub a: Option<Arc<str>>,
+    /// The second run's decision; `None` for an error.
+    pub b: Option<Arc<str>>,
+    pub kind: FlipKind,
+    /// Line of the second run's set.
+    pub line: usize,
+    /// Position among the conversation's decided user turns, counted from 0.
+    pub turn: usize,
+    pub confidence_a: f32,
+    pub confidence_b: f32,
+    /// Which edits of the policy cause it; `None` where that was not tried or makes no sense.
+    pub cause: Option<Cause>,
+    /// Position in the first run's turns.
+    #[serde(skip)]
+    pub at_a: usize,
+    /// Position in the second run's turns.
+    #[serde(skip)]
+    pub at_b: usize,
+}
+
+/// Which edits of the policy cause a flip.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Cause {
+    /// Each of these edits alone brings the second decision.
+    Alone(Vec<usize>),
+    /// None does so alone, but without any of these the second decision is not reached.
+    Needed(Vec<usize>),
+    /// Only several edits together.
+    Together,
+}
+
+/// A route in two runs.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct RouteDelta {
+    pub route: String,
+    pub support: usize,
+    pub precision: [f64; 2],
+    pub recall: [f64; 2],
+    pub f1: [f64; 2],
+}
+
+/// Which of two runs is better.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Better {
+    A,
+    B,
+    /// There are too few cases to tell, or there is nothing to tell.
+    Unknown,
+}
+
+/// A difference of agreement, second run minus first.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Difference {
+    pub value: f64,
+    /// 95 % bootstrap interval, whole conversations resampled.
+    pub ci95: [f64; 2],
+    pub resamples: usize,
+    pub seed: u64,
+}
+
+/// Two runs beside each other.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Comparison {
+    /// Turns that both runs decided; everything here is about them.
+    pub cases: usize,
+    /// Turns that only the first and only the second run decided.
+    pub unmatched: [usize; 2],
+    /// Turns whose label was corrected between the runs; the second run's counts.
+    pub relabelled: usize,
+    pub agreement: [f64; 2],
+    pub difference: Difference,
+    pub fixed: usize,
+    pub broken: usize,
+    pub changed: usize,
+    /// Fixed first, then broken, then changed; in each in the order of the set.
+    pub flips: Vec<Flip>,
+    pub mcnemar: McNemar,
+    pub per_route: Vec<RouteDelta>,
+    pub better: Better,
+    /// The result as a sentence, which says so when there are too few cases to tell.
+    pub verdict: String,
+}
+
+/// What counts as more than chance.
+const LEVEL: f64 = 0.05;
+
+/// Compares two runs turn by turn. Turns belong together by their place where both measured the same file, otherwise by id.
+/// `names` stand for the runs in the verdict; `seed` is the bootstrap's.
+pub fn compare(a: &Run, b: &Run, names: [&str; 2], seed: u64) -> Comparison {
+    let pairs = pairs(a, b);
+    let mut flips = Vec::new();
+    let (mut relabelled, mut right) = (0, [0_usize; 2]);
+    let (mut clusters, mut last): (Vec<Cluster>, Option<usize>) = (Vec::new(), None);
+    let (mut judged_a, mut judged_b) = (Vec::with_capacity(pairs.len()), Vec::with_capacity(pairs.len()));
+    for &(at_a, at_b) in &pairs {
+        let (before, now) = (&a.turns[at_a], &b.turns[at_b]);
+        let label = &now.label;
+        relabelled += usize::from(before.label != now.label);
+        let agrees = |turn: &TurnResult| turn.decided.as_ref() == Some(label);
+        let (was, is) = (agrees(before), agrees(now));
+        right[0] += usize::from(was);
+        right[1] += usize::from(is);
+        if last != Some(now.conversation) {
+            clusters.push(Cluster::default());
+            last = Some(now.conversation);
+        }
+        if let Some(cluster) = clusters.last_mut() {
+            cluster.turns += 1;
+            cluster.gain += i64::from(is) - i64::from(was);
+        }
+        let mut judged = before.judged();
+        judged.label = label.to_string();
+        judged_a.push(judged);
+        judged_b.push(now.judged());
+        if before.decided != now.decided {
+            let kind = match (was, is) {
+                (false, true) => FlipKind::Fixed,
+                (true, false) => FlipKind::Broken,
+                _ => FlipKind::Changed,
+            };
+            flips.push(Flip {
+                id: Arc::clone(&now.id),
+                label: Arc::clone(label),
+                a: before.decided.clone(),
+                b: now.decided.clone(),
+                kind,
+                line: now.line,
+                turn: now.turn,
+                confidence_a: before.confidence,
+                confidence_b: now.confidence,
+                cause: None,
+                at_a,
+                at_b,
+            });
+        }
+    }
+    flips.sort_by_key(|flip| flip.kind as u8);
+    let count = |kind| flips.iter().filter(|flip| flip.kind == kind).count();
+    let (fixed, broken, changed) = (count(FlipKind::Fixed), count(FlipKind::Broken), count(FlipKind::Changed));
+    let cases = pairs.len();
+    let share = |right: usize| right as f64 / cases.max(1) as f64;
+    let (ci95, resamples) = bootstrap(&clusters, seed);
+    let difference = Difference { value: share(right[1]) - share(right[0]), ci95, resamples, seed };
+    let mcnemar = mcnemar(broken, fixed);
+    let labels = |run: &Run| run.info.labels.clone();
+    let order: Vec<String> = labels(b).into_iter().chain(labels(a)).collect();
+    let of_a = summarise(&judged_a, order.clone());
+    let of_b = summarise(&judged_b, order);
+    let per_route = of_b
+        .per_route
+        .iter()
+        .map(|now| {
+            let before = of_a.per_route.iter().find(|before| before.route == now.route);
+            let of = |figure: fn(&super::RouteFigures) -> f64| [before.map_or(0.0, figure), figure(now)];
+            RouteDelta {
+                route: now.route.clone(),
+                support: now.support,
+                precision: of(|figures| figures.precision),
+                recall: of(|figures| figures.recall),
+                f1: of(|figures| figures.f1),
+            }
+        })
+        .collect();
+    let (better, verdict) = verdict(cases, [fixed, broken, changed], &mcnemar, &difference, names);
+    Comparison {
+        cases,
+        unmatched: [a.turns.len() - cases, b.turns.len() - cases],
+        relabelled,
+        agreement: right.map(share),
+        difference,
+        fixed,
+        broken,
+        changed,
+        flips,
+        mcnemar,
+        per_route,
+        better,
+        verdict,
+    }
+}
+
+/// Returns which turns of two runs belong together, in the second run's order.
+fn pairs(a: &Run, b: &Run) -> Vec<(usize, usize)> {
+    let same_file = a.info.set.sha256 == b.info.set.sha256;
+    let by_place: HashMap<(usize, usize), usize> =
+        if same_file { a.turns.iter().enumerate().map(|(at, turn)| ((turn.line, turn.turn), at)).collect() } else { HashMap::new() };
+    let by_id: HashMap<(&str, usize), usize> = if same_file {
+        HashMap::new()
+    } else {
+        // Where an id stands twice, the first one counts.
+        a.turns.iter().enumerate().rev().map(|(at, turn)| ((&*turn.id, turn.turn), at)).collect()
+    };
+    let mut taken = vec![false; a.turns.len()];
+    let mut pair = |(at_b, turn): (usize, &TurnResult)| {
+        let found = if same_file { by_place.get(&(turn.line, turn.turn)) } else { by_id.get(&(&*turn.id, turn.turn)) };
+        let at_a = *found?;
+        (!std::mem::replace(&mut taken[at_a], true)).then_some((at_a, at_b))
+    };
+    b.turns.iter().enumerate().filter_map(&mut pair).collect()
+}
+
+fn verdict(cases: usize, flips: [usize; 3], test: &McNemar, difference: &Difference, names: [&str; 2]) -> (Better, String) {
+    let [fixed, broken, changed] = flips;
+    let counted = if cases == 1 { "1 case".to_owned() } else { format!("{cases} cases") };
+    let p = if test.p < 0.001 { "p < 0.001".to_owned() } else { format!("p = {}", significant(test.p)) };
+    if cases == 0 {
+        return (Better::Unknown, "the two have no case in common, so nothing can be said".to_owned());
+    }
+    if fixed + broken + changed == 0 {
+        return (Better::Unknown, format!("{} and {} decide all {counted} alike", names[0], names[1]));
+    }
+    let counts = format!("{fixed} fixed, {broken} broken, {p}");
+    let [low, high] = difference.ci95;
+    if test.p < LEVEL && (low > 0.0 || high < 0.0) {
+        let (better, name) = if fixed > broken { (Better::B, names[1]) } else { (Better::A, names[0]) };
+        return (better, format!("{name} is better: {counts}"));
+    }
+    let cannot = format!("{counted} cannot tell these apart: {counts}");
+    let hint = if test.p < LEVEL {
+        ", but the flips stand in so few conversations that this may be chance".to_owned()
+    } else if fixed + broken == 0 {
+        format!(" ({changed} wrong in both, in different ways)")
+    } else {
+        needed(cases, fixed, broken).map_or_else(String::new, |needed| format!("; if it goes on like this, about {needed} cases would"))
+    };
+    (Better::Unknown, cannot + &hint)
+}
+
+/// Returns how many cases would tell the two apart if flips kept their shares: the smallest multiple that passes the test.
+fn needed(cases: usize, fixed: usize, broken: usize) -> Option<usize> {
+    if fixed == broken {
+        return None;
+    }
+    let times = (2..=50).find(|times| mcnemar(broken * times, fixed * times).p < LEVEL)?;
+    // One figure: more would claim to know.
+    let exact = cases * times;
+    let unit = 10_usize.pow(exact.ilog10());
+    Some(exact.div_ceil(unit) * unit)
+}
+
+/// Returns a number below 1 with two significant digits.
+fn significant(p: f64) -> String {
+    if p >= 0.1 {
+        format!("{p:.2}")
+    } else if p >= 0.01 {
+        format!("{p:.3}")
+    } else {
+        format!("{p:.4}")
+    }
+}

@@ -1,0 +1,222 @@
+//! What is odd about a labelled set, alone and beside a policy: with such cases a measurement runs, but may not mean what it seems to.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use crate::chat::labelled::LabelledCase;
+use crate::policy::{NO_ROUTE_LABEL, Policy};
+
+use super::labelled_set::LabelledSet;
+use super::tree::quoted;
+
+/// What is odd.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum FindingKind {
+    /// A label is no route of the policy: no decision can agree with it.
+    UnknownLabel,
+    /// As [`Self::UnknownLabel`], and a route differs from it only by case or by spaces around it.
+    LabelCase,
+    /// A conversation stands in the set twice with different labels.
+    Contradiction,
+    /// A conversation stands in the set twice.
+    Duplicate,
+    /// Two conversations differ only by case, punctuation and spaces, or share nine tenths of their words.
+    NearDuplicate,
+    /// No case expects this route, so nothing is known about it.
+    RouteWithoutCases,
+}
+
+/// One oddity. Displays as `set.jsonl:3, 7, 9 and 4 more: what is odd; what to do`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SetFinding {
+    pub kind: FindingKind,
+    pub path: String,
+    /// The lines on which the cases begin, in their order; none where a route has no cases.
+    pub lines: Vec<usize>,
+    pub message: String,
+    pub remedy: String,
+}
+
+impl fmt::Display for SetFinding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const SHOWN: usize = 8;
+        f.write_str(&self.path)?;
+        let shown: Vec<String> = self.lines.iter().take(SHOWN).map(usize::to_string).collect();
+        if !shown.is_empty() {
+            write!(f, ":{}", shown.join(", "))?;
+        }
+        if self.lines.len() > SHOWN {
+            write!(f, " and {} more", self.lines.len() - SHOWN)?;
+        }
+        write!(f, ": {}; {}", self.message, self.remedy)
+    }
+}
+
+impl LabelledSet {
+    /// Returns what is odd about the set beside a policy, the most serious first.
+    pub fn findings(&self, policy: &Policy) -> Vec<SetFinding> {
+        let finding = |kind, lines, message, remedy| SetFinding { kind, path: self.label().to_owned(), lines, message, remedy };
+        let mut unknown: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+        let mut supported: HashMap<&str, usize> = HashMap::new();
+        for case in self.cases().iter().filter(|case| !case.own_routes) {
+            for label in case.labels.iter() {
+                *supported.entry(label).or_default() += 1;
+                if **label != *NO_ROUTE_LABEL && policy.route(label).is_none() {
+                    let lines = unknown.entry(label).or_default();
+                    if lines.last() != Some(&case.place.line) {
+                        lines.push(case.place.line);
+                    }
+                }
+            }
+        }
+        let mut findings = Vec::new();
+        for (label, lines) in unknown {
+            let names = policy.routes.iter().map(|route| route.name.as_str()).chain([NO_ROUTE_LABEL]);
+            let alike = names.into_iter().find(|name| name.trim().to_lowercase() == label.trim().to_lowercase());
+            findings.push(match alike {
+                Some(name) => finding(
+                    FindingKind::LabelCase,
+                    lines,
+                    format!("the label {} differs from the route {} only by case or spaces", quoted(label), quoted(name)),
+                    "gateways tell them apart; write both alike".to_owned(),
+                ),
+                None => finding(
+                    FindingKind::UnknownLabel,
+                    lines,
+                    format!("the label {} is no route of the policy, so no decision can agree with it", quoted(label)),
+                    format!("correct it, add the route, or use {NO_ROUTE_LABEL:?} when none fits"),
+                ),
+            });
+        }
+        for duplicate in &self.duplicates {
+            let (first, second) = (&self.cases()[duplicate.first], &self.cases()[duplicate.second]);
+            let lines = vec![first.place.line, second.place.line];
+            let (kind, message, remedy) = match (duplicate.exact, first.labels == second.labels) {
+                (true, true) => (FindingKind::Duplicate, "the same conversation stands there twice", "keep one of them: it counts twice"),
+                (true, false) => (
+                    FindingKind::Contradiction,
+                    "the same conversation stands there with different labels",
+                    "decide which label is right: one of them can never agree",
+                ),
+                (false, true) => {
+                    (FindingKind::NearDuplicate, "two conversations are nearly the same", "keep one of them unless you mean both")
+                }
+                (false, false) => {
+                    (FindingKind::NearDuplicate, "two conversations are nearly the same but have different labels", "check their labels")
+                }
+            };
+            findings.push(finding(kind, lines, message.to_owned(), remedy.to_owned()));
+        }
+        // Where cases bring their own routes, the policy's need none.
+        if self.cases().iter().any(|case| !case.own_routes) {
+            for route in policy.routes.iter().filter(|route| !supported.contains_key(route.name.as_str())) {
+                let message = format!("no case expects the route {}", quoted(&route.name));
+                findings.push(finding(
+                    FindingKind::RouteWithoutCases,
+                    Vec::new(),
+                    message,
+                    "add cases for it: nothing is known about it".to_owned(),
+                ));
+            }
+        }
+        findings.sort_by_key(|finding| finding.kind);
+        findings
+    }
+}
+
+/// Two cases, by their positions, that are the same or nearly so.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Duplicate {
+    pub first: usize,
+    pub second: usize,
+    pub exact: bool,
+}
+
+/// Finds duplicates while a set is read. Short texts are near-duplicates only when their words are the same: "a flight to Rome" and "a flight
+/// to Oslo" are two cases. Long ones are compared by MinHash over runs of three words.
+#[derive(Default)]
+pub(super) struct Duplicates {
+    exact: HashMap<u64, u32>,
+    words: HashMap<u64, u32>,
+    bands: HashMap<(u8, u64), u32>,
+    signatures: HashMap<u32, [u32; HASHES]>,
+    found: Vec<Duplicate>,
+}
+
+const HASHES: usize = 32;
+/// Hashes that must be equal for a pair to be looked at.
+const ROWS: usize = 4;
+/// Of [`HASHES`]: an estimated overlap of nine tenths.
+const ALIKE: usize = 29;
+const LONG: usize = 20;
+
+impl Duplicates {
+    pub fn add(&mut self, case: usize, read: &LabelledCase) {
+        let Ok(position) = u32::try_from(case) else { return };
+        let (mut exact, mut loose) = (DefaultHasher::new(), DefaultHasher::new());
+        let mut words = Vec::new();
+        for message in &read.conversation.messages {
+            let text = message.text();
+            (message.role, &text).hash(&mut exact);
+            message.role.hash(&mut loose);
+            for word in text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()) {
+                let word = hash(&word.to_lowercase());
+                word.hash(&mut loose);
+                words.push(word);
+            }
+        }
+        // The same question to other routes is another case.
+        for route in read.routes.iter().flatten() {
+            (&route.name, &route.description).hash(&mut exact);
+            (&route.name, &route.description).hash(&mut loose);
+        }
+        let (exact, loose) = (exact.finish(), loose.finish());
+        let same = self.exact.get(&exact).map(|&first| (first, true));
+        // A text without any word, such as one in emoji, is like no other.
+        let alike = same.or_else(|| self.words.get(&loose).filter(|_| !words.is_empty()).map(|&first| (first, false)));
+        self.exact.entry(exact).or_insert(position);
+        self.words.entry(loose).or_insert(position);
+        let alike = match alike {
+            None if words.len() >= LONG => {
+                self.alike(position, &words, hash(&read.routes.iter().flatten().map(|route| &route.name).collect::<Vec<_>>()))
+            }
+            alike => alike,
+        };
+        if let Some((first, exact)) = alike {
+            self.found.push(Duplicate { first: first as usize, second: case, exact });
+        }
+    }
+
+    fn alike(&mut self, position: u32, words: &[u64], salt: u64) -> Option<(u32, bool)> {
+        let mut signature = [u32::MAX; HASHES];
+        for run in words.windows(3) {
+            let shingle = hash(&(salt, run));
+            for (index, least) in signature.iter_mut().enumerate() {
+                // Multiply-shift hashing: one odd factor for each function.
+                let factor = (index as u64 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
+                *least = (*least).min((shingle.wrapping_mul(factor) >> 32) as u32);
+            }
+        }
+        let mut found = None;
+        for (band, rows) in signature.chunks(ROWS).enumerate() {
+            let first = *self.bands.entry((band as u8, hash(&rows))).or_insert(position);
+            let equal = |other: &[u32; HASHES]| signature.iter().zip(other).filter(|(a, b)| a == b).count();
+            if first != position && found.is_none() && self.signatures.get(&first).is_some_and(|other| equal(other) >= ALIKE) {
+                found = Some((first, false));
+            }
+        }
+        self.signatures.insert(position, signature);
+        found
+    }
+
+    pub fn found(self) -> Vec<Duplicate> {
+        self.found
+    }
+}
+
+fn hash(value: &impl Hash) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    value.hash(&mut hasher);
+    hasher.finish()
+}

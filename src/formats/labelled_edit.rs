@@ -1,0 +1,90 @@
+//! Changes to the file of a labelled set that leave every other byte as it was: a corrected label, a new case.
+
+use crate::chat::Conversation;
+
+use super::conversation::write_conversation;
+use super::error::{FormatError, Origin};
+use super::json;
+use super::labelled::label_span;
+use super::labelled_records::SetFormat;
+use super::labelled_set::LabelledSet;
+use super::source::into_utf8;
+use super::tree::json_text;
+
+/// Bytes of a set's file to put others in the place of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SetEdit {
+    pub offset: u64,
+    /// How many bytes go.
+    pub len: usize,
+    pub bytes: Vec<u8>,
+}
+
+impl LabelledSet {
+    /// Returns the change that gives a turn of a case another label. `turn` counts the labelled user messages of the case from 0.
+    ///
+    /// # Errors
+    /// The case cannot be read again, or has no such turn.
+    pub fn relabel(&self, case: usize, turn: usize, label: &str) -> Result<SetEdit, FormatError> {
+        let origin = Origin::new(self.label());
+        let missing = || origin.whole(format!("case {case} has no turn {turn}"), "open the set again");
+        let entry = self.cases().get(case).filter(|entry| turn < entry.labels.len()).ok_or_else(missing)?;
+        let record = self.reader()?.record(entry)?;
+        if let Some(columns) = &self.columns {
+            let bytes = columns.with_label(&record, label, self.label())?;
+            // The last record of a file may lack its line end.
+            let keep = if record.bytes.ends_with(b"\n") { bytes.len() } else { bytes.trim_ascii_end().len() };
+            return Ok(SetEdit { offset: record.offset, len: record.bytes.len(), bytes: bytes[..keep].to_vec() });
+        }
+        let text = into_utf8(record.bytes, "the line", record.at.line, &origin)?;
+        let span = label_span(&json::parse(text.trim_end(), 1, &origin)?, &text, turn).ok_or_else(missing)?;
+        Ok(SetEdit { offset: record.offset + span.start as u64, len: span.len(), bytes: json_text(label).into_bytes() })
+    }
+
+    /// Returns the change that adds a case at the end, with one label for its last user message.
+    ///
+    /// # Errors
+    /// The set is a table of single prompts and the conversation is more than one.
+    pub fn append(&self, id: &str, conversation: &Conversation, label: &str) -> Result<SetEdit, FormatError> {
+        let origin = Origin::new(self.label());
+        let (size, ends_line) = self.reader()?.end()?;
+        let before = if ends_line { "" } else { "\n" };
+        let insert = |offset: u64, text: String| SetEdit { offset, len: 0, bytes: text.into_bytes() };
+        match (self.format(), &self.columns) {
+            (SetFormat::Csv { .. }, Some(columns)) => {
+                let text = match conversation.messages.as_slice() {
+                    _ if columns.keeps_conversations() => messages_json(conversation),
+                    [only] => only.text().into_owned(),
+                    _ => {
+                        let message = "a table of texts holds one prompt a record, and this conversation has several messages";
+                        return Err(origin.whole(message, "keep conversations in a set of JSON lines (*.jsonl)"));
+                    }
+                };
+                let record = columns.new_record(id, &text, label, false);
+                Ok(insert(size, before.to_owned() + &String::from_utf8_lossy(&record)))
+            }
+            (SetFormat::JsonList, _) => {
+                let (offset, comma) =
+                    self.cases().iter().map(|case| (case.place.offset + case.place.len as u64, ",")).next_back().unwrap_or((size, ""));
+                if comma.is_empty() {
+                    return Err(origin.whole("the list has no case yet", "add the first one by hand, or use a set of JSON lines (*.jsonl)"));
+                }
+                Ok(insert(offset, format!("{comma}\n{}", case_json(id, conversation, label))))
+            }
+            _ => Ok(insert(size, format!("{before}{}\n", case_json(id, conversation, label)))),
+        }
+    }
+}
+
+/// Returns a case as a line of a labelled set, without its line feed.
+pub fn case_json(id: &str, conversation: &Conversation, label: &str) -> String {
+    format!("{{\"id\": {}, \"messages\": {}, \"route\": {}}}", json_text(id), messages_json(conversation), json_text(label))
+}
+
+/// Returns the messages as a JSON list on one line.
+fn messages_json(conversation: &Conversation) -> String {
+    let whole = write_conversation(conversation);
+    // JSON that this library wrote: line feeds stand between its tokens only.
+    let value: serde_json::Value = serde_json::from_str(&whole).unwrap_or_default();
+    value.get("messages").map(serde_json::Value::to_string).unwrap_or_else(|| "[]".to_owned())
+}

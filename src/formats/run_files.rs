@@ -1,0 +1,274 @@
+//! A run as files that people and programs read, and back: `report.json` with every figure, `cases.csv` with every turn.
+
+use std::io::{Read, Write};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::decision::{OrderStability, Outcome, TokenCounts};
+use crate::eval::{Figures, Run, RunInfo, TurnResult, figures};
+
+use super::error::{FormatError, Origin};
+use super::policy::parse_policy;
+use super::policy_writer::write_policy;
+
+/// What `report.json` adds to the figures, so that the run can be read back.
+#[derive(Serialize, Deserialize)]
+struct Kept {
+    run: RunInfo,
+    /// The policy that was measured, whatever became of its file since.
+    policy_yaml: String,
+    /// SHA-256 of the `cases.csv` that belongs to this report.
+    cases_sha256: String,
+}
+
+#[derive(Serialize)]
+struct Whole<'a> {
+    #[serde(flatten)]
+    figures: &'a Figures,
+    #[serde(flatten)]
+    kept: Kept,
+}
+
+/// Returns `report.json`: the figures of `waypost eval --json`, and what it takes to read the run back. `cases_sha256` is that of the
+/// file [`write_cases`] wrote.
+pub fn report_json(run: &Run, cases_sha256: &str) -> String {
+    let kept = Kept { run: run.info.clone(), policy_yaml: write_policy(&run.policy), cases_sha256: cases_sha256.to_owned() };
+    // Only keys that are no text could fail.
+    serde_json::to_string_pretty(&Whole { figures: &figures(run), kept }).unwrap_or_default() + "\n"
+}
+
+/// Columns of `cases.csv`.
+const COLUMNS: [&str; 18] = [
+    "line",
+    "id",
+    "turn",
+    "label",
+    "decided",
+    "agrees",
+    "outcome",
+    "model",
+    "confidence",
+    "margin",
+    "invalid_mass",
+    "prompt_tokens",
+    "cached_tokens",
+    "computed_tokens",
+    "latency_ms",
+    "error",
+    "order_stability",
+    "probabilities",
+];
+
+/// Writes `cases.csv`: a record for each turn, in the order of the set. The last two columns hold JSON.
+///
+/// # Errors
+/// The writer fails.
+pub fn write_cases(run: &Run, to: impl Write) -> std::io::Result<()> {
+    let mut writer = csv::Writer::from_writer(to);
+    writer.write_record(COLUMNS)?;
+    for turn in &run.turns {
+        let names = turn.routes.as_deref().unwrap_or(&run.info.labels);
+        let probabilities: Map<String, Value> = names.iter().cloned().zip(turn.probabilities.iter().map(number)).collect();
+        let order = turn.order_stability.as_ref().and_then(|stability| serde_json::to_string(stability).ok()).unwrap_or_default();
+        writer.write_record([
+            turn.line.to_string().as_str(),
+            &turn.id,
+            &turn.turn.to_string(),
+            &turn.label,
+            turn.decided.as_deref().unwrap_or_default(),
+            if turn.agrees() { "true" } else { "false" },
+            outcome_word(turn.outcome),
+            turn.model.as_deref().unwrap_or_default(),
+            &turn.confidence.to_string(),
+            &turn.margin.to_string(),
+            &turn.invalid_mass.to_string(),
+            &turn.tokens.prompt.to_string(),
+            &turn.tokens.cached.to_string(),
+            &turn.tokens.computed.to_string(),
+            &turn.latency_ms.to_string(),
+            turn.error.as_deref().unwrap_or_default(),
+            &order,
+            &if turn.probabilities.is_empty() { String::new() } else { Value::Object(probabilities).to_string() },
+        ])?;
+    }
+    writer.flush()
+}
+
+/// Shortest decimals that read back as the same `f32`; as `f64` they would be twice as long.
+fn number(p: &f32) -> Value {
+    p.to_string().parse().map_or(Value::Null, Value::Number)
+}
+
+fn outcome_word(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Route => "route",
+        Outcome::NoRoute => "no_route",
+        Outcome::Error => "error",
+    }
+}
+
+/// What a `report.json` says without its cases, for lists of runs.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RunSummary {
+    pub info: RunInfo,
+    pub cases: usize,
+    pub agreement: f64,
+    pub agreement_ci95: [f64; 2],
+    pub partial: bool,
+    pub cases_sha256: String,
+}
+
+/// Reads a `report.json` without its cases.
+///
+/// # Errors
+/// It is no report of a run.
+pub fn read_summary(json: &str, path: &str) -> Result<RunSummary, FormatError> {
+    #[derive(Deserialize)]
+    struct Shown {
+        cases: usize,
+        agreement: f64,
+        agreement_ci95: [f64; 2],
+        partial: bool,
+        #[serde(flatten)]
+        kept: Kept,
+    }
+    let Shown { cases, agreement, agreement_ci95, partial, kept } = report(json, path)?;
+    Ok(RunSummary { info: kept.run, cases, agreement, agreement_ci95, partial, cases_sha256: kept.cases_sha256 })
+}
+
+/// Reads a run back. `path` and `cases_path` stand in messages; that the cases belong to the report is for the caller to check, by
+/// [`RunSummary::cases_sha256`].
+///
+/// # Errors
+/// One of the two is not what [`report_json`] and [`write_cases`] wrote.
+pub fn read_run(json: &str, path: &str, cases: impl Read, cases_path: &str) -> Result<Run, FormatError> {
+    let kept: Kept = report(json, path)?;
+    let (policy, _) = parse_policy(&kept.policy_yaml, path)?;
+    let turns = Cases { info: &kept.run, path: cases_path }.read(cases)?;
+    Ok(Run { info: kept.run, policy: Arc::new(policy), turns })
+}
+
+fn report<T: serde::de::DeserializeOwned>(json: &str, path: &str) -> Result<T, FormatError> {
+    serde_json::from_str(json).map_err(|error| {
+        Origin::new(path)
+            .whole(format!("this is no report of a run ({error})"), "name the folder that `waypost eval --out` wrote, or its report.json")
+    })
+}
+
+struct Cases<'a> {
+    info: &'a RunInfo,
+    path: &'a str,
+}
+
+impl Cases<'_> {
+    fn read(&self, cases: impl Read) -> Result<Vec<TurnResult>, FormatError> {
+        let mut reader = csv::Reader::from_reader(cases);
+        let header = reader.headers().map_err(|error| self.damaged(1, &error.to_string()))?;
+        if header != COLUMNS.as_slice() {
+            return Err(self.damaged(1, "its columns are others"));
+        }
+        let mut turns: Vec<TurnResult> = Vec::new();
+        let (mut record, mut texts) = (csv::StringRecord::new(), Texts::default());
+        loop {
+            let line = reader.position().line() as usize;
+            match reader.read_record(&mut record) {
+                Ok(true) => {
+                    let mut turn = self.turn(&record, &mut texts).ok_or_else(|| self.damaged(line, "a field is not what it should be"))?;
+                    turn.conversation = match turns.last() {
+                        Some(last) if last.line == turn.line => last.conversation,
+                        Some(last) => last.conversation + 1,
+                        None => 0,
+                    };
+                    turns.push(turn);
+                }
+                Ok(false) => return Ok(turns),
+                Err(error) => return Err(self.damaged(line, &error.to_string())),
+            }
+        }
+    }
+
+    fn turn(&self, record: &csv::StringRecord, texts: &mut Texts) -> Option<TurnResult> {
+        let [
+            line,
+            id,
+            turn,
+            label,
+            decided,
+            _,
+            outcome,
+            model,
+            confidence,
+            margin,
+            invalid,
+            prompt,
+            cached,
+            computed,
+            latency,
+            error,
+            order,
+            probabilities,
+        ] = (0..COLUMNS.len()).map(|at| record.get(at)).collect::<Option<Vec<&str>>>()?.try_into().ok()?;
+        let outcome = match outcome {
+            "route" => Outcome::Route,
+            "no_route" => Outcome::NoRoute,
+            "error" => Outcome::Error,
+            _ => return None,
+        };
+        let stability: Option<OrderStability> = if order.is_empty() { None } else { Some(serde_json::from_str(order).ok()?) };
+        let (routes, probabilities) = self.probabilities(probabilities)?;
+        Some(TurnResult {
+            conversation: 0,
+            line: line.parse().ok()?,
+            id: id.into(),
+            turn: turn.parse().ok()?,
+            label: texts.shared(label),
+            outcome,
+            decided: (outcome != Outcome::Error).then(|| texts.shared(decided)),
+            model: (!model.is_empty()).then(|| texts.shared(model)),
+            confidence: confidence.parse().ok()?,
+            margin: margin.parse().ok()?,
+            invalid_mass: invalid.parse().ok()?,
+            probabilities,
+            routes,
+            error: (!error.is_empty()).then(|| error.to_owned()),
+            tokens: TokenCounts { prompt: prompt.parse().ok()?, cached: cached.parse().ok()?, computed: computed.parse().ok()? },
+            latency_ms: latency.parse().ok()?,
+            order_stability: stability,
+        })
+    }
+
+    /// Names other than the policy's are the case's own routes.
+    #[allow(clippy::type_complexity, reason = "the two fields of a turn that one column holds")]
+    fn probabilities(&self, json: &str) -> Option<(Option<Arc<[String]>>, Vec<f32>)> {
+        if json.is_empty() {
+            return Some((None, Vec::new()));
+        }
+        let read: Map<String, Value> = serde_json::from_str(json).ok()?;
+        let values = read.values().map(|p| p.as_f64().map(|p| p as f32)).collect::<Option<Vec<f32>>>()?;
+        let own = !read.keys().eq(self.info.labels.iter());
+        Some((own.then(|| read.keys().cloned().collect()), values))
+    }
+
+    fn damaged(&self, line: usize, what: &str) -> FormatError {
+        let error =
+            Origin::new(self.path).whole(format!("this is no table of a run's cases ({what})"), "measure again with `waypost eval --out`");
+        FormatError { line: Some(line), ..error }
+    }
+}
+
+/// A run has many turns and few names.
+#[derive(Default)]
+struct Texts(std::collections::HashSet<Arc<str>>);
+
+impl Texts {
+    fn shared(&mut self, text: &str) -> Arc<str> {
+        if let Some(known) = self.0.get(text) {
+            return Arc::clone(known);
+        }
+        let text: Arc<str> = text.into();
+        self.0.insert(Arc::clone(&text));
+        text
+    }
+}

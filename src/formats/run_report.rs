@@ -1,0 +1,241 @@
+//! A run as text for people, as Markdown for reviews, and as JUnit XML for CI services.
+
+use std::fmt::Write as _;
+
+use crate::decision::Outcome;
+use crate::eval::{Figures, RouteFigures, Run, TurnResult, figures, overlap};
+
+/// Returns the figures of a run for a terminal.
+pub fn report_text(figures: &Figures) -> String {
+    let mut text = headline(figures) + "\n\n";
+    let width = figures.per_route.iter().map(|route| route.route.chars().count()).max().unwrap_or(0).max(5);
+    // Writing to a string cannot fail, here and below.
+    let _ = writeln!(text, "  {:width$}  cases  precision  recall     F1", "route");
+    for RouteFigures { route, support, precision, recall, f1 } in &figures.per_route {
+        let _ = writeln!(text, "  {route:width$}  {support:5}  {precision:9.3}  {recall:6.3}  {f1:5.3}");
+    }
+    text.push('\n');
+    for line in facts(figures) {
+        let _ = writeln!(text, "{line}");
+    }
+    text
+}
+
+fn percent(share: f64) -> String {
+    format!("{:.1} %", share * 100.0)
+}
+
+fn headline(figures: &Figures) -> String {
+    let [low, high] = figures.agreement_ci95;
+    let stopped = if figures.partial { format!("STOPPED after {} of {}: ", figures.cases, figures.planned) } else { String::new() };
+    format!(
+        "{stopped}agreement {} of {} cases (95 % interval {} to {}), macro F1 {:.3}, errors {}",
+        percent(figures.agreement),
+        figures.cases,
+        percent(low),
+        percent(high),
+        figures.macro_f1,
+        figures.errors
+    )
+}
+
+/// What else there is to say, one sentence a line.
+fn facts(figures: &Figures) -> Vec<String> {
+    let mut facts = Vec::new();
+    if let (Some(span), Some(conversation)) = (figures.span_accuracy, figures.conversation_accuracy) {
+        facts.push(format!("turn {}, span {}, conversation {}", percent(figures.turn_accuracy), percent(span), percent(conversation)));
+    }
+    if let Some(scenarios) = &figures.scenarios {
+        let shares = [("fQfA", scenarios.fqfa), ("fQcA", scenarios.fqca), ("irrelevance", scenarios.irrelevance)];
+        let shares = shares
+            .into_iter()
+            .filter_map(|(name, share)| share.map(|share| format!("{name} {} of {}", percent(share.accuracy), share.cases)));
+        facts.push(shares.collect::<Vec<_>>().join(", "));
+    }
+    if figures.no_route.support > 0 {
+        facts.push(format!("no route: precision {:.3}, recall {:.3}", figures.no_route.precision, figures.no_route.recall));
+    }
+    if let Some(gate) = &figures.gate {
+        let word = if gate.passed { "passed" } else { "FAILED" };
+        facts.push(format!("gate: {word}, at least {} were asked", percent(gate.min_agreement)));
+    }
+    for kind in figures.error_kinds.iter().take(3) {
+        facts.push(format!("error, {} times: {}", kind.count, kind.error));
+    }
+    if let Some(order) = &figures.order_stability {
+        facts.push(format!(
+            "order: {} of {} cases change under {} other orders of the routes",
+            order.changed_cases, figures.cases, order.orders
+        ));
+    }
+    if let Some(models) = &figures.models {
+        facts.push(match models.distinct {
+            0 | 1 => "models: all routes lead to one model, so routing changes nothing".to_owned(),
+            distinct => format!("models: {distinct} different ones, the expected one reached in {}", percent(models.agreement)),
+        });
+    }
+    facts.push(format!("calibration error {:.3}", figures.calibration.ece));
+    let reused = match figures.reused {
+        0 => String::new(),
+        reused if reused == figures.cases => format!("all {reused} results kept from earlier runs; they took "),
+        reused => format!("{reused} results kept from earlier runs; the others took "),
+    };
+    facts.push(format!(
+        "{reused}{:.1} decisions a second, p50 {:.0} ms, p95 {:.0} ms, {} of prompt tokens from the cache",
+        figures.decisions_per_second,
+        figures.latency_ms.p50,
+        figures.latency_ms.p95,
+        percent(figures.cache_hit_rate)
+    ));
+    facts
+}
+
+/// Returns `report.md`.
+pub fn report_markdown(run: &Run) -> String {
+    let figures = figures(run);
+    let info = &run.info;
+    let mut text = format!("# {}\n\n{}\n\n", cell(&info.name), cell(&headline(&figures)));
+    let rows = [
+        ("policy", format!("{}, sha256 {}", info.policy.path, info.policy.sha256)),
+        ("set", format!("{}, sha256 {}", info.set.path, info.set.sha256)),
+        ("router", format!("{} on {} in {}", info.router.id, info.router.device, info.router.dtype)),
+        ("router sha256", info.router_digest.clone().unwrap_or_else(|| "unknown, it runs elsewhere".to_owned())),
+        ("dialect", info.dialect.to_string()),
+        ("date", info.date.clone()),
+        ("waypost", info.waypost.clone()),
+    ];
+    text += "| | |\n|---|---|\n";
+    for (name, value) in rows {
+        let _ = writeln!(text, "| {name} | {} |", cell(&value));
+    }
+    text.push('\n');
+    for fact in facts(&figures) {
+        let _ = writeln!(text, "- {}", cell(&fact));
+    }
+    text += "\n## Routes\n\n| route | cases | precision | recall | F1 |\n|---|---:|---:|---:|---:|\n";
+    for RouteFigures { route, support, precision, recall, f1 } in &figures.per_route {
+        let _ = writeln!(text, "| {} | {support} | {precision:.3} | {recall:.3} | {f1:.3} |", cell(route));
+    }
+    text += &confusions(&figures);
+    let pairs = overlap(run, 0);
+    if !pairs.is_empty() {
+        text += "\n## Overlap\n\nHow much the second route gets where these two are the most probable ones.\n\n| routes | mass | share | confused |\n|---|---:|---:|---:|\n";
+        for pair in pairs.iter().take(10) {
+            let [a, b] = &pair.routes;
+            let _ = writeln!(
+                text,
+                "| {} and {} | {:.2} | {} | {} |",
+                cell(a),
+                cell(b),
+                pair.mass,
+                percent(pair.share),
+                pair.confused[0] + pair.confused[1]
+            );
+        }
+    }
+    text += "\n## Review threshold\n\n| decisions of at least | taken as they are | of these right |\n|---:|---:|---:|\n";
+    for point in figures.review.iter().filter(|point| point.coverage > 0.0) {
+        let _ =
+            writeln!(text, "| {:.2} | {} | {} |", point.threshold, percent(point.coverage), point.accuracy.map_or("-".to_owned(), percent));
+    }
+    text
+}
+
+fn confusions(figures: &Figures) -> String {
+    let confusion = &figures.confusion;
+    let mut wrong: Vec<(usize, usize, usize)> = Vec::new();
+    for (label, row) in confusion.counts.iter().enumerate() {
+        wrong.extend(
+            row.iter()
+                .enumerate()
+                .filter(|(decided, count)| *decided != label && **count > 0)
+                .map(|(decided, &count)| (count, label, decided)),
+        );
+    }
+    if wrong.is_empty() {
+        return String::new();
+    }
+    wrong.sort_by_key(|&(count, label, decided)| (std::cmp::Reverse(count), label, decided));
+    let mut text = "\n## Confusions\n\n| label | decided as | cases |\n|---|---|---:|\n".to_owned();
+    for (count, label, decided) in wrong.into_iter().take(20) {
+        let _ = writeln!(text, "| {} | {} | {count} |", cell(&confusion.labels[label]), cell(&confusion.labels[decided]));
+    }
+    text
+}
+
+/// Keeps a text inside one cell and free of Markdown's own signs.
+fn cell(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '\n' | '\r' => out.push(' '),
+            '|' | '*' | '_' | '`' | '<' | '[' | ']' | '\\' => out.extend(['\\', c]),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+/// Returns `junit.xml`: a test case for each turn, in classes by label, so that CI services show what failed.
+pub fn junit_xml(run: &Run) -> String {
+    let is_error = |turn: &TurnResult| turn.outcome == Outcome::Error;
+    let errors = run.turns.iter().filter(|turn| is_error(turn)).count();
+    let failures = run.turns.iter().filter(|turn| !is_error(turn) && !turn.agrees()).count();
+    let skipped = run.info.planned.saturating_sub(run.turns.len());
+    let mut xml = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
+    let counts = format!(
+        "tests=\"{}\" failures=\"{failures}\" errors=\"{errors}\" skipped=\"{skipped}\" time=\"{:.3}\"",
+        run.turns.len() + skipped,
+        run.info.seconds
+    );
+    let name = escaped(&run.info.name);
+    let _ = writeln!(
+        xml,
+        "<testsuites {counts}>\n  <testsuite name=\"{name}\" {counts} timestamp=\"{}\">",
+        escaped(run.info.date.trim_end_matches('Z'))
+    );
+    for turn in &run.turns {
+        let position = if run.info.per_turn { format!(" turn {}", turn.turn + 1) } else { String::new() };
+        let _ = write!(
+            xml,
+            "    <testcase name=\"{}{position}\" classname=\"{}\" time=\"{:.4}\"",
+            escaped(&turn.id),
+            escaped(&turn.label),
+            turn.latency_ms / 1000.0
+        );
+        let place = format!("{}:{}", run.info.set.path, turn.line);
+        if is_error(turn) {
+            let message = escaped(turn.error.as_deref().unwrap_or("no decision"));
+            let _ = writeln!(xml, ">\n      <error message=\"{message}\">{}</error>\n    </testcase>", escaped(&place));
+        } else if turn.agrees() {
+            xml += "/>\n";
+        } else {
+            let decided = turn.decided.as_deref().unwrap_or_default();
+            let message = escaped(&format!("expected {}, decided {decided} with {:.3}", turn.label, turn.confidence));
+            let _ = writeln!(xml, ">\n      <failure message=\"{message}\">{}</failure>\n    </testcase>", escaped(&place));
+        }
+    }
+    if skipped > 0 {
+        let _ = writeln!(xml, "    <testcase name=\"{skipped} cases that were not reached\" classname=\"stopped\"><skipped/></testcase>");
+    }
+    xml += "  </testsuite>\n</testsuites>\n";
+    xml
+}
+
+/// Escapes for XML 1.0, which cannot say most control characters at all.
+fn escaped(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => out += "&amp;",
+            '<' => out += "&lt;",
+            '>' => out += "&gt;",
+            '"' => out += "&quot;",
+            '\n' => out += "&#10;",
+            '\t' => out += "&#9;",
+            '\0'..='\x1f' | '\u{fffe}' | '\u{ffff}' => out.push('\u{fffd}'),
+            c => out.push(c),
+        }
+    }
+    out
+}
