@@ -34,6 +34,7 @@ const ENGINE_CRATES: &[&str] = &[
     "candle_nn",
     "tokenizers",
     "hf_hub",
+    "sysinfo",
     "reqwest",
     "tokio",
     "gemm",

@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::EngineError;
 use super::calibration;
 use super::chat_template::{self, ChatTemplate};
 use super::config::ModelConfig;
@@ -16,6 +15,7 @@ use super::protocol::{CancelToken, DeviceChoice, Progress, RouterDescription, Ro
 use super::tokenizer::RouterTokenizer;
 use super::weights::Weights;
 use super::worker::{Loader, OnProgress, Previous, Router};
+use super::{EngineError, pressure};
 use crate::decision::RouterInfo;
 
 /// Returns the loader for [`super::Engine::spawn`] that loads real routers.
@@ -51,6 +51,10 @@ fn load_in_place(
     let mut left = devices.iter();
     let Some(mut opened) = left.next() else { return Err(EngineError::Internal("there is no device".to_owned())) };
     let mut parts = open(&located.path, opened)?;
+    if opened.device.is_cpu() {
+        let freed = previous.as_ref().map_or(0, Previous::bytes);
+        pressure::check_room(&located.id, parts.weights.bytes(), pressure::available() + freed)?;
+    }
     if let Some(previous) = previous {
         previous.free();
     }

@@ -16,7 +16,7 @@ use super::scoring::{Answered, Batch, Question, Scorer};
 use super::tokenizer::RouterTokenizer;
 use super::verdict::{self, Timed};
 use super::worker::{OnDecided, OnProgress, Requests, Router};
-use super::{EngineError, device, order_test};
+use super::{EngineError, device, order_test, pressure};
 use crate::decision::{Decision, TokenCounts};
 use crate::dialect::render;
 use crate::policy::DialectId;
@@ -50,6 +50,9 @@ pub struct LocalRouter {
     description: RouterDescription,
     end_tokens: Vec<u32>,
     cache: PrefixCache,
+    /// What the cache may take where there is memory enough.
+    cache_budget: u64,
+    available_memory: Box<dyn Fn() -> u64 + Send + Sync>,
     kept: Option<KvBuffer>,
     trees: HashMap<(DialectId, Vec<String>), Arc<AnswerTree>>,
     pass: usize,
@@ -91,6 +94,8 @@ impl LocalRouter {
             description,
             end_tokens,
             cache,
+            cache_budget: CACHE_BUDGET,
+            available_memory: Box::new(pressure::available),
             kept: None,
             trees: HashMap::new(),
             pass,
@@ -105,9 +110,24 @@ impl LocalRouter {
         Self { temperature, ..self }
     }
 
-    /// Keeps at most `bytes` of keys and values from now on; 0 switches the prefix cache off.
+    /// Keeps at most `bytes` of keys and values from now on, less where memory gets scarce; 0 switches the prefix cache off.
     pub fn set_cache_budget(&mut self, bytes: u64) {
+        self.cache_budget = bytes;
         self.cache.set_budget(bytes);
+    }
+
+    /// Asks this instead of the system how many bytes of memory are available: for tests.
+    pub fn set_available_memory(&mut self, available: impl Fn() -> u64 + Send + Sync + 'static) {
+        self.available_memory = Box::new(available);
+    }
+
+    /// Lets the cache give way where memory gets scarce, and grow again where it does not.
+    fn make_room(&mut self) {
+        let budget = pressure::budget(self.cache_budget, self.cache.stats().bytes, (self.available_memory)());
+        self.cache.set_budget(budget);
+        if budget < self.cache_budget {
+            self.kept = None;
+        }
     }
 
     /// Computes about this many tokens in one pass from now on, at least one.
@@ -231,6 +251,7 @@ impl LocalRouter {
         let mut decided: Result<Vec<Decision>, EngineError> = Ok(Vec::new());
         loop {
             cancel.check()?;
+            self.make_room();
             let (mut batch, mut waiting, mut fatal) = (Batch::new(), Vec::new(), None);
             while !batch.is_full(self.pass) && waiting.len() < PROMPTS {
                 if ready.is_empty() {

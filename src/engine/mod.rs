@@ -20,6 +20,7 @@ mod network;
 mod order_test;
 mod pack;
 mod prefix_cache;
+mod pressure;
 mod product;
 mod protocol;
 mod scoring;

@@ -158,6 +158,15 @@ impl Weights {
         Self { entries, device: device.clone(), dtype, names: Names::Gguf, path: file.path.clone(), small }
     }
 
+    /// Returns the bytes that all of them will take in memory.
+    pub fn bytes(&self) -> u64 {
+        let bytes = |entry: &Entry| match entry.stored {
+            Stored::Quantised(dtype) if self.stays_quantised(dtype, entry.shape.last().copied().unwrap_or(0)) => entry.range.len(),
+            _ => entry.shape.iter().product::<usize>() * self.dtype.size_in_bytes(),
+        };
+        self.entries.values().map(|entry| bytes(entry) as u64).sum()
+    }
+
     /// Returns the GGUF names of all tensors of a Qwen2 network of `layers` layers.
     pub fn gguf_names(layers: usize) -> impl Iterator<Item = String> {
         let parts = HF_TO_GGUF.iter().flat_map(|(_, part)| ["weight", "bias"].map(|kind| format!("{part}.{kind}")));
