@@ -1,5 +1,6 @@
 //! A router without a network, for tests of what stands around it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use waypost::app::{CacheStats, DeviceChoice, Loader, RouterDescription, RouterSource, StartOptions};
@@ -30,7 +31,14 @@ pub enum Behaviour {
 
 /// Returns options of a window on the sample with such a router.
 pub fn options(behaviour: Behaviour) -> StartOptions {
-    StartOptions { policy: None, conversation: None, router: RouterSource::Builtin, device: DeviceChoice::Cpu, loader: loader(behaviour) }
+    StartOptions {
+        policy: None,
+        conversation: None,
+        router: Some(RouterSource::Builtin),
+        device: DeviceChoice::Cpu,
+        loader: loader(behaviour),
+        hub: Arc::new(|| Err(EngineError::router("there is no Hub in this test"))),
+    }
 }
 
 fn loader(behaviour: Behaviour) -> Loader {

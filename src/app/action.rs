@@ -31,6 +31,7 @@ pub enum Action {
     Live,
     TestOrder,
     TestWording,
+    ChooseRouter,
     LoadRouter,
     Palette,
     ShowPolicy,
@@ -79,7 +80,7 @@ type Line = (Menu, &'static str, &'static str, Option<(Modifiers, Key)>);
 
 impl Action {
     /// Every action, in the order menus show them.
-    pub const ALL: [Self; 37] = {
+    pub const ALL: [Self; 38] = {
         use Action::*;
         [
             NewPolicy,
@@ -105,6 +106,7 @@ impl Action {
             Live,
             TestOrder,
             TestWording,
+            ChooseRouter,
             LoadRouter,
             Palette,
             ShowPolicy,
@@ -149,6 +151,7 @@ impl Action {
             Self::Live => (Router, "Route while typing", "Ask the router again a moment after each change", None),
             Self::TestOrder => (Router, "Test order of routes", "Route under other orders of the routes: gateways feed them in an order nobody controls", None),
             Self::TestWording => (Router, "Test wording of selected route", "Leave parts of the route's description out and see how the probabilities move", None),
+            Self::ChooseRouter => (Router, "Choose router…", "See which routers there are, download Arch-Router, add a server, choose the device", Some((CTRL, Key::R))),
             Self::LoadRouter => (Router, "Load router again", "Read the router's files once more, for example after a failure", None),
             Self::Palette => (View, "Find action…", "Type a few letters of what to do", Some((CTRL, Key::K))),
             Self::ShowPolicy => (View, "Policy", "Write routes", Some((CTRL, Key::Num1))),
@@ -188,7 +191,7 @@ impl Action {
 
     /// Returns whether a line separates the action from the one before it in its menu.
     pub fn starts_group(self) -> bool {
-        matches!(self, Self::NewConversation | Self::AddRoute | Self::AddMessage | Self::TestOrder | Self::LoadRouter)
+        matches!(self, Self::NewConversation | Self::AddRoute | Self::AddMessage | Self::TestOrder | Self::ChooseRouter)
             || matches!(self, Self::ShowPolicy | Self::ToggleYaml | Self::ThemeSystem)
     }
 

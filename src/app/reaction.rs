@@ -18,6 +18,9 @@ impl App {
         while let Some(apply) = self.texts.next_done() {
             apply(self);
         }
+        while let Ok(apply) = self.inbox.try_recv() {
+            apply(self);
+        }
         while let Ok(event) = self.engine.events().try_recv() {
             self.react(event);
             if start.elapsed() > BUDGET {
@@ -55,6 +58,7 @@ impl App {
 
     fn loaded(&mut self, description: RouterDescription) {
         self.state.log.info(format!("Loaded {} on {} in {}", description.label, description.info.device, description.info.dtype));
+        self.state.router.loaded = Some(self.state.router.source.clone());
         self.state.router.description = Some(description);
         self.state.router.phase = RouterPhase::Ready;
         if std::mem::take(&mut self.state.route_when_loaded) {
@@ -67,7 +71,14 @@ impl App {
         if self.state.router.cache.is_none() {
             self.state.router.description = None;
         }
+        // Another router was chosen meanwhile, which is what the user waits for.
+        if self.state.jobs.iter().any(|job| matches!(job.kind, JobKind::Load)) {
+            return;
+        }
         let has_other = self.state.router.description.is_some();
+        if let Some(loaded) = &self.state.router.loaded {
+            self.state.router.source = loaded.clone();
+        }
         self.state.route_when_loaded = false;
         self.state.router.phase = match error {
             _ if has_other => RouterPhase::Ready,
@@ -89,6 +100,7 @@ impl App {
         else {
             return;
         };
+        self.note_speed(&decision);
         match purpose {
             Purpose::Current => self.state.shown = Some(ShownDecision { decision: Arc::new(*decision), policy, conversation, dialect }),
             Purpose::Study { kind, row } => self.set_row(kind, row, Ok(Arc::new(*decision))),

@@ -23,6 +23,8 @@ pub struct RouterStatus {
     pub source: RouterSource,
     pub device: DeviceChoice,
     pub phase: RouterPhase,
+    /// The router that decides, also while another one is being loaded in its place.
+    pub loaded: Option<RouterSource>,
     /// `Some` while a router is loaded, also while another one is being loaded in its place.
     pub description: Option<RouterDescription>,
     pub cache: Option<CacheStats>,

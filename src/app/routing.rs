@@ -175,7 +175,7 @@ impl App {
         self.cancel_where(|_| true);
     }
 
-    fn cancel_where(&mut self, is_wanted: impl Fn(&Job) -> bool) {
+    pub(super) fn cancel_where(&mut self, is_wanted: impl Fn(&Job) -> bool) {
         let jobs: Vec<JobId> = self.state.jobs.iter().filter(|job| is_wanted(job)).map(|job| job.id).collect();
         jobs.into_iter().for_each(|job| self.cancel(job));
     }

@@ -4,12 +4,16 @@ use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::sync::mpsc::{Receiver, Sender};
 use std::time::{Duration, Instant};
 
 use super::state::{Dialog, Section, Settings, Side, State, Tab, ThemeChoice};
 use super::store::Store;
-use super::tasks::{Tasks, Wake};
-use super::{Action, Command, DeviceChoice, Document, Import, Loader, Log, PolicyText, RouterPhase, RouterSource, RouterStatus, sample};
+use super::tasks::{Apply, Tasks, Wake};
+use super::{
+    Action, Command, DeviceChoice, Document, Import, Loader, Log, OpenHub, PolicyText, RouterPanel, RouterPhase, RouterSource,
+    RouterStatus, routers, sample,
+};
 use crate::engine::{Engine, EngineError};
 use crate::policy::PolicyEdit;
 
@@ -19,9 +23,11 @@ pub struct StartOptions {
     pub policy: Option<PathBuf>,
     /// The conversation to open instead of the sample.
     pub conversation: Option<PathBuf>,
-    pub router: RouterSource,
+    /// `None` takes the one that was chosen last, or the built-in one.
+    pub router: Option<RouterSource>,
     pub device: DeviceChoice,
     pub loader: Loader,
+    pub hub: OpenHub,
 }
 
 /// The workbench: its state, and the engine thread, which ends with it.
@@ -37,6 +43,14 @@ pub struct App {
     pub(super) waiting: VecDeque<PathBuf>,
     /// Looks at texts; a thread of its own, so that findings do not wait for longer work.
     pub(super) texts: Tasks,
+    /// Where downloads come from.
+    pub(super) hub: OpenHub,
+    /// What threads beside the engine and `texts` made.
+    pub(super) outbox: Sender<Apply>,
+    pub(super) inbox: Receiver<Apply>,
+    pub(super) wake: Wake,
+    /// The folder for what belongs to no document.
+    pub(super) data: Option<PathBuf>,
     /// The version that was last given to the linter.
     pub(super) checking: Option<Arc<PolicyText>>,
     pub(super) newest_check: Arc<AtomicU64>,
@@ -53,10 +67,15 @@ impl App {
     /// Fails when the operating system gives no thread.
     pub fn start(options: StartOptions, drafts: Option<PathBuf>, wake: impl Fn() + Send + Sync + 'static) -> Result<Self, EngineError> {
         let wake: Wake = Arc::new(wake);
-        let StartOptions { policy, conversation, router, device, loader } = options;
+        let StartOptions { policy, conversation, router, device, loader, hub } = options;
+        let data = routers::beside(drafts.as_ref());
         let mut log = Log::default();
         let store = drafts.and_then(|folder| Store::open(folder).map_err(|error| log.error(error)).ok());
         let restored = store.as_ref().map(|store| store.restore(&mut log)).unwrap_or_default();
+        let settings = restored.settings.unwrap_or_default();
+        let remembered = || settings.router.as_ref()?.parse().ok();
+        let device = if router.is_none() && device == DeviceChoice::Auto { settings.device } else { device };
+        let router = router.or_else(remembered).unwrap_or(RouterSource::Builtin);
         let state = State {
             policies: restored.policies,
             policy_index: restored.policy_index,
@@ -65,7 +84,7 @@ impl App {
             conversation_index: restored.conversation_index,
             last_edited: Side::Policy,
             reveal: None,
-            router: RouterStatus { source: router, device, phase: RouterPhase::Absent, description: None, cache: None },
+            router: RouterStatus { source: router, device, phase: RouterPhase::Absent, loaded: None, description: None, cache: None },
             jobs: Vec::new(),
             route_when_loaded: false,
             shown: None,
@@ -75,22 +94,30 @@ impl App {
             turn: None,
             prompt: Arc::new(crate::dialect::render(crate::policy::DialectId::DEFAULT, &[], &sample::conversation(), None)),
             checks: super::Checks::default(),
+            routers: RouterPanel::default(),
             dialog: None,
             log,
             log_open: false,
-            settings: restored.settings.unwrap_or_default(),
+            settings,
         };
         let texts =
             Tasks::start(Arc::clone(&wake)).map_err(|error| EngineError::router(format!("cannot start a thread for texts: {error}")))?;
+        let (outbox, inbox) = std::sync::mpsc::channel();
+        let engine_wake = Arc::clone(&wake);
         let mut app = Self {
             state,
-            engine: Engine::spawn(loader, move || wake())?,
+            engine: Engine::spawn(loader, move || engine_wake())?,
             store,
             last_id: restored.last_id,
             route_at: None,
             prompt_outdated: true,
             waiting: VecDeque::new(),
             texts,
+            hub,
+            outbox,
+            inbox,
+            wake,
+            data,
             checking: None,
             newest_check: Arc::default(),
             unsaved: false,
@@ -140,6 +167,7 @@ impl App {
             Command::EditPolicy(edit) => self.edit_policy(edit),
             Command::EditYaml(yaml) => self.edit_yaml(&yaml),
             Command::EditConversation(edit) => self.edit_conversation(edit),
+            Command::Routers(command) => self.routers(command),
             Command::Check(command) => self.run_check(command),
             Command::SelectRoute(route) => self.state.selected = route,
             Command::SelectPolicy(id) => {
@@ -225,6 +253,7 @@ impl App {
                 self.state.section = Section::Wording;
                 self.study(super::StudyKind::Wording);
             }
+            Action::ChooseRouter => self.open_routers(),
             Action::LoadRouter => self.load_router(),
             Action::Palette => self.state.dialog = if action.is_on(&self.state) { None } else { Some(Dialog::Palette) },
             Action::ShowPolicy => self.change_settings(|settings| settings.tab = Tab::Policy),

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::{
-    Checks, DocId, Document, GatewayImport, Import, Job, JobKind, Log, OutlineRow, PolicyText, Purpose, RouterPhase, RouterSource,
-    RouterStatus, ShownDecision, Study, StudyKind, proposed_name,
+    Checks, DeviceChoice, DocId, Document, GatewayImport, Import, Job, JobKind, Log, OutlineRow, PolicyText, Purpose, RouterPanel,
+    RouterPhase, RouterSource, RouterStatus, ShownDecision, Study, StudyKind, proposed_name,
 };
 use crate::chat::{Conversation, Role};
 use crate::dialect::RenderedPrompt;
@@ -62,6 +62,11 @@ pub struct Settings {
     pub hidden_advice: Vec<String>,
     /// Files that were opened or saved, the last one first.
     pub recent: Vec<PathBuf>,
+    /// The router that was chosen last, as the command line spells it.
+    pub router: Option<String>,
+    pub device: DeviceChoice,
+    /// Routers that the user added to the list, as the command line spells them.
+    pub routers: Vec<String>,
 }
 
 impl Default for Settings {
@@ -76,6 +81,9 @@ impl Default for Settings {
             findings: false,
             hidden_advice: Vec::new(),
             recent: Vec::new(),
+            router: None,
+            device: DeviceChoice::Auto,
+            routers: Vec::new(),
         }
     }
 }
@@ -114,6 +122,8 @@ pub enum Dialog {
     Question(Question),
     /// What the documentation says about a code of the linter.
     Rule(&'static str),
+    /// Every router that can be chosen.
+    Routers,
 }
 
 /// Which kind of document the last change was in, so that undo goes there.
@@ -153,6 +163,7 @@ pub struct State {
     pub prompt: Arc<RenderedPrompt>,
     /// What the linter says about the policy on screen.
     pub checks: Checks,
+    pub routers: RouterPanel,
     pub dialog: Option<Dialog>,
     pub log: Log,
     pub log_open: bool,

@@ -211,5 +211,6 @@ impl App {
 impl Drop for App {
     fn drop(&mut self) {
         self.save_drafts();
+        self.close_routers();
     }
 }

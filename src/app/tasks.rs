@@ -10,7 +10,8 @@ use std::thread::JoinHandle;
 
 use super::session::App;
 
-type Apply = Box<dyn FnOnce(&mut App) + Send>;
+/// What work made, to be done where the state is.
+pub(super) type Apply = Box<dyn FnOnce(&mut App) + Send>;
 type Work = Box<dyn FnOnce() -> Apply + Send>;
 
 /// Wakes whoever draws.

@@ -1,12 +1,13 @@
 //! The arguments of every command, as `--help` shows them.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::{Failure, router};
 use crate::app::StartOptions;
-use crate::engine::{DeviceChoice, loader};
+use crate::engine::{DeviceChoice, Hub, loader};
 use crate::formats::ExportFormat;
 use crate::policy::DialectId;
 
@@ -36,13 +37,19 @@ pub enum Command {
     Export(ExportArguments),
     /// Measure how often decisions agree with a labelled set
     Eval(EvalArguments),
+    /// Compare policies, routers, dialects or saved runs on one labelled set
+    Compare(CompareArguments),
     /// Measure how fast a router decides on this machine
     Bench(BenchArguments),
+    /// List, download and check routers
+    Models(ModelsArguments),
 }
 
 impl Default for Command {
     fn default() -> Self {
-        Self::Gui(GuiArguments { files: Vec::new(), router: RouterArguments { router: "builtin".to_owned(), device: Device::Auto } })
+        let router =
+            RouterArguments { router: None, device: Device::Auto, asking: AskingArguments { in_flight: IN_FLIGHT, timeout: TIMEOUT } };
+        Self::Gui(GuiArguments { files: Vec::new(), router })
     }
 }
 
@@ -60,9 +67,10 @@ impl GuiArguments {
         Ok(StartOptions {
             policy: self.files.iter().find(is_policy).cloned(),
             conversation: self.files.iter().find(|file| !is_policy(file)).cloned(),
-            router: router::source(&self.router.router)?,
+            router: self.router.router.is_some().then(|| router::source_of(&self.router)).transpose()?,
             device: self.router.device.choice(),
             loader: loader(),
+            hub: Arc::new(Hub::from_environment),
         })
     }
 }
@@ -144,6 +152,12 @@ pub struct ExportArguments {
     /// Write the routes into this existing Plano configuration; nothing else in it changes
     #[arg(long, value_name = "CONFIG")]
     pub into: Option<PathBuf>,
+    /// Say in the export what the policy was tested with: the folder that `waypost eval --out` wrote, or its report.json
+    #[arg(long, value_name = "RUN")]
+    pub evidence: Option<PathBuf>,
+    /// Export without asking a policy that was not tested, was changed since, or failed its test
+    #[arg(long)]
+    pub yes: bool,
     /// Write the configuration here instead of to standard output
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
@@ -154,7 +168,7 @@ pub struct EvalArguments {
     /// Policy file: YAML or JSON with routes
     #[arg(long, value_name = "FILE")]
     pub policy: PathBuf,
-    /// Labelled set: a JSON line for each conversation, with "route", or with "labels" for each user turn
+    /// Labelled set: JSON lines with "messages" and "route", or "labels" for each user turn; ShareGPT exports with labels; CSV with text,label
     #[arg(long, value_name = "FILE")]
     pub set: PathBuf,
     /// Whose prompt to send [default: the policy's, else archgw-0.3.1]
@@ -162,15 +176,78 @@ pub struct EvalArguments {
     pub dialect: Option<DialectId>,
     #[command(flatten)]
     pub router: RouterArguments,
-    /// Use the first N lines only
+    /// Measure the first N cases only
     #[arg(long, value_name = "N")]
     pub limit: Option<usize>,
+    /// Repeat each decision under this many random orders of the routes
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub orders: usize,
+    /// Seed of the random orders
+    #[arg(long, value_name = "S", default_value_t = 0)]
+    pub seed: u64,
+    /// Write report.json, cases.csv, report.md and junit.xml to this folder
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
     /// End with status 1 when the agreement is under X, in 0 to 1
     #[arg(long, value_name = "X")]
     pub min_agreement: Option<f64>,
+    #[command(flatten)]
+    pub keep: KeepArguments,
     /// Print the report as JSON
     #[arg(long)]
     pub json: bool,
+}
+
+#[derive(Args)]
+pub struct CompareArguments {
+    /// Policy file of a variant; the first one given is the baseline
+    #[arg(long, value_name = "FILE")]
+    pub policy: Vec<PathBuf>,
+    /// Labelled set, as for eval
+    #[arg(long, value_name = "FILE", required_unless_present = "run")]
+    pub set: Option<PathBuf>,
+    /// A run that `waypost eval --out` wrote, as a variant
+    #[arg(long, value_name = "DIR")]
+    pub run: Vec<PathBuf>,
+    /// Whose prompt to send, once or for each variant [default: the policy's, else archgw-0.3.1]
+    #[arg(long, value_name = "ID")]
+    pub dialect: Vec<DialectId>,
+    /// Who decides, once or for each variant; as for route [default: builtin]
+    #[arg(long, value_name = "ROUTER")]
+    pub router: Vec<String>,
+    /// Where the network runs
+    #[arg(long, value_enum, default_value_t = Device::Auto)]
+    pub device: Device,
+    #[command(flatten)]
+    pub asking: AskingArguments,
+    /// Compare on the first N cases only
+    #[arg(long, value_name = "N")]
+    pub limit: Option<usize>,
+    /// Seed of the bootstrap
+    #[arg(long, value_name = "S", default_value_t = 0)]
+    pub seed: u64,
+    /// Do not look for the edit that causes each flip
+    #[arg(long)]
+    pub no_causes: bool,
+    /// Write compare.json, compare.md, matrix.csv and a folder for each run to this folder
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    #[command(flatten)]
+    pub keep: KeepArguments,
+    /// Print the comparison as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Results that are kept, so that a second run decides only what changed.
+#[derive(Args)]
+pub struct KeepArguments {
+    /// Keep results here and take them from here [default: the user's folder for caches]
+    #[arg(long, value_name = "DIR", conflicts_with = "no_cache")]
+    pub cache: Option<PathBuf>,
+    /// Decide everything anew and keep nothing, for example to measure the speed
+    #[arg(long)]
+    pub no_cache: bool,
 }
 
 #[derive(Args)]
@@ -194,15 +271,74 @@ pub struct BenchArguments {
     pub json: bool,
 }
 
+#[derive(Args)]
+pub struct ModelsArguments {
+    #[command(subcommand)]
+    pub command: Option<ModelsCommand>,
+}
+
+/// Without a command the routers are listed.
+#[derive(Subcommand)]
+pub enum ModelsCommand {
+    /// Show which routers can be chosen, how large they are and whether they fit into memory; asks no network
+    List {
+        /// Print the list as JSON
+        #[arg(long)]
+        json: bool,
+        /// Where the network would run
+        #[arg(long, value_enum, default_value_t = Device::Auto)]
+        device: Device,
+    },
+    /// Download a router into the cache that all Hugging Face tools share, resuming where an earlier download stopped
+    ///
+    /// HF_TOKEN, HF_HOME, HF_ENDPOINT, HF_HUB_OFFLINE and the proxy variables are respected.
+    Pull {
+        /// A Hugging Face id: katanemo/Arch-Router-1.5B, or with a file: katanemo/Arch-Router-1.5B.gguf:Q4_K_M
+        router: String,
+        /// Accept the router's licence without being asked, for scripts
+        #[arg(long)]
+        accept_licence: bool,
+    },
+    /// Print where a downloaded router lies
+    Path {
+        /// As for --router
+        router: String,
+    },
+    /// Read a router's files again and compare them with what the Hub declared when they were downloaded
+    Verify {
+        /// As for --router
+        router: String,
+    },
+}
+
+/// As in [`crate::engine::Limits`].
+const IN_FLIGHT: usize = 16;
+const TIMEOUT: f64 = 120.0;
+
+/// How a router behind a server is asked.
+#[derive(Args, Clone, Copy)]
+pub struct AskingArguments {
+    /// Requests to a server that are open at the same time
+    #[arg(long, value_name = "N", default_value_t = IN_FLIGHT)]
+    pub in_flight: usize,
+    /// Seconds that a server has for one answer
+    #[arg(long, value_name = "SECONDS", default_value_t = TIMEOUT)]
+    pub timeout: f64,
+}
+
 /// Who decides, and where it runs.
 #[derive(Args)]
 pub struct RouterArguments {
-    /// builtin, a folder with a Qwen2 model, a .gguf file, a Hugging Face id, or http(s)://server#model
-    #[arg(long, value_name = "ROUTER", default_value = "builtin")]
-    pub router: String,
+    /// builtin, a folder with a Qwen2 model, a .gguf file, a Hugging Face id (katanemo/Arch-Router-1.5B, or owner/name:file), an
+    /// OpenAI-compatible server as http(s)://server/v1#model, or a running Plano as plano+http(s)://gateway. A server's key is taken
+    /// from WAYPOST_API_KEY, OPENAI_API_KEY or the system's keyring [default: builtin; in the window the one chosen last]
+    #[arg(long, value_name = "ROUTER")]
+    pub router: Option<String>,
     /// Where the network runs
     #[arg(long, value_enum, default_value_t = Device::Auto)]
     pub device: Device,
+    #[command(flatten)]
+    pub asking: AskingArguments,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]

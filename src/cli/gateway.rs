@@ -1,9 +1,15 @@
 //! `waypost lint`, `waypost import` and `waypost export`: policies and the gateways' own files.
 
+use std::io::IsTerminal as _;
+
 use super::args::{ExportArguments, ImportArguments, LintArguments};
 use super::input::{read_input, read_policy};
 use super::{Failure, output, report};
-use crate::formats::{ExportError, ExportOptions, evidence_problems, export_gateway, import_gateway, lint_text, write_policy};
+use crate::app::measure::open_run;
+use crate::eval::Run;
+use crate::formats::{
+    ExportError, ExportOptions, evidence_problems, export_gateway, import_gateway, lint_text, run_evidence, write_policy,
+};
 use crate::policy::lint::Severity;
 
 /// Checks a policy, or the policy inside a gateway's configuration.
@@ -44,27 +50,65 @@ pub fn import(arguments: &ImportArguments) -> Result<(), Failure> {
     output::write(arguments.out.as_deref(), &write_policy(&imported.policy))
 }
 
-/// Writes a policy as a gateway's configuration; what the export cannot say goes to standard error.
+/// Writes a policy as a gateway's configuration, with what it was tested with; what the export cannot say goes to standard error.
 ///
 /// # Errors
-/// Fails on bad input, and as a gate when the gateway would refuse the result.
+/// Fails on bad input, and as a gate when the gateway would refuse the result, or when the evidence does not hold for the policy and nobody
+/// wants it all the same.
 pub fn export(arguments: &ExportArguments) -> Result<(), Failure> {
     let (text, path) = read_input(&arguments.policy)?;
     let policy = read_policy(&text, &path)?;
     let into = arguments.into.as_deref().map(read_input).transpose()?;
-    let options =
-        ExportOptions { format: arguments.format, into: into.as_ref().map(|(text, path)| (text.as_str(), path.as_str())), evidence: None };
+    let run = arguments.evidence.as_deref().map(open_run).transpose()?;
+    let evidence = run.as_ref().map(run_evidence);
+    let options = ExportOptions {
+        format: arguments.format,
+        into: into.as_ref().map(|(text, path)| (text.as_str(), path.as_str())),
+        evidence: evidence.as_ref(),
+    };
     let exported = export_gateway(&policy, options).map_err(|error| match error {
         ExportError::Refused(_) => Failure::Gate(error.to_string()),
         ExportError::Config(error) => Failure::from(error),
     })?;
-    for problem in evidence_problems(&policy, None) {
+    let mut problems = evidence_problems(&policy, evidence.as_ref());
+    if let Some(run) = run.filter(Run::is_partial) {
+        problems.push(format!("its test was stopped after {} of {} cases", run.turns.len(), run.info.planned));
+    }
+    for problem in &problems {
         eprintln!("warning: {problem}");
+    }
+    if !problems.is_empty() && !arguments.yes {
+        confirm(evidence.is_some())?;
     }
     for note in &exported.notes {
         eprintln!("note: {note}");
     }
-    output::write(arguments.out.as_deref(), &exported.text)
+    output::write(arguments.out.as_deref(), &exported.text)?;
+    match (&exported.evidence_json, arguments.out.as_deref().filter(|path| path.as_os_str() != "-")) {
+        (Some(json), Some(path)) => output::write(Some(&path.with_file_name("routes.evidence.json")), json),
+        (Some(_), None) => {
+            eprintln!("note: routes.evidence.json is written beside the file that --out names");
+            Ok(())
+        }
+        (None, _) => Ok(()),
+    }
+}
+
+/// Asks on a terminal whether to go on. Where nobody can answer, a policy without evidence is exported with its warning, as scripts expect;
+/// evidence that was given and does not hold is a mistake.
+fn confirm(is_given: bool) -> Result<(), Failure> {
+    let refused = |what: &str| Err(Failure::Gate(format!("not exported: {what}")));
+    if !(std::io::stdin().is_terminal() && std::io::stderr().is_terminal()) {
+        return if is_given { refused("the evidence does not hold for this policy; test it again, or add --yes") } else { Ok(()) };
+    }
+    eprint!("Export it all the same? [y/N] ");
+    let mut answer = String::new();
+    let read = std::io::stdin().read_line(&mut answer);
+    if read.is_ok() && matches!(answer.trim(), "y" | "Y" | "yes") {
+        Ok(())
+    } else {
+        refused("test the policy first: waypost eval --out RUN, then --evidence RUN")
+    }
 }
 
 fn counted(count: usize, what: &str) -> String {

@@ -46,7 +46,8 @@ pub fn read_input(path: &Path) -> Result<(String, String), Failure> {
     }
 }
 
-fn is_stdin(path: &Path) -> bool {
+/// Returns whether a path stands for standard input.
+pub fn is_stdin(path: &Path) -> bool {
     path.as_os_str() == "-"
 }
 

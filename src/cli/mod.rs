@@ -6,9 +6,12 @@
 mod args;
 mod bench;
 mod bench_batch;
+mod compare;
 mod eval;
 mod gateway;
 mod input;
+mod measure;
+mod models;
 mod output;
 mod prompt;
 mod report;
@@ -41,6 +44,9 @@ enum Failure {
     /// Bad usage or bad input: status 2.
     #[error("{0}")]
     Input(String),
+    /// The user interrupted: status 130, as shells have it.
+    #[error("{0}")]
+    Stopped(String),
     /// The router could not be loaded or reached: status 3.
     #[error("{0}")]
     Router(String),
@@ -56,6 +62,7 @@ impl From<EngineError> for Failure {
     fn from(error: EngineError) -> Self {
         match error {
             EngineError::Request(message) => Self::Input(message),
+            EngineError::Cancelled => Self::Stopped("stopped".to_owned()),
             error => Self::Router(error.to_string()),
         }
     }
@@ -82,7 +89,9 @@ pub fn run() -> Invocation {
         Command::Import(import) => gateway::import(&import),
         Command::Export(export) => gateway::export(&export),
         Command::Eval(eval) => eval::run(&eval),
+        Command::Compare(compare) => compare::run(&compare),
         Command::Bench(bench) => bench::run(&bench),
+        Command::Models(models) => models::run(&models),
     };
     Invocation::Done(match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -92,6 +101,7 @@ pub fn run() -> Invocation {
                 Failure::Gate(_) => 1,
                 Failure::Input(_) => 2,
                 Failure::Router(_) => 3,
+                Failure::Stopped(_) => measure::STOPPED,
             })
         }
     })

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::args::RouteArguments;
 use super::input::{Case, read_case};
 use super::{Failure, report, router};
-use crate::engine::{CancelToken, RouteRequest, Router as _};
+use crate::engine::{CancelToken, RouteRequest};
 
 /// Decides and prints the decision.
 ///

@@ -7,6 +7,8 @@ use super::calibration;
 use super::chat_template::{self, ChatTemplate};
 use super::config::ModelConfig;
 use super::device::{self, Opened};
+use super::endpoint::EndpointRouter;
+use super::gateway_client::GatewayRouter;
 use super::gguf::Gguf;
 use super::local::LocalRouter;
 use super::mapped::MappedFile;
@@ -15,13 +17,42 @@ use super::protocol::{CancelToken, DeviceChoice, Progress, RouterDescription, Ro
 use super::tokenizer::RouterTokenizer;
 use super::weights::Weights;
 use super::worker::{Loader, OnProgress, Previous, Router};
-use super::{EngineError, pressure};
+use super::{EngineError, hub, machine, pressure};
 use crate::decision::RouterInfo;
 
 /// Returns the loader for [`super::Engine::spawn`] that loads real routers.
 pub fn loader() -> Loader {
-    Box::new(|source, device, progress, cancel, previous| {
-        Ok(Box::new(load_in_place(source, device, progress, cancel, Some(previous))?) as Box<dyn Router>)
+    Box::new(|source, device, progress, cancel, previous| open_in_place(source, device, progress, cancel, Some(previous)))
+}
+
+/// Opens a router of any kind: loads it where it runs here, and asks whether it is there where it is behind a server.
+///
+/// # Errors
+/// Fails with a sentence and a remedy.
+pub fn open_router(
+    source: &RouterSource,
+    device: DeviceChoice,
+    progress: OnProgress<'_>,
+    cancel: &CancelToken,
+) -> Result<Box<dyn Router>, EngineError> {
+    open_in_place(source, device, progress, cancel, None)
+}
+
+/// A server costs no memory, so it is asked while the previous router is still there.
+fn open_in_place(
+    source: &RouterSource,
+    device: DeviceChoice,
+    progress: OnProgress<'_>,
+    cancel: &CancelToken,
+    previous: Option<Previous<'_>>,
+) -> Result<Box<dyn Router>, EngineError> {
+    let id = source.to_string();
+    Ok(match source {
+        RouterSource::Endpoint { url, model, limits } => Box::new(EndpointRouter::open(id, url, model, *limits, progress, cancel)?),
+        RouterSource::Gateway { url, model, limits } => {
+            Box::new(GatewayRouter::open(id, url, model.as_deref(), *limits, progress, cancel)?)
+        }
+        _ => Box::new(load_in_place(source, device, progress, cancel, previous)?),
     })
 }
 
@@ -53,7 +84,7 @@ fn load_in_place(
     let mut parts = open(&located.path, opened)?;
     if opened.device.is_cpu() {
         let freed = previous.as_ref().map_or(0, Previous::bytes);
-        pressure::check_room(&located.id, parts.weights.bytes(), pressure::available() + freed)?;
+        pressure::check_room(&located.id, parts.weights.bytes(), machine::memory().available + freed)?;
     }
     if let Some(previous) = previous {
         previous.free();
@@ -142,11 +173,10 @@ fn locate(source: &RouterSource) -> Result<Located, EngineError> {
             let label = path.file_name().map_or_else(|| id.clone(), |name| name.to_string_lossy().into_owned());
             Ok(Located { path: path.clone(), id, label })
         }
-        RouterSource::Hub(id) => Err(EngineError::router(format!(
-            "{id} is on the Hugging Face Hub, and this version does not download yet; download it yourself and name its folder or .gguf file with --router"
-        ))),
-        RouterSource::Endpoint { url, .. } => Err(EngineError::router(format!(
-            "{url} is a server, and this version does not ask servers yet; name a folder or a .gguf file with --router"
+        // From the cache alone: nothing is fetched unless the user asked for it.
+        RouterSource::Hub(id) => Ok(Located { path: hub::find(id)?.path, id: id.clone(), label: id.clone() }),
+        RouterSource::Endpoint { url, .. } | RouterSource::Gateway { url, .. } => Err(EngineError::router(format!(
+            "{url} is a server, and this needs the router's own files; name a folder or a .gguf file with --router"
         ))),
     }
 }
@@ -293,7 +323,7 @@ fn read_optional(path: &Path) -> Result<Option<Vec<u8>>, EngineError> {
 
 /// Finds `assets/router`: among the sources that this was built from, which serves `cargo run` and `cargo install --path .`, or where a
 /// package puts it, beside the binary or under `share`.
-fn builtin_folder() -> Result<PathBuf, EngineError> {
+pub(super) fn builtin_folder() -> Result<PathBuf, EngineError> {
     let binary = std::env::current_exe().and_then(std::fs::canonicalize).ok();
     let installed = binary.as_deref().and_then(Path::parent).into_iter();
     let candidates = [PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/assets/router"))]

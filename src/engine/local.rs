@@ -16,7 +16,7 @@ use super::scoring::{Answered, Batch, Question, Scorer};
 use super::tokenizer::RouterTokenizer;
 use super::verdict::{self, Timed};
 use super::worker::{OnDecided, OnProgress, Requests, Router};
-use super::{EngineError, device, order_test, pressure};
+use super::{EngineError, device, machine, order_test, pressure};
 use crate::decision::{Decision, TokenCounts};
 use crate::dialect::render;
 use crate::policy::DialectId;
@@ -25,7 +25,7 @@ use crate::policy::DialectId;
 pub const MAX_DECODED: usize = 64;
 
 /// Keys and values kept of earlier prompts, in bytes.
-const CACHE_BUDGET: u64 = 512 << 20;
+pub(super) const CACHE_BUDGET: u64 = 512 << 20;
 
 /// New tokens of one pass on the CPU, where more bring no speed but make the system take memory back and give it again.
 const PASS: usize = 512;
@@ -95,7 +95,7 @@ impl LocalRouter {
             end_tokens,
             cache,
             cache_budget: CACHE_BUDGET,
-            available_memory: Box::new(pressure::available),
+            available_memory: Box::new(|| machine::memory().available),
             kept: None,
             trees: HashMap::new(),
             pass,

@@ -1,22 +1,9 @@
 //! Whether memory suffices: for a router before its weights are read, and for the prefix cache, which gives way before there is none left.
 
-use sysinfo::{MemoryRefreshKind, RefreshKind, System};
-
 use super::EngineError;
 
 /// Memory that is left to everything else, in bytes.
 const RESERVE: u64 = 512 << 20;
-
-/// Returns the bytes that a program can have without pushing others out: of this machine, or of the container that this runs in.
-pub fn available() -> u64 {
-    let system = System::new_with_specifics(RefreshKind::nothing().with_memory(MemoryRefreshKind::nothing().with_ram()));
-    match system.cgroup_limits() {
-        Some(limits) if limits.total_memory > 0 && limits.total_memory < system.total_memory() => {
-            limits.free_memory.min(system.available_memory())
-        }
-        _ => system.available_memory(),
-    }
-}
 
 /// Returns the budget of a cache that may take `most` bytes and holds `kept`, where `available` more are free.
 pub fn budget(most: u64, kept: u64, available: u64) -> u64 {
@@ -49,7 +36,6 @@ mod tests {
         assert_eq!(budget(512 * MB, 300 * MB, 4096 * MB), 512 * MB);
         assert_eq!(budget(512 * MB, 300 * MB, 412 * MB), 200 * MB, "the reserve is made up from what the cache holds");
         assert_eq!(budget(512 * MB, 300 * MB, 0), 0);
-        assert!(available() > 0);
     }
 
     #[test]

@@ -63,9 +63,9 @@ pub struct Flip {
 #[serde(rename_all = "snake_case")]
 pub enum Cause {
     /// Each of these edits alone brings the second decision.
-    Alone(Vec<usize>),
+    Alone(Vec<String>),
     /// None does so alone, but without any of these the second decision is not reached.
-    Needed(Vec<usize>),
+    Needed(Vec<String>),
     /// Only several edits together.
     Together,
 }
@@ -118,6 +118,9 @@ pub struct Comparison {
     pub flips: Vec<Flip>,
     pub mcnemar: McNemar,
     pub per_route: Vec<RouteDelta>,
+    /// Positions of the turns that belong together, in the second run's order.
+    #[serde(skip)]
+    pub pairs: Vec<(usize, usize)>,
     pub better: Better,
     /// The result as a sentence, which says so when there are too few cases to tell.
     pub verdict: String,
@@ -216,6 +219,7 @@ pub fn compare(a: &Run, b: &Run, names: [&str; 2], seed: u64) -> Comparison {
         flips,
         mcnemar,
         per_route,
+        pairs,
         better,
         verdict,
     }

@@ -3,6 +3,7 @@
 //! Everything here turns text into domain types or back. An error is one sentence that names the file, the line, the column
 //! and what to do; what can be read in spite of an oddity is read and the oddity becomes a [`Warning`].
 
+mod compare_report;
 mod conversation;
 mod error;
 mod exports;
@@ -19,6 +20,7 @@ mod policy;
 mod policy_diff;
 mod policy_keep;
 mod policy_writer;
+mod run_evidence;
 mod run_files;
 mod run_report;
 mod source;
@@ -27,6 +29,7 @@ mod tree;
 mod yaml;
 mod yaml_errors;
 
+pub use compare_report::{CompareReport, Compared};
 pub use conversation::{parse_conversation, write_conversation};
 pub use error::{FormatError, PASTED, STDIN, Warning};
 pub use exports::{Found, Understood, find_conversations};
@@ -45,6 +48,7 @@ pub use policy::parse_policy;
 pub use policy_diff::{DiffKind, DiffLine, policy_diff};
 pub use policy_keep::policy_text;
 pub use policy_writer::write_policy;
+pub use run_evidence::run_evidence;
 pub use run_files::{RunSummary, read_run, read_summary, report_json, write_cases};
 pub use run_report::{junit_xml, report_markdown, report_text};
 pub use source::{MAX_BYTES, open, read_text, read_text_from};

@@ -164,7 +164,7 @@ fn confusions(figures: &Figures) -> String {
 }
 
 /// Keeps a text inside one cell and free of Markdown's own signs.
-fn cell(text: &str) -> String {
+pub(super) fn cell(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         match c {

@@ -3,7 +3,7 @@
 use egui::{Context, Id, Modal, RichText, Ui};
 
 use super::tokens::{self, space, text};
-use super::{gateway_dialog, import_dialog, lint_view, palette, theme, widgets};
+use super::{gateway_dialog, import_dialog, lint_view, palette, router_panel, theme, widgets};
 use crate::app::{Answer, Command, Dialog, DocId, Question, State};
 
 /// Draws the open dialog, if there is one.
@@ -20,6 +20,7 @@ pub fn dialogs_ui(ctx: &Context, state: &State, commands: &mut Vec<Command>) {
         Dialog::Gateway(import) => {
             modal(ctx, "gateway", space::L).show(ctx, |ui| gateway_dialog::gateway_dialog_ui(ui, state, import, commands))
         }
+        Dialog::Routers => modal(ctx, "routers", space::L).show(ctx, |ui| router_panel::router_panel_ui(ui, state, commands)),
         Dialog::Rule(code) => modal(ctx, "rule", space::L).show(ctx, |ui| lint_view::rule_ui(ui, code, commands)),
         Dialog::Question(question) => modal(ctx, "question", space::L).show(ctx, |ui| question_ui(ui, state, *question, commands)),
     };

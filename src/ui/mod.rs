@@ -23,6 +23,8 @@ mod prompt_view;
 mod result_view;
 mod route_form;
 mod route_list;
+mod router_panel;
+mod router_row;
 mod soon;
 mod status_bar;
 mod study_views;

@@ -76,7 +76,7 @@ pub fn attribute(a: &Run, b: &Run, comparison: &Comparison, set: &LabelledSet) -
 }
 
 impl Attribution {
-    /// Returns the edits that turn the first policy into the second; causes name them by position.
+    /// Returns the edits that turn the first policy into the second.
     pub fn changes(&self) -> &[PolicyChange] {
         &self.changes
     }
@@ -139,9 +139,10 @@ impl Attribution {
     pub fn finish(self, comparison: &mut Comparison) {
         for Flipped { flip, mut causes, found, .. } in self.flips {
             causes.sort_unstable();
+            let named = || causes.iter().map(|&change| self.changes[change].to_string()).collect();
             let cause = match found {
-                Some(Round::Alone) => Cause::Alone(causes),
-                Some(_) => Cause::Needed(causes),
+                Some(Round::Alone) => Cause::Alone(named()),
+                Some(_) => Cause::Needed(named()),
                 None => Cause::Together,
             };
             if let Some(flip) = comparison.flips.get_mut(flip) {

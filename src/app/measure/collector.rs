@@ -129,11 +129,10 @@ impl Collector {
 
     /// Ends the measurement. A complete one of a router that cannot be told by its files forgets what was kept: behind its address another
     /// router may answer next time.
-    pub fn finish(mut self) -> Run {
-        let run = self.run();
+    pub fn end(mut self) {
+        let complete = self.turns.len() >= self.info.planned;
         if let Some(keep) = self.keep.take() {
-            keep.finish(!run.is_partial());
+            keep.finish(complete);
         }
-        run
     }
 }

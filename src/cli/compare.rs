@@ -1,0 +1,176 @@
+//! `waypost compare`: variants of a policy, routers, dialects or saved runs on one labelled set.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::args::{CompareArguments, RouterArguments};
+use super::eval::{check_folder, write};
+use super::input::is_stdin;
+use super::measure::{OpenSet, kept, measure, open_set, read_policy_file, stop_at_interrupt, warn_all};
+use super::{Failure, report, router};
+use crate::app::measure::{Measurement, attribute, open_run, router_digest};
+use crate::app::replace_file;
+use crate::engine::{CancelToken, Router};
+use crate::eval::{Run, compare};
+use crate::formats::{CompareReport, Compared, LabelledSet};
+use crate::policy::DialectId;
+
+/// Measures each variant, compares them with the first one, prints and writes.
+///
+/// # Errors
+/// Fails on bad input, when a router cannot be loaded or run, and when it was interrupted.
+pub fn run(arguments: &CompareArguments) -> Result<(), Failure> {
+    if let Some(folder) = &arguments.out {
+        check_folder(folder)?;
+    }
+    let cancel = stop_at_interrupt()?;
+    let set = arguments.set.as_deref().map(open_set).transpose()?;
+    let mut routers = Routers { arguments, open: None };
+    let mut variants = Vec::new();
+    for path in &arguments.run {
+        let run = open_run(path)?;
+        variants.push(Variant { router: run.info.router.id.clone(), run });
+    }
+    variants.extend(measured(arguments, set.as_ref(), &mut routers, &cancel)?);
+    if variants.len() < 2 {
+        return Err(Failure::Input("there is nothing to compare; give --policy, --router, --dialect or --run at least twice".to_owned()));
+    }
+    let names: Vec<String> = (0..variants.len()).map(name).collect();
+    let mut comparisons = Vec::new();
+    for (at, variant) in variants.iter().enumerate().skip(1) {
+        let first = &variants[0];
+        let mut comparison = compare(&first.run, &variant.run, [&names[0], &names[at]], arguments.seed);
+        if let Some(OpenSet { set, .. }) = set.as_ref().filter(|_| !arguments.no_causes && first.router == variant.router) {
+            causes(&first.run, variant, &mut comparison, set, &mut routers, &cancel)?;
+        }
+        comparisons.push(Compared { at, comparison });
+    }
+    let runs: Vec<Run> = variants.into_iter().map(|variant| variant.run).collect();
+    let report = CompareReport { names: &names, runs: &runs, comparisons: &comparisons };
+    if let Some(folder) = &arguments.out {
+        write_all(folder, &report)?;
+    }
+    if arguments.json { report::print(&report.to_json()) } else { report::print(&report.to_text()) }
+}
+
+/// A run to compare and the router it is of, as `--router` names it.
+struct Variant {
+    router: String,
+    run: Run,
+}
+
+/// A, B, C and so on, as the report calls the variants.
+fn name(at: usize) -> String {
+    u8::try_from(at).ok().filter(|at| *at < 26).map_or_else(|| format!("V{}", at + 1), |at| char::from(b'A' + at).to_string())
+}
+
+/// Measures every combination that the arguments name: as many variants as the longest of their lists, shorter ones given once for all.
+fn measured(
+    arguments: &CompareArguments,
+    set: Option<&OpenSet>,
+    routers: &mut Routers<'_>,
+    cancel: &CancelToken,
+) -> Result<Vec<Variant>, Failure> {
+    if arguments.policy.is_empty() {
+        return Ok(Vec::new());
+    }
+    let Some(OpenSet { set, .. }) = set else {
+        return Err(Failure::Input("name the labelled set to compare on with --set".to_owned()));
+    };
+    if is_stdin(Path::new(set.label())) && arguments.policy.iter().any(|path| is_stdin(path)) {
+        return Err(Failure::Input("--policy and --set are both -, but standard input can be read once".to_owned()));
+    }
+    let default_router = vec!["builtin".to_owned()];
+    let router_names = if arguments.router.is_empty() { &default_router } else { &arguments.router };
+    let count = arguments.policy.len().max(router_names.len()).max(arguments.dialect.len());
+    for (option, given) in [("--policy", arguments.policy.len()), ("--router", router_names.len()), ("--dialect", arguments.dialect.len())]
+    {
+        if given > 1 && given != count {
+            return Err(Failure::Input(format!(
+                "{option} is given {given} times where there are {count} variants; give it once, or for each"
+            )));
+        }
+    }
+    let pick = |list: usize, at: usize| if list == 1 { 0 } else { at };
+    let mut variants = BTreeMap::new();
+    // By router, so that each is loaded once.
+    let mut order: Vec<usize> = (0..count).collect();
+    order.sort_by_key(|&at| router_names.iter().position(|name| *name == router_names[pick(router_names.len(), at)]));
+    for at in order {
+        let read = read_policy_file(&arguments.policy[pick(arguments.policy.len(), at)])?;
+        warn_all(set.findings(&read.policy).iter().map(ToString::to_string));
+        let router_name = &router_names[pick(router_names.len(), at)];
+        let asked = arguments.dialect.get(pick(arguments.dialect.len(), at)).copied();
+        let router = routers.get(router_name)?;
+        let measurement = Measurement {
+            dialect: asked.or(read.policy.dialect).unwrap_or(DialectId::DEFAULT),
+            policy: read.policy,
+            policy_source: read.source,
+            set: Arc::clone(set),
+            orders: 0,
+            seed: arguments.seed,
+            limit: arguments.limit,
+            router: router.description().info,
+            router_digest: router_digest(&router::source(router_name)?),
+            name: String::new(),
+            min_agreement: None,
+            kept: kept(&arguments.keep),
+        };
+        let (run, failure) = measure(&measurement, router, cancel)?;
+        if let Some(failure) = failure {
+            return Err(failure);
+        }
+        variants.insert(at, Variant { router: router_name.clone(), run });
+    }
+    Ok(variants.into_values().collect())
+}
+
+/// Finds which edit causes each flip.
+fn causes(
+    first: &Run,
+    second: &Variant,
+    comparison: &mut crate::eval::Comparison,
+    set: &LabelledSet,
+    routers: &mut Routers<'_>,
+    cancel: &CancelToken,
+) -> Result<(), Failure> {
+    let Some(mut search) = attribute(first, &second.run, comparison, set)? else { return Ok(()) };
+    while let Some(requests) = search.next_round() {
+        let mut requests = requests.into_iter();
+        routers.get(&second.router)?.decide_all(&mut requests, &mut |request, result| search.take(request, result), cancel)?;
+    }
+    search.finish(comparison);
+    Ok(())
+}
+
+/// The routers of the variants, one loaded at a time: two may not fit into memory.
+struct Routers<'a> {
+    arguments: &'a CompareArguments,
+    open: Option<(String, Box<dyn Router>)>,
+}
+
+impl Routers<'_> {
+    fn get(&mut self, name: &str) -> Result<&mut dyn Router, Failure> {
+        if self.open.as_ref().is_none_or(|(open, _)| open != name) {
+            self.open = None;
+            let CompareArguments { device, asking, .. } = *self.arguments;
+            let arguments = RouterArguments { router: Some(name.to_owned()), device, asking };
+            self.open = Some((name.to_owned(), router::open(&arguments)?));
+        }
+        match &mut self.open {
+            Some((_, router)) => Ok(router.as_mut()),
+            None => Err(Failure::Router(format!("{name}: the router could not be loaded"))),
+        }
+    }
+}
+
+fn write_all(folder: &Path, report: &CompareReport<'_>) -> Result<(), Failure> {
+    for (name, run) in report.names.iter().zip(report.runs) {
+        write(&folder.join(name.to_lowercase()), run)?;
+    }
+    let failed = |error: std::io::Error| Failure::Input(format!("--out {}: {error}; name another folder", folder.display()));
+    replace_file(&folder.join("matrix.csv"), |file| report.write_matrix(file)).map_err(failed)?;
+    replace_file(&folder.join("compare.md"), |file| file.write_all(report.to_markdown().as_bytes())).map_err(failed)?;
+    replace_file(&folder.join("compare.json"), |file| file.write_all(report.to_json().as_bytes())).map_err(failed)
+}

@@ -1,0 +1,254 @@
+//! Two or more runs beside each other: as text, as Markdown, as JSON, and as a matrix of cases by variants.
+
+use std::collections::HashMap;
+use std::fmt::Write as _;
+use std::io::Write;
+
+use serde::Serialize;
+
+use crate::eval::{Cause, Comparison, Figures, Flip, FlipKind, Run, figures};
+use crate::policy::policy_changes;
+
+use super::policy_diff::{DiffKind, policy_diff};
+use super::run_report::cell;
+
+/// Runs, the first of which is the baseline, and how each of the others compares with it.
+#[derive(Clone, Copy)]
+pub struct CompareReport<'a> {
+    /// What the report calls each run: A, B.
+    pub names: &'a [String],
+    pub runs: &'a [Run],
+    /// One for each run after the first.
+    pub comparisons: &'a [Compared],
+}
+
+/// A run beside the baseline.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Compared {
+    /// Position of the run.
+    pub at: usize,
+    pub comparison: Comparison,
+}
+
+#[derive(Serialize)]
+struct Json<'a> {
+    a: &'a Figures,
+    b: &'a Figures,
+    #[serde(flatten)]
+    comparison: &'a Comparison,
+    /// The edits of what a router sees, from the first policy to the second.
+    changes: Vec<String>,
+    policy_diff: Vec<String>,
+    /// Further variants, each beside the first one.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    others: Vec<Other<'a>>,
+}
+
+#[derive(Serialize)]
+struct Other<'a> {
+    name: &'a str,
+    figures: &'a Figures,
+    #[serde(flatten)]
+    comparison: &'a Comparison,
+    changes: Vec<String>,
+    policy_diff: Vec<String>,
+}
+
+impl CompareReport<'_> {
+    /// Returns the contract of `waypost compare --json`: both runs' figures, the comparison, and further variants under `others`.
+    pub fn to_json(&self) -> String {
+        let figures: Vec<Figures> = self.runs.iter().map(figures).collect();
+        let [first, others @ ..] = self.comparisons else { return "{}\n".to_owned() };
+        let other = |compared: &'_ Compared| (self.changes(compared.at), self.diff(compared.at));
+        let (changes, policy_diff) = other(first);
+        let others = others
+            .iter()
+            .map(|compared| {
+                let (changes, policy_diff) = other(compared);
+                let (name, figures) = (&*self.names[compared.at], &figures[compared.at]);
+                Other { name, figures, comparison: &compared.comparison, changes, policy_diff }
+            })
+            .collect();
+        let json = Json { a: &figures[0], b: &figures[first.at], comparison: &first.comparison, changes, policy_diff, others };
+        // Only keys that are no text could fail.
+        serde_json::to_string_pretty(&json).unwrap_or_default() + "\n"
+    }
+
+    fn changes(&self, at: usize) -> Vec<String> {
+        policy_changes(&self.runs[0].policy, &self.runs[at].policy).iter().map(ToString::to_string).collect()
+    }
+
+    fn diff(&self, at: usize) -> Vec<String> {
+        let line = |line: super::DiffLine| {
+            let sign = match line.kind {
+                DiffKind::Both => ' ',
+                DiffKind::Removed => '-',
+                DiffKind::Added => '+',
+            };
+            format!("{sign}{}", line.text)
+        };
+        policy_diff(&self.runs[0].policy, &self.runs[at].policy, 2).into_iter().map(line).collect()
+    }
+
+    /// Returns the comparison for a terminal.
+    pub fn to_text(&self) -> String {
+        let mut text = String::new();
+        // Writing to a string cannot fail, here and below.
+        for (name, run) in self.names.iter().zip(self.runs) {
+            let figures = figures(run);
+            let [low, high] = figures.agreement_ci95.map(|share| share * 100.0);
+            let _ = writeln!(
+                text,
+                "{name}  {}  agreement {:.1} % of {} cases ({low:.1} to {high:.1} %), macro F1 {:.3}, errors {}",
+                describe(run),
+                figures.agreement * 100.0,
+                figures.cases,
+                figures.macro_f1,
+                figures.errors
+            );
+        }
+        for Compared { at, comparison } in self.comparisons {
+            let _ = writeln!(text, "\n{}", comparison.verdict);
+            for note in notes(comparison) {
+                let _ = writeln!(text, "{note}");
+            }
+            for flip in &comparison.flips {
+                let _ = writeln!(text, "  {}", flip_line(flip));
+            }
+            let moved = comparison.per_route.iter().filter(|delta| delta.f1[0] != delta.f1[1]);
+            let width = comparison.per_route.iter().map(|delta| delta.route.chars().count()).max().unwrap_or(0);
+            for (position, delta) in moved.enumerate() {
+                if position == 0 {
+                    let _ = writeln!(text, "\n  {:width$}  cases     F1 {}     F1 {}   change", "route", self.names[0], self.names[*at]);
+                }
+                let [before, now] = delta.f1;
+                let _ = writeln!(text, "  {:width$}  {:5}  {before:7.3}  {now:7.3}  {:+7.3}", delta.route, delta.support, now - before);
+            }
+            let diff = self.diff(*at);
+            if !diff.is_empty() {
+                let _ = writeln!(text, "\n  {}", diff.join("\n  "));
+            }
+        }
+        text
+    }
+
+    /// Returns `compare.md`.
+    pub fn to_markdown(&self) -> String {
+        let mut text =
+            "# Comparison\n\n| | run | agreement | 95 % interval | macro F1 | errors |\n|---|---|---:|---|---:|---:|\n".to_owned();
+        for (name, run) in self.names.iter().zip(self.runs) {
+            let figures = figures(run);
+            let [low, high] = figures.agreement_ci95.map(|share| share * 100.0);
+            let (agreement, macro_f1, errors) = (figures.agreement * 100.0, figures.macro_f1, figures.errors);
+            let _ = writeln!(
+                text,
+                "| {name} | {} | {agreement:.1} % | {low:.1} to {high:.1} % | {macro_f1:.3} | {errors} |",
+                cell(&describe(run))
+            );
+        }
+        for Compared { at, comparison } in self.comparisons {
+            let _ = writeln!(text, "\n## {} and {}\n\n**{}**\n", self.names[0], self.names[*at], cell(&comparison.verdict));
+            for note in notes(comparison) {
+                let _ = writeln!(text, "- {}", cell(&note));
+            }
+            if !comparison.flips.is_empty() {
+                text += "\n| | id | line | label | before | now | cause |\n|---|---|---:|---|---|---|---|\n";
+            }
+            for flip in &comparison.flips {
+                let cells =
+                    [&*flip.id, &flip.line.to_string(), &flip.label, decided(&flip.a), decided(&flip.b), &cause(flip).unwrap_or_default()]
+                        .map(cell);
+                let _ = writeln!(text, "| {} | {} |", flip.kind.as_str(), cells.join(" | "));
+            }
+            text += "\n| route | cases | recall | precision | F1 |\n|---|---:|---:|---:|---:|\n";
+            for delta in &comparison.per_route {
+                let pair = |[before, now]: [f64; 2]| format!("{before:.3} to {now:.3}");
+                let _ = writeln!(
+                    text,
+                    "| {} | {} | {} | {} | {} |",
+                    cell(&delta.route),
+                    delta.support,
+                    pair(delta.recall),
+                    pair(delta.precision),
+                    pair(delta.f1)
+                );
+            }
+            let diff = self.diff(*at);
+            if !diff.is_empty() {
+                // A longer fence than any in the policy's own text.
+                let _ = writeln!(text, "\n``````diff\n{}\n``````", diff.join("\n"));
+            }
+        }
+        text
+    }
+
+    /// Writes the matrix of cases by variants: a record for each turn of the baseline, a column for each variant's decision.
+    ///
+    /// # Errors
+    /// The writer fails.
+    pub fn write_matrix(&self, to: impl Write) -> std::io::Result<()> {
+        let mut writer = csv::Writer::from_writer(to);
+        let fixed = ["line", "id", "turn", "label"].map(str::to_owned);
+        writer.write_record(fixed.into_iter().chain(self.names.iter().cloned()))?;
+        let pairs: Vec<HashMap<usize, usize>> =
+            self.comparisons.iter().map(|compared| compared.comparison.pairs.iter().copied().collect()).collect();
+        for (at, turn) in self.runs[0].turns.iter().enumerate() {
+            let place = [turn.line.to_string(), turn.id.to_string(), turn.turn.to_string(), turn.label.to_string()];
+            let others = self.comparisons.iter().zip(&pairs).map(|(compared, pairs)| {
+                // What this run did not decide stays empty.
+                pairs.get(&at).map_or("", |&at_b| decided(&self.runs[compared.at].turns[at_b].decided))
+            });
+            let decisions = std::iter::once(decided(&turn.decided)).chain(others).map(str::to_owned);
+            writer.write_record(place.into_iter().chain(decisions))?;
+        }
+        writer.flush()
+    }
+}
+
+fn describe(run: &Run) -> String {
+    let stopped = if run.is_partial() { ", stopped early" } else { "" };
+    format!("{} ({}, {}, {}{stopped})", run.info.name, run.info.policy.path, run.info.router.id, run.info.dialect)
+}
+
+fn notes(comparison: &Comparison) -> Vec<String> {
+    let [low, high] = comparison.difference.ci95.map(|share| share * 100.0);
+    let mut notes = vec![format!(
+        "difference {:+.1} points (95 % interval {low:+.1} to {high:+.1}, conversations resampled {} times)",
+        comparison.difference.value * 100.0,
+        comparison.difference.resamples
+    )];
+    if comparison.unmatched != [0, 0] {
+        let [a, b] = comparison.unmatched;
+        notes.push(format!("not compared: {a} cases that only the first run has, {b} that only the second has"));
+    }
+    if comparison.relabelled > 0 {
+        notes.push(format!("{} labels were corrected between the runs; the later ones count", comparison.relabelled));
+    }
+    notes
+}
+
+fn flip_line(flip: &Flip) -> String {
+    let turn = if flip.turn > 0 { format!(" turn {}", flip.turn + 1) } else { String::new() };
+    let because = cause(flip).map_or_else(String::new, |cause| format!("; {cause}"));
+    let label = if flip.kind == FlipKind::Changed { format!(", expected {}", flip.label) } else { String::new() };
+    format!(
+        "{:7}  {}{turn} (line {}): {} became {}{label}{because}",
+        flip.kind.as_str(),
+        flip.id,
+        flip.line,
+        decided(&flip.a),
+        decided(&flip.b)
+    )
+}
+
+fn cause(flip: &Flip) -> Option<String> {
+    Some(match flip.cause.as_ref()? {
+        Cause::Alone(edits) => format!("by {}", edits.join(", or by ")),
+        Cause::Needed(edits) => format!("by several edits, {} among them", edits.join(" and ")),
+        Cause::Together => "by several edits together".to_owned(),
+    })
+}
+
+fn decided(decision: &Option<std::sync::Arc<str>>) -> &str {
+    decision.as_deref().unwrap_or("error")
+}
