@@ -4,6 +4,7 @@
 
 mod architecture;
 mod calibrated_router;
+mod ci_examples;
 mod cli;
 mod dialect;
 mod endpoint;

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{Action, CheckCommand, DocId, JobId, RoutersCommand, Section, StudyKind};
+use super::{Action, CheckCommand, DocId, ExportCommand, JobId, RoutersCommand, Section, StudyKind};
 use crate::chat::ConversationEdit;
 use crate::policy::PolicyEdit;
 
@@ -16,6 +16,7 @@ pub enum Command {
     EditYaml(String),
     EditConversation(ConversationEdit),
     Check(CheckCommand),
+    Export(ExportCommand),
     Routers(RoutersCommand),
     /// Shows this route in the form.
     SelectRoute(usize),

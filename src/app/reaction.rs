@@ -42,6 +42,9 @@ impl App {
                     match (&job.kind, result) {
                         (JobKind::Load, Ok(JobResult::Loaded(description))) => self.loaded(description),
                         (JobKind::Load, Err(error)) => self.load_failed(&error),
+                        (JobKind::Count { prompt }, Ok(JobResult::Counted(Some(tokens)))) => {
+                            self.state.counted = Some((Arc::clone(prompt), tokens))
+                        }
                         (_, Ok(result)) => self.decided(job, result),
                         (_, Err(error)) => self.route_failed(&job, &error),
                     }
@@ -61,6 +64,7 @@ impl App {
         self.state.router.loaded = Some(self.state.router.source.clone());
         self.state.router.description = Some(description);
         self.state.router.phase = RouterPhase::Ready;
+        (self.state.counted, self.count_at) = (None, Some(Instant::now()));
         if std::mem::take(&mut self.state.route_when_loaded) {
             self.route();
         }

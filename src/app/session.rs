@@ -38,6 +38,8 @@ pub struct App {
     pub(super) last_id: u64,
     /// When to route by itself.
     pub(super) route_at: Option<Instant>,
+    /// When to have the prompt's tokens counted.
+    pub(super) count_at: Option<Instant>,
     pub(super) prompt_outdated: bool,
     /// Files that are opened when the dialog is closed.
     pub(super) waiting: VecDeque<PathBuf>,
@@ -54,6 +56,7 @@ pub struct App {
     /// The version that was last given to the linter.
     pub(super) checking: Option<Arc<PolicyText>>,
     pub(super) newest_check: Arc<AtomicU64>,
+    pub(super) newest_export: Arc<AtomicU64>,
     /// Whether something changed since the drafts were written.
     pub(super) unsaved: bool,
     pub(super) save_at: Option<Instant>,
@@ -93,7 +96,9 @@ impl App {
             studies: Vec::new(),
             turn: None,
             prompt: Arc::new(crate::dialect::render(crate::policy::DialectId::DEFAULT, &[], &sample::conversation(), None)),
+            counted: None,
             checks: super::Checks::default(),
+            export: super::ExportState::default(),
             routers: RouterPanel::default(),
             dialog: None,
             log,
@@ -110,6 +115,7 @@ impl App {
             store,
             last_id: restored.last_id,
             route_at: None,
+            count_at: None,
             prompt_outdated: true,
             waiting: VecDeque::new(),
             texts,
@@ -120,6 +126,7 @@ impl App {
             data,
             checking: None,
             newest_check: Arc::default(),
+            newest_export: Arc::default(),
             unsaved: false,
             save_at: None,
         };
@@ -155,7 +162,7 @@ impl App {
     /// Does what is due by now: routing after an edit, saving drafts. Returns after how long there is something to do again.
     pub fn tick(&mut self) -> Option<Duration> {
         let now = Instant::now();
-        let live = self.tick_live(now);
+        let live = self.tick_live(now).into_iter().chain(self.tick_count(now)).min();
         let save = self.tick_save(now);
         live.into_iter().chain(save).min()
     }
@@ -167,6 +174,7 @@ impl App {
             Command::EditPolicy(edit) => self.edit_policy(edit),
             Command::EditYaml(yaml) => self.edit_yaml(&yaml),
             Command::EditConversation(edit) => self.edit_conversation(edit),
+            Command::Export(command) => self.run_export(command),
             Command::Routers(command) => self.routers(command),
             Command::Check(command) => self.run_check(command),
             Command::SelectRoute(route) => self.state.selected = route,
@@ -217,6 +225,7 @@ impl App {
     fn refresh(&mut self) {
         self.refresh_prompt();
         self.refresh_checks();
+        self.refresh_export();
     }
 
     fn perform(&mut self, action: Action) {

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::{
-    Checks, DeviceChoice, DocId, Document, GatewayImport, Import, Job, JobKind, Log, OutlineRow, PolicyText, Purpose, RouterPanel,
-    RouterPhase, RouterSource, RouterStatus, ShownDecision, Study, StudyKind, proposed_name,
+    Checks, DeviceChoice, DocId, Document, ExportState, GatewayImport, Import, Job, JobKind, Log, OutlineRow, PolicyText, Purpose,
+    RouterPanel, RouterPhase, RouterSource, RouterStatus, ShownDecision, Study, StudyKind, proposed_name,
 };
 use crate::chat::{Conversation, Role};
 use crate::dialect::RenderedPrompt;
@@ -122,6 +122,8 @@ pub enum Dialog {
     Question(Question),
     /// What the documentation says about a code of the linter.
     Rule(&'static str),
+    /// The policy is about to be exported although it was not tested as it is: why that is asked about.
+    Untested(Vec<String>),
     /// Every router that can be chosen.
     Routers,
 }
@@ -161,8 +163,11 @@ pub struct State {
     pub turn: Option<usize>,
     /// What a gateway sends for the texts on screen, made anew when they change.
     pub prompt: Arc<RenderedPrompt>,
+    /// Tokens of a prompt as the router counts them, with the prompt that was counted.
+    pub(super) counted: Option<(Arc<RenderedPrompt>, usize)>,
     /// What the linter says about the policy on screen.
     pub checks: Checks,
+    pub export: ExportState,
     pub routers: RouterPanel,
     pub dialog: Option<Dialog>,
     pub log: Log,
@@ -273,7 +278,15 @@ impl State {
 
     /// Returns the job to tell the user about: the one the engine works on, or else the next.
     pub fn current_job(&self) -> Option<&Job> {
-        self.jobs.iter().find(|job| job.started).or_else(|| self.jobs.first())
+        // Counting is over before anybody could read about it.
+        let told = || self.jobs.iter().filter(|job| !matches!(job.kind, JobKind::Count { .. }));
+        told().find(|job| job.started).or_else(|| told().next())
+    }
+
+    /// Returns the tokens of the prompt on screen as the router counts them, once that is known.
+    pub fn prompt_tokens(&self) -> Option<usize> {
+        let counted = self.counted.as_ref().filter(|(prompt, _)| Arc::ptr_eq(prompt, &self.prompt)).map(|(_, tokens)| *tokens);
+        counted.or_else(|| self.shown.as_ref().filter(|_| !self.is_shown_outdated()).map(|shown| shown.decision.tokens.prompt))
     }
 
     /// Returns why nothing can be routed now, or `None` when it can.

@@ -19,7 +19,7 @@ use super::worker::{OnDecided, OnProgress, Requests, Router};
 use super::{EngineError, device, machine, order_test, pressure};
 use crate::decision::{Decision, TokenCounts};
 use crate::dialect::render;
-use crate::policy::DialectId;
+use crate::policy::{DialectId, Route};
 
 /// Tokens after which a router that keeps writing is stopped, where no valid answer is so long that it takes more.
 pub const MAX_DECODED: usize = 64;
@@ -366,6 +366,12 @@ impl Router for LocalRouter {
 
     fn cache_stats(&self) -> CacheStats {
         self.cache.stats()
+    }
+
+    fn count(&mut self, request: &RouteRequest) -> Result<Option<usize>, EngineError> {
+        let routes: Vec<&Route> = request.policy.routes.iter().collect();
+        let message = render(request.dialect, &routes, &request.conversation, request.budget).text;
+        self.prompt_tokens(&message).map(|tokens| Some(tokens.len()))
     }
 
     fn decide(&mut self, request: &RouteRequest, progress: OnProgress<'_>, cancel: &CancelToken) -> Result<Decision, EngineError> {

@@ -30,6 +30,7 @@ mod order_test;
 mod pack;
 mod prefix_cache;
 mod pressure;
+mod priority;
 mod product;
 mod protocol;
 mod router_list;

@@ -12,10 +12,10 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender};
 
-use super::EngineError;
 use super::protocol::{
     CacheStats, CancelToken, DeviceChoice, Event, JobId, JobResult, Progress, RouteRequest, RouterDescription, RouterSource,
 };
+use super::{EngineError, priority};
 use crate::decision::Decision;
 
 /// Reports how far a job is; the engine thins the reports out.
@@ -29,6 +29,14 @@ pub trait Router {
     fn cache_stats(&self) -> CacheStats;
     /// Decides one conversation; checks `cancel` between chunks of work.
     fn decide(&mut self, request: &RouteRequest, progress: OnProgress<'_>, cancel: &CancelToken) -> Result<Decision, EngineError>;
+
+    /// Counts the tokens of a prompt without deciding anything; `None` where that is not known here.
+    ///
+    /// # Errors
+    /// Fails where the prompt cannot be made.
+    fn count(&mut self, _request: &RouteRequest) -> Result<Option<usize>, EngineError> {
+        Ok(None)
+    }
 
     /// Decides many conversations, handing each result to `done` with its position among the requests; in whatever order is fastest.
     /// A router with a better way than one after another has its own.
@@ -75,6 +83,7 @@ impl Previous<'_> {
 enum Work {
     Load(RouterSource, DeviceChoice),
     Route(Box<RouteRequest>),
+    Count(Box<RouteRequest>),
     Measure(Box<dyn Iterator<Item = RouteRequest> + Send>),
     Unload,
 }
@@ -139,6 +148,11 @@ impl Engine {
     /// Decides one conversation with the loaded router.
     pub fn route(&self, request: RouteRequest) -> JobId {
         self.submit(Work::Route(Box::new(request)))
+    }
+
+    /// Counts the tokens of a prompt, with the loaded router's own tokenizer.
+    pub fn count(&self, request: RouteRequest) -> JobId {
+        self.submit(Work::Count(Box::new(request)))
     }
 
     /// Decides many conversations; their results come in [`Event::Results`].
@@ -207,6 +221,7 @@ struct Worker {
 
 impl Worker {
     fn run(mut self, inbox: &Receiver<Job>) {
+        priority::step_back();
         for Job { id, work, cancel } in inbox {
             self.send(Event::Started { job: id });
             let loads = matches!(work, Work::Load(..));
@@ -238,6 +253,7 @@ impl Worker {
                 Some(router) => router.decide(&request, &mut progress, cancel).map(|decision| JobResult::Decided(Box::new(decision))),
                 None => Err(EngineError::router("no router is loaded; choose one first")),
             },
+            Work::Count(request) => self.router.as_mut().map_or(Ok(None), |router| router.count(&request)).map(JobResult::Counted),
             Work::Measure(mut requests) => match &mut self.router {
                 Some(router) => {
                     let (mut results, mut sent) = (Vec::new(), Instant::now());

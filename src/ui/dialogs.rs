@@ -3,7 +3,7 @@
 use egui::{Context, Id, Modal, RichText, Ui};
 
 use super::tokens::{self, space, text};
-use super::{gateway_dialog, import_dialog, lint_view, palette, router_panel, theme, widgets};
+use super::{export_preview, gateway_dialog, import_dialog, lint_view, palette, router_panel, theme, widgets};
 use crate::app::{Answer, Command, Dialog, DocId, Question, State};
 
 /// Draws the open dialog, if there is one.
@@ -22,6 +22,7 @@ pub fn dialogs_ui(ctx: &Context, state: &State, commands: &mut Vec<Command>) {
         }
         Dialog::Routers => modal(ctx, "routers", space::L).show(ctx, |ui| router_panel::router_panel_ui(ui, state, commands)),
         Dialog::Rule(code) => modal(ctx, "rule", space::L).show(ctx, |ui| lint_view::rule_ui(ui, code, commands)),
+        Dialog::Untested(problems) => modal(ctx, "untested", space::L).show(ctx, |ui| export_preview::untested_ui(ui, problems, commands)),
         Dialog::Question(question) => modal(ctx, "question", space::L).show(ctx, |ui| question_ui(ui, state, *question, commands)),
     };
     if response.should_close() {

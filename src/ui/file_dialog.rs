@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use std::sync::mpsc::{Receiver, Sender};
 
-use crate::app::{Action, Command, State, proposed_name};
+use crate::app::{Action, Command, ExportCommand, State, proposed_name};
 
 /// Dialogs that are open, and what was chosen in them.
 pub struct FileDialogs {
@@ -29,6 +29,9 @@ impl FileDialogs {
 
     /// Opens a dialog for a command that needs a file.
     pub fn ask_where_needed(&self, command: &Command, state: &State) {
+        if let Command::Export(command) = command {
+            return self.ask_about_export(command, state);
+        }
         let Command::Perform(action) = command else { return };
         let (policy, conversation) = (state.policy(), state.conversation());
         match action {
@@ -44,6 +47,21 @@ impl FileDialogs {
                 self.save(conversation.id, conversation.path.clone(), proposed_name(&conversation.title, "json"));
             }
             _ => {}
+        }
+    }
+
+    fn ask_about_export(&self, command: &ExportCommand, state: &State) {
+        if *command == ExportCommand::ChooseInto {
+            let dialog = rfd::FileDialog::new()
+                .set_title("Choose the configuration to write into")
+                .add_filter("Plano configurations", &["yaml", "yml"])
+                .add_filter("All files", &["*"]);
+            let into = |path| Command::Export(ExportCommand::Into(Some(path)));
+            self.spawn(move || dialog.pick_file().map(into).into_iter().collect());
+        } else if let Some(proposed) = state.export_file_wanted(command) {
+            let dialog = rfd::FileDialog::new().set_title("Export as").set_file_name(proposed);
+            let write = |path| Command::Export(ExportCommand::WriteTo(path));
+            self.spawn(move || dialog.save_file().map(write).into_iter().collect());
         }
     }
 

@@ -17,20 +17,12 @@ pub fn soon_ui(ui: &mut Ui, tab: Tab, commands: &mut Vec<Command>) {
                 "Until this tab is here: waypost eval --policy P --set S",
             ],
         ),
-        Tab::Compare => (
+        _ => (
             "Compare variants",
             [
                 "Run two variants of a policy over the same labelled set",
                 "Cases that were fixed and broken, and a sentence that says whether the difference is real",
                 "Until this tab is here: open variants side by side in the Playground, or waypost compare",
-            ],
-        ),
-        _ => (
-            "Export for the gateway",
-            [
-                "Write the tested policy as Plano, archgw, LiteLLM or vLLM Semantic Router configuration",
-                "With the evidence beside it: what it was tested with, and how well",
-                "Until this tab is here: waypost export POLICY",
             ],
         ),
     };
