@@ -46,7 +46,7 @@ pub fn options(behaviour: Behaviour) -> StartOptions {
 }
 
 fn loader(behaviour: Behaviour) -> Loader {
-    Box::new(move |_source, _device, progress: OnProgress<'_>, cancel: &CancelToken| {
+    Box::new(move |_source, _device, progress: OnProgress<'_>, cancel: &CancelToken, _previous| {
         progress(Progress { stage: "Reading weights", done: 50, total: Some(100) });
         match behaviour {
             Behaviour::FailLoading(sentence) => Err(EngineError::router(sentence)),

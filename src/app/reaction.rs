@@ -71,8 +71,11 @@ impl App {
         }
     }
 
-    /// A router that was loaded before stays, so it goes on being the one that decides.
+    /// A router that was loaded before stays, so it goes on being the one that decides, unless it could not be brought back.
     fn load_failed(&mut self, error: &EngineError) {
+        if self.state.router.cache.is_none() {
+            self.state.router.description = None;
+        }
         // Another router was chosen meanwhile, which is what the user waits for.
         if self.state.jobs.iter().any(|job| matches!(job.kind, JobKind::Load)) {
             return;
