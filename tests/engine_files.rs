@@ -477,8 +477,8 @@ fn paths_that_lead_nowhere_say_so() {
         }
     }
     let named = [
-        (RouterSource::Hub("katanemo/Arch-Router-1.5B".to_owned()), "katanemo/Arch-Router-1.5B|--router"),
-        (RouterSource::Endpoint { url: "http://localhost:8000".to_owned(), model: "m".to_owned() }, "http://localhost:8000"),
+        (RouterSource::Hub("nobody/has-this".to_owned()), "nobody/has-this|waypost models pull"),
+        ("http://localhost:8000#m".parse().unwrap(), "http://localhost:8000"),
     ];
     for (source, parts) in named {
         assert_refused(&source, parts, parts);

@@ -4,8 +4,10 @@
 
 mod architecture;
 mod calibrated_router;
+mod ci_examples;
 mod cli;
 mod dialect;
+mod endpoint;
 mod engine_files;
 mod engine_network;
 mod engine_properties;
@@ -15,10 +17,13 @@ mod eval;
 mod eval_cli;
 mod eval_compare;
 mod eval_measure;
+mod fake_hub;
 mod fake_router;
 mod formats;
 mod gateways;
+mod hub;
 mod samples;
+mod test_server;
 mod tiny_model;
 mod window;
 mod workbench;

@@ -1,7 +1,11 @@
 //! What a user does with the window, from end to end, by accessible names; files are written to temporary folders.
 
+mod batch;
+mod compare;
 mod drafts;
+mod export;
 mod gateways;
+mod routers;
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -10,7 +14,7 @@ use egui::accesskit::Role;
 use egui::{Key, Modifiers};
 use egui_kittest::Harness;
 use egui_kittest::kittest::{NodeT as _, Queryable as _};
-use waypost::app::{Action, Command, DeviceChoice, Question, RouterSource, Section, StartOptions, StudyKind};
+use waypost::app::{Action, Command, Question, RouterSource, Section, StartOptions, StudyKind};
 use waypost::engine::loader;
 use waypost::ui::{Window, theme};
 
@@ -79,7 +83,7 @@ fn author_a_route_paste_a_conversation_route_it_undo_save_and_reopen() {
     let mut model = TinyModel::random(Shape::SMALL, 7);
     model.teach("{\"route\": \"new_route\"}", 8.0);
     let router = model.write(&folder.path().join("router"), Storage::F32, 1);
-    let start = StartOptions { policy: None, conversation: None, router, device: DeviceChoice::Cpu, loader: loader() };
+    let start = StartOptions { router: Some(router), loader: loader(), ..options(Behaviour::Decide) };
     let mut harness = window(start);
     click(&mut harness, "Add route");
     write_in(&mut harness, "Route description", "Refunds and invoices");
@@ -89,9 +93,13 @@ fn author_a_route_paste_a_conversation_route_it_undo_save_and_reopen() {
     click(&mut harness, "Replace current");
     assert_eq!(harness.get_by_label("Message 3").value().unwrap(), "please refund me");
     wait_for(&mut harness, "Ready");
+    let counted = |harness: &Harness<'_, Window>| harness.state().app().state().prompt_tokens();
+    wait_until(&mut harness, "the exact number of tokens", |harness| counted(harness).is_some());
+    let before = counted(&harness).unwrap();
     press(&mut harness, Modifiers::COMMAND, Key::Enter);
     wait_until(&mut harness, "a decision", |harness| harness.state().app().state().shown.is_some());
     let shown = harness.state().app().state().shown.clone().unwrap();
+    assert_eq!(before, shown.decision.tokens.prompt, "counted before a decision as in it");
     assert_eq!(shown.decision.probabilities.len(), 7, "five routes of the sample, the new one, and no route");
     let sum: f64 = shown.decision.probabilities.iter().map(|entry| entry.p).sum();
     assert!((sum + shown.decision.invalid_mass - 1.0).abs() < 1e-3);
@@ -258,7 +266,7 @@ fn a_file_that_another_program_changed_is_asked_about() {
 
 #[test]
 fn a_file_that_cannot_be_read_is_a_sentence_and_the_sample_opens() {
-    let missing = StartOptions { policy: Some("/nowhere/p.yaml".into()), router: RouterSource::Builtin, ..options(Behaviour::Decide) };
+    let missing = StartOptions { policy: Some("/nowhere/p.yaml".into()), ..options(Behaviour::Decide) };
     let harness = window(missing);
     assert!(has(&harness, "/nowhere/p.yaml: there is no such file; check the path"), "{:#?}", texts(&harness));
     assert!(has(&harness, "Route bug_fixing"));
@@ -300,7 +308,7 @@ fn frames_do_not_grow_with_the_data() {
 fn typing_stays_smooth_while_the_engine_works() {
     let Some(folder) = std::env::var_os("WAYPOST_TEST_MODEL") else { return };
     let router = RouterSource::Folder(folder.into());
-    let mut harness = window(StartOptions { policy: None, conversation: None, router, device: DeviceChoice::Cpu, loader: loader() });
+    let mut harness = window(StartOptions { router: Some(router), loader: loader(), ..options(Behaviour::Decide) });
     wait_for(&mut harness, "Ready");
     perform(&mut harness, Command::Perform(Action::Route));
     let mut times = Vec::new();

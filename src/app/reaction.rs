@@ -15,7 +15,10 @@ impl App {
     /// Takes in what the engine said since the last call. Returns whether there is more, which the caller fetches in its next frame.
     pub fn poll(&mut self) -> bool {
         let start = Instant::now();
-        while let Some(apply) = self.texts.next_done() {
+        while let Some(apply) = self.texts.next_done().or_else(|| self.files.next_done()).or_else(|| self.figures.next_done()) {
+            apply(self);
+        }
+        while let Ok(apply) = self.inbox.try_recv() {
             apply(self);
         }
         while let Ok(event) = self.engine.events().try_recv() {
@@ -31,7 +34,7 @@ impl App {
         match event {
             Event::Started { job } => self.with_job(job, |job| job.started = true),
             Event::Progress { job, progress } => self.with_job(job, |job| job.progress = Some(progress)),
-            Event::Results { .. } => {}
+            Event::Results { job, results } => self.measured(job, results),
             Event::Finished { job, result, cache } => {
                 self.state.router.cache = cache;
                 if let Some(position) = self.state.jobs.iter().position(|open| open.id == job) {
@@ -39,6 +42,10 @@ impl App {
                     match (&job.kind, result) {
                         (JobKind::Load, Ok(JobResult::Loaded(description))) => self.loaded(description),
                         (JobKind::Load, Err(error)) => self.load_failed(&error),
+                        (JobKind::Measure, result) => self.measurement_ended(job.id, result.map(drop)),
+                        (JobKind::Count { prompt }, Ok(JobResult::Counted(Some(tokens)))) => {
+                            self.state.counted = Some((Arc::clone(prompt), tokens))
+                        }
                         (_, Ok(result)) => self.decided(job, result),
                         (_, Err(error)) => self.route_failed(&job, &error),
                     }
@@ -55,16 +62,28 @@ impl App {
 
     fn loaded(&mut self, description: RouterDescription) {
         self.state.log.info(format!("Loaded {} on {} in {}", description.label, description.info.device, description.info.dtype));
+        self.state.router.loaded = Some(self.state.router.source.clone());
         self.state.router.description = Some(description);
         self.state.router.phase = RouterPhase::Ready;
+        (self.state.counted, self.count_at) = (None, Some(Instant::now()));
         if std::mem::take(&mut self.state.route_when_loaded) {
             self.route();
         }
     }
 
-    /// A router that was loaded before stays, so it goes on being the one that decides.
+    /// A router that was loaded before stays, so it goes on being the one that decides, unless it could not be brought back.
     fn load_failed(&mut self, error: &EngineError) {
+        if self.state.router.cache.is_none() {
+            self.state.router.description = None;
+        }
+        // Another router was chosen meanwhile, which is what the user waits for.
+        if self.state.jobs.iter().any(|job| matches!(job.kind, JobKind::Load)) {
+            return;
+        }
         let has_other = self.state.router.description.is_some();
+        if let Some(loaded) = &self.state.router.loaded {
+            self.state.router.source = loaded.clone();
+        }
         self.state.route_when_loaded = false;
         self.state.router.phase = match error {
             _ if has_other => RouterPhase::Ready,
@@ -86,6 +105,7 @@ impl App {
         else {
             return;
         };
+        self.note_speed(&decision);
         match purpose {
             Purpose::Current => self.state.shown = Some(ShownDecision { decision: Arc::new(*decision), policy, conversation, dialect }),
             Purpose::Study { kind, row } => self.set_row(kind, row, Ok(Arc::new(*decision))),

@@ -1,12 +1,14 @@
 //! The arguments of every command, as `--help` shows them.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::{Failure, router};
 use crate::app::StartOptions;
-use crate::engine::{DeviceChoice, loader};
+use crate::dialect::{Gateway, gateway_of_version};
+use crate::engine::{DeviceChoice, Hub, loader};
 use crate::formats::ExportFormat;
 use crate::policy::DialectId;
 
@@ -40,11 +42,15 @@ pub enum Command {
     Compare(CompareArguments),
     /// Measure how fast a router decides on this machine
     Bench(BenchArguments),
+    /// List, download and check routers
+    Models(ModelsArguments),
 }
 
 impl Default for Command {
     fn default() -> Self {
-        Self::Gui(GuiArguments { files: Vec::new(), router: RouterArguments { router: "builtin".to_owned(), device: Device::Auto } })
+        let router =
+            RouterArguments { router: None, device: Device::Auto, asking: AskingArguments { in_flight: IN_FLIGHT, timeout: TIMEOUT } };
+        Self::Gui(GuiArguments { files: Vec::new(), router })
     }
 }
 
@@ -62,9 +68,10 @@ impl GuiArguments {
         Ok(StartOptions {
             policy: self.files.iter().find(is_policy).cloned(),
             conversation: self.files.iter().find(|file| !is_policy(file)).cloned(),
-            router: router::source(&self.router.router)?,
+            router: self.router.router.is_some().then(|| router::source_of(&self.router)).transpose()?,
             device: self.router.device.choice(),
             loader: loader(),
+            hub: Arc::new(Hub::from_environment),
         })
     }
 }
@@ -110,6 +117,9 @@ pub struct RouteArguments {
     /// Seed of the random orders
     #[arg(long, value_name = "S", default_value_t = 0)]
     pub seed: u64,
+    /// Also ask as each gateway version does, and say what it would do with the router's answer
+    #[arg(long)]
+    pub gateways: bool,
     /// Print everything known about the decision as JSON
     #[arg(long)]
     pub json: bool,
@@ -149,6 +159,9 @@ pub struct ExportArguments {
     /// Say in the export what the policy was tested with: the folder that `waypost eval --out` wrote, or its report.json
     #[arg(long, value_name = "RUN")]
     pub evidence: Option<PathBuf>,
+    /// Version of Plano that the export is for, as in 0.4.36: warns when it does not send the dialect that was tested
+    #[arg(long, value_name = "VERSION", value_parser = gateway)]
+    pub gateway: Option<&'static Gateway>,
     /// Export without asking a policy that was not tested, was changed since, or failed its test
     #[arg(long)]
     pub yes: bool,
@@ -212,6 +225,8 @@ pub struct CompareArguments {
     /// Where the network runs
     #[arg(long, value_enum, default_value_t = Device::Auto)]
     pub device: Device,
+    #[command(flatten)]
+    pub asking: AskingArguments,
     /// Compare on the first N cases only
     #[arg(long, value_name = "N")]
     pub limit: Option<usize>,
@@ -263,15 +278,78 @@ pub struct BenchArguments {
     pub json: bool,
 }
 
+fn gateway(version: &str) -> Result<&'static Gateway, String> {
+    gateway_of_version(version).ok_or_else(|| "not a version of Plano from 0.3.1 on; write it as 0.4.36".to_owned())
+}
+
+#[derive(Args)]
+pub struct ModelsArguments {
+    #[command(subcommand)]
+    pub command: Option<ModelsCommand>,
+}
+
+/// Without a command the routers are listed.
+#[derive(Subcommand)]
+pub enum ModelsCommand {
+    /// Show which routers can be chosen, how large they are and whether they fit into memory; asks no network
+    List {
+        /// Print the list as JSON
+        #[arg(long)]
+        json: bool,
+        /// Where the network would run
+        #[arg(long, value_enum, default_value_t = Device::Auto)]
+        device: Device,
+    },
+    /// Download a router into the cache that all Hugging Face tools share, resuming where an earlier download stopped
+    ///
+    /// HF_TOKEN, HF_HOME, HF_ENDPOINT, HF_HUB_OFFLINE and the proxy variables are respected.
+    Pull {
+        /// A Hugging Face id: katanemo/Arch-Router-1.5B, or with a file: katanemo/Arch-Router-1.5B.gguf:Q4_K_M
+        router: String,
+        /// Accept the router's licence without being asked, for scripts
+        #[arg(long)]
+        accept_licence: bool,
+    },
+    /// Print where a downloaded router lies
+    Path {
+        /// As for --router
+        router: String,
+    },
+    /// Read a router's files again and compare them with what the Hub declared when they were downloaded
+    Verify {
+        /// As for --router
+        router: String,
+    },
+}
+
+/// As in [`crate::engine::Limits`].
+const IN_FLIGHT: usize = 16;
+const TIMEOUT: f64 = 120.0;
+
+/// How a router behind a server is asked.
+#[derive(Args, Clone, Copy)]
+pub struct AskingArguments {
+    /// Requests to a server that are open at the same time
+    #[arg(long, value_name = "N", default_value_t = IN_FLIGHT)]
+    pub in_flight: usize,
+    /// Seconds that a server has for one answer
+    #[arg(long, value_name = "SECONDS", default_value_t = TIMEOUT)]
+    pub timeout: f64,
+}
+
 /// Who decides, and where it runs.
 #[derive(Args)]
 pub struct RouterArguments {
-    /// builtin, a folder with a Qwen2 model, a .gguf file, a Hugging Face id, or http(s)://server#model
-    #[arg(long, value_name = "ROUTER", default_value = "builtin")]
-    pub router: String,
+    /// builtin, a folder with a Qwen2 model, a .gguf file, a Hugging Face id (katanemo/Arch-Router-1.5B, or owner/name:file), an
+    /// OpenAI-compatible server as http(s)://server/v1#model, or a running Plano as plano+http(s)://gateway. A server's key is taken
+    /// from WAYPOST_API_KEY, OPENAI_API_KEY or the system's keyring [default: builtin; in the window the one chosen last]
+    #[arg(long, value_name = "ROUTER")]
+    pub router: Option<String>,
     /// Where the network runs
     #[arg(long, value_enum, default_value_t = Device::Auto)]
     pub device: Device,
+    #[command(flatten)]
+    pub asking: AskingArguments,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::args::BenchArguments;
 use super::bench_batch::{self, BatchFigures};
 use super::{Failure, report, router};
+use crate::app::{Remembered, data_folder};
 use crate::chat::Conversation;
 use crate::decision::Decision;
 use crate::engine::{CancelToken, LocalRouter, RouteRequest, Router as _};
@@ -39,7 +40,7 @@ struct Kind {
 /// Fails when the router cannot be loaded or run.
 pub fn run(arguments: &BenchArguments) -> Result<(), Failure> {
     let requests = bench_batch::requests(arguments)?;
-    let mut router = router::open(&arguments.router)?;
+    let mut router = router::open_local(&arguments.router)?;
     router.set_max_decoded(0);
     let policy = Arc::new(policy());
     let mut cold = Vec::new();
@@ -52,6 +53,11 @@ pub fn run(arguments: &BenchArguments) -> Result<(), Failure> {
         warm.push(decide(&mut router, &policy, run * 3 + 2)?);
     }
     let info = cold[0].router.clone();
+    // The median of these is what lists of routers show; they go without where it cannot be kept.
+    if let Some(folder) = data_folder() {
+        Remembered::change(&folder, |remembered| warm.iter().for_each(|decision| remembered.add_speed(&info, decision.latency_ms.total)))
+            .ok();
+    }
     let (cold, warm) = (kind(&cold), kind(&warm));
     let batch = bench_batch::measure(&mut router, &requests)?;
     let warm_to_cold = warm.decision_ms / cold.decision_ms;
@@ -100,7 +106,7 @@ fn kind(decisions: &[Decision]) -> Kind {
 }
 
 /// Five routes, so six answers, and about 530 tokens of prompt in all.
-fn policy() -> Policy {
+pub fn policy() -> Policy {
     let routes = [
         (
             "code_generation",

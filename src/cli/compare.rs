@@ -11,7 +11,7 @@ use super::measure::{OpenSet, kept, measure, open_set, read_policy_file, stop_at
 use super::{Failure, report, router};
 use crate::app::measure::{Measurement, attribute, open_run, router_digest};
 use crate::app::replace_file;
-use crate::engine::{CancelToken, LocalRouter, Router as _};
+use crate::engine::{CancelToken, Router};
 use crate::eval::{Run, compare};
 use crate::formats::{CompareReport, Compared, LabelledSet};
 use crate::policy::DialectId;
@@ -147,18 +147,19 @@ fn causes(
 /// The routers of the variants, one loaded at a time: two may not fit into memory.
 struct Routers<'a> {
     arguments: &'a CompareArguments,
-    open: Option<(String, LocalRouter)>,
+    open: Option<(String, Box<dyn Router>)>,
 }
 
 impl Routers<'_> {
-    fn get(&mut self, name: &str) -> Result<&mut LocalRouter, Failure> {
+    fn get(&mut self, name: &str) -> Result<&mut dyn Router, Failure> {
         if self.open.as_ref().is_none_or(|(open, _)| open != name) {
             self.open = None;
-            let arguments = RouterArguments { router: name.to_owned(), device: self.arguments.device };
+            let CompareArguments { device, asking, .. } = *self.arguments;
+            let arguments = RouterArguments { router: Some(name.to_owned()), device, asking };
             self.open = Some((name.to_owned(), router::open(&arguments)?));
         }
         match &mut self.open {
-            Some((_, router)) => Ok(router),
+            Some((_, router)) => Ok(router.as_mut()),
             None => Err(Failure::Router(format!("{name}: the router could not be loaded"))),
         }
     }

@@ -8,7 +8,6 @@ use super::input::is_stdin;
 use super::measure::{ReadPolicy, kept, measure, open_set, read_policy_file, stop_at_interrupt, warn_all};
 use super::{Failure, report, router};
 use crate::app::measure::{Measurement, router_digest, write_run};
-use crate::engine::Router as _;
 use crate::eval::{Run, figures};
 use crate::formats::report_text;
 use crate::policy::DialectId;
@@ -42,12 +41,12 @@ pub fn run(arguments: &EvalArguments) -> Result<(), Failure> {
         seed: arguments.seed,
         limit: arguments.limit,
         router: router.description().info,
-        router_digest: router_digest(&router::source(&arguments.router.router)?),
+        router_digest: router_digest(&router::source_of(&arguments.router)?),
         name: String::new(),
         min_agreement: arguments.min_agreement,
         kept: kept(&arguments.keep),
     };
-    let (run, failure) = measure(&measurement, &mut router, &stop_at_interrupt()?)?;
+    let (run, failure) = measure(&measurement, router.as_mut(), &stop_at_interrupt()?)?;
     if let Some(folder) = &arguments.out {
         write(folder, &run)?;
     }

@@ -11,6 +11,7 @@ mod eval;
 mod gateway;
 mod input;
 mod measure;
+mod models;
 mod output;
 mod prompt;
 mod report;
@@ -90,6 +91,7 @@ pub fn run() -> Invocation {
         Command::Eval(eval) => eval::run(&eval),
         Command::Compare(compare) => compare::run(&compare),
         Command::Bench(bench) => bench::run(&bench),
+        Command::Models(models) => models::run(&models),
     };
     Invocation::Done(match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,49 +1,56 @@
 //! From `--router` to a loaded router.
 
-use std::path::PathBuf;
+use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::Failure;
-use super::args::RouterArguments;
-use crate::engine::{CancelToken, LocalRouter, Progress, RouterSource, load};
+use super::args::{AskingArguments, RouterArguments};
+use crate::engine::{
+    CancelToken, DeviceChoice, EngineError, Limits, LocalRouter, OnProgress, Progress, Router, RouterSource, load, open_router,
+};
 
 /// Reads the value of `--router`.
 ///
 /// # Errors
 /// Fails on a value that is none of the known kinds.
 pub fn source(value: &str) -> Result<RouterSource, Failure> {
-    if value == "builtin" {
-        return Ok(RouterSource::Builtin);
-    }
-    if value.starts_with("http://") || value.starts_with("https://") {
-        return match value.split_once('#') {
-            Some((url, model)) if !model.is_empty() => Ok(RouterSource::Endpoint { url: url.to_owned(), model: model.to_owned() }),
-            _ => Err(Failure::Input(format!("--router {value}: name the server's model after a #, for example {value}#Arch-Router"))),
-        };
-    }
-    let path = PathBuf::from(value);
-    if path.is_dir() {
-        return Ok(RouterSource::Folder(path));
-    }
-    if path.extension().is_some_and(|extension| extension == "gguf") {
-        return Ok(RouterSource::Gguf(path));
-    }
-    let is_hub_id = value.split('/').count() == 2 && !value.starts_with(['.', '/', '~']) && !path.exists();
-    if is_hub_id {
-        return Ok(RouterSource::Hub(value.to_owned()));
-    }
-    Err(Failure::Input(format!(
-        "--router {value}: there is no such folder; use builtin, a folder with a Qwen2 model, a .gguf file, a Hugging Face id such as katanemo/Arch-Router-1.5B, or http(s)://server#model"
-    )))
+    value.parse().map_err(|reason| Failure::Input(format!("--router {reason}")))
 }
 
-/// Loads the router, with a progress bar on a terminal.
+/// Reads the value of `--router` together with how a server is to be asked.
 ///
 /// # Errors
-/// Fails when the value is none of the known kinds, or the router cannot be loaded.
-pub fn open(arguments: &RouterArguments) -> Result<LocalRouter, Failure> {
-    let source = source(&arguments.router)?;
+/// Fails as [`source`] does.
+pub fn source_of(arguments: &RouterArguments) -> Result<RouterSource, Failure> {
+    let AskingArguments { in_flight, timeout } = arguments.asking;
+    let limit = Duration::try_from_secs_f64(timeout).ok().filter(|timeout| !timeout.is_zero());
+    let limit = limit.ok_or_else(|| Failure::Input(format!("--timeout {timeout}: give seconds above 0")))?;
+    let limits = Limits { in_flight: in_flight.max(1), timeout: limit, ..Limits::default() };
+    Ok(source(arguments.router.as_deref().unwrap_or("builtin"))?.with_limits(limits))
+}
+
+/// Opens the router, with a progress bar on a terminal.
+///
+/// # Errors
+/// Fails when the value is none of the known kinds, or the router cannot be loaded or reached.
+pub fn open(arguments: &RouterArguments) -> Result<Box<dyn Router>, Failure> {
+    with_bar(arguments, open_router)
+}
+
+/// Loads a router that runs here, for what servers do not offer.
+///
+/// # Errors
+/// Fails as [`open`] does, and for servers.
+pub fn open_local(arguments: &RouterArguments) -> Result<LocalRouter, Failure> {
+    with_bar(arguments, load)
+}
+
+fn with_bar<R>(
+    arguments: &RouterArguments,
+    open: impl FnOnce(&RouterSource, DeviceChoice, OnProgress<'_>, &CancelToken) -> Result<R, EngineError>,
+) -> Result<R, Failure> {
+    let source = source_of(arguments)?;
     // Draws on standard error, and only where that is a terminal.
     let bar = ProgressBar::new(0);
     if let Ok(style) = ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len}") {
@@ -54,7 +61,7 @@ pub fn open(arguments: &RouterArguments) -> Result<LocalRouter, Failure> {
         bar.set_length(total.unwrap_or(done));
         bar.set_position(done);
     };
-    let router = load(&source, arguments.device.choice(), &mut progress, &CancelToken::default());
+    let router = open(&source, arguments.device.choice(), &mut progress, &CancelToken::default());
     bar.finish_and_clear();
     Ok(router?)
 }

@@ -92,6 +92,11 @@ impl Gguf {
         self.tensors.get(name)
     }
 
+    /// Returns where every tensor lies, in no order.
+    pub fn tensors(&self) -> impl Iterator<Item = &TensorInfo> {
+        self.tensors.values()
+    }
+
     /// Returns a text of the metadata.
     pub fn string(&self, key: &str) -> Option<&str> {
         match self.metadata.get(key)? {

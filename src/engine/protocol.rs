@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::EngineError;
+use super::source::Limits;
 use crate::chat::Conversation;
 use crate::decision::{Decision, RouterInfo};
 use crate::policy::{DialectId, Policy};
@@ -43,14 +44,16 @@ pub enum RouterSource {
     Folder(PathBuf),
     /// A `.gguf` file.
     Gguf(PathBuf),
-    /// A model on the Hugging Face Hub, `owner/name`.
+    /// A model on the Hugging Face Hub, `owner/name`, and after a colon a file of it or a part of that file's name.
     Hub(String),
     /// An OpenAI-compatible server: base URL and model.
-    Endpoint { url: String, model: String },
+    Endpoint { url: String, model: String, limits: Limits },
+    /// A running Plano: base URL, and the model that its requests name.
+    Gateway { url: String, model: Option<String>, limits: Limits },
 }
 
 /// Where the network runs.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub enum DeviceChoice {
     /// The fastest device this build and this machine have.
     #[default]
@@ -111,6 +114,8 @@ pub struct Progress {
 pub enum JobResult {
     Loaded(RouterDescription),
     Decided(Box<Decision>),
+    /// Tokens of a prompt, chat template included; `None` where the router cannot tell.
+    Counted(Option<usize>),
     /// All results were sent before.
     Measured,
     Unloaded,

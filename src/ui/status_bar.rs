@@ -1,6 +1,6 @@
 //! The bar at the bottom: the router, and what the engine works on.
 
-use egui::{RichText, Ui};
+use egui::{Color32, Response, RichText, Ui};
 
 use super::tokens::space;
 use super::{theme, widgets};
@@ -13,10 +13,11 @@ pub fn status_bar_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
     // Lower than elsewhere: the bar tells more than it takes.
     ui.spacing_mut().interact_size.y = HEIGHT;
     ui.spacing_mut().button_padding.y = 0.0;
+    let mut pressed = Vec::new();
     widgets::ends_ui(
         ui,
         HEIGHT,
-        |ui| router_ui(ui, state),
+        |ui| router_ui(ui, state, &mut pressed),
         |ui| {
             let errors = state.log.open().1;
             let label = if errors == 0 { "Log".to_owned() } else { format!("Log ({errors})") };
@@ -31,9 +32,10 @@ pub fn status_bar_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
             }
         },
     );
+    commands.append(&mut pressed);
 }
 
-fn router_ui(ui: &mut Ui, state: &State) {
+fn router_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
     let palette = theme::palette(ui);
     ui.spacing_mut().item_spacing.x = space::L;
     let Some(description) = &state.router.description else {
@@ -42,22 +44,42 @@ fn router_ui(ui: &mut Ui, state: &State) {
             RouterPhase::Failed(_) => "Router not loaded",
             RouterPhase::Absent | RouterPhase::Ready => "No router",
         };
-        ui.label(RichText::new(text).small().color(palette.text_weak));
+        router_button_ui(ui, text, palette.text_weak, commands).on_hover_text(Action::ChooseRouter.tooltip());
         return;
     };
-    ui.label(RichText::new(&description.label).small().color(palette.text)).on_hover_ui(|ui| {
-        ui.label(format!(
-            "{}, reads {} tokens at once, weights take {}",
-            description.info.id,
-            description.context,
-            bytes(description.weight_bytes)
-        ));
+    router_button_ui(ui, &description.label, palette.text, commands).on_hover_ui(|ui| {
+        let mut facts = description.info.id.clone();
+        // A server does not tell.
+        if description.context > 0 {
+            facts += &format!(", reads {} tokens at once", description.context);
+        }
+        if description.weight_bytes > 0 {
+            facts += &format!(", weights take {}", widgets::bytes_text(description.weight_bytes));
+        }
+        ui.label(facts);
+        ui.label(Action::ChooseRouter.tooltip());
     });
     widgets::caption_ui(ui, description.info.device.as_str()).on_hover_text("Where the network runs");
-    widgets::caption_ui(ui, description.info.dtype.as_str()).on_hover_text("Precision of the weights");
-    if let Some(cache) = state.router.cache {
-        widgets::caption_ui(ui, format!("Prefix cache {} of {}", bytes(cache.bytes), bytes(cache.budget_bytes))).on_hover_text(hits(cache));
+    if description.weight_bytes > 0 {
+        widgets::caption_ui(ui, description.info.dtype.as_str()).on_hover_text("Precision of the weights");
     }
+    if let Some(cache) = state.router.cache.filter(|cache| cache.budget_bytes > 0) {
+        widgets::caption_ui(
+            ui,
+            format!("Prefix cache {} of {}", widgets::bytes_text(cache.bytes), widgets::bytes_text(cache.budget_bytes)),
+        )
+        .on_hover_text(hits(cache));
+    }
+}
+
+/// Draws the router's name, which opens the list of routers.
+fn router_button_ui(ui: &mut Ui, label: &str, colour: Color32, commands: &mut Vec<Command>) -> Response {
+    let button = egui::Button::new(RichText::new(label).small().color(colour)).frame_when_inactive(false);
+    let response = ui.add(button);
+    if response.clicked() {
+        commands.push(Command::Perform(Action::ChooseRouter));
+    }
+    response
 }
 
 /// Drawn from right to left, as everything at the right end of a bar.
@@ -80,19 +102,4 @@ fn hits(cache: CacheStats) -> String {
     let total = cache.hit_tokens + cache.missed_tokens;
     let share = 100.0 * cache.hit_tokens as f64 / total.max(1) as f64;
     format!("{share:.0} % of {total} prompt tokens since the start needed no computing")
-}
-
-/// Writes a size as people do: at most three digits, and a unit.
-fn bytes(bytes: u64) -> String {
-    const UNITS: [&str; 4] = ["kB", "MB", "GB", "TB"];
-    let mut size = bytes as f64 / 1e3;
-    let mut units = UNITS.iter();
-    let mut unit = units.next();
-    while size >= 999.5 {
-        let Some(larger) = units.next() else { break };
-        size /= 1e3;
-        unit = Some(larger);
-    }
-    let digits = usize::from(size < 9.95 && size > 0.0);
-    format!("{size:.digits$} {}", unit.copied().unwrap_or_default())
 }

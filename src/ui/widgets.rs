@@ -229,3 +229,18 @@ pub fn switch_ui<T: Copy + PartialEq>(ui: &mut Ui, present: T, choices: &[(T, &s
     });
     clicked
 }
+
+/// Writes a size as people do: at most three digits, and a unit.
+pub fn bytes_text(bytes: u64) -> String {
+    const UNITS: [&str; 4] = ["kB", "MB", "GB", "TB"];
+    let mut size = bytes as f64 / 1e3;
+    let mut units = UNITS.iter();
+    let mut unit = units.next();
+    while size >= 999.5 {
+        let Some(larger) = units.next() else { break };
+        size /= 1e3;
+        unit = Some(larger);
+    }
+    let digits = usize::from(size < 9.95 && size > 0.0);
+    format!("{size:.digits$} {}", unit.copied().unwrap_or_default())
+}

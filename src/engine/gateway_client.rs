@@ -1,0 +1,200 @@
+//! A running Plano as a router: its `/routing` interface decides with the routes of the policy instead of those of its configuration.
+//!
+//! What is tested is the deployed path itself: prompt, router and answer parser are the gateway's, so the request's dialect does not matter.
+
+use std::time::{Duration, Instant};
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::endpoint::millis;
+use super::protocol::{CacheStats, CancelToken, Progress, RouteRequest, RouterDescription};
+use super::server::{Failure, Keys, Reply, Server};
+use super::source::Limits;
+use super::worker::{OnDecided, OnProgress, Requests, Router};
+use super::{EngineError, order_test};
+use crate::decision::{Decision, Latency, Outcome, RouterInfo, TokenCounts};
+use crate::formats::write_conversation;
+use crate::policy::{Policy, Route};
+
+const PATH: &str = "/routing/v1/chat/completions";
+
+/// Named where a policy has no model at all: the gateway wants a name, and looks it up only after routing.
+const NO_MODEL: &str = "none";
+
+/// A gateway, and the model that requests to it name.
+pub struct GatewayRouter {
+    server: Server,
+    model: Option<String>,
+    description: RouterDescription,
+}
+
+/// The answer of Plano 0.4.15 and later (`models`) and of 0.4.12 to 0.4.14 (`model`).
+#[derive(Deserialize)]
+struct Routed {
+    route: Option<String>,
+    #[serde(default)]
+    models: Vec<String>,
+    model: Option<String>,
+    trace_id: Option<Value>,
+}
+
+impl GatewayRouter {
+    /// Opens a gateway: something must listen there. Whether it has the interface shows at the first conversation.
+    ///
+    /// # Errors
+    /// Fails with a sentence and a remedy when it cannot be reached or refuses.
+    pub fn open(
+        id: String,
+        url: &str,
+        model: Option<&str>,
+        limits: Limits,
+        progress: OnProgress<'_>,
+        cancel: &CancelToken,
+    ) -> Result<Self, EngineError> {
+        progress(Progress { stage: "Asking the gateway", done: 0, total: None });
+        let server = Server::new(url, Keys::Own, limits)?;
+        server.run(cancel, async {
+            match server.get("/v1/models").await {
+                Ok(_) => Ok(()),
+                Err(failure @ (Failure::Unreachable(_) | Failure::TimedOut | Failure::Status { code: 401 | 403, .. })) => {
+                    Err(server.error(&failure))
+                }
+                // It listens; older versions list no models.
+                Err(_) => Ok(()),
+            }
+        })?;
+        let description = RouterDescription {
+            info: RouterInfo { id, device: "gateway".to_owned(), dtype: "unknown".to_owned() },
+            label: format!("Gateway at {}", url.split("://").nth(1).unwrap_or(url)),
+            context: 0,
+            weight_bytes: 0,
+        };
+        Ok(Self { server, model: model.map(str::to_owned), description })
+    }
+
+    async fn decide_order(&self, request: &RouteRequest, routes: &[&Route]) -> Result<Decision, Failure> {
+        let start = Instant::now();
+        let policy = &request.policy;
+        let named = self.model.as_deref().or(policy.fallback.as_deref()).or_else(|| policy.routes.iter().find_map(Route::model));
+        let body = body(routes, request, named.unwrap_or(NO_MODEL))?;
+        let rendered = start.elapsed();
+        match self.server.post(PATH, &body).await {
+            Ok(Reply { text, elapsed }) => {
+                let routed: Routed =
+                    serde_json::from_str(&text).map_err(|error| Failure::Malformed(format!("no routing answer: {error}")))?;
+                if routed.route.is_none() && routed.models.is_empty() && routed.model.is_none() && routed.trace_id.is_none() {
+                    return Err(Failure::Malformed("no routing answer: it names neither a route nor models".to_owned()));
+                }
+                Ok(self.decision(request, read(routed, policy), text, rendered, elapsed))
+            }
+            // What users of the gateway would see for this conversation.
+            Err(Failure::Status { code: 500, message, .. }) => {
+                let error = format!("the gateway answered HTTP 500: {message}");
+                Ok(self.decision(request, (Outcome::Error, None, None, Some(error)), message, rendered, Duration::ZERO))
+            }
+            Err(Failure::Status { code: 404 | 405, .. }) => Err(Failure::Status {
+                code: 404,
+                message: format!(
+                    "there is no {PATH}, which Plano has since 0.4.12; name the port of its model listener, or use a newer one"
+                ),
+                retry_after: None,
+            }),
+            Err(failure) => Err(failure),
+        }
+    }
+
+    fn decision(&self, request: &RouteRequest, read: Read, answer: String, rendered: Duration, elapsed: Duration) -> Decision {
+        let (outcome, route, model, error) = read;
+        Decision {
+            outcome,
+            route,
+            model,
+            answer,
+            error,
+            greedy_proved: false,
+            probabilities: Vec::new(),
+            margin: 0.0,
+            invalid_mass: 0.0,
+            tokens: TokenCounts::default(),
+            latency_ms: Latency {
+                render: millis(rendered),
+                forward: millis(elapsed),
+                total: millis(rendered + elapsed),
+                ..Latency::default()
+            },
+            dialect: request.dialect,
+            router: self.description.info.clone(),
+            order_stability: None,
+        }
+    }
+
+    async fn decide_orders(&self, request: &RouteRequest) -> Result<Decision, Failure> {
+        let routes: Vec<&Route> = request.policy.routes.iter().collect();
+        let mut decision = self.decide_order(request, &routes).await?;
+        if request.orders > 0 {
+            let mut others = Vec::with_capacity(request.orders);
+            // One after the other: the gateway shuffles inline routes itself, so each repetition is another order.
+            for order in order_test::permutations(routes.len(), request.orders, request.seed) {
+                let shuffled: Vec<&Route> = order.into_iter().map(|index| routes[index]).collect();
+                others.push(self.decide_order(request, &shuffled).await?);
+            }
+            decision.order_stability = Some(order_test::summarise(&decision, &others));
+        }
+        Ok(decision)
+    }
+}
+
+impl Router for GatewayRouter {
+    fn description(&self) -> RouterDescription {
+        self.description.clone()
+    }
+
+    fn cache_stats(&self) -> CacheStats {
+        CacheStats::default()
+    }
+
+    fn decide(&mut self, request: &RouteRequest, progress: OnProgress<'_>, cancel: &CancelToken) -> Result<Decision, EngineError> {
+        progress(Progress { stage: "Asking the gateway", done: 0, total: None });
+        self.server.run(cancel, async { self.decide_orders(request).await.map_err(|failure| self.server.error(&failure)) })
+    }
+
+    fn decide_all(&mut self, requests: Requests<'_>, done: OnDecided<'_>, cancel: &CancelToken) -> Result<(), EngineError> {
+        let this = &*self;
+        this.server.decide_all(requests, |request| async move { this.decide_orders(&request).await }, done, cancel)
+    }
+}
+
+/// Outcome, route, model and what went wrong.
+type Read = (Outcome, Option<String>, Option<String>, Option<String>);
+
+fn read(routed: Routed, policy: &Policy) -> Read {
+    let first = routed.models.into_iter().next().or(routed.model);
+    match routed.route {
+        None => (Outcome::NoRoute, None, policy.fallback.clone(), None),
+        Some(route) if policy.route(&route).is_some() => (Outcome::Route, Some(route), first, None),
+        Some(route) => {
+            let error = format!(
+                "the gateway chose {route:?}, which is no route of this policy: it decided by its own configuration, \
+                 so it did not take the routes of the request; use Plano 0.4.15 or later"
+            );
+            (Outcome::Error, None, None, Some(error))
+        }
+    }
+}
+
+/// An ordinary request with the whole conversation, and the policy's routes in place of the configured ones.
+fn body(routes: &[&Route], request: &RouteRequest, model: &str) -> Result<Value, Failure> {
+    let conversation: Value =
+        serde_json::from_str(&write_conversation(&request.conversation)).map_err(|error| Failure::Malformed(error.to_string()))?;
+    let preferences = routes.iter().map(|route| {
+        // The gateway ignores the whole list where a route has no model.
+        let models = if route.models.is_empty() { vec![model.to_owned()] } else { route.models.clone() };
+        json!({"name": route.name, "description": route.description, "models": models})
+    });
+    Ok(json!({
+        "model": model,
+        "messages": conversation["messages"],
+        "routing_preferences": preferences.collect::<Vec<_>>(),
+    }))
+}

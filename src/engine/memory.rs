@@ -1,0 +1,119 @@
+//! How much memory a router will take, from the headers of its files alone.
+
+use std::path::{Path, PathBuf};
+
+use candle_core::quantized::GgmlDType;
+use safetensors::{Dtype, SafeTensors};
+
+use super::EngineError;
+use super::config::ModelConfig;
+use super::gguf::Gguf;
+use super::local::CACHE_BUDGET;
+use super::mapped::MappedFile;
+
+/// Buffers of a pass, tokenizer and the like.
+const AROUND: u64 = 200 << 20;
+
+/// What the headers of a router's files say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Examined {
+    /// Of all its files.
+    pub disk_bytes: u64,
+    /// With the weights as this machine computes with them, the prefix cache full, and what stands around them.
+    pub memory_bytes: u64,
+    /// Precision of the weights as stored, for people.
+    pub stored: String,
+    /// As its metadata says, where it does.
+    pub licence: Option<String>,
+}
+
+/// Reads the headers of a folder or a `.gguf` file.
+///
+/// # Errors
+/// Fails with a sentence on what this version cannot run.
+pub fn examine(path: &Path, on_cpu: bool) -> Result<Examined, EngineError> {
+    if !path.is_dir() {
+        return examine_gguf(path, on_cpu);
+    }
+    let config_path = path.join("config.json");
+    let failed = |error: std::io::Error| EngineError::router(format!("{}: {error}", config_path.display()));
+    let Ok(config) = std::fs::read(&config_path) else {
+        let gguf = with_extension(path, "gguf");
+        return match gguf.as_slice() {
+            [file] => examine_gguf(file, on_cpu),
+            _ => std::fs::read(&config_path).map_err(failed).and(Err(EngineError::router("no config.json"))),
+        };
+    };
+    ModelConfig::from_json(&config_path.display().to_string(), &config, None)?;
+    let (mut disk_bytes, mut elements, mut types) = (0, 0_u64, Vec::new());
+    for file in with_extension(path, "safetensors") {
+        let mapped = MappedFile::open(&file)?;
+        let (_, metadata) = SafeTensors::read_metadata(mapped.bytes())
+            .map_err(|error| EngineError::router(format!("{}: damaged safetensors ({error}); download it again", file.display())))?;
+        disk_bytes += mapped.bytes().len() as u64;
+        for info in metadata.tensors().into_values() {
+            elements += info.shape.iter().product::<usize>() as u64;
+            let name = match info.dtype {
+                Dtype::F32 => "f32",
+                Dtype::F16 => "f16",
+                Dtype::BF16 => "bf16",
+                _ => continue,
+            };
+            types.push(name);
+        }
+    }
+    Ok(Examined { disk_bytes, memory_bytes: in_memory(elements * dense(on_cpu)), stored: most(&types), licence: licence_file(path) })
+}
+
+fn examine_gguf(path: &Path, on_cpu: bool) -> Result<Examined, EngineError> {
+    let mapped = MappedFile::open(path)?;
+    let shown = path.display().to_string();
+    let gguf = Gguf::parse(mapped.bytes()).map_err(|error| EngineError::router(format!("{shown}: {error}")))?;
+    ModelConfig::from_gguf(&shown, &gguf)?;
+    let (mut weights, mut types) = (0, Vec::new());
+    for tensor in gguf.tensors() {
+        let elements = tensor.shape.iter().product::<usize>() as u64;
+        let is_dense = matches!(tensor.dtype, GgmlDType::F32 | GgmlDType::F16 | GgmlDType::BF16);
+        // Rows of another length are slow to compute with and become dense.
+        let fits = tensor.shape.last().is_some_and(|row| row.is_multiple_of(256));
+        weights += if is_dense || !fits { elements * dense(on_cpu) } else { tensor.bytes.len() as u64 };
+        if tensor.shape.len() > 1 {
+            types.push(tensor.dtype);
+        }
+    }
+    let names: Vec<String> = types.iter().map(|dtype| format!("{dtype:?}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    Ok(Examined {
+        disk_bytes: mapped.bytes().len() as u64,
+        memory_bytes: in_memory(weights),
+        stored: most(&names),
+        licence: gguf.string("general.license").map(str::to_owned),
+    })
+}
+
+/// Bytes of a weight that is not quantised: f32 on the CPU, half precision elsewhere.
+fn dense(on_cpu: bool) -> u64 {
+    if on_cpu { 4 } else { 2 }
+}
+
+fn in_memory(weights: u64) -> u64 {
+    weights + CACHE_BUDGET + AROUND
+}
+
+/// Returns the most frequent name.
+fn most(names: &[&str]) -> String {
+    let count = |name: &str| names.iter().filter(|other| **other == name).count();
+    names.iter().max_by_key(|name| count(name)).map_or_else(String::new, |name| (*name).to_owned())
+}
+
+fn with_extension(folder: &Path, wanted: &str) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    entries.filter(|path| path.extension().is_some_and(|extension| extension == wanted)).collect()
+}
+
+/// Returns the first line of a licence that lies beside the weights.
+fn licence_file(folder: &Path) -> Option<String> {
+    let names = ["LICENSE", "LICENSE.md", "LICENSE.txt", "LICENCE"];
+    let text = names.iter().find_map(|name| std::fs::read_to_string(folder.join(name)).ok())?;
+    text.lines().map(|line| line.trim_matches(['#', ' '])).find(|line| !line.is_empty()).map(str::to_owned)
+}

@@ -1,0 +1,170 @@
+//! Every router that can be chosen here: what ships, what the Hugging Face cache holds, what is usually wanted, and what the user named.
+
+use std::path::PathBuf;
+
+use super::hub::{HubId, cached_ids, find_in, places};
+use super::load::builtin_folder;
+use super::memory::{Examined, examine};
+use super::protocol::{DeviceChoice, RouterSource};
+
+/// Whether a router can be used now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Presence {
+    /// Its files are here.
+    Here,
+    /// On the Hub only.
+    ToDownload,
+    /// Behind a server.
+    Remote,
+    /// Not, and why.
+    Unusable(String),
+}
+
+/// A router that can be chosen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListedRouter {
+    pub source: RouterSource,
+    /// For people.
+    pub label: String,
+    /// What it is good for, where that is known.
+    pub note: &'static str,
+    pub presence: Presence,
+    pub path: Option<PathBuf>,
+    pub disk_bytes: Option<u64>,
+    pub memory_bytes: Option<u64>,
+    /// Precision of the weights as stored.
+    pub stored: String,
+    pub licence: Option<String>,
+    /// SHA-256 of the weights as the Hub declared it; `None` where nobody did.
+    pub digest: Option<String>,
+}
+
+/// A router that most users want sooner or later: id, label, what it is good for, about how large it is, memory on a CPU.
+type Known = (&'static str, &'static str, &'static str, u64, u64);
+
+const LICENCE: &str = "Katanemo licence, shown before the download";
+
+const KNOWN: [Known; 2] = [
+    (
+        "katanemo/Arch-Router-1.5B.gguf:Q4_K_M",
+        "Arch-Router-1.5B, Q4_K_M",
+        "The router that gateways ask, small enough for any machine",
+        990_000_000,
+        1_800_000_000,
+    ),
+    (
+        "katanemo/Arch-Router-1.5B",
+        "Arch-Router-1.5B, bf16",
+        "The router as it was trained; for GPUs and large machines",
+        3_100_000_000,
+        6_900_000_000,
+    ),
+];
+
+/// Lists them, looking at files but never asking the network. `named` are folders, files and servers that the user added.
+pub fn list_routers(named: &[RouterSource], device: DeviceChoice) -> Vec<ListedRouter> {
+    let on_cpu = match device {
+        DeviceChoice::Cpu => true,
+        DeviceChoice::Auto => !cfg!(any(feature = "cuda", feature = "metal")),
+        DeviceChoice::Cuda | DeviceChoice::Metal => false,
+    };
+    let mut routers = vec![match builtin_folder() {
+        Ok(folder) => {
+            let note = "Ready at once, not Arch-Router; for first steps and for checks in CI";
+            ListedRouter { note, ..local(RouterSource::Builtin, "Built-in router".to_owned(), folder, on_cpu) }
+        }
+        Err(error) => unusable(RouterSource::Builtin, "Built-in router".to_owned(), error.to_string()),
+    }];
+    let cache = places().map(|(cache, _)| cache).ok();
+    for (id, label, note, disk, memory) in KNOWN {
+        let source = RouterSource::Hub(id.to_owned());
+        let found = cache.as_ref().and_then(|cache| find_in(cache, &HubId::new(id)).ok());
+        routers.push(match found {
+            Some(cached) => ListedRouter { note, ..local(source, label.to_owned(), cached.path, on_cpu) },
+            None => ListedRouter {
+                note,
+                presence: Presence::ToDownload,
+                disk_bytes: Some(disk),
+                memory_bytes: Some(memory),
+                licence: Some(LICENCE.to_owned()),
+                ..unusable(source, label.to_owned(), String::new())
+            },
+        });
+    }
+    if let Some(cache) = &cache {
+        for id in cached_ids(cache) {
+            if let Ok(cached) = find_in(cache, &HubId::new(&id))
+                && routers.iter().all(|known| known.path.as_ref() != Some(&cached.path))
+            {
+                let router = local(RouterSource::Hub(id.clone()), id, cached.path, on_cpu);
+                // The cache holds models of every kind; only what could be chosen is worth a line.
+                if router.presence == Presence::Here {
+                    routers.push(router);
+                }
+            }
+        }
+    }
+    for source in named {
+        if routers.iter().any(|known| known.source == *source) {
+            continue;
+        }
+        routers.push(match source {
+            RouterSource::Endpoint { url, model, .. } => ListedRouter {
+                presence: Presence::Remote,
+                note: "An OpenAI-compatible server",
+                ..unusable(source.clone(), format!("{model} at {url}"), String::new())
+            },
+            RouterSource::Gateway { url, .. } => ListedRouter {
+                presence: Presence::Remote,
+                note: "A running Plano: the deployed path itself",
+                ..unusable(source.clone(), format!("Gateway at {url}"), String::new())
+            },
+            RouterSource::Folder(path) | RouterSource::Gguf(path) => {
+                let name = path.file_name().map_or_else(|| path.display().to_string(), |name| name.to_string_lossy().into_owned());
+                local(source.clone(), name, path.clone(), on_cpu)
+            }
+            RouterSource::Hub(id) => ListedRouter { presence: Presence::ToDownload, ..unusable(source.clone(), id.clone(), String::new()) },
+            RouterSource::Builtin => continue,
+        });
+    }
+    routers
+}
+
+fn local(source: RouterSource, label: String, path: PathBuf, on_cpu: bool) -> ListedRouter {
+    match examine(&path, on_cpu) {
+        Ok(Examined { disk_bytes, memory_bytes, stored, licence }) => ListedRouter {
+            disk_bytes: Some(disk_bytes),
+            memory_bytes: Some(memory_bytes),
+            stored,
+            licence: licence.or_else(|| matches!(source, RouterSource::Builtin).then(|| "Apache-2.0".to_owned())),
+            digest: declared_digest(&path),
+            presence: Presence::Here,
+            path: Some(path),
+            ..unusable(source, label, String::new())
+        },
+        Err(error) => ListedRouter { path: Some(path), ..unusable(source, label, error.to_string()) },
+    }
+}
+
+fn unusable(source: RouterSource, label: String, reason: String) -> ListedRouter {
+    ListedRouter {
+        source,
+        label,
+        note: "",
+        presence: Presence::Unusable(reason),
+        path: None,
+        disk_bytes: None,
+        memory_bytes: None,
+        stored: String::new(),
+        licence: None,
+        digest: None,
+    }
+}
+
+/// Files of the cache are links to blobs that are named by their digests.
+fn declared_digest(path: &std::path::Path) -> Option<String> {
+    let weights = if path.is_dir() { path.join("model.safetensors") } else { path.to_owned() };
+    let blob = std::fs::canonicalize(weights).ok()?;
+    let name = blob.file_name()?.to_string_lossy().into_owned();
+    (name.len() == 64 && name.bytes().all(|byte| byte.is_ascii_hexdigit())).then_some(name)
+}

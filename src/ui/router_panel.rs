@@ -1,0 +1,117 @@
+//! Choosing a router: what there is, how large it is, whether it fits, and getting it.
+
+use std::borrow::Cow;
+
+use egui::{Label, RichText, ScrollArea, TextEdit, Ui};
+
+use super::router_row::router_row_ui;
+use super::theme;
+use super::tokens::{self, space, text};
+use super::widgets;
+use crate::app::{Command, DeviceChoice, RouterPhase, RoutersCommand, State};
+
+const WIDTH: f32 = 860.0;
+
+/// Draws the dialog.
+pub fn router_panel_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
+    let screen = ui.ctx().content_rect();
+    ui.set_width(WIDTH.min(screen.width() - 80.0));
+    widgets::header_ui(
+        ui,
+        |ui| widgets::heading_ui(ui, "Routers"),
+        |ui| {
+            if widgets::button_ui(ui, "Close").clicked() {
+                commands.push(Command::CloseDialog);
+            }
+        },
+    );
+    device_ui(ui, state, commands);
+    if let RouterPhase::Failed(reason) = &state.router.phase {
+        error_ui(ui, reason);
+    }
+    ui.add_space(space::S);
+    let panel = &state.routers;
+    ScrollArea::vertical().id_salt("routers").max_height((screen.height() - 330.0).max(200.0)).auto_shrink([false, true]).show(ui, |ui| {
+        if panel.listed.is_empty() {
+            widgets::caption_ui(ui, "Looking at the files of routers");
+        }
+        for router in panel.listed.iter() {
+            router_row_ui(ui, state, router, commands);
+        }
+    });
+    ui.add_space(space::S);
+    add_ui(ui, state, commands);
+}
+
+/// Draws the choice of the device, and how much memory there is.
+fn device_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
+    let choices = [
+        (DeviceChoice::Auto, "Auto", true, "The fastest device that this build and this machine have"),
+        (DeviceChoice::Cpu, "CPU", true, "Main memory and all cores"),
+        (DeviceChoice::Cuda, "CUDA", cfg!(feature = "cuda"), "An NVIDIA GPU; needs a build with --features cuda"),
+        (DeviceChoice::Metal, "Metal", cfg!(feature = "metal"), "The GPU of a Mac; needs a build with --features metal"),
+    ];
+    ui.horizontal_wrapped(|ui| {
+        widgets::caption_ui(ui, "Runs on");
+        for (device, label, is_built, explanation) in choices {
+            let button = egui::Button::selectable(state.router.device == device, label);
+            let response = ui.add_enabled(is_built, button).on_hover_text(explanation).on_disabled_hover_text(explanation);
+            if response.clicked() && state.router.device != device {
+                commands.push(Command::Routers(RoutersCommand::Device(device)));
+            }
+        }
+        let memory = state.routers.memory;
+        if memory.total > 0 {
+            ui.add_space(space::M);
+            widgets::caption_ui(
+                ui,
+                format!("{} of {} of memory are free", widgets::bytes_text(memory.available), widgets::bytes_text(memory.total)),
+            );
+        }
+    });
+}
+
+/// Draws the field for a router that is not listed: a place on this machine, or a server.
+fn add_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
+    let panel = &state.routers;
+    widgets::subheading_ui(ui, "Add a router");
+    let mut add = false;
+    ui.horizontal(|ui| {
+        let mut address = Cow::Borrowed(panel.address.as_str());
+        let hint = "Folder, .gguf file, owner/name on Hugging Face, http://server/v1#model, plano+http://gateway";
+        let width = ui.available_width() - 90.0;
+        let edit =
+            TextEdit::singleline(&mut address).hint_text(hint).desired_width(width).min_size(egui::vec2(0.0, tokens::CONTROL_HEIGHT));
+        let response = ui.add(edit).accessible_name("Router to add");
+        add = response.lost_focus() && ui.input(|input| input.key_pressed(egui::Key::Enter));
+        if let Cow::Owned(address) = address
+            && address != panel.address
+        {
+            commands.push(Command::Routers(RoutersCommand::Address(address)));
+        }
+        let button = egui::Button::new("Add").min_size(egui::vec2(72.0, tokens::CONTROL_HEIGHT));
+        add |= ui.add_enabled(!panel.address.trim().is_empty(), button).accessible_name("Add router").clicked();
+    });
+    if panel.address.contains("://") {
+        let mut key = Cow::Borrowed(panel.key.as_str());
+        let edit = TextEdit::singleline(&mut key).password(true).hint_text("Key of the server, if it wants one").desired_width(360.0);
+        ui.add(edit).accessible_name("Key of the server");
+        if let Cow::Owned(key) = key
+            && key != panel.key
+        {
+            commands.push(Command::Routers(RoutersCommand::Key(key)));
+        }
+        widgets::caption_ui(ui, "Kept in the system's keyring, never in a file. WAYPOST_API_KEY in the environment comes first");
+    }
+    if let Some(problem) = &panel.problem {
+        error_ui(ui, problem);
+    }
+    if add {
+        commands.push(Command::Routers(RoutersCommand::Add));
+    }
+}
+
+pub(super) fn error_ui(ui: &mut Ui, sentence: &str) {
+    let palette = theme::palette(ui);
+    ui.add(Label::new(RichText::new(sentence).size(text::SMALL).color(palette.error)).wrap().selectable(true));
+}

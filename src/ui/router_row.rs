@@ -1,0 +1,174 @@
+//! One router of the panel: its facts, its download, and the terms that have to be accepted first.
+
+use std::time::Duration;
+
+use egui::{Label, RichText, ScrollArea, Ui};
+
+use super::router_panel::error_ui;
+use super::theme;
+use super::tokens::{self, space, text};
+use super::widgets::{self, bytes_text};
+use crate::app::{
+    Command, Download, DownloadPhase, ListedRouter, Plan, Presence, RouterPhase, RouterSource, RoutersCommand, State, Transfer,
+};
+
+/// Draws the row.
+pub fn router_row_ui(ui: &mut Ui, state: &State, router: &ListedRouter, commands: &mut Vec<Command>) {
+    let palette = theme::palette(ui);
+    let is_chosen = state.router.source == router.source;
+    let ground = if is_chosen { palette.accent_soft } else { palette.raised };
+    theme::card_frame(ground, ground).show(ui, |ui| {
+        ui.set_min_width(ui.available_width());
+        let download = hub_id(router).and_then(|id| state.routers.download(id));
+        widgets::header_ui(
+            ui,
+            |ui| {
+                ui.add(Label::new(RichText::new(&router.label).font(tokens::strong_font(text::BODY))).truncate());
+            },
+            |ui| buttons_ui(ui, state, router, download, commands),
+        );
+        if !router.note.is_empty() {
+            widgets::caption_ui(ui, router.note);
+        }
+        facts_ui(ui, state, router);
+        if let Presence::Unusable(reason) = &router.presence {
+            error_ui(ui, reason);
+        }
+        match download.map(|download| &download.phase) {
+            Some(DownloadPhase::Asking) => drop(widgets::caption_ui(ui, "Asking the Hub")),
+            Some(DownloadPhase::Licence(plan)) => licence_ui(ui, router, plan, commands),
+            Some(DownloadPhase::Running(transfer)) => transfer_ui(ui, router, transfer),
+            Some(DownloadPhase::Failed(reason)) => error_ui(ui, reason),
+            None => {}
+        }
+    });
+    ui.add_space(space::XS);
+}
+
+fn hub_id(router: &ListedRouter) -> Option<&str> {
+    if let RouterSource::Hub(id) = &router.source { Some(id) } else { None }
+}
+
+fn buttons_ui(ui: &mut Ui, state: &State, router: &ListedRouter, download: Option<&Download>, commands: &mut Vec<Command>) {
+    let mut press = |ui: &mut Ui, label: &str, name: String, command: RoutersCommand| {
+        let button = egui::Button::new(label).min_size(egui::vec2(0.0, tokens::CONTROL_HEIGHT));
+        if ui.add(button).accessible_name(name).clicked() {
+            commands.push(Command::Routers(command));
+        }
+    };
+    let label = &router.label;
+    match (download.map(|download| &download.phase), hub_id(router)) {
+        (Some(DownloadPhase::Failed(_)), Some(id)) => {
+            press(ui, "Dismiss", format!("Dismiss failed download of {label}"), RoutersCommand::Cancel(id.to_owned()));
+            press(ui, "Try again", format!("Download {label} again"), RoutersCommand::Download(id.to_owned()));
+        }
+        (Some(DownloadPhase::Licence(_)), _) => {}
+        (Some(_), Some(id)) => press(ui, "Cancel", format!("Cancel download of {label}"), RoutersCommand::Cancel(id.to_owned())),
+        (None, Some(id)) if router.presence == Presence::ToDownload => {
+            press(ui, "Download", format!("Download {label}"), RoutersCommand::Download(id.to_owned()));
+        }
+        _ => {}
+    }
+    let is_chosen = state.router.source == router.source;
+    if is_chosen && state.router.phase == RouterPhase::Ready {
+        widgets::chip_ui(ui, "In use", theme::palette(ui).good, theme::palette(ui).good_soft);
+    } else if is_chosen && state.router.phase == RouterPhase::Loading {
+        widgets::caption_ui(ui, "Loading");
+    } else if matches!(router.presence, Presence::Here | Presence::Remote) {
+        press(ui, "Use", format!("Use {label}"), RoutersCommand::Choose(router.source.clone()));
+    }
+    let is_added = state.settings.routers.contains(&router.source.to_string());
+    if is_added && !is_chosen {
+        press(ui, "Forget", format!("Forget {label}"), RoutersCommand::Forget(router.source.clone()));
+    }
+}
+
+/// Draws sizes, precision, licence, digest and speed in one line.
+fn facts_ui(ui: &mut Ui, state: &State, router: &ListedRouter) {
+    let panel = &state.routers;
+    let palette = theme::palette(ui);
+    let about = if router.presence == Presence::ToDownload { "about " } else { "" };
+    ui.horizontal_wrapped(|ui| {
+        ui.spacing_mut().item_spacing.x = space::M;
+        if let Some(bytes) = router.disk_bytes {
+            widgets::caption_ui(ui, format!("{about}{} on disk", bytes_text(bytes)));
+        }
+        if let Some(needed) = router.memory_bytes {
+            let fits = needed <= panel.memory.available;
+            let verdict = match (fits, panel.memory.total) {
+                (_, 0) => String::new(),
+                (true, _) => ", fits".to_owned(),
+                (false, total) if needed > total => format!(", does not fit: this machine has {}", bytes_text(total)),
+                (false, _) => format!(", does not fit now: {} are free, close other programs", bytes_text(panel.memory.available)),
+            };
+            let colour = if fits || panel.memory.total == 0 { palette.text_weak } else { palette.warning };
+            ui.label(RichText::new(format!("needs about {} of memory{verdict}", bytes_text(needed))).small().color(colour));
+        }
+        if !router.stored.is_empty() {
+            widgets::caption_ui(ui, router.stored.as_str()).on_hover_text("Precision of the weights as stored");
+        }
+        if let Some(licence) = &router.licence {
+            widgets::caption_ui(ui, format!("Licence: {licence}"));
+        }
+        if let Some(digest) = &router.digest {
+            widgets::caption_ui(ui, format!("SHA-256 {}…", &digest[..digest.len().min(12)])).on_hover_text(digest);
+        }
+        let device = state.router.description.as_ref().map_or("cpu", |description| description.info.device.as_str());
+        let id = router.source.to_string();
+        let speed = [device, "cpu", "cuda", "metal", "server", "gateway"].iter().find_map(|device| panel.remembered.speed(&id, device));
+        if let Some((median, count)) = speed {
+            widgets::caption_ui(ui, format!("{median:.0} ms a decision here")).on_hover_text(format!("Median of the last {count}"));
+        }
+    });
+}
+
+fn transfer_ui(ui: &mut Ui, router: &ListedRouter, transfer: &Transfer) {
+    ui.horizontal(|ui| {
+        widgets::progress_ui(ui, Some(transfer.fraction()), 220.0, &format!("Download of {}", router.label));
+        let mut words = format!("{}: {} of {}", transfer.stage, bytes_text(transfer.done), bytes_text(transfer.total));
+        if let Some(rate) = transfer.rate {
+            words += &format!(", {} a second", bytes_text(rate as u64));
+        }
+        if let Some(left) = transfer.left() {
+            words += &format!(", {} left", time_text(left));
+        }
+        widgets::caption_ui(ui, words);
+    });
+}
+
+fn time_text(time: Duration) -> String {
+    let seconds = time.as_secs();
+    match seconds {
+        0..=89 => format!("{} s", seconds.max(1)),
+        90..=5399 => format!("{} min", (seconds + 30) / 60),
+        _ => format!("{:.1} h", seconds as f64 / 3600.0),
+    }
+}
+
+/// Draws the terms, which are accepted once.
+fn licence_ui(ui: &mut Ui, router: &ListedRouter, plan: &Plan, commands: &mut Vec<Command>) {
+    let palette = theme::palette(ui);
+    let name = if plan.licence.name.is_empty() { "none is named" } else { plan.licence.name.as_str() };
+    ui.add_space(space::XS);
+    ui.label(RichText::new(format!("Licence of {}: {name}. {} to download", plan.repo, bytes_text(plan.bytes()))).color(palette.text));
+    if let Some(link) = &plan.licence.link {
+        ui.add(Label::new(RichText::new(link).small().color(palette.text_weak)).selectable(true));
+    }
+    if !plan.licence.text.is_empty() {
+        theme::card_frame(palette.field, palette.border).show(ui, |ui| {
+            ui.set_min_width(ui.available_width());
+            ScrollArea::vertical().id_salt(("licence", &plan.repo)).max_height(180.0).show(ui, |ui| {
+                ui.add(Label::new(RichText::new(&plan.licence.text).size(text::SMALL)).wrap().selectable(true));
+            });
+        });
+    }
+    ui.horizontal(|ui| {
+        let id = plan.id.clone();
+        if ui.button("Accept and download").accessible_name(format!("Accept licence of {}", router.label)).clicked() {
+            commands.push(Command::Routers(RoutersCommand::Accept(id.clone())));
+        }
+        if ui.button("Do not download").accessible_name(format!("Decline licence of {}", router.label)).clicked() {
+            commands.push(Command::Routers(RoutersCommand::Cancel(id)));
+        }
+    });
+}

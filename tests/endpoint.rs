@@ -1,0 +1,40 @@
+//! Routers behind a server: what is sent, how answers are read, and what happens when servers misbehave.
+
+mod command_line;
+mod gateway;
+mod openai;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use waypost::chat::Conversation;
+use waypost::engine::{CancelToken, DeviceChoice, EngineError, Limits, RouteRequest, Router, RouterSource, open_router};
+use waypost::policy::{DialectId, Policy, Route};
+
+/// Short pauses, so that tries follow each other at once.
+const LIMITS: Limits = Limits { in_flight: 4, timeout: Duration::from_secs(20), attempts: 3, pause: Duration::from_millis(1) };
+
+fn open(router: &str, limits: Limits) -> Result<Box<dyn Router>, EngineError> {
+    let source: RouterSource = router.parse().unwrap();
+    open_router(&source.with_limits(limits), DeviceChoice::Auto, &mut |_| {}, &CancelToken::default())
+}
+
+fn policy() -> Policy {
+    let route = |name: &str, model: &str| Route { models: vec![model.to_owned()], ..Route::new(name, format!("All about {name}")) };
+    Policy {
+        routes: vec![route("billing", "m/small"), route("bugs", "m/large")],
+        fallback: Some("m/fallback".to_owned()),
+        ..Policy::default()
+    }
+}
+
+fn request(text: &str) -> RouteRequest {
+    RouteRequest {
+        policy: Arc::new(policy()),
+        conversation: Arc::new(Conversation::from_prompt(text)),
+        dialect: DialectId::Archgw031,
+        budget: None,
+        orders: 0,
+        seed: 0,
+    }
+}

@@ -1,0 +1,73 @@
+//! A running Plano.
+
+use serde_json::json;
+use waypost::chat::{Message, Role};
+use waypost::decision::{Decision, Outcome};
+use waypost::engine::{CancelToken, EngineError};
+
+use super::{LIMITS, open, request};
+use crate::test_server::{Answer, TestServer};
+
+fn ask(answer: Answer) -> (Result<Decision, EngineError>, TestServer) {
+    let server = TestServer::start(move |request| if request.method == "GET" { Answer::new(200, "{}") } else { answer.clone() });
+    let mut router = open(&format!("plano+{}", server.url), LIMITS).unwrap();
+    let mut request = request("it crashes");
+    let mut conversation = (*request.conversation).clone();
+    conversation.messages.insert(0, Message::new(Role::System, "Be brief"));
+    request.conversation = std::sync::Arc::new(conversation);
+    (router.decide(&request, &mut |_| {}, &CancelToken::default()), server)
+}
+
+#[test]
+fn the_whole_conversation_and_the_policys_routes_are_sent() {
+    let (decision, server) =
+        ask(Answer::new(200, json!({"models": ["m/large"], "route": "bugs", "trace_id": "1", "pinned": false}).to_string()));
+    let decision = decision.unwrap();
+    assert_eq!((decision.outcome, decision.route.as_deref(), decision.model.as_deref()), (Outcome::Route, Some("bugs"), Some("m/large")));
+    let sent = server.seen().pop().unwrap();
+    assert_eq!((sent.method.as_str(), sent.path.as_str()), ("POST", "/routing/v1/chat/completions"));
+    assert_eq!(
+        sent.json(),
+        json!({
+            "model": "m/fallback",
+            "messages": [{"role": "system", "content": "Be brief"}, {"role": "user", "content": "it crashes"}],
+            "routing_preferences": [
+                {"name": "billing", "description": "All about billing", "models": ["m/small"]},
+                {"name": "bugs", "description": "All about bugs", "models": ["m/large"]},
+            ],
+        })
+    );
+}
+
+#[test]
+fn answers_of_every_version_are_read() {
+    let outcomes = [
+        (json!({"models": ["none"], "route": null, "trace_id": "1"}), Outcome::NoRoute, None, Some("m/fallback")),
+        (json!({"model": "m/small", "route": "billing", "trace_id": "1"}), Outcome::Route, Some("billing"), Some("m/small")),
+        (json!({"models": ["x/y"], "route": "of_the_config", "trace_id": "1"}), Outcome::Error, None, None),
+    ];
+    for (answer, outcome, route, model) in outcomes {
+        let decision = ask(Answer::new(200, answer.to_string())).0.unwrap();
+        assert_eq!((decision.outcome, decision.route.as_deref(), decision.model.as_deref()), (outcome, route, model), "{answer}");
+    }
+}
+
+#[test]
+fn a_failed_routing_is_an_outcome_with_the_gateways_own_words() {
+    let message = "Failed to determine route: invalid type: string \"bugs\", expected a sequence";
+    let (decision, server) = ask(Answer::new(500, json!({"error": message}).to_string()));
+    let decision = decision.unwrap();
+    assert_eq!((decision.outcome, decision.label()), (Outcome::Error, None));
+    assert!(decision.error.unwrap().contains(message));
+    assert_eq!(server.seen().len(), 2, "the same answer would come again");
+}
+
+#[test]
+fn refusals_and_old_versions_are_sentences() {
+    for (status, part) in [(401, "WAYPOST_API_KEY"), (404, "since 0.4.12"), (503, "HTTP 503")] {
+        let result = ask(Answer::new(status, "")).0;
+        assert!(matches!(&result, Err(EngineError::Router(sentence)) if sentence.contains(part)), "{status}: {result:?}");
+    }
+    let result = ask(Answer::new(200, "{\"hello\": 1}")).0;
+    assert!(matches!(&result, Err(EngineError::Router(sentence)) if sentence.contains("did not answer as expected")), "{result:?}");
+}

@@ -1,0 +1,199 @@
+//! OpenAI-compatible servers.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use waypost::decision::Outcome;
+use waypost::dialect::render;
+use waypost::engine::{CancelToken, EngineError, Limits, Router};
+use waypost::policy::{DialectId, Route};
+
+use super::{LIMITS, open, request};
+use crate::test_server::{Answer, Request, TestServer};
+
+pub fn completion(content: impl Into<Value>) -> Answer {
+    let content: Value = content.into();
+    Answer::new(200, json!({"choices": [{"message": {"role": "assistant", "content": content}}]}).to_string())
+}
+
+/// A server that lists no models and answers every prompt like this.
+fn server(answer: impl Fn(&Request) -> Answer + Send + Sync + 'static) -> TestServer {
+    TestServer::start(move |request| if request.path == "/v1/models" { Answer::new(404, "") } else { answer(request) })
+}
+
+fn router(server: &TestServer, limits: Limits) -> Box<dyn Router> {
+    open(&format!("{}/v1#arch", server.url), limits).unwrap()
+}
+
+fn decide(router: &mut dyn Router, text: &str) -> Result<waypost::decision::Decision, EngineError> {
+    router.decide(&request(text), &mut |_| {}, &CancelToken::default())
+}
+
+#[test]
+fn a_request_is_what_the_gateway_sends() {
+    let server = server(|_| completion("{\"route\": \"bugs\"}"));
+    let decision = decide(router(&server, LIMITS).as_mut(), "it crashes").unwrap();
+    assert_eq!((decision.outcome, decision.route.as_deref(), decision.model.as_deref()), (Outcome::Route, Some("bugs"), Some("m/large")));
+    assert!(decision.probabilities.is_empty(), "nothing is known without log-probabilities");
+
+    let sent = server.seen().pop().unwrap();
+    assert_eq!((sent.method.as_str(), sent.path.as_str()), ("POST", "/v1/chat/completions"));
+    let mut body = sent.json();
+    // Asked for besides; what is written stays the same.
+    let object = body.as_object_mut().unwrap();
+    assert_eq!((object.remove("logprobs"), object.remove("top_logprobs")), (Some(json!(true)), Some(json!(20))));
+    let request = request("it crashes");
+    let routes: Vec<&Route> = request.policy.routes.iter().collect();
+    let prompt = render(DialectId::Archgw031, &routes, &request.conversation, None).text;
+    assert_eq!(body, json!({"model": "arch", "messages": [{"role": "user", "content": prompt}], "temperature": 0.01}));
+}
+
+#[test]
+fn answers_are_read_as_the_gateway_reads_them() {
+    let contents = [
+        (json!(null), Outcome::NoRoute, None),
+        (json!(""), Outcome::NoRoute, None),
+        (json!("{\"route\": \"other\"}"), Outcome::NoRoute, None),
+        (json!("```json{'route': 'billing'}```"), Outcome::Route, Some("billing")),
+        (json!("I think it is billing"), Outcome::Error, None),
+    ];
+    for (content, outcome, route) in contents {
+        let answered = content.clone();
+        let server = server(move |_| completion(answered.clone()));
+        let decision = decide(router(&server, LIMITS).as_mut(), "hello").unwrap();
+        assert_eq!((decision.outcome, decision.route.as_deref()), (outcome, route), "{content}");
+        assert_eq!(decision.error.is_some(), outcome == Outcome::Error);
+    }
+    let server = server(|_| Answer::new(200, "{\"choices\": []}"));
+    assert_eq!(decide(router(&server, LIMITS).as_mut(), "hello").unwrap().outcome, Outcome::NoRoute);
+}
+
+#[test]
+fn log_probabilities_become_probabilities_and_counts_are_taken_over() {
+    let server = server(|_| {
+        let token = |token: &str, p: f64, others: Value| json!({"token": token, "logprob": p.ln(), "top_logprobs": others});
+        let content = json!([
+            token("{\"route\": \"b", 1.0, json!([])),
+            token("ugs", 0.75, json!([{"token": "ugs", "logprob": 0.75_f64.ln()}, {"token": "ill", "logprob": 0.2_f64.ln()}])),
+            token("\"}", 1.0, json!([])),
+        ]);
+        let choice = json!({"message": {"content": "{\"route\": \"bugs\"}"}, "logprobs": {"content": content}});
+        let usage = json!({"prompt_tokens": 100, "completion_tokens": 7, "prompt_tokens_details": {"cached_tokens": 60}});
+        Answer::new(200, json!({"choices": [choice], "usage": usage}).to_string())
+    });
+    let decision = decide(router(&server, LIMITS).as_mut(), "it crashes").unwrap();
+    let close = |a: f64, b: f64| (a - b).abs() < 1e-9;
+    let [best, second] = decision.probabilities.as_slice() else { panic!("{:?}", decision.probabilities) };
+    assert!(best.route == "bugs" && close(best.p, 0.75) && second.route == "billing" && close(second.p, 0.2));
+    assert!(close(decision.margin, 0.55) && close(decision.invalid_mass, 0.05));
+    assert_eq!((decision.tokens.prompt, decision.tokens.cached, decision.tokens.computed), (100, 60, 47));
+}
+
+#[test]
+fn a_server_without_log_probabilities_is_asked_without_them_from_then_on() {
+    let server = server(|request| match request.json().get("logprobs") {
+        Some(_) => Answer::new(
+            500,
+            json!({"error": {"message": "logprobs is not supported for models created with logits_all=False"}}).to_string(),
+        ),
+        None => completion("{\"route\": \"billing\"}"),
+    });
+    let mut router = router(&server, LIMITS);
+    for _ in 0..2 {
+        assert_eq!(decide(router.as_mut(), "hello").unwrap().route.as_deref(), Some("billing"));
+    }
+    let asked: Vec<bool> = server.seen().iter().skip(1).map(|request| request.json().get("logprobs").is_some()).collect();
+    assert_eq!(asked, [true, false, false]);
+}
+
+#[test]
+fn busy_servers_and_cut_connections_are_tried_again() {
+    let faults: [fn() -> Answer; 4] = [
+        || Answer::new(429, "").header("Retry-After", 0),
+        || Answer::new(503, "{\"error\": \"loading\"}"),
+        || completion("{\"route\": \"bugs\"}").cut_after(20),
+        || Answer::new(500, "oops"),
+    ];
+    for fault in faults {
+        let asked = AtomicUsize::new(0);
+        let server = server(move |_| if asked.fetch_add(1, Ordering::SeqCst) < 2 { fault() } else { completion("{\"route\": \"bugs\"}") });
+        assert_eq!(decide(router(&server, LIMITS).as_mut(), "hello").unwrap().route.as_deref(), Some("bugs"), "{:?}", fault());
+        assert_eq!(server.seen().len(), 4);
+    }
+}
+
+#[test]
+fn many_are_in_flight_but_no_more_than_allowed_and_a_failed_case_is_that_case_alone() {
+    let server = server(|request| {
+        let body = &request.body;
+        if body.contains("case 7") {
+            return Answer::new(500, "{\"error\": {\"message\": \"out of memory\"}}");
+        } else if body.contains("case 11") {
+            return Answer::new(200, "<html>sign in</html>");
+        }
+        let route = if body.contains("odd") { "bugs" } else { "billing" };
+        completion(format!("{{\"route\": \"{route}\"}}")).after(Duration::from_millis(15))
+    });
+    let mut router = router(&server, LIMITS);
+    let mut results: Vec<_> = (0..40).map(|_| None).collect();
+    let mut requests = (0..40).map(|number| request(&format!("case {number} {}", if number % 2 == 1 { "odd" } else { "even" })));
+    let mut done = |index: usize, result| assert!(results[index].replace(result).is_none(), "{index} was decided twice");
+    router.decide_all(&mut requests, &mut done, &CancelToken::default()).unwrap();
+    for (number, result) in results.into_iter().enumerate() {
+        match (number, result.unwrap()) {
+            (7, Err(EngineError::Request(sentence))) => {
+                assert!(sentence.contains("500") && sentence.contains("out of memory"), "{sentence}")
+            }
+            (11, Err(EngineError::Request(sentence))) => assert!(sentence.contains("did not answer as expected"), "{sentence}"),
+            (_, result) => {
+                let expected = if number % 2 == 1 { "bugs" } else { "billing" };
+                assert_eq!(result.unwrap().route.as_deref(), Some(expected), "case {number}");
+            }
+        }
+    }
+    assert_eq!(server.most_open(), LIMITS.in_flight);
+}
+
+#[test]
+fn a_server_that_refuses_or_goes_away_ends_the_whole_measurement() {
+    let refusing = server(|_| Answer::new(401, "{\"error\": {\"message\": \"bad key\"}}"));
+    let mut seen = 0;
+    let result = router(&refusing, LIMITS).decide_all(&mut (0..1000).map(|_| request("x")), &mut |_, _| seen += 1, &CancelToken::default());
+    assert!(matches!(&result, Err(EngineError::Router(sentence)) if sentence.contains("WAYPOST_API_KEY")), "{result:?}");
+    assert_eq!(seen, 0);
+    assert!(refusing.seen().len() <= 2 + LIMITS.in_flight);
+
+    let gone = server(|_| completion("{}").cut_after(1));
+    let mut kept = Vec::new();
+    let result =
+        router(&gone, LIMITS).decide_all(&mut (0..1000).map(|_| request("x")), &mut |_, result| kept.push(result), &CancelToken::default());
+    assert!(matches!(&result, Err(EngineError::Router(sentence)) if sentence.contains("cannot be reached")), "{result:?}");
+    assert_eq!(kept.len(), LIMITS.in_flight, "what was tried is kept");
+}
+
+#[test]
+fn requests_in_flight_can_be_cancelled() {
+    let server = server(|_| completion("{\"route\": \"bugs\"}").after(Duration::from_secs(5)));
+    let mut router = router(&server, LIMITS);
+    let cancel = CancelToken::default();
+    let later = cancel.clone();
+    let watched = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while server.most_open() < LIMITS.in_flight {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            later.cancel();
+        });
+        router.decide_all(&mut (0..100).map(|_| request("x")), &mut |_, result| panic!("decided: {result:?}"), &cancel)
+    });
+    assert_eq!(watched, Err(EngineError::Cancelled));
+}
+
+#[test]
+fn the_context_is_taken_from_the_list_of_models() {
+    let server = TestServer::start(|_| Answer::new(200, json!({"data": [{"id": "arch", "max_model_len": 32768}]}).to_string()));
+    let description = router(&server, LIMITS).description();
+    assert_eq!(description.context, 32_768);
+    assert_eq!(description.info.id, format!("{}/v1#arch", server.url));
+}

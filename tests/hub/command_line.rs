@@ -1,0 +1,110 @@
+//! `waypost models`, and routers of the cache as `--router`.
+
+use std::io::Read as _;
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+use super::{bytes_of, repository};
+use crate::fake_hub::{FakeHub, REPO, sha256};
+use crate::tiny_model::{Shape, Storage, TinyModel};
+
+/// A home of its own, with the Hub at this address.
+fn waypost(home: &Path, endpoint: &str, arguments: &[&str], environment: &[(&str, &str)]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_waypost"));
+    for name in ["HF_TOKEN", "HF_HUB_OFFLINE", "HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "TRANSFORMERS_OFFLINE", "HF_TOKEN_PATH"] {
+        command.env_remove(name);
+    }
+    command.args(arguments).env("HOME", home).env("HF_HOME", home.join("hf")).env("XDG_DATA_HOME", home.join("data"));
+    command.env("HF_ENDPOINT", endpoint).envs(environment.iter().copied()).stdin(std::process::Stdio::null());
+    command.output().unwrap()
+}
+
+#[track_caller]
+fn check(output: &Output, status: i32, stdout: &str, stderr: &str) {
+    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert_eq!(output.status.code(), Some(status), "stdout: {out}\nstderr: {err}");
+    assert!(out.contains(stdout) && err.contains(stderr), "stdout: {out}\nstderr: {err}");
+}
+
+const POLICY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/sample_policies/coding_assistant/policy.yaml");
+const CONVERSATION: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/sample_policies/coding_assistant/conversations/quickstart.json");
+
+fn route(router: &str) -> [&str; 8] {
+    ["route", "--json", "--policy", POLICY, "--conversation", CONVERSATION, "--router", router]
+}
+
+#[test]
+fn a_router_is_pulled_once_its_licence_is_accepted_and_decides_from_the_cache_ever_after() {
+    let (files, home) = (repository(), tempfile::tempdir().unwrap());
+    let server = FakeHub::new(files.clone(), []);
+    let run = |arguments: &[&str]| waypost(home.path(), &server.hub.url, arguments, &[("HF_TOKEN", "hf_secret")]);
+
+    check(&run(&route(REPO)), 3, "", "waypost models pull owner/tiny");
+    let refused = run(&["models", "pull", REPO]);
+    check(&refused, 2, "", "Use it well.");
+    check(&refused, 2, "", "--accept-licence");
+    assert!(server.cdn.seen().is_empty());
+    check(&run(&["models", "pull", REPO, "--accept-licence"]), 0, "snapshots", "tiny-licence");
+    check(&run(&["models", "pull", REPO]), 0, "snapshots", "");
+
+    assert!(server.hub.seen().iter().all(|request| request.header("authorization") == Some("Bearer hf_secret")));
+    assert!(server.cdn.seen().iter().all(|request| request.header("authorization").is_none()), "the token is the Hub's alone");
+
+    check(&run(&["models", "path", REPO]), 0, "snapshots", "");
+    check(&run(&["models", "verify", REPO]), 0, "intact", "");
+    let listed: Value = serde_json::from_slice(&run(&["models", "list", "--json"]).stdout).unwrap();
+    let line = listed.as_array().unwrap().iter().find(|line| line["router"] == REPO).unwrap();
+    assert_eq!((&line["state"], &line["stored"], &line["fits"]), (&"here".into(), &"f32".into(), &true.into()));
+    let digest = sha256(bytes_of(&files, "model.safetensors"));
+    assert_eq!(line["sha256"], digest);
+
+    let asked = server.hub.seen().len();
+    let decision = run(&route(REPO));
+    assert_eq!(serde_json::from_slice::<Value>(&decision.stdout).unwrap()["router"]["id"], REPO);
+    assert_eq!(server.hub.seen().len(), asked, "a router of the cache asks nobody");
+
+    std::fs::write(home.path().join("hf/hub/models--owner--tiny/blobs").join(&digest), "damaged").unwrap();
+    check(&run(&["models", "verify", REPO]), 1, "DAMAGED", "pull owner/tiny again");
+}
+
+#[test]
+fn offline_means_offline() {
+    let home = tempfile::tempdir().unwrap();
+    let server = FakeHub::new(repository(), []);
+    check(&waypost(home.path(), &server.hub.url, &["models", "pull", REPO], &[("HF_HUB_OFFLINE", "1")]), 3, "", "HF_HUB_OFFLINE");
+    assert!(server.hub.seen().is_empty());
+}
+
+/// Everything a user does without asking for a download: whoever would be connected to sees nothing.
+#[test]
+fn nothing_is_sent_anywhere_unless_a_download_was_asked_for() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let trap = format!("http://{}", listener.local_addr().unwrap());
+    let home = tempfile::tempdir().unwrap();
+    let proxies = ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"];
+    let environment: Vec<(&str, &str)> = proxies.iter().map(|name| (*name, trap.as_str())).collect();
+    TinyModel::random(Shape::SMALL, 6).write(&home.path().join("router"), Storage::F32, 1);
+    let local = home.path().join("router").display().to_string();
+    let run = |arguments: &[&str]| waypost(home.path(), &trap, arguments, &environment);
+    check(&run(&route(&local)), 0, "", "");
+    check(&run(&route("katanemo/Arch-Router-1.5B")), 3, "", "models pull katanemo/Arch-Router-1.5B");
+    check(&run(&["models"]), 0, "katanemo/Arch-Router-1.5B", "");
+    check(&run(&["models", "path", "katanemo/Arch-Router-1.5B.gguf:Q4_K_M"]), 3, "", "models pull");
+    check(&run(&["models", "verify", &local]), 0, "nothing to compare with", "");
+    check(&run(&["lint", POLICY]), 0, "", "");
+    listener.set_nonblocking(true).unwrap();
+    match listener.accept() {
+        Err(error) => assert_eq!(error.kind(), std::io::ErrorKind::WouldBlock),
+        Ok((mut stream, _)) => {
+            let mut seen = [0; 400];
+            let length = stream.read(&mut seen).unwrap_or(0);
+            panic!("somebody connected: {}", String::from_utf8_lossy(&seen[..length]));
+        }
+    }
+    // The trap works: asking for a download does connect.
+    drop(listener);
+    check(&run(&["models", "pull", REPO]), 3, "", "cannot be reached");
+}
