@@ -4,6 +4,7 @@
 
 mod architecture;
 mod calibrated_router;
+mod ci_examples;
 mod cli;
 mod dialect;
 mod endpoint;
@@ -13,6 +14,9 @@ mod engine_properties;
 mod engine_reference;
 mod engine_worker;
 mod eval;
+mod eval_cli;
+mod eval_compare;
+mod eval_measure;
 mod fake_hub;
 mod fake_router;
 mod formats;

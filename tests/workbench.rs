@@ -1,6 +1,9 @@
 //! What a user does with the window, from end to end, by accessible names; files are written to temporary folders.
 
+mod batch;
+mod compare;
 mod drafts;
+mod export;
 mod gateways;
 mod routers;
 
@@ -90,9 +93,13 @@ fn author_a_route_paste_a_conversation_route_it_undo_save_and_reopen() {
     click(&mut harness, "Replace current");
     assert_eq!(harness.get_by_label("Message 3").value().unwrap(), "please refund me");
     wait_for(&mut harness, "Ready");
+    let counted = |harness: &Harness<'_, Window>| harness.state().app().state().prompt_tokens();
+    wait_until(&mut harness, "the exact number of tokens", |harness| counted(harness).is_some());
+    let before = counted(&harness).unwrap();
     press(&mut harness, Modifiers::COMMAND, Key::Enter);
     wait_until(&mut harness, "a decision", |harness| harness.state().app().state().shown.is_some());
     let shown = harness.state().app().state().shown.clone().unwrap();
+    assert_eq!(before, shown.decision.tokens.prompt, "counted before a decision as in it");
     assert_eq!(shown.decision.probabilities.len(), 7, "five routes of the sample, the new one, and no route");
     let sum: f64 = shown.decision.probabilities.iter().map(|entry| entry.p).sum();
     assert!((sum + shown.decision.invalid_mass - 1.0).abs() < 1e-3);

@@ -60,16 +60,32 @@ class Shard:
         return steps
 
 
-def micro_batches(shard, indices, budget):
-    """Cuts a step so that each part, padding included, has at most `budget` tokens, unless one group alone has more."""
+def micro_batches(shard, indices, budget, combine):
+    """The groups of a step in parts of at most `budget` tokens, padding included, one conversation at least.
+
+    A group that is larger is cut, its prefix computed anew for each part. `combine` puts small groups together, which fills a GPU; apart, they
+    need no padding and share their prefix without copies, which is what counts on a CPU.
+    """
+    pieces = []
+    for index in indices:
+        prefix, members = shard.group(index)
+        rows = []
+        for member in sorted(members, key=lambda member: len(member[0])):
+            if rows and len(prefix) + (len(rows) + 1) * len(member[0]) > budget:
+                pieces.append((prefix, rows))
+                rows = []
+            rows.append(member)
+        pieces.append((prefix, rows))
+    if not combine:
+        return [[piece] for piece in pieces]
     parts, current = [], []
-    for index in sorted(indices, key=lambda i: shard.cost(i)[1]):
-        costs = [shard.cost(i) for i in current + [index]]
-        padded = len(costs) * max(p for p, _, _ in costs) + sum(m for _, _, m in costs) * max(s for _, s, _ in costs)
+    for piece in sorted(pieces, key=lambda piece: len(piece[1][-1][0])):
+        together = current + [piece]
+        padded = len(together) * max(len(p) for p, _ in together) + sum(len(m) for _, m in together) * max(len(m[-1][0]) for _, m in together)
         if current and padded > budget:
             parts.append(current)
             current = []
-        current.append(index)
+        current.append(piece)
     return parts + [current]
 
 
@@ -126,8 +142,8 @@ def validate(model, data, args):
     indices = sorted(range(len(shard)))[: args.val_groups]
     total = exact = loss = 0
     for at in range(0, len(indices), 64):
-        for part in micro_batches(shard, indices[at : at + 64], args.micro_tokens):
-            batch = network.to_device(network.collate([shard.group(i) for i in part]), args.device)
+        for part in micro_batches(shard, indices[at : at + 64], args.micro_tokens, args.device == "cuda"):
+            batch = network.to_device(network.collate(part), args.device)
             value, examples, right = losses(model, batch, args)
             total, exact, loss = total + examples, exact + right.item(), loss + value.item()
     return exact / total, loss / total
@@ -225,8 +241,8 @@ def train(args):
             group["lr"] = args.lr * rate(progress(), args)
         examples = sum(shard.cost(i)[2] for i in step)
         total, exact, tokens = 0.0, 0, 0
-        for part in micro_batches(shard, step, args.micro_tokens):
-            batch = network.to_device(network.collate([shard.group(i) for i in part]), args.device)
+        for part in micro_batches(shard, step, args.micro_tokens, args.device == "cuda"):
+            batch = network.to_device(network.collate(part), args.device)
             loss, _, right = losses(forward, batch, args)
             (loss / examples).backward()
             total, exact, tokens = total + loss.detach(), exact + right, tokens + batch["tokens"]
@@ -285,8 +301,8 @@ def parse(argv=None):
     add("--stop-after", type=int, help="stop at this step as if interrupted (for tests)")
     add("--phases", default=None, help="kinds of shards and their share of the budget (cpu: short:0.55,full:0.45; cuda: full:1)")
     add("--freeze-layers", type=int, default=None, help="the first N layers and the embeddings stay as they are (cpu: a third; cuda: 0 = train everything)")
-    add("--groups", type=int, default=None, help="groups a step, about 7 examples each (cpu: 3; cuda: 24)")
-    add("--micro-tokens", type=int, default=None, help="padded tokens computed at a time (cpu: 1500; cuda: 65536)")
+    add("--groups", type=int, default=None, help="groups a step (cpu: 3; cuda: 24)")
+    add("--micro-tokens", type=int, default=None, help="padded tokens computed at a time (cpu: 2500; cuda: 65536)")
     add("--bf16", action=argparse.BooleanOptionalAction, default=None, help="matrix products in bf16 (default: on cuda, and on CPUs that have it)")
     add("--save-bf16", action="store_true", help="write routers in bf16, half the size")
     add("--compile", action="store_true", help="torch.compile")
@@ -307,7 +323,7 @@ def parse(argv=None):
     gpu = args.device == "cuda"
     layers = json.load(open(os.path.join(args.model, "config.json")))["num_hidden_layers"]
     has_bf16 = gpu or "avx512_bf16" in (open("/proc/cpuinfo").read() if os.path.exists("/proc/cpuinfo") else "")
-    defaults = dict(phases="full:1" if gpu else "short:0.55,full:0.45", freeze_layers=0 if gpu else layers // 3, groups=24 if gpu else 3, micro_tokens=65536 if gpu else 1500,
+    defaults = dict(phases="full:1" if gpu else "short:0.55,full:0.45", freeze_layers=0 if gpu else layers // 3, groups=24 if gpu else 3, micro_tokens=65536 if gpu else 2500,
                     bf16=has_bf16, lr=6e-4 if gpu else 4e-4, val_every=0.1, val_groups=10**9 if gpu else 40)
     for name, value in defaults.items():
         if getattr(args, name) is None:

@@ -42,6 +42,8 @@ impl App {
             document.mark_modified();
             self.add_policy(document);
         }
+        // What came from a configuration usually goes back into it.
+        self.state.export.origins.insert(self.state.policy().id, path);
         self.change_settings(|settings| settings.tab = Tab::Policy);
     }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::{CacheStats, DeviceChoice, JobId, Progress, RouterDescription, RouterSource, StudyKind};
 use crate::chat::Conversation;
+use crate::dialect::RenderedPrompt;
 use crate::policy::{DialectId, Policy};
 
 /// Where loading stands.
@@ -43,6 +44,12 @@ pub enum Purpose {
 #[derive(Clone, Debug)]
 pub enum JobKind {
     Load,
+    /// A labelled set is being measured; what is in [`super::Batch`] says which.
+    Measure,
+    /// Counts the tokens of the prompt on screen.
+    Count {
+        prompt: Arc<RenderedPrompt>,
+    },
     /// The texts are kept beside the job so that its result can be told from one that is out of date.
     Route {
         purpose: Purpose,
@@ -75,13 +82,16 @@ impl Job {
         match (&self.kind, &self.progress) {
             _ if self.cancelling => "Cancelling",
             (_, Some(progress)) => progress.stage,
+            (JobKind::Count { .. }, None) => "Counting tokens",
             (JobKind::Load, None) => "Loading the router",
+            (JobKind::Measure, None) => "Measuring",
             (JobKind::Route { purpose: Purpose::Current, .. }, None) => "Routing",
             (JobKind::Route { purpose: Purpose::Study { kind, .. }, .. }, None) => match kind {
                 StudyKind::Turns => "Routing each turn",
                 StudyKind::Variants => "Routing under each policy",
                 StudyKind::Order => "Testing the order of the routes",
                 StudyKind::Wording => "Testing the wording",
+                StudyKind::Gateways => "Asking as each gateway does",
             },
         }
     }

@@ -8,6 +8,7 @@ use super::state::Section;
 use super::study::{Study, StudyKind, StudyRow, Subject, turns, without_parts};
 use super::{Job, JobKind, Purpose, RouterPhase};
 use crate::chat::Conversation;
+use crate::dialect::{GATEWAYS, Gateway};
 use crate::engine::{JobId, RouteRequest};
 use crate::policy::{DialectId, Policy, Route};
 
@@ -25,6 +26,7 @@ impl App {
     pub(super) fn texts_changed(&mut self) {
         self.prompt_outdated = true;
         self.unsaved = true;
+        self.count_at = Some(Instant::now() + LIVE_PAUSE);
         if self.state.is_live() && self.state.shown.is_some() {
             self.route_at = Some(Instant::now() + LIVE_PAUSE);
         }
@@ -48,6 +50,25 @@ impl App {
         self.route_at = None;
         if self.state.routing_obstacle().is_none() && (self.state.shown.is_none() || self.state.is_shown_outdated()) {
             self.route();
+        }
+        None
+    }
+
+    /// Has the tokens of the prompt counted if the pause after the last edit is over; returns how long it still is.
+    pub(super) fn tick_count(&mut self, now: Instant) -> Option<Duration> {
+        let at = self.count_at?;
+        if now < at {
+            return Some(at - now);
+        }
+        self.count_at = None;
+        // A decision under way says the number too, and until there is a router there is nobody to ask.
+        if self.state.router.phase == RouterPhase::Ready && self.state.prompt_tokens().is_none() && !self.state.is_routing() {
+            self.cancel_where(|job| matches!(job.kind, JobKind::Count { .. }));
+            let prompt = Arc::clone(&self.state.prompt);
+            let (policy, conversation) = (Arc::clone(self.state.routes()), Arc::clone(&self.state.conversation().text));
+            let request = RouteRequest { policy, conversation, dialect: self.state.dialect(), budget: None, orders: 0, seed: 0 };
+            let id = self.engine.count(request);
+            self.state.jobs.push(Job { id, kind: JobKind::Count { prompt }, started: false, cancelling: false, progress: None });
         }
         None
     }
@@ -145,6 +166,13 @@ impl App {
                     ..row(document.title.clone(), Subject::Policy(document.id), &document.text.policy, conversation)
                 };
                 state.policies.iter().filter(|document| !document.text.policy.routes.is_empty()).map(variant).collect()
+            }
+            StudyKind::Gateways => {
+                let asked = |(position, gateway): (usize, &Gateway)| StudyRow {
+                    dialect: gateway.dialect,
+                    ..row(gateway.versions.to_owned(), Subject::Gateway(position), policy, conversation)
+                };
+                GATEWAYS.iter().enumerate().map(asked).collect()
             }
             StudyKind::Order => vec![row("Other orders".to_owned(), Subject::Orders(ORDERS), policy, conversation)],
             StudyKind::Wording => {

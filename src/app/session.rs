@@ -3,16 +3,20 @@
 use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::mpsc::{Receiver, Sender};
 use std::time::{Duration, Instant};
 
+use super::batch::{Batch, Correction};
+use super::causes::CauseSearch;
+use super::looking::RunChange;
+use super::measuring::Ongoing;
 use super::state::{Dialog, Section, Settings, Side, State, Tab, ThemeChoice};
 use super::store::Store;
 use super::tasks::{Apply, Tasks, Wake};
 use super::{
-    Action, Command, DeviceChoice, Document, Import, Loader, Log, OpenHub, PolicyText, RouterPanel, RouterPhase, RouterSource,
-    RouterStatus, routers, sample,
+    Action, Command, Compare, DeviceChoice, DocId, Document, Import, Library, Loader, Log, OpenHub, PolicyText, RouterPanel, RouterPhase,
+    RouterSource, RouterStatus, RunId, routers, sample,
 };
 use crate::engine::{Engine, EngineError};
 use crate::policy::PolicyEdit;
@@ -38,6 +42,8 @@ pub struct App {
     pub(super) last_id: u64,
     /// When to route by itself.
     pub(super) route_at: Option<Instant>,
+    /// When to have the prompt's tokens counted.
+    pub(super) count_at: Option<Instant>,
     pub(super) prompt_outdated: bool,
     /// Files that are opened when the dialog is closed.
     pub(super) waiting: VecDeque<PathBuf>,
@@ -54,9 +60,39 @@ pub struct App {
     /// The version that was last given to the linter.
     pub(super) checking: Option<Arc<PolicyText>>,
     pub(super) newest_check: Arc<AtomicU64>,
+    pub(super) newest_export: Arc<AtomicU64>,
     /// Whether something changed since the drafts were written.
     pub(super) unsaved: bool,
     pub(super) save_at: Option<Instant>,
+    /// Reads and writes files.
+    pub(super) files: Tasks,
+    /// Computes figures, rows and comparisons.
+    pub(super) figures: Tasks,
+    /// Stops the search for rows.
+    pub(super) search: Arc<AtomicBool>,
+    /// The policy that the offered set was looked for beside.
+    pub(super) sample_of: Option<(DocId, Option<PathBuf>)>,
+    /// Corrected labels that are not in their set's file yet, and whether some are being written.
+    pub(super) unwritten: Vec<Correction>,
+    pub(super) writing: bool,
+    /// Changes that the figures on screen do not know yet, and whether some are being counted.
+    pub(super) uncounted: Vec<RunChange>,
+    pub(super) counting: bool,
+    /// Whether the selected case is to be scrolled to once its rows are there.
+    pub(super) reveal_case: bool,
+    /// Runs whose new names are not on disk yet, and when they are to be.
+    pub(super) renamed: Vec<RunId>,
+    pub(super) rename_at: Option<Instant>,
+    pub(super) ongoing: Option<Ongoing>,
+    pub(super) cause_search: Option<CauseSearch>,
+    /// Whether the next figures are the first ones of their run.
+    pub(super) is_first_view: bool,
+    pub(super) compare_measured: bool,
+    /// Policies that are measured one after another.
+    pub(super) to_measure: VecDeque<DocId>,
+    /// Whether the rows on screen are for an older query than the last one.
+    pub(super) rows_outdated: bool,
+    pub(super) compare_outdated: bool,
 }
 
 impl App {
@@ -67,6 +103,9 @@ impl App {
     /// Fails when the operating system gives no thread.
     pub fn start(options: StartOptions, drafts: Option<PathBuf>, wake: impl Fn() + Send + Sync + 'static) -> Result<Self, EngineError> {
         let wake: Wake = Arc::new(wake);
+        let start_tasks = |name: &str| {
+            Tasks::start(name, Arc::clone(&wake)).map_err(|error| EngineError::router(format!("cannot start a thread: {error}")))
+        };
         let StartOptions { policy, conversation, router, device, loader, hub } = options;
         let data = routers::beside(drafts.as_ref());
         let mut log = Log::default();
@@ -93,15 +132,21 @@ impl App {
             studies: Vec::new(),
             turn: None,
             prompt: Arc::new(crate::dialect::render(crate::policy::DialectId::DEFAULT, &[], &sample::conversation(), None)),
+            batch: Batch::default(),
+            compare: Compare::default(),
+            library: Library::default(),
+            counted: None,
             checks: super::Checks::default(),
+            export: super::ExportState::default(),
             routers: RouterPanel::default(),
             dialog: None,
             log,
             log_open: false,
             settings,
         };
-        let texts =
-            Tasks::start(Arc::clone(&wake)).map_err(|error| EngineError::router(format!("cannot start a thread for texts: {error}")))?;
+        let texts = start_tasks("waypost-texts")?;
+        let files = start_tasks("waypost-files")?;
+        let figures = start_tasks("waypost-figures")?;
         let (outbox, inbox) = std::sync::mpsc::channel();
         let engine_wake = Arc::clone(&wake);
         let mut app = Self {
@@ -110,6 +155,7 @@ impl App {
             store,
             last_id: restored.last_id,
             route_at: None,
+            count_at: None,
             prompt_outdated: true,
             waiting: VecDeque::new(),
             texts,
@@ -120,9 +166,29 @@ impl App {
             data,
             checking: None,
             newest_check: Arc::default(),
+            newest_export: Arc::default(),
             unsaved: false,
             save_at: None,
+            files,
+            figures,
+            search: Arc::default(),
+            sample_of: None,
+            unwritten: Vec::new(),
+            writing: false,
+            uncounted: Vec::new(),
+            counting: false,
+            reveal_case: false,
+            rename_at: None,
+            renamed: Vec::new(),
+            ongoing: None,
+            cause_search: None,
+            is_first_view: false,
+            compare_measured: false,
+            to_measure: VecDeque::new(),
+            rows_outdated: false,
+            compare_outdated: false,
         };
+        app.read_library();
         app.open_first(policy, conversation);
         app.refresh();
         app.load_router();
@@ -134,7 +200,9 @@ impl App {
         if let Some(path) = policy {
             self.open_policy(&path);
         }
-        if let Some(path) = conversation {
+        if let Some(path) = conversation
+            && !self.open_as_set(&path)
+        {
             self.open_conversation(&path);
         }
         if self.state.policies.is_empty() {
@@ -155,9 +223,11 @@ impl App {
     /// Does what is due by now: routing after an edit, saving drafts. Returns after how long there is something to do again.
     pub fn tick(&mut self) -> Option<Duration> {
         let now = Instant::now();
-        let live = self.tick_live(now);
+        let live = self.tick_live(now).into_iter().chain(self.tick_count(now)).min();
         let save = self.tick_save(now);
-        live.into_iter().chain(save).min()
+        let measure = self.tick_measuring(now);
+        let rename = self.tick_names(now);
+        live.into_iter().chain(save).chain(measure).chain(rename).min()
     }
 
     /// Does what a panel asked for.
@@ -167,6 +237,7 @@ impl App {
             Command::EditPolicy(edit) => self.edit_policy(edit),
             Command::EditYaml(yaml) => self.edit_yaml(&yaml),
             Command::EditConversation(edit) => self.edit_conversation(edit),
+            Command::Export(command) => self.run_export(command),
             Command::Routers(command) => self.routers(command),
             Command::Check(command) => self.run_check(command),
             Command::SelectRoute(route) => self.state.selected = route,
@@ -197,6 +268,11 @@ impl App {
                 }
             }
             Command::ImportAccept { replace } => self.accept_import(replace),
+            // The window asks for the file, and answers with `Command::AddSet`.
+            Command::AskNewSet => {}
+            command @ (Command::AddLabel(_) | Command::AddSet(_) | Command::AddToSet) => self.set_command(command),
+            Command::Batch(command) => self.batch_command(command),
+            Command::Compare(command) => self.compare_command(command),
             Command::ImportPolicy { replace } => self.accept_gateway(replace),
             Command::Answer(answer) => self.answer(answer),
             Command::CloseDialog => self.state.dialog = None,
@@ -216,7 +292,9 @@ impl App {
     /// Makes, or has made, what follows from the texts on screen.
     fn refresh(&mut self) {
         self.refresh_prompt();
+        self.refresh_sample();
         self.refresh_checks();
+        self.refresh_export();
     }
 
     fn perform(&mut self, action: Action) {
@@ -230,7 +308,7 @@ impl App {
             Action::ClosePolicy => self.close(self.state.policy().id),
             Action::Save => self.save(self.state.save_target().0),
             // Choosing a file is the window's business: it answers with `Command::Open` or `Command::SaveTo`.
-            Action::Open | Action::SaveAs | Action::SaveConversation => {}
+            Action::Open | Action::OpenSet | Action::SaveAs | Action::SaveConversation => {}
             Action::NewConversation => self.new_conversation(),
             Action::ImportConversation => self.state.dialog = Some(Dialog::Import(Import::new(String::new()))),
             Action::CloseConversation => self.close(self.state.conversation().id),
@@ -255,6 +333,13 @@ impl App {
             }
             Action::ChooseRouter => self.open_routers(),
             Action::LoadRouter => self.load_router(),
+            Action::AddToSet => self.ask_label(),
+            Action::Measure => self.measure_present(),
+            Action::MeasureVariants => self.measure_variants(),
+            Action::NextWrong => self.select_wrong(false),
+            Action::PreviousWrong => self.select_wrong(true),
+            Action::AcceptDecision => self.accept_decision(),
+            Action::OpenCase => self.open_case(),
             Action::Palette => self.state.dialog = if action.is_on(&self.state) { None } else { Some(Dialog::Palette) },
             Action::ShowPolicy => self.change_settings(|settings| settings.tab = Tab::Policy),
             Action::ShowPlayground => self.change_settings(|settings| settings.tab = Tab::Playground),

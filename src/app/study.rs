@@ -21,6 +21,8 @@ pub enum StudyKind {
     Order,
     /// The description of one route with parts left out.
     Wording,
+    /// The same conversation as each gateway version would ask.
+    Gateways,
 }
 
 /// A study of the texts it was made from.
@@ -53,6 +55,8 @@ pub enum Subject {
     Policy(DocId),
     Route(usize),
     Orders(usize),
+    /// A position in [`crate::dialect::GATEWAYS`].
+    Gateway(usize),
 }
 
 impl StudyRow {

@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::{Failure, router};
 use crate::app::StartOptions;
+use crate::dialect::{Gateway, gateway_of_version};
 use crate::engine::{DeviceChoice, Hub, loader};
 use crate::formats::ExportFormat;
 use crate::policy::DialectId;
@@ -116,6 +117,9 @@ pub struct RouteArguments {
     /// Seed of the random orders
     #[arg(long, value_name = "S", default_value_t = 0)]
     pub seed: u64,
+    /// Also ask as each gateway version does, and say what it would do with the router's answer
+    #[arg(long)]
+    pub gateways: bool,
     /// Print everything known about the decision as JSON
     #[arg(long)]
     pub json: bool,
@@ -155,6 +159,9 @@ pub struct ExportArguments {
     /// Say in the export what the policy was tested with: the folder that `waypost eval --out` wrote, or its report.json
     #[arg(long, value_name = "RUN")]
     pub evidence: Option<PathBuf>,
+    /// Version of Plano that the export is for, as in 0.4.36: warns when it does not send the dialect that was tested
+    #[arg(long, value_name = "VERSION", value_parser = gateway)]
+    pub gateway: Option<&'static Gateway>,
     /// Export without asking a policy that was not tested, was changed since, or failed its test
     #[arg(long)]
     pub yes: bool,
@@ -269,6 +276,10 @@ pub struct BenchArguments {
     /// Print the figures as JSON
     #[arg(long)]
     pub json: bool,
+}
+
+fn gateway(version: &str) -> Result<&'static Gateway, String> {
+    gateway_of_version(version).ok_or_else(|| "not a version of Plano from 0.3.1 on; write it as 0.4.36".to_owned())
 }
 
 #[derive(Args)]

@@ -6,10 +6,11 @@ use super::args::{ExportArguments, ImportArguments, LintArguments};
 use super::input::{read_input, read_policy};
 use super::{Failure, output, report};
 use crate::app::measure::open_run;
-use crate::eval::Run;
+use crate::dialect::dialect_warning;
 use crate::formats::{
     ExportError, ExportOptions, evidence_problems, export_gateway, import_gateway, lint_text, run_evidence, write_policy,
 };
+use crate::policy::DialectId;
 use crate::policy::lint::Severity;
 
 /// Checks a policy, or the policy inside a gateway's configuration.
@@ -71,9 +72,8 @@ pub fn export(arguments: &ExportArguments) -> Result<(), Failure> {
         ExportError::Config(error) => Failure::from(error),
     })?;
     let mut problems = evidence_problems(&policy, evidence.as_ref());
-    if let Some(run) = run.filter(Run::is_partial) {
-        problems.push(format!("its test was stopped after {} of {} cases", run.turns.len(), run.info.planned));
-    }
+    let tested = evidence.as_ref().map(|evidence| evidence.dialect).or(policy.dialect).unwrap_or(DialectId::DEFAULT);
+    problems.extend(arguments.gateway.and_then(|gateway| dialect_warning(tested, gateway)));
     for problem in &problems {
         eprintln!("warning: {problem}");
     }

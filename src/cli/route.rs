@@ -2,9 +2,13 @@
 
 use std::sync::Arc;
 
+use serde::Serialize;
+
 use super::args::RouteArguments;
 use super::input::{Case, read_case};
 use super::{Failure, report, router};
+use crate::decision::Decision;
+use crate::dialect::{GATEWAYS, outlook};
 use crate::engine::{CancelToken, RouteRequest};
 
 /// Decides and prints the decision.
@@ -21,6 +25,39 @@ pub fn run(arguments: &RouteArguments) -> Result<(), Failure> {
         orders: arguments.orders,
         seed: arguments.seed,
     };
-    let decision = router::open(&arguments.router)?.decide(&request, &mut |_| {}, &CancelToken::default())?;
-    if arguments.json { report::print_json(&decision) } else { report::print(&report::decision_text(&decision)) }
+    let mut router = router::open(&arguments.router)?;
+    let mut decide = |request: &RouteRequest| router.decide(request, &mut |_| {}, &CancelToken::default());
+    let decision = decide(&request)?;
+    let mut gateways = Vec::new();
+    for gateway in GATEWAYS.iter().filter(|_| arguments.gateways) {
+        let asked = decide(&RouteRequest { dialect: gateway.dialect, orders: 0, ..request.clone() })?;
+        let names: Vec<&str> = request.policy.routes.iter().map(|route| route.name.as_str()).collect();
+        let outlook = outlook(gateway, &names, &asked.answer);
+        gateways.push(AsGateway { versions: gateway.versions, decision: asked, outlook });
+    }
+    match (arguments.json, arguments.gateways) {
+        (true, true) => report::print_json(&WithGateways { decision, gateways }),
+        (true, false) => report::print_json(&decision),
+        (false, _) => {
+            let lines: String = gateways.iter().map(|asked| format!("  {}\n", asked.outlook)).collect();
+            report::print(&(report::decision_text(&decision) + &lines))
+        }
+    }
+}
+
+/// The decision, and what `--gateways` adds to its JSON.
+#[derive(Serialize)]
+struct WithGateways {
+    #[serde(flatten)]
+    decision: Decision,
+    gateways: Vec<AsGateway>,
+}
+
+/// What some versions of the gateway would do.
+#[derive(Serialize)]
+struct AsGateway {
+    versions: &'static str,
+    /// Made with the prompt that these versions send.
+    decision: Decision,
+    outlook: String,
 }

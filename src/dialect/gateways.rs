@@ -16,7 +16,7 @@ pub struct Gateway {
 }
 
 /// Every range of versions, oldest first.
-pub const GATEWAYS: [Gateway; 3] = [
+pub static GATEWAYS: [Gateway; 3] = [
     Gateway { versions: "archgw 0.3.1 to Plano 0.4.18", dialect: DialectId::Archgw031, since: (0, 3, 1) },
     Gateway { versions: "Plano 0.4.19", dialect: DialectId::Plano0419, since: (0, 4, 19) },
     Gateway { versions: "Plano 0.4.20 and later", dialect: DialectId::Plano0420, since: (0, 4, 20) },

@@ -114,6 +114,8 @@ pub struct Progress {
 pub enum JobResult {
     Loaded(RouterDescription),
     Decided(Box<Decision>),
+    /// Tokens of a prompt, chat template included; `None` where the router cannot tell.
+    Counted(Option<usize>),
     /// All results were sent before.
     Measured,
     Unloaded,

@@ -24,6 +24,7 @@ pub fn run_evidence(run: &Run) -> Evidence {
         set: info.set.path.clone(),
         set_sha256: info.set.sha256.clone(),
         cases: figures.cases,
+        planned: info.planned,
         agreement: figures.agreement,
         agreement_ci95: figures.agreement_ci95,
         confusions,

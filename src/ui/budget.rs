@@ -43,15 +43,13 @@ fn actions_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
     }
 }
 
-/// Counts exactly where the decision on screen is about these texts, and estimates from its bytes a token while they change.
+/// The router's own number where it is known for these texts, an estimate from their bytes while they change.
 fn prompt_tokens(state: &State) -> (String, &'static str) {
-    match &state.shown {
-        Some(shown) if !state.is_shown_outdated() => {
-            (format!("Prompt {} tokens", shown.decision.tokens.prompt), "As the router counts them, its chat template included")
-        }
-        _ => (
+    match state.prompt_tokens() {
+        Some(tokens) => (format!("Prompt {tokens} tokens"), "As the router counts them, its chat template included"),
+        None => (
             format!("Prompt about {} tokens", estimated_tokens(&state.prompt.text)),
-            "Estimated from its bytes as gateways do; routing gives the exact number",
+            "Estimated from its bytes as gateways do, until the router has counted them",
         ),
     }
 }

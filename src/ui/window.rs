@@ -2,10 +2,13 @@
 
 use std::path::PathBuf;
 
-use egui::{CentralPanel, Panel, Ui, ViewportBuilder};
+use egui::{Panel, Ui, ViewportBuilder};
 
 use super::file_dialog::FileDialogs;
-use super::{actions, dialogs, log_panel, notice, playground_tab, policy_tab, soon, status_bar, theme, tokens, top_bar};
+use super::frame_times::FrameTimes;
+use super::{
+    actions, batch_tab, compare_tab, dialogs, export_tab, log_panel, notice, playground_tab, policy_tab, status_bar, theme, tokens, top_bar,
+};
 use crate::app::{App, Command, StartOptions, Tab, ThemeChoice};
 
 /// Why the window could not be opened.
@@ -39,6 +42,7 @@ pub struct Window {
     app: App,
     files: FileDialogs,
     focused: bool,
+    times: FrameTimes,
 }
 
 impl Window {
@@ -59,7 +63,7 @@ impl Window {
         let app = App::start(options, drafts, move || wake.request_repaint()).map_err(|error| WindowError(error.to_string()))?;
         ctx.set_zoom_factor(app.state().settings.zoom.clamp(0.5, 3.0));
         follow_theme(ctx, app.state().settings.theme);
-        Ok(Self { app, files: FileDialogs::new(ctx), focused: true })
+        Ok(Self { app, files: FileDialogs::new(ctx), focused: true, times: FrameTimes::new() })
     }
 
     /// Returns the workbench, for tests that look behind what is drawn.
@@ -103,7 +107,8 @@ impl eframe::App for Window {
         }
     }
 
-    fn ui(&mut self, ui: &mut Ui, _frame: &mut eframe::Frame) {
+    fn ui(&mut self, ui: &mut Ui, frame: &mut eframe::Frame) {
+        self.times.take(frame);
         self.take_input(ui.ctx());
         let mut commands = actions::pressed(ui, self.app.state());
         window_ui(ui, &self.app, &mut commands);
@@ -154,10 +159,8 @@ fn window_ui(ui: &mut Ui, app: &App, commands: &mut Vec<Command>) {
     match state.settings.tab {
         Tab::Policy => policy_tab::policy_tab_ui(ui, state, commands),
         Tab::Playground => playground_tab::playground_tab_ui(ui, state, commands),
-        Tab::Batch | Tab::Compare | Tab::Export => {
-            CentralPanel::default()
-                .frame(theme::column_frame(palette.canvas))
-                .show(ui, |ui| soon::soon_ui(ui, state.settings.tab, commands));
-        }
+        Tab::Batch => batch_tab::batch_tab_ui(ui, state, commands),
+        Tab::Compare => compare_tab::compare_tab_ui(ui, state, commands),
+        Tab::Export => export_tab::export_tab_ui(ui, state, commands),
     }
 }

@@ -47,6 +47,7 @@ fn evidence(policy: &Policy) -> Evidence {
         set: "kitchen.jsonl".to_owned(),
         set_sha256: "ab".repeat(32),
         cases: 200,
+        planned: 200,
         agreement: 0.91,
         agreement_ci95: [0.86, 0.94],
         confusions: vec![Confusion { label: "no".to_owned(), decided: "off\n- x".to_owned(), count: 7 }],

@@ -44,6 +44,9 @@ pub struct Evidence {
     pub set: String,
     pub set_sha256: String,
     pub cases: usize,
+    /// Cases that were to be decided; more than `cases` where the run was stopped.
+    #[serde(default)]
+    pub planned: usize,
     pub agreement: f64,
     pub agreement_ci95: [f64; 2],
     /// The most frequent first.
@@ -78,6 +81,29 @@ pub fn gateway_versions(dialect: DialectId) -> &'static str {
         .map_or("no gateway: the model card's own example", |gateway| gateway.versions)
 }
 
+/// How a policy stands to what it was tested with; the worst that can be said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    NotTested,
+    /// The policy was changed since.
+    Changed,
+    FailsGate,
+    /// The run was stopped, or was for another dialect than the policy's.
+    Doubtful,
+    Tested,
+}
+
+/// Returns the word for [`evidence_problems`].
+pub fn standing(policy: &Policy, evidence: Option<&Evidence>) -> Standing {
+    match evidence {
+        None => Standing::NotTested,
+        Some(evidence) if evidence.policy_sha256 != policy_digest(policy) => Standing::Changed,
+        Some(evidence) if evidence.gate.as_ref().is_some_and(|gate| !gate.passed) => Standing::FailsGate,
+        Some(_) if evidence_problems(policy, evidence).is_empty() => Standing::Tested,
+        Some(_) => Standing::Doubtful,
+    }
+}
+
 /// Returns what an exporter must say and ask about before it exports: nothing where the policy was tested as it is and passed.
 pub fn evidence_problems(policy: &Policy, evidence: Option<&Evidence>) -> Vec<String> {
     let Some(evidence) = evidence else { return vec!["this policy was not tested".to_owned()] };
@@ -88,6 +114,9 @@ pub fn evidence_problems(policy: &Policy, evidence: Option<&Evidence>) -> Vec<St
     if let Some(gate) = evidence.gate.as_ref().filter(|gate| !gate.passed) {
         let (reached, demanded) = (100.0 * evidence.agreement, 100.0 * gate.min_agreement);
         problems.push(format!("this policy fails its gate: agreement {reached:.1} % where {demanded:.1} % are demanded"));
+    }
+    if evidence.cases < evidence.planned {
+        problems.push(format!("its test was stopped after {} of {} cases", evidence.cases, evidence.planned));
     }
     if let Some(dialect) = policy.dialect.filter(|dialect| *dialect != evidence.dialect) {
         problems.push(format!("this policy was tested with the dialect {}, but is meant for {dialect}", evidence.dialect));

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::dialect::{GATEWAYS, Gateway};
 use crate::formats::error::FormatError;
 use crate::formats::tree::quoted;
 use crate::policy::Policy;
@@ -41,6 +42,33 @@ impl ExportFormat {
             Self::RoutingApi => "routing-api",
             Self::VllmSr => "vllm-sr",
             Self::LiteLlm => "litellm",
+        }
+    }
+}
+
+impl ExportFormat {
+    /// Returns one sentence that says whose file this is.
+    pub fn explanation(self) -> &'static str {
+        match self {
+            Self::Plano04 => "Plano 0.4.15 and later: routes at the top level",
+            Self::Plano03 => "archgw 0.3.4 to Plano 0.4.14: routes inside the providers",
+            Self::RoutingApi => "Body of a request to Plano's /routing API",
+            Self::VllmSr => "vLLM Semantic Router v0.3: preference signals",
+            Self::LiteLlm => "LiteLLM's complexity router: tier definitions",
+        }
+    }
+
+    /// Returns the file's name that is proposed.
+    pub fn file_name(self) -> &'static str {
+        if self == Self::RoutingApi { "routes.json" } else { "routes.yaml" }
+    }
+
+    /// Returns the versions of Plano that read this, by the prompts they send; the other gateways have prompts of their own.
+    pub fn gateways(self) -> &'static [Gateway] {
+        match self {
+            Self::Plano04 | Self::RoutingApi => &GATEWAYS,
+            Self::Plano03 => &GATEWAYS[..1],
+            Self::VllmSr | Self::LiteLlm => &[],
         }
     }
 }

@@ -18,7 +18,9 @@ mod providers;
 pub(super) mod spans;
 mod vllm_sr;
 
-pub use evidence::{Confusion, Evidence, Gate, Stability, evidence_json, evidence_problems, gateway_versions, policy_digest};
+pub use evidence::{
+    Confusion, Evidence, Gate, Stability, Standing, evidence_json, evidence_problems, gateway_versions, policy_digest, standing,
+};
 pub use export::{ExportError, ExportFormat, ExportOptions, Exported, UnknownFormat, export_gateway};
 pub use import::{GatewayShape, Imported, Note, NoteKind, import_gateway, looks_like_gateway};
 pub use providers::lint_context;

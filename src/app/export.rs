@@ -1,0 +1,267 @@
+//! What leaves for the gateway: the exact bytes, made once a version away from the drawing thread, what they were tested with, and how they
+//! are written.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::DocId;
+use super::export_made::{Made, make};
+use super::session::App;
+use super::state::{Dialog, State, Tab};
+use super::store::write_atomically;
+use crate::dialect::{GATEWAYS, Gateway};
+use crate::eval::Run;
+use crate::formats::{ExportFormat, read_text};
+use crate::policy::Policy;
+
+/// What a user does in the Export tab.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ExportCommand {
+    Format(ExportFormat),
+    /// Chooses the gateway that the export is for, a position in [`GATEWAYS`].
+    Gateway(usize),
+    /// Writes the routes into this configuration; `None` makes a new one.
+    Into(Option<PathBuf>),
+    /// Asks for the configuration to write into.
+    ChooseInto,
+    /// Shows the changes to the configuration rather than all of it.
+    ShowChanges(bool),
+    /// Writes, after asking where the policy was not tested as it is.
+    Write,
+    /// Writes without asking again.
+    WriteAnyway,
+    WriteTo(PathBuf),
+}
+
+/// A configuration to write into, as it was read.
+#[derive(Debug, PartialEq, Eq)]
+pub struct IntoFile {
+    pub path: PathBuf,
+    pub text: String,
+}
+
+/// What an export is made of.
+#[derive(Clone, Debug)]
+pub struct ExportKey {
+    pub policy: Arc<Policy>,
+    pub format: ExportFormat,
+    pub into: Option<Arc<IntoFile>>,
+    /// Runs that may have tested the policy, the newest last.
+    pub runs: Arc<[Arc<Run>]>,
+}
+
+impl ExportKey {
+    /// Compares addresses: all of it is replaced, never changed.
+    fn is(&self, other: &Self) -> bool {
+        let same_file = match (&self.into, &other.into) {
+            (Some(a), Some(b)) => Arc::ptr_eq(a, b),
+            (None, None) => true,
+            _ => false,
+        };
+        same_file
+            && self.format == other.format
+            && Arc::ptr_eq(&self.policy, &other.policy)
+            && self.runs.len() == other.runs.len()
+            && self.runs.iter().zip(&*other.runs).all(|(a, b)| Arc::ptr_eq(a, b))
+    }
+}
+
+/// What the Export tab is set to, and what was made for that.
+#[derive(Debug)]
+pub struct ExportState {
+    pub format: ExportFormat,
+    gateway: usize,
+    pub changes: bool,
+    into: HashMap<DocId, Arc<IntoFile>>,
+    /// Where policies were imported from.
+    pub(super) origins: HashMap<DocId, PathBuf>,
+    pub made: Option<Arc<Made>>,
+    /// What was asked for last.
+    asked: Option<ExportKey>,
+    /// The last file that was written, and what it holds.
+    written: Option<(ExportKey, PathBuf)>,
+}
+
+impl Default for ExportState {
+    fn default() -> Self {
+        Self {
+            format: ExportFormat::default(),
+            gateway: GATEWAYS.len() - 1,
+            changes: true,
+            into: HashMap::new(),
+            origins: HashMap::new(),
+            made: None,
+            asked: None,
+            written: None,
+        }
+    }
+}
+
+impl State {
+    /// Returns the configuration that the policy on screen is written into, if it is.
+    pub fn export_into(&self) -> Option<&Arc<IntoFile>> {
+        self.export.into.get(&self.policy().id).filter(|_| self.export.format == ExportFormat::Plano04)
+    }
+
+    /// Returns the configuration that the policy was imported from, unless it is written into that already.
+    pub fn export_origin(&self) -> Option<&Path> {
+        let origin = self.export.origins.get(&self.policy().id)?;
+        self.export_into().is_none_or(|into| into.path != *origin).then_some(origin)
+    }
+
+    /// Returns the gateway that the export is for; `None` where the format is no Plano's.
+    pub fn export_gateway(&self) -> Option<(usize, &'static Gateway)> {
+        let gateways = self.export.format.gateways();
+        let position = self.export.gateway.min(gateways.len().checked_sub(1)?);
+        gateways.get(position).map(|gateway| (position, gateway))
+    }
+
+    /// Returns what was made for the texts on screen, once it is there.
+    pub fn export_made(&self) -> Option<&Arc<Made>> {
+        let asked = self.export.asked.as_ref()?;
+        self.export.made.as_ref().filter(|made| made.of.is(asked) && Arc::ptr_eq(&asked.policy, self.routes()))
+    }
+
+    /// Returns where the export on screen was written to.
+    pub fn export_written(&self) -> Option<&Path> {
+        let (key, path) = self.export.written.as_ref()?;
+        self.export_made().is_some_and(|made| made.of.is(key)).then_some(path)
+    }
+
+    /// Returns why nothing can be written now.
+    pub fn export_obstacle(&self) -> Option<&'static str> {
+        if self.policy().text.error.is_some() {
+            return Some("The YAML of the policy cannot be read; repair it first");
+        }
+        match self.export_made() {
+            None => Some("The export is being made"),
+            Some(made) if made.text.is_err() => Some("The gateway would refuse it"),
+            Some(_) => None,
+        }
+    }
+
+    /// Returns whether a user has to be asked before this command can be done: the file's name that is proposed.
+    pub fn export_file_wanted(&self, command: &ExportCommand) -> Option<String> {
+        let is_asked = self.export_made().is_some_and(|made| !made.problems.is_empty());
+        let writes = matches!(command, ExportCommand::WriteAnyway) || (*command == ExportCommand::Write && !is_asked);
+        let wanted = writes && self.export_obstacle().is_none() && self.export_into().is_none();
+        wanted.then(|| self.export.format.file_name().to_owned())
+    }
+}
+
+impl App {
+    /// Has the export of what is on screen made, where somebody looks at it and it was not made before.
+    pub(super) fn refresh_export(&mut self) {
+        if self.state.settings.tab != Tab::Export {
+            return;
+        }
+        let key = ExportKey {
+            policy: Arc::clone(self.state.routes()),
+            format: self.state.export.format,
+            into: self.state.export_into().cloned(),
+            runs: self.runs_of_policy(),
+        };
+        if self.state.export.asked.as_ref().is_some_and(|asked| asked.is(&key)) {
+            return;
+        }
+        self.state.export.asked = Some(key.clone());
+        let (newest, ticket) = (Arc::clone(&self.newest_export), self.newest_export.fetch_add(1, Ordering::Relaxed) + 1);
+        let work = move || (newest.load(Ordering::Relaxed) == ticket).then(|| make(key));
+        self.texts.run(work, |app, made| {
+            if let Some(made) = made {
+                app.state.export.made = Some(Arc::new(made));
+            }
+        });
+    }
+
+    /// Returns the runs that may say something about the policy on screen, the newest last.
+    fn runs_of_policy(&self) -> Arc<[Arc<Run>]> {
+        Arc::from([])
+    }
+
+    pub(super) fn run_export(&mut self, command: ExportCommand) {
+        match command {
+            ExportCommand::Format(format) => self.state.export.format = format,
+            ExportCommand::Gateway(position) => self.state.export.gateway = position,
+            ExportCommand::Into(path) => self.export_into(path),
+            // Choosing a file is the window's business: it answers with `Into` or `WriteTo`.
+            ExportCommand::ChooseInto => {}
+            ExportCommand::ShowChanges(changes) => self.state.export.changes = changes,
+            ExportCommand::Write | ExportCommand::WriteAnyway => self.write_export(command == ExportCommand::WriteAnyway),
+            ExportCommand::WriteTo(path) => self.write_export_to(&path),
+        }
+    }
+
+    fn export_into(&mut self, path: Option<PathBuf>) {
+        let id = self.state.policy().id;
+        let Some(path) = path else {
+            self.state.export.into.remove(&id);
+            return;
+        };
+        match read_text(&path) {
+            Ok(text) => {
+                self.state.export.format = ExportFormat::Plano04;
+                self.state.export.into.insert(id, Arc::new(IntoFile { path, text }));
+            }
+            Err(error) => self.state.log.error(error.to_string()),
+        }
+    }
+
+    fn write_export(&mut self, anyway: bool) {
+        if self.state.export_obstacle().is_some() {
+            return;
+        }
+        let problems = self.state.export_made().map(|made| made.problems.clone()).unwrap_or_default();
+        if !anyway && !problems.is_empty() {
+            self.state.dialog = Some(Dialog::Untested(problems));
+        } else if let Some(into) = self.state.export_into().map(|into| into.path.clone()) {
+            self.write_export_to(&into);
+        }
+        if anyway {
+            self.state.dialog = None;
+        }
+    }
+
+    /// Writes the evidence and the configuration beside it, each as a whole.
+    fn write_export_to(&mut self, path: &Path) {
+        if self.state.export_obstacle().is_some() {
+            return;
+        }
+        let Some(made) = self.state.export_made().cloned() else { return };
+        let Ok(text) = &made.text else { return };
+        if let Some(into) = made.of.into.as_ref().filter(|into| into.path == path)
+            && read_text(path).is_ok_and(|present| present != into.text)
+        {
+            self.export_into(Some(path.to_owned()));
+            let sentence =
+                format!("Not written: another program changed {}; what stands in it now is shown, look at it again", path.display());
+            return self.state.log.error(sentence);
+        }
+        let evidence_path = path.with_file_name("routes.evidence.json");
+        let failed =
+            |path: &Path, error: std::io::Error| format!("{} could not be written ({error}); choose another folder", path.display());
+        let evidence = text.exported.evidence_json.as_ref();
+        let written = evidence
+            .map_or(Ok(()), |json| write_atomically(&evidence_path, json.as_bytes()).map_err(|error| failed(&evidence_path, error)))
+            .and_then(|()| write_atomically(path, text.exported.text.as_bytes()).map_err(|error| failed(path, error)));
+        if let Err(sentence) = written {
+            return self.state.log.error(sentence);
+        }
+        let beside = match evidence {
+            Some(_) => format!(", with its evidence in {}", evidence_path.display()),
+            None if evidence_path.exists() => format!("; {} beside it is of an earlier export", evidence_path.display()),
+            None => String::new(),
+        };
+        self.state.log.info(format!("Exported to {}{beside}", path.display()));
+        let mut key = made.of.clone();
+        // What was written into is now what is in the file.
+        if made.of.into.as_ref().is_some_and(|into| into.path == path) {
+            let into = Arc::new(IntoFile { path: path.to_owned(), text: text.exported.text.clone() });
+            key.into = Some(Arc::clone(&into));
+            self.state.export.into.insert(self.state.policy().id, into);
+        }
+        self.state.export.written = Some((key, path.to_owned()));
+    }
+}

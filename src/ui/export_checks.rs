@@ -1,0 +1,165 @@
+//! What an export was tested with, and what each gateway version would do with the router's answers.
+
+use egui::{ComboBox, Label, RichText, Ui};
+
+use super::tokens::space;
+use super::{bars, theme, widgets};
+use crate::app::{Action, Command, ExportCommand, RouterPhase, State, StudyKind, Subject};
+use crate::dialect::{GATEWAYS, outlook};
+use crate::formats::{Evidence, Standing};
+use crate::policy::{DialectId, PolicyEdit};
+
+/// Confusions that are named.
+const NAMED: usize = 3;
+
+/// Draws the state of the evidence in plain words.
+pub fn evidence_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
+    let palette = theme::palette(ui);
+    widgets::heading_ui(ui, "Evidence");
+    let Some(made) = state.export_made() else {
+        widgets::caption_ui(ui, "Being looked up");
+        return;
+    };
+    let (word, colour, ground) = match made.standing {
+        Standing::Tested => ("Tested", palette.good, palette.good_soft),
+        Standing::NotTested => ("Not tested", palette.warning, palette.warning_soft),
+        Standing::Changed => ("Changed since it was tested", palette.warning, palette.warning_soft),
+        Standing::Doubtful => ("Tested in part", palette.warning, palette.warning_soft),
+        Standing::FailsGate => ("Fails its gate", palette.error, palette.error_soft),
+    };
+    theme::card_frame(palette.surface, palette.border).show(ui, |ui| {
+        ui.set_min_width(ui.available_width());
+        ui.spacing_mut().item_spacing.y = space::XS;
+        widgets::chip_ui(ui, word, colour, ground);
+        for problem in made.problems.iter().filter(|_| made.evidence.is_some()) {
+            ui.add(Label::new(sentence(problem)).wrap());
+        }
+        match &made.evidence {
+            Some(evidence) => facts_ui(ui, evidence),
+            None => {
+                ui.add(
+                    Label::new(
+                        "No run of this policy is known. Measure it over labelled conversations, and the export carries how well it did.",
+                    )
+                    .wrap(),
+                );
+                if widgets::button_ui(ui, "Measure it in Batch").clicked() {
+                    commands.push(Command::Perform(Action::ShowBatch));
+                }
+            }
+        }
+    });
+}
+
+fn facts_ui(ui: &mut Ui, evidence: &Evidence) {
+    let Evidence { cases, agreement, agreement_ci95: [low, high], router, dialect, date, set, .. } = evidence;
+    let percent = |share: &f64| format!("{:.1} %", 100.0 * share);
+    let line = |ui: &mut Ui, text: String| drop(ui.add(Label::new(RichText::new(text).small()).wrap()));
+    ui.label(format!("Agreement {}", percent(agreement))).on_hover_text("Share of cases whose decision equals the label");
+    line(ui, format!("95 % interval {} to {}, over {cases} cases of {set}", percent(low), percent(high)));
+    line(ui, format!("Router {} on {} in {}, dialect {dialect}", router.id, router.device, router.dtype));
+    line(ui, format!("Holds for {}; measured {date}", evidence.gateway_versions));
+    line(
+        ui,
+        match &evidence.order_stability {
+            Some(stability) => {
+                format!("{} cases change under {} other orders of the routes", stability.changed_cases, stability.orders)
+            }
+            None => "Other orders of the routes were not tested".to_owned(),
+        },
+    );
+    for confusion in evidence.confusions.iter().take(NAMED) {
+        line(ui, format!("{} taken for {}, {} times", confusion.label, confusion.decided, confusion.count));
+    }
+}
+
+/// Draws which dialect the chosen gateway sends, and what each version makes of the router's answers.
+pub fn gateways_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
+    widgets::heading_ui(ui, "Gateway");
+    let Some((position, gateway)) = state.export_gateway() else {
+        let sentence = "This gateway sends a prompt of its own, which Waypost does not send: decisions here are a guide, not a test of it";
+        ui.add(Label::new(RichText::new(sentence).small()).wrap());
+        return;
+    };
+    let combo = ComboBox::from_id_salt("gateway").selected_text(gateway.versions).width(ui.available_width());
+    let response = combo.show_ui(ui, |ui| {
+        for (other, gateway) in state.export.format.gateways().iter().enumerate() {
+            if ui.selectable_label(other == position, gateway.versions).clicked() {
+                commands.push(Command::Export(ExportCommand::Gateway(other)));
+            }
+        }
+    });
+    response.response.accessible_name("Gateway that the export is for");
+    let tested = state.export_made().and_then(|made| made.evidence.as_ref()).map(|evidence| evidence.dialect);
+    dialect_ui(ui, state, tested, gateway.dialect, gateway.versions, commands);
+    ui.add_space(space::XS);
+    outlook_ui(ui, state, commands);
+}
+
+fn dialect_ui(ui: &mut Ui, state: &State, tested: Option<DialectId>, sent: DialectId, versions: &str, commands: &mut Vec<Command>) {
+    let palette = theme::palette(ui);
+    let own = state.dialect();
+    let used = tested.unwrap_or(own);
+    if used == sent && own == sent {
+        ui.add(Label::new(RichText::new(format!("It sends {sent}, the dialect that decisions are made in here")).small()).wrap());
+        return;
+    }
+    theme::card_frame(palette.warning_soft, palette.warning_soft).show(ui, |ui| {
+        ui.set_min_width(ui.available_width());
+        ui.spacing_mut().item_spacing.y = space::XS;
+        // What surprises most: the prompt follows the gateway, not the router that it is configured to ask.
+        let whatever = if sent == DialectId::Archgw031 { "" } else { ", whatever router it asks, Arch-Router included" };
+        let was = if tested.is_some() { "the policy was tested with" } else { "decisions are made here in" };
+        let sentence = format!("Another dialect: {versions} sends {sent}{whatever}, while {was} {used}");
+        ui.add(Label::new(RichText::new(sentence).color(palette.warning)).wrap());
+        let label = format!("Use {sent} for this policy");
+        if own != sent && widgets::button_ui(ui, &label).on_hover_text("Can be undone").clicked() {
+            commands.push(Command::EditPolicy(PolicyEdit::SetDialect(Some(sent))));
+        }
+    });
+}
+
+/// Asks the router as each gateway would, and reads its answers as each would.
+fn outlook_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
+    let palette = theme::palette(ui);
+    let loading = (state.router.phase != RouterPhase::Ready).then_some("The router is not loaded yet");
+    let obstacle = state.routing_obstacle().or(loading);
+    ui.horizontal_wrapped(|ui| {
+        let button = ui.add_enabled(obstacle.is_none(), egui::Button::new("Check the dialects"));
+        let explanation = "Asks the router as each gateway version does, and reads its answer as that version does";
+        if button.on_hover_text(explanation).on_disabled_hover_text(obstacle.unwrap_or_default()).clicked() {
+            commands.push(Command::Study(StudyKind::Gateways));
+        }
+        widgets::caption_ui(ui, format!("with “{}”", state.conversation().title));
+    });
+    let Some(study) = state.study(StudyKind::Gateways) else { return };
+    let outdated =
+        !std::sync::Arc::ptr_eq(&study.policy, state.routes()) || !std::sync::Arc::ptr_eq(&study.conversation, &state.conversation().text);
+    ui.scope(|ui| {
+        if outdated {
+            widgets::caption_ui(ui, "Made for older texts");
+            ui.multiply_opacity(0.55);
+        }
+        let names: Vec<&str> = study.policy.routes.iter().map(|route| route.name.as_str()).collect();
+        for row in &study.rows {
+            let Subject::Gateway(position) = row.subject else { continue };
+            let Some(gateway) = GATEWAYS.get(position) else { continue };
+            let waiting = if state.is_studying(StudyKind::Gateways) { "Waiting" } else { "Not asked" };
+            let (sentence, colour) = match &row.result {
+                None => (format!("{}: {waiting}", gateway.versions), palette.text_weak),
+                Some(Err(error)) => (format!("{}: {error}", gateway.versions), palette.error),
+                Some(Ok(decision)) => {
+                    let share = decision.label().map(|label| format!(" ({})", bars::percent(bars::p_of(decision, label))));
+                    let colour = if share.is_some() { palette.text } else { palette.error };
+                    (outlook(gateway, &names, &decision.answer) + &share.unwrap_or_default(), colour)
+                }
+            };
+            ui.add(Label::new(RichText::new(sentence).color(colour)).wrap());
+        }
+    });
+}
+
+fn sentence(problem: &str) -> String {
+    let mut letters = problem.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+}
