@@ -51,7 +51,7 @@ const ENGINE_CRATES: &[&str] = &[
 /// egui for the table of shortcuts alone, see [`EGUI_IN_APP`].
 const APP_CRATES: &[&str] = &["serde", "thiserror", "serde_json", "tempfile", "sha2", "similar", "egui", "dirs", "humantime"];
 const CLI_CRATES: &[&str] = &["serde", "thiserror", "serde_json", "tempfile", "sha2", "clap", "anyhow", "indicatif", "ctrlc"];
-const UI_CRATES: &[&str] = &["serde", "thiserror", "egui", "egui_extras", "eframe", "rfd"];
+const UI_CRATES: &[&str] = &["serde", "thiserror", "egui", "egui_extras", "egui_plot", "eframe", "rfd"];
 
 /// What `app` may name of egui: keys, no drawing.
 const EGUI_IN_APP: &[&str] = &["Key", "KeyboardShortcut", "Modifiers"];

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use proptest::prelude::*;
 use waypost::chat::{Conversation, Message, Role};
@@ -343,6 +344,36 @@ fn a_cancel_ends_many_after_what_was_decided() {
     assert!(!decided.is_empty() && decided.len() < 100, "{} were decided", decided.len());
     assert_eq!(decided, (0..decided.len()).collect::<Vec<_>>());
     assert!(taken < 200, "requests are taken as they are needed, not {taken}");
+}
+
+#[test]
+fn the_cache_gives_way_when_memory_gets_scarce_and_comes_back() {
+    let policy = Arc::new(Policy { routes: vec![Route::new("code", "Programs")], ..Policy::default() });
+    let request = |text: &str| RouteRequest {
+        policy: Arc::clone(&policy),
+        conversation: Arc::new(Conversation::from_prompt(text)),
+        dialect: DialectId::Archgw031,
+        budget: None,
+        orders: 0,
+        seed: 0,
+    };
+    let mut router = TinyModel::random(Shape { layers: 1, ..Shape::SMALL }, 5).load();
+    let available = Arc::new(AtomicU64::new(1 << 40));
+    let probe = Arc::clone(&available);
+    router.set_available_memory(move || probe.load(Ordering::Relaxed));
+    let mut decide = |text: &str| {
+        let decision = router.decide(&request(text), &mut |_| {}, &CancelToken::default()).unwrap();
+        (decision.tokens.cached, router.cache_stats())
+    };
+    let (_, full) = decide("Sort a list");
+    assert!(decide("Sort a list").0 > 0 && full.bytes > 0);
+    available.store(0, Ordering::Relaxed);
+    let (cached, scarce) = decide("Sort a list");
+    assert_eq!((cached, scarce.bytes, scarce.budget_bytes), (0, 0, 0));
+    available.store(1 << 40, Ordering::Relaxed);
+    decide("Sort a list");
+    let (cached, again) = decide("Sort a list");
+    assert!(cached > 0 && again.budget_bytes == full.budget_bytes, "{again:?}");
 }
 
 /// The properties above would hold of networks that prove nothing: here each kind must occur.

@@ -26,6 +26,8 @@ const PANIC: &str = "panic";
 const PANIC_WITH_A_NUMBER: &str = "panic with a number";
 const PANIC_LATER: &str = "panic when asked for the cache";
 const WAIT: &str = "wait for the cancel";
+const FAIL_LATE: &str = "fail after the previous router was freed";
+const WAIT_LATE: &str = "wait after the previous router was freed";
 const REPORT: &str = "report as fast as possible";
 
 /// What both sides of a test share.
@@ -34,8 +36,11 @@ struct Stage {
     /// A message for each job that has begun to work.
     begun: (Sender<()>, Receiver<()>),
     loads: Arc<AtomicUsize>,
-    /// Routers that exist.
+    /// Routers that exist, and the most that existed at once.
     alive: Arc<AtomicUsize>,
+    most: Arc<AtomicUsize>,
+    /// The loads that succeed from now on; the others fail.
+    loads_left: Arc<AtomicUsize>,
     /// How long a burst of reports took.
     burst: Arc<Mutex<Duration>>,
 }
@@ -91,13 +96,14 @@ impl Router for StageRouter {
 
 impl Stage {
     fn new() -> Self {
-        Self { begun: unbounded(), loads: Arc::default(), alive: Arc::default(), burst: Arc::default() }
+        let loads_left = Arc::new(AtomicUsize::new(usize::MAX));
+        Self { begun: unbounded(), loads: Arc::default(), alive: Arc::default(), most: Arc::default(), loads_left, burst: Arc::default() }
     }
 
     /// Loads routers that are counted; sources that are folders tell what goes wrong.
     fn loader(&self) -> Loader {
         let stage = self.clone();
-        Box::new(move |source, _, progress, cancel| {
+        Box::new(move |source, _, progress, cancel, previous| {
             let number = stage.loads.fetch_add(1, Ordering::Relaxed) + 1;
             progress(Progress { stage: "Reading weights", done: 1, total: Some(2) });
             match source {
@@ -107,8 +113,20 @@ impl Stage {
                     stage.begun.0.send(()).unwrap();
                     Err(fake_router::wait_for(cancel))
                 }
+                RouterSource::Hub(what) if what == FAIL_LATE => {
+                    previous.free();
+                    Err(EngineError::router("the weights are damaged; download them again"))
+                }
+                RouterSource::Hub(what) if what == WAIT_LATE => {
+                    previous.free();
+                    stage.begun.0.send(()).unwrap();
+                    Err(fake_router::wait_for(cancel))
+                }
+                _ if stage.loads_left.fetch_sub(1, Ordering::Relaxed) == 0 => Err(EngineError::router("the disk is gone; plug it in")),
                 _ => {
-                    stage.alive.fetch_add(1, Ordering::Relaxed);
+                    previous.free();
+                    let alive = stage.alive.fetch_add(1, Ordering::Relaxed) + 1;
+                    stage.most.fetch_max(alive, Ordering::Relaxed);
                     Ok(Box::new(StageRouter { stage: stage.clone(), number, breaks: false }))
                 }
             }
@@ -229,13 +247,80 @@ fn a_panic_ends_its_job_and_nothing_else() {
 fn a_failed_load_keeps_the_router_that_is_there() {
     let stage = Stage::new();
     let engine = stage.engine();
-    let jobs = [load(&engine), load_that(&engine, FAIL), load_that(&engine, PANIC), route(&engine, ANSWER), load(&engine)];
-    let [_, failed, panicked, decided, replaced] = jobs.map(|job| ending(engine.events(), job));
+    // One at a time: a load supersedes the one before it.
+    let loaded = |what: Option<&str>| {
+        let job = what.map_or_else(|| load(&engine), |what| load_that(&engine, what));
+        ending(engine.events(), job)
+    };
+    loaded(None).result.unwrap();
+    let (failed, panicked) = (loaded(Some(FAIL)), loaded(Some(PANIC)));
+    let decided = route(&engine, ANSWER);
+    let decided = ending(engine.events(), decided);
+    let replaced = loaded(None);
     assert!(failed.cache.is_some() && panicked.cache.is_some());
     assert_eq!(failed.error().to_string(), "there is no such router; choose another");
     assert_eq!(decided.cache.unwrap().bytes, 1, "the first router decided");
     assert!(matches!(replaced.result, Ok(JobResult::Loaded(description)) if description.label == "router 4"));
     assert_eq!(stage.alive.load(Ordering::Relaxed), 1, "a replaced router is dropped");
+}
+
+#[test]
+fn switching_frees_the_old_router_first_and_a_failure_after_that_brings_it_back() {
+    let stage = Stage::new();
+    let engine = stage.engine();
+    for number in 1..=2 {
+        let loaded = load(&engine);
+        assert_eq!(ending(engine.events(), loaded).cache.unwrap().bytes, number);
+    }
+    assert_eq!(stage.most.load(Ordering::Relaxed), 1, "the first was gone before the second came");
+
+    // The third load fails late, the fourth brings the second router back.
+    let failed = load_that(&engine, FAIL_LATE);
+    let failed = ending(engine.events(), failed);
+    assert_eq!(failed.cache.map(|cache| cache.bytes), Some(4));
+    let sentence = failed.error().to_string();
+    assert!(sentence.contains("weights are damaged") && sentence.contains("previous router is loaded again"), "{sentence}");
+    let decided = route(&engine, ANSWER);
+    assert!(ending(engine.events(), decided).result.is_ok());
+
+    // A cancel by hand brings it back too, and is no failure.
+    stage.begun();
+    let waiting = load_that(&engine, WAIT_LATE);
+    stage.begun();
+    engine.cancel(waiting);
+    let cancelled = ending(engine.events(), waiting);
+    assert_eq!((cancelled.cache.map(|cache| cache.bytes), cancelled.error()), (Some(6), EngineError::Cancelled));
+
+    // Where it cannot be brought back, nothing is loaded and the error says so.
+    stage.loads_left.store(0, Ordering::Relaxed);
+    let failed = load_that(&engine, FAIL_LATE);
+    let failed = ending(engine.events(), failed);
+    assert!(failed.cache.is_none());
+    let sentence = failed.error().to_string();
+    assert!(sentence.contains("weights are damaged") && sentence.contains("could not be loaded again (the disk is gone"), "{sentence}");
+    let without = route(&engine, ANSWER);
+    assert!(ending(engine.events(), without).error().to_string().contains("no router is loaded"));
+    assert_silent(engine.events());
+}
+
+#[test]
+fn of_several_loads_the_last_one_counts() {
+    let stage = Stage::new();
+    let engine = stage.engine();
+    let first = load(&engine);
+    ending(engine.events(), first).result.unwrap();
+    // One that works, after it has freed the first router, and two that wait: all are superseded by the next one.
+    let working = load_that(&engine, WAIT_LATE);
+    stage.begun();
+    let (second, third, last, decided) = (load(&engine), load(&engine), load(&engine), route(&engine, ANSWER));
+    for superseded in [working, second, third] {
+        assert_eq!(ending(engine.events(), superseded).error(), EngineError::Cancelled);
+    }
+    assert!(ending(engine.events(), last).result.is_ok());
+    assert!(ending(engine.events(), decided).result.is_ok());
+    assert_eq!(stage.loads.load(Ordering::Relaxed), 3, "neither those that waited nor the first one were loaded");
+    assert_eq!(stage.most.load(Ordering::Relaxed), 1);
+    assert_silent(engine.events());
 }
 
 #[test]
@@ -264,10 +349,11 @@ fn cancelling_before_the_start_skips_the_work() {
 fn a_cancelled_load_ends_as_cancelled_and_the_next_one_is_taken() {
     let stage = Stage::new();
     let engine = stage.engine();
-    let (waiting, after) = (load_that(&engine, WAIT), load(&engine));
+    let waiting = load_that(&engine, WAIT);
     stage.begun();
     engine.cancel(waiting);
     assert_eq!(ending(engine.events(), waiting).error(), EngineError::Cancelled);
+    let after = load(&engine);
     ending(engine.events(), after).result.unwrap();
 }
 
@@ -320,8 +406,9 @@ fn waking_follows_each_event() {
     let stage = Stage::new();
     let (woken, wakes) = bounded(1000);
     let engine = Engine::spawn(stage.loader(), move || woken.send(()).unwrap()).unwrap();
-    for _ in 0..3 {
-        load(&engine);
+    load(&engine);
+    for _ in 0..2 {
+        route(&engine, ANSWER);
     }
     // Whoever is woken finds an event: start, report and end of three jobs.
     for _ in 0..9 {

@@ -15,6 +15,10 @@ pub enum Behaviour {
     Decide,
     /// As [`Self::Decide`], a little less sure each time.
     Moves,
+    /// Loads, and chooses the route most of whose description's words the last message has; the first of equals, none without a word.
+    Words,
+    /// As [`Self::Words`], and takes its time.
+    Slow,
     /// Loads, and finds that no route fits.
     DecideNone,
     /// Loads, and fails each request with this sentence.
@@ -42,7 +46,7 @@ pub fn options(behaviour: Behaviour) -> StartOptions {
 }
 
 fn loader(behaviour: Behaviour) -> Loader {
-    Box::new(move |_source, _device, progress: OnProgress<'_>, cancel: &CancelToken| {
+    Box::new(move |_source, _device, progress: OnProgress<'_>, cancel: &CancelToken, _previous| {
         progress(Progress { stage: "Reading weights", done: 50, total: Some(100) });
         match behaviour {
             Behaviour::FailLoading(sentence) => Err(EngineError::router(sentence)),
@@ -74,6 +78,12 @@ impl Router for FakeRouter {
             Behaviour::Panic => panic!("a fake defect"),
             Behaviour::Block => Err(wait_for(cancel)),
             Behaviour::DecideNone => Ok(decision(request, None)),
+            Behaviour::Words => Ok(decision(request, by_words(request))),
+            Behaviour::Slow => {
+                std::thread::sleep(Duration::from_millis(20));
+                cancel.check()?;
+                Ok(decision(request, by_words(request)))
+            }
             Behaviour::Moves => {
                 let mut moved = decision(request, request.policy.routes.get(1).map(|route| route.name.clone()));
                 moved.probabilities[0].p -= 0.01 * self.prompts as f64;
@@ -82,6 +92,15 @@ impl Router for FakeRouter {
             _ => Ok(decision(request, request.policy.routes.get(1).map(|route| route.name.clone()))),
         }
     }
+}
+
+fn by_words(request: &RouteRequest) -> Option<String> {
+    let said = request.conversation.messages.last()?.text().into_owned();
+    let count = |description: &str| description.split_whitespace().filter(|word| said.contains(word)).count();
+    let routes = request.policy.routes.iter().map(|route| (count(&route.description), route));
+    // The last of equals is the greatest, so that they are looked at from behind.
+    let (most, route) = routes.rev().max_by_key(|(count, _)| *count)?;
+    (most > 0).then(|| route.name.clone())
 }
 
 /// Waits a bounded time, so that a broken cancel fails a test rather than hanging it.

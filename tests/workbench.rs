@@ -1,5 +1,7 @@
 //! What a user does with the window, from end to end, by accessible names; files are written to temporary folders.
 
+mod batch;
+mod compare;
 mod drafts;
 mod export;
 mod gateways;

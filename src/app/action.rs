@@ -33,6 +33,14 @@ pub enum Action {
     TestWording,
     ChooseRouter,
     LoadRouter,
+    OpenSet,
+    AddToSet,
+    Measure,
+    MeasureVariants,
+    NextWrong,
+    PreviousWrong,
+    AcceptDecision,
+    OpenCase,
     Palette,
     ShowPolicy,
     ShowPlayground,
@@ -54,12 +62,13 @@ pub enum Menu {
     File,
     Edit,
     Router,
+    Measure,
     View,
 }
 
 impl Menu {
     /// Every menu, in the order of the bar.
-    pub const ALL: [Self; 4] = [Self::File, Self::Edit, Self::Router, Self::View];
+    pub const ALL: [Self; 5] = [Self::File, Self::Edit, Self::Router, Self::Measure, Self::View];
 
     /// Returns the menu's name.
     pub fn text(self) -> &'static str {
@@ -67,6 +76,7 @@ impl Menu {
             Self::File => "File",
             Self::Edit => "Edit",
             Self::Router => "Router",
+            Self::Measure => "Measure",
             Self::View => "View",
         }
     }
@@ -80,7 +90,7 @@ type Line = (Menu, &'static str, &'static str, Option<(Modifiers, Key)>);
 
 impl Action {
     /// Every action, in the order menus show them.
-    pub const ALL: [Self; 38] = {
+    pub const ALL: [Self; 46] = {
         use Action::*;
         [
             NewPolicy,
@@ -108,6 +118,14 @@ impl Action {
             TestWording,
             ChooseRouter,
             LoadRouter,
+            OpenSet,
+            AddToSet,
+            Measure,
+            MeasureVariants,
+            NextWrong,
+            PreviousWrong,
+            AcceptDecision,
+            OpenCase,
             Palette,
             ShowPolicy,
             ShowPlayground,
@@ -126,7 +144,7 @@ impl Action {
 
     #[rustfmt::skip] // a table reads best as one
     fn line(self) -> Line {
-        use Menu::{Edit, File, Router, View};
+        use Menu::{Edit, File, Measure, Router, View};
         match self {
             Self::NewPolicy => (File, "New policy", "Open an empty policy beside the others", Some((CTRL, Key::N))),
             Self::Open => (File, "Open…", "Open policies, gateway configurations and conversations from files", Some((CTRL, Key::O))),
@@ -153,6 +171,14 @@ impl Action {
             Self::TestWording => (Router, "Test wording of selected route", "Leave parts of the route's description out and see how the probabilities move", None),
             Self::ChooseRouter => (Router, "Choose router…", "See which routers there are, download Arch-Router, add a server, choose the device", Some((CTRL, Key::R))),
             Self::LoadRouter => (Router, "Load router again", "Read the router's files once more, for example after a failure", None),
+            Self::OpenSet => (Measure, "Open labelled set…", "Open conversations with the routes that people expect", Some((CTRL_SHIFT, Key::O))),
+            Self::AddToSet => (Measure, "Add conversation to set…", "Add the conversation of the Playground, with its expected route, to a labelled set", Some((CTRL_SHIFT, Key::A))),
+            Self::Measure => (Measure, "Measure agreement", "Decide every case of the labelled set and compare with the labels", Some((CTRL_SHIFT, Key::Enter))),
+            Self::MeasureVariants => (Measure, "Measure open variants", "Measure every open policy on the labelled set and compare them", None),
+            Self::NextWrong => (Measure, "Next wrong case", "Show the next case whose decision differs from its label", Some((Modifiers::NONE, Key::F8))),
+            Self::PreviousWrong => (Measure, "Previous wrong case", "Show the wrong case before this one", Some((Modifiers::SHIFT, Key::F8))),
+            Self::AcceptDecision => (Measure, "Label as decided", "The decision is right and the label wrong: correct the label in the set's file", Some((Modifiers::NONE, Key::F2))),
+            Self::OpenCase => (Measure, "Open case in Playground", "Put the case's conversation on the shelf and show it there", Some((Modifiers::NONE, Key::F4))),
             Self::Palette => (View, "Find action…", "Type a few letters of what to do", Some((CTRL, Key::K))),
             Self::ShowPolicy => (View, "Policy", "Write routes", Some((CTRL, Key::Num1))),
             Self::ShowPlayground => (View, "Playground", "Try conversations", Some((CTRL, Key::Num2))),
@@ -191,8 +217,16 @@ impl Action {
 
     /// Returns whether a line separates the action from the one before it in its menu.
     pub fn starts_group(self) -> bool {
-        matches!(self, Self::NewConversation | Self::AddRoute | Self::AddMessage | Self::TestOrder | Self::ChooseRouter)
-            || matches!(self, Self::ShowPolicy | Self::ToggleYaml | Self::ThemeSystem)
+        matches!(
+            self,
+            Self::NewConversation
+                | Self::AddRoute
+                | Self::AddMessage
+                | Self::TestOrder
+                | Self::ChooseRouter
+                | Self::Measure
+                | Self::NextWrong
+        ) || matches!(self, Self::ShowPolicy | Self::ToggleYaml | Self::ThemeSystem)
     }
 
     /// Returns why the action cannot be done now, or `None` when it can.
@@ -203,6 +237,20 @@ impl Action {
             Self::TestOrder => state.routing_obstacle(),
             Self::TestWording => no_route().or_else(|| state.routing_obstacle()),
             Self::Cancel => (state.jobs.is_empty() && !state.route_when_loaded).then_some("Nothing is running"),
+            Self::AddToSet => (!state.has_question()).then_some("Write a user message first: a case needs one"),
+            Self::Measure => state.measuring_obstacle(),
+            Self::MeasureVariants => {
+                (state.policies.len() < 2).then_some("Only one policy is open; make a variant first").or_else(|| state.measuring_obstacle())
+            }
+            Self::NextWrong => state.batch.next_wrong(false).is_none().then_some("No wrong case follows"),
+            Self::PreviousWrong => state.batch.next_wrong(true).is_none().then_some("No wrong case comes before"),
+            Self::AcceptDecision | Self::OpenCase if state.settings.tab != Tab::Batch => Some("Show the Batch tab first"),
+            Self::AcceptDecision => match state.batch.selected_turn() {
+                None => Some("No case is selected"),
+                Some(turn) if turn.agrees() => Some("Label and decision are the same"),
+                Some(turn) => turn.decided.is_none().then_some("The router decided nothing"),
+            },
+            Self::OpenCase => state.batch.selected_turn().is_none().then_some("No case is selected"),
             Self::LoadRouter => (state.router.phase == RouterPhase::Loading).then_some("The router is being loaded"),
             Self::DuplicateRoute | Self::RemoveRoute => no_route(),
             Self::MoveRouteUp => no_route().or_else(|| state.neighbour(false).is_none().then_some("The route is the first")),

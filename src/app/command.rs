@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{Action, CheckCommand, DocId, ExportCommand, JobId, RoutersCommand, Section, StudyKind};
+use super::{Action, BatchCommand, CheckCommand, CompareCommand, DocId, ExportCommand, JobId, RoutersCommand, Section, StudyKind};
 use crate::chat::ConversationEdit;
 use crate::policy::PolicyEdit;
 
@@ -42,6 +42,13 @@ pub enum Command {
     ImportAccept {
         replace: bool,
     },
+    /// Chooses the label of the conversation that is about to be added to a set.
+    AddLabel(String),
+    /// Chooses the set it is added to.
+    AddSet(PathBuf),
+    AddToSet,
+    /// Asks where to make a new set.
+    AskNewSet,
     /// Takes the policy of the configuration that was opened: in place of the present one, or beside it.
     ImportPolicy {
         replace: bool,
@@ -49,6 +56,8 @@ pub enum Command {
     /// Answers the question that is asked.
     Answer(Answer),
     CloseDialog,
+    Batch(BatchCommand),
+    Compare(CompareCommand),
     SetZoom(f32),
     CancelJob(JobId),
     /// Takes a message off the screen; the log keeps it.

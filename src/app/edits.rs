@@ -92,6 +92,7 @@ impl App {
             (Side::Policy, true) => self.policy_mut().redo(),
             (Side::Conversation, false) => self.conversation_mut().undo(),
             (Side::Conversation, true) => self.conversation_mut().redo(),
+            (Side::Labels, redo) => return self.undo_label(redo),
         };
         if done {
             self.edited(side, true);

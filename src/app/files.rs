@@ -12,10 +12,13 @@ use crate::formats::{FormatError, Warning, looks_like_gateway, parse_conversatio
 const RECENT: usize = 12;
 
 impl App {
-    /// Opens a file: a policy, a gateway's configuration that holds one, or a conversation where the text is one.
+    /// Opens a file: a policy, a gateway's configuration that holds one, a labelled set, or a conversation where the text is one.
     pub(super) fn open(&mut self, path: &Path) {
         if self.state.dialog.is_some() {
             return self.waiting.push_back(path.to_owned());
+        }
+        if self.open_as_set(path) {
+            return;
         }
         let has_extension = |wanted: &[&str]| {
             let extension = path.extension().map(|extension| extension.to_string_lossy().to_ascii_lowercase());
@@ -174,6 +177,7 @@ impl App {
                     self.close_now(id);
                 }
             }
+            (Question::DeleteRun(id), Answer::Discard) => self.delete_run(&id),
             (Question::Changed { document, .. }, Answer::LoadFile) => self.reload(document),
             (Question::Changed { document, saving }, Answer::KeepMine) => self.keep_mine(document, saving),
             _ => {}

@@ -2,12 +2,18 @@
 //!
 //! [`App`] owns the [`State`] and the engine thread. Whoever draws reads the state and sends [`Command`]s; nothing here knows how it is drawn,
 //! so all of it can be tested without a window. `App` is one type in several files, by concern: `session` starts it and dispatches
-//! commands, `edits` changes documents, `routing` asks the router, `reaction` takes the answers, `files` and `store` read and write.
+//! commands, `edits` changes documents, `routing` asks the router, `reaction` takes the answers, `files` and `store` read and write;
+//! `sets`, `measuring`, `looking`, `keeping` and `comparing` are the work of the tabs Batch and Compare, `tasks` their threads.
 
 mod action;
+mod batch;
+mod case_query;
+mod causes;
 mod checks;
 mod clock;
 mod command;
+mod compare;
+mod comparing;
 mod document;
 mod draft;
 mod edits;
@@ -16,8 +22,12 @@ mod export_made;
 mod files;
 mod gateway_import;
 mod import;
+mod keeping;
+mod library;
 mod log;
+mod looking;
 pub mod measure;
+mod measuring;
 mod policy_text;
 mod reaction;
 mod remembered;
@@ -25,31 +35,41 @@ mod replace;
 mod router;
 mod routers;
 mod routing;
+mod run_view;
 mod sample;
 mod session;
+mod sets;
 mod shown;
 mod state;
 mod store;
 mod study;
 mod tasks;
+mod word_diff;
 
 pub use crate::engine::{CacheStats, DeviceChoice, JobId, ListedRouter, Loader, Plan, Presence, Progress, RouterDescription, RouterSource};
 pub use action::{Action, Menu};
+pub use batch::{Batch, BatchCommand, BatchPart, Figure, Measuring, OpenCase, SampleSet};
+pub use case_query::{CaseQuery, SortBy, Verdict};
 pub use checks::{CheckCommand, Checks};
 pub use command::{Answer, Command};
+pub use compare::{CaseRow, Compare, CompareCommand, ComparePart, ComparisonView, Contender, PolicyStep};
 pub use document::{DocId, Document, FileStamp};
 pub use export::{ExportCommand, ExportKey, ExportState, IntoFile};
 pub use export_made::{Change, Made, MadeText};
 pub use files::proposed_name;
 pub use gateway_import::GatewayImport;
 pub use import::Import;
+pub use library::{KeptRun, Library, RunId};
 pub use log::{Entry, Log, Severity};
 pub use policy_text::{OutlineRow, PolicyText};
 pub use remembered::{Remembered, data_folder};
 pub use replace::replace_file;
 pub use router::{Job, JobKind, Purpose, RouterPhase, RouterStatus};
 pub use routers::{Download, DownloadPhase, OpenHub, RouterPanel, RoutersCommand, Transfer};
+pub use run_view::RunView;
 pub use session::{App, StartOptions};
+pub use sets::{AddToSet, OpenSet, Opening};
 pub use shown::ShownDecision;
 pub use state::{Dialog, Question, Reveal, Section, Settings, Side, State, Tab, Target, ThemeChoice};
 pub use study::{Study, StudyKind, StudyRow, Subject};
+pub use word_diff::Piece;

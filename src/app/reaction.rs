@@ -15,7 +15,7 @@ impl App {
     /// Takes in what the engine said since the last call. Returns whether there is more, which the caller fetches in its next frame.
     pub fn poll(&mut self) -> bool {
         let start = Instant::now();
-        while let Some(apply) = self.texts.next_done() {
+        while let Some(apply) = self.texts.next_done().or_else(|| self.files.next_done()).or_else(|| self.figures.next_done()) {
             apply(self);
         }
         while let Ok(apply) = self.inbox.try_recv() {
@@ -34,7 +34,7 @@ impl App {
         match event {
             Event::Started { job } => self.with_job(job, |job| job.started = true),
             Event::Progress { job, progress } => self.with_job(job, |job| job.progress = Some(progress)),
-            Event::Results { .. } => {}
+            Event::Results { job, results } => self.measured(job, results),
             Event::Finished { job, result, cache } => {
                 self.state.router.cache = cache;
                 if let Some(position) = self.state.jobs.iter().position(|open| open.id == job) {
@@ -42,6 +42,7 @@ impl App {
                     match (&job.kind, result) {
                         (JobKind::Load, Ok(JobResult::Loaded(description))) => self.loaded(description),
                         (JobKind::Load, Err(error)) => self.load_failed(&error),
+                        (JobKind::Measure, result) => self.measurement_ended(job.id, result.map(drop)),
                         (JobKind::Count { prompt }, Ok(JobResult::Counted(Some(tokens)))) => {
                             self.state.counted = Some((Arc::clone(prompt), tokens))
                         }
@@ -70,8 +71,11 @@ impl App {
         }
     }
 
-    /// A router that was loaded before stays, so it goes on being the one that decides.
+    /// A router that was loaded before stays, so it goes on being the one that decides, unless it could not be brought back.
     fn load_failed(&mut self, error: &EngineError) {
+        if self.state.router.cache.is_none() {
+            self.state.router.description = None;
+        }
         // Another router was chosen meanwhile, which is what the user waits for.
         if self.state.jobs.iter().any(|job| matches!(job.kind, JobKind::Load)) {
             return;

@@ -44,6 +44,8 @@ pub enum Purpose {
 #[derive(Clone, Debug)]
 pub enum JobKind {
     Load,
+    /// A labelled set is being measured; what is in [`super::Batch`] says which.
+    Measure,
     /// Counts the tokens of the prompt on screen.
     Count {
         prompt: Arc<RenderedPrompt>,
@@ -82,6 +84,7 @@ impl Job {
             (_, Some(progress)) => progress.stage,
             (JobKind::Count { .. }, None) => "Counting tokens",
             (JobKind::Load, None) => "Loading the router",
+            (JobKind::Measure, None) => "Measuring",
             (JobKind::Route { purpose: Purpose::Current, .. }, None) => "Routing",
             (JobKind::Route { purpose: Purpose::Study { kind, .. }, .. }, None) => match kind {
                 StudyKind::Turns => "Routing each turn",

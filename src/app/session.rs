@@ -3,16 +3,20 @@
 use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::mpsc::{Receiver, Sender};
 use std::time::{Duration, Instant};
 
+use super::batch::{Batch, Correction};
+use super::causes::CauseSearch;
+use super::looking::RunChange;
+use super::measuring::Ongoing;
 use super::state::{Dialog, Section, Settings, Side, State, Tab, ThemeChoice};
 use super::store::Store;
 use super::tasks::{Apply, Tasks, Wake};
 use super::{
-    Action, Command, DeviceChoice, Document, Import, Loader, Log, OpenHub, PolicyText, RouterPanel, RouterPhase, RouterSource,
-    RouterStatus, routers, sample,
+    Action, Command, Compare, DeviceChoice, DocId, Document, Import, Library, Loader, Log, OpenHub, PolicyText, RouterPanel, RouterPhase,
+    RouterSource, RouterStatus, RunId, routers, sample,
 };
 use crate::engine::{Engine, EngineError};
 use crate::policy::PolicyEdit;
@@ -60,6 +64,35 @@ pub struct App {
     /// Whether something changed since the drafts were written.
     pub(super) unsaved: bool,
     pub(super) save_at: Option<Instant>,
+    /// Reads and writes files.
+    pub(super) files: Tasks,
+    /// Computes figures, rows and comparisons.
+    pub(super) figures: Tasks,
+    /// Stops the search for rows.
+    pub(super) search: Arc<AtomicBool>,
+    /// The policy that the offered set was looked for beside.
+    pub(super) sample_of: Option<(DocId, Option<PathBuf>)>,
+    /// Corrected labels that are not in their set's file yet, and whether some are being written.
+    pub(super) unwritten: Vec<Correction>,
+    pub(super) writing: bool,
+    /// Changes that the figures on screen do not know yet, and whether some are being counted.
+    pub(super) uncounted: Vec<RunChange>,
+    pub(super) counting: bool,
+    /// Whether the selected case is to be scrolled to once its rows are there.
+    pub(super) reveal_case: bool,
+    /// Runs whose new names are not on disk yet, and when they are to be.
+    pub(super) renamed: Vec<RunId>,
+    pub(super) rename_at: Option<Instant>,
+    pub(super) ongoing: Option<Ongoing>,
+    pub(super) cause_search: Option<CauseSearch>,
+    /// Whether the next figures are the first ones of their run.
+    pub(super) is_first_view: bool,
+    pub(super) compare_measured: bool,
+    /// Policies that are measured one after another.
+    pub(super) to_measure: VecDeque<DocId>,
+    /// Whether the rows on screen are for an older query than the last one.
+    pub(super) rows_outdated: bool,
+    pub(super) compare_outdated: bool,
 }
 
 impl App {
@@ -70,6 +103,9 @@ impl App {
     /// Fails when the operating system gives no thread.
     pub fn start(options: StartOptions, drafts: Option<PathBuf>, wake: impl Fn() + Send + Sync + 'static) -> Result<Self, EngineError> {
         let wake: Wake = Arc::new(wake);
+        let start_tasks = |name: &str| {
+            Tasks::start(name, Arc::clone(&wake)).map_err(|error| EngineError::router(format!("cannot start a thread: {error}")))
+        };
         let StartOptions { policy, conversation, router, device, loader, hub } = options;
         let data = routers::beside(drafts.as_ref());
         let mut log = Log::default();
@@ -96,6 +132,9 @@ impl App {
             studies: Vec::new(),
             turn: None,
             prompt: Arc::new(crate::dialect::render(crate::policy::DialectId::DEFAULT, &[], &sample::conversation(), None)),
+            batch: Batch::default(),
+            compare: Compare::default(),
+            library: Library::default(),
             counted: None,
             checks: super::Checks::default(),
             export: super::ExportState::default(),
@@ -105,8 +144,9 @@ impl App {
             log_open: false,
             settings,
         };
-        let texts =
-            Tasks::start(Arc::clone(&wake)).map_err(|error| EngineError::router(format!("cannot start a thread for texts: {error}")))?;
+        let texts = start_tasks("waypost-texts")?;
+        let files = start_tasks("waypost-files")?;
+        let figures = start_tasks("waypost-figures")?;
         let (outbox, inbox) = std::sync::mpsc::channel();
         let engine_wake = Arc::clone(&wake);
         let mut app = Self {
@@ -129,7 +169,26 @@ impl App {
             newest_export: Arc::default(),
             unsaved: false,
             save_at: None,
+            files,
+            figures,
+            search: Arc::default(),
+            sample_of: None,
+            unwritten: Vec::new(),
+            writing: false,
+            uncounted: Vec::new(),
+            counting: false,
+            reveal_case: false,
+            rename_at: None,
+            renamed: Vec::new(),
+            ongoing: None,
+            cause_search: None,
+            is_first_view: false,
+            compare_measured: false,
+            to_measure: VecDeque::new(),
+            rows_outdated: false,
+            compare_outdated: false,
         };
+        app.read_library();
         app.open_first(policy, conversation);
         app.refresh();
         app.load_router();
@@ -141,7 +200,9 @@ impl App {
         if let Some(path) = policy {
             self.open_policy(&path);
         }
-        if let Some(path) = conversation {
+        if let Some(path) = conversation
+            && !self.open_as_set(&path)
+        {
             self.open_conversation(&path);
         }
         if self.state.policies.is_empty() {
@@ -164,7 +225,9 @@ impl App {
         let now = Instant::now();
         let live = self.tick_live(now).into_iter().chain(self.tick_count(now)).min();
         let save = self.tick_save(now);
-        live.into_iter().chain(save).min()
+        let measure = self.tick_measuring(now);
+        let rename = self.tick_names(now);
+        live.into_iter().chain(save).chain(measure).chain(rename).min()
     }
 
     /// Does what a panel asked for.
@@ -205,6 +268,11 @@ impl App {
                 }
             }
             Command::ImportAccept { replace } => self.accept_import(replace),
+            // The window asks for the file, and answers with `Command::AddSet`.
+            Command::AskNewSet => {}
+            command @ (Command::AddLabel(_) | Command::AddSet(_) | Command::AddToSet) => self.set_command(command),
+            Command::Batch(command) => self.batch_command(command),
+            Command::Compare(command) => self.compare_command(command),
             Command::ImportPolicy { replace } => self.accept_gateway(replace),
             Command::Answer(answer) => self.answer(answer),
             Command::CloseDialog => self.state.dialog = None,
@@ -224,6 +292,7 @@ impl App {
     /// Makes, or has made, what follows from the texts on screen.
     fn refresh(&mut self) {
         self.refresh_prompt();
+        self.refresh_sample();
         self.refresh_checks();
         self.refresh_export();
     }
@@ -239,7 +308,7 @@ impl App {
             Action::ClosePolicy => self.close(self.state.policy().id),
             Action::Save => self.save(self.state.save_target().0),
             // Choosing a file is the window's business: it answers with `Command::Open` or `Command::SaveTo`.
-            Action::Open | Action::SaveAs | Action::SaveConversation => {}
+            Action::Open | Action::OpenSet | Action::SaveAs | Action::SaveConversation => {}
             Action::NewConversation => self.new_conversation(),
             Action::ImportConversation => self.state.dialog = Some(Dialog::Import(Import::new(String::new()))),
             Action::CloseConversation => self.close(self.state.conversation().id),
@@ -264,6 +333,13 @@ impl App {
             }
             Action::ChooseRouter => self.open_routers(),
             Action::LoadRouter => self.load_router(),
+            Action::AddToSet => self.ask_label(),
+            Action::Measure => self.measure_present(),
+            Action::MeasureVariants => self.measure_variants(),
+            Action::NextWrong => self.select_wrong(false),
+            Action::PreviousWrong => self.select_wrong(true),
+            Action::AcceptDecision => self.accept_decision(),
+            Action::OpenCase => self.open_case(),
             Action::Palette => self.state.dialog = if action.is_on(&self.state) { None } else { Some(Dialog::Palette) },
             Action::ShowPolicy => self.change_settings(|settings| settings.tab = Tab::Policy),
             Action::ShowPlayground => self.change_settings(|settings| settings.tab = Tab::Playground),

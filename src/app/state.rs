@@ -4,8 +4,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::{
-    Checks, DeviceChoice, DocId, Document, ExportState, GatewayImport, Import, Job, JobKind, Log, OutlineRow, PolicyText, Purpose,
-    RouterPanel, RouterPhase, RouterSource, RouterStatus, ShownDecision, Study, StudyKind, proposed_name,
+    AddToSet, Batch, BatchPart, Checks, Compare, DeviceChoice, DocId, Document, ExportState, GatewayImport, Import, Job, JobKind, Library,
+    Log, OutlineRow, PolicyText, Purpose, RouterPanel, RouterPhase, RouterSource, RouterStatus, RunId, ShownDecision, Study, StudyKind,
+    proposed_name,
 };
 use crate::chat::{Conversation, Role};
 use crate::dialect::RenderedPrompt;
@@ -62,6 +63,10 @@ pub struct Settings {
     pub hidden_advice: Vec<String>,
     /// Files that were opened or saved, the last one first.
     pub recent: Vec<PathBuf>,
+    /// The run that others are compared with.
+    pub baseline: Option<RunId>,
+    /// Labelled sets that were opened, the last one first.
+    pub recent_sets: Vec<PathBuf>,
     /// The router that was chosen last, as the command line spells it.
     pub router: Option<String>,
     pub device: DeviceChoice,
@@ -81,6 +86,8 @@ impl Default for Settings {
             findings: false,
             hidden_advice: Vec::new(),
             recent: Vec::new(),
+            baseline: None,
+            recent_sets: Vec::new(),
             router: None,
             device: DeviceChoice::Auto,
             routers: Vec::new(),
@@ -104,12 +111,14 @@ pub struct Reveal {
 }
 
 /// What is asked before something could be lost.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Question {
     /// The document has changes that are in no file.
     Close(DocId),
     /// The document's file is not as it was; `saving` when it was about to be overwritten.
     Changed { document: DocId, saving: bool },
+    /// Whether to delete a kept run from the disk.
+    DeleteRun(RunId),
 }
 
 /// What stands in front of the window and takes the keyboard.
@@ -117,6 +126,7 @@ pub enum Question {
 pub enum Dialog {
     Palette,
     Import(Import),
+    AddToSet(AddToSet),
     /// A gateway's configuration that was opened.
     Gateway(Box<GatewayImport>),
     Question(Question),
@@ -134,6 +144,8 @@ pub enum Side {
     #[default]
     Policy,
     Conversation,
+    /// The labels of the open set.
+    Labels,
 }
 
 /// Everything the window shows. Panels read it; [`super::App`] alone changes it.
@@ -163,6 +175,10 @@ pub struct State {
     pub turn: Option<usize>,
     /// What a gateway sends for the texts on screen, made anew when they change.
     pub prompt: Arc<RenderedPrompt>,
+    pub batch: Batch,
+    pub compare: Compare,
+    /// The runs that are kept.
+    pub library: Library,
     /// Tokens of a prompt as the router counts them, with the prompt that was counted.
     pub(super) counted: Option<(Arc<RenderedPrompt>, usize)>,
     /// What the linter says about the policy on screen.
@@ -233,6 +249,7 @@ impl State {
         match self.settings.tab {
             Tab::Playground => Side::Conversation,
             Tab::Policy => self.last_edited,
+            Tab::Batch if self.batch.part == BatchPart::Cases => Side::Labels,
             Tab::Batch | Tab::Compare | Tab::Export => Side::Policy,
         }
     }
@@ -242,6 +259,7 @@ impl State {
         match self.undo_side() {
             Side::Policy => self.policy().undo_label(),
             Side::Conversation => self.conversation().undo_label(),
+            Side::Labels => self.batch.corrections.last().map(|_| "label"),
         }
     }
 
@@ -250,6 +268,7 @@ impl State {
         match self.undo_side() {
             Side::Policy => self.policy().redo_label(),
             Side::Conversation => self.conversation().redo_label(),
+            Side::Labels => self.batch.undone.last().map(|_| "label"),
         }
     }
 
@@ -293,12 +312,37 @@ impl State {
     pub fn routing_obstacle(&self) -> Option<&'static str> {
         if self.routes().routes.is_empty() {
             Some("Add a route first: the policy has none")
-        } else if !has_question(&self.conversation().text) {
+        } else if !self.has_question() {
             Some("Write a user message first: a gateway routes what the user said")
-        } else if self.router.phase == RouterPhase::Absent || matches!(self.router.phase, RouterPhase::Failed(_)) {
-            self.router.description.is_none().then_some("Load a router first")
         } else {
-            None
+            self.router_obstacle()
+        }
+    }
+
+    fn router_obstacle(&self) -> Option<&'static str> {
+        let is_missing = self.router.phase == RouterPhase::Absent || matches!(self.router.phase, RouterPhase::Failed(_));
+        (is_missing && self.router.description.is_none()).then_some("Load a router first")
+    }
+
+    /// Returns whether the user says something in the conversation on screen.
+    pub fn has_question(&self) -> bool {
+        has_question(&self.conversation().text)
+    }
+
+    /// Returns why nothing can be measured now, or `None` when it can.
+    pub fn measuring_obstacle(&self) -> Option<&'static str> {
+        if self.batch.measuring.is_some() {
+            Some("A set is being measured")
+        } else if self.batch.opening.is_some() {
+            Some("The set is being read")
+        } else if self.batch.set.is_none() {
+            Some("Open a labelled set first")
+        } else if self.routes().routes.is_empty() {
+            Some("Add a route first: the policy has none")
+        } else if self.router.phase == RouterPhase::Loading {
+            Some("The router is being loaded")
+        } else {
+            self.router_obstacle()
         }
     }
 }

@@ -114,6 +114,11 @@ impl Store {
         }
     }
 
+    /// Returns the folder, which other files of the workbench may be kept in too.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     fn document(&self, id: DocId) -> PathBuf {
         self.folder.join(format!("document-{}.json", id.0))
     }

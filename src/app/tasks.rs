@@ -1,6 +1,6 @@
 //! Work that takes longer than a frame and needs no router: reading sets, computing figures, sorting, comparing, writing run folders.
 //!
-//! One thread does it in order. What it made comes back to the drawing thread as a closure over the [`App`], which costs next to nothing to run.
+//! A thread does it in order. What it made comes back to the drawing thread as a closure over the [`App`], which costs next to nothing to run.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -27,7 +27,7 @@ pub(super) struct Tasks {
 
 impl Tasks {
     /// Starts the thread, which calls `wake` whenever something is done.
-    pub fn start(wake: Wake) -> std::io::Result<Self> {
+    pub fn start(name: &str, wake: Wake) -> std::io::Result<Self> {
         let (works, inbox) = std::sync::mpsc::channel::<Work>();
         let (outbox, done) = std::sync::mpsc::channel();
         let run = move || {
@@ -38,7 +38,7 @@ impl Tasks {
                 }
             }
         };
-        let thread = std::thread::Builder::new().name("waypost-tasks".to_owned()).spawn(run)?;
+        let thread = std::thread::Builder::new().name(name.to_owned()).spawn(run)?;
         Ok(Self { works: Some(works), done, thread: Some(thread) })
     }
 
@@ -74,5 +74,8 @@ fn failed(panic: &(dyn Any + Send)) -> Apply {
     let sentence = format!("Waypost has a defect; what it was computing is missing: {}", text.unwrap_or("a panic without a message"));
     Box::new(move |app: &mut App| {
         app.state.log.error(sentence);
+        // Whatever waited for it can be asked for again.
+        (app.state.batch.filtering, app.state.compare.computing, app.writing, app.counting) = (false, false, false, false);
+        app.state.batch.opening = None;
     })
 }

@@ -106,7 +106,7 @@ fn kind(decisions: &[Decision]) -> Kind {
 }
 
 /// Five routes, so six answers, and about 530 tokens of prompt in all.
-fn policy() -> Policy {
+pub fn policy() -> Policy {
     let routes = [
         (
             "code_generation",

@@ -61,19 +61,18 @@ impl BatchFigures {
 /// Fails where the router does, and on a conversation that it cannot decide.
 pub fn measure(router: &mut LocalRouter, requests: &[RouteRequest]) -> Result<BatchFigures, Failure> {
     let budget = router.cache_stats().budget_bytes;
-    router.clear_cache();
-    let packed = way(router, requests, |router, requests, done| {
-        router.decide_all(&mut requests.iter().cloned(), &mut |_, result| done(result), &CancelToken::default())
-    })?;
     let one_by_one = |router: &mut LocalRouter, requests: &[RouteRequest], done: Done<'_>| {
         requests.iter().for_each(|request| done(router.decide(request, &mut |_| {}, &CancelToken::default())));
         Ok(())
     };
-    router.clear_cache();
-    let with_reuse = way(router, requests, one_by_one)?;
     router.set_cache_budget(0);
     let without_reuse = way(router, requests, one_by_one)?;
     router.set_cache_budget(budget);
+    let with_reuse = way(router, requests, one_by_one)?;
+    router.clear_cache();
+    let packed = way(router, requests, |router, requests, done| {
+        router.decide_all(&mut requests.iter().cloned(), &mut |_, result| done(result), &CancelToken::default())
+    })?;
     Ok(BatchFigures {
         decisions: requests.len(),
         routes: requests.first().map_or(0, |request| request.policy.routes.len()),
@@ -169,47 +168,29 @@ fn invented(number: usize) -> Conversation {
 }
 
 fn ten_routes() -> Policy {
-    let routes = [
-        (
-            "code_generation",
-            "Writing new functions, classes, scripts and tests from a description, in any programming language, with an explanation of how to run them",
-        ),
-        (
-            "bug_fixing",
-            "Finding and repairing defects in code: compiler errors, failing tests, crashes, wrong results, stack traces, data races and memory leaks",
-        ),
-        (
-            "performance_optimization",
-            "Making existing code or queries faster: profiling, algorithms, data structures, indexes, caching and benchmarks that show the gain",
-        ),
+    // The five of the single decisions, and five of another kind.
+    let more = [
         (
             "returns_and_refunds",
-            "Sending goods back: deadlines, labels, condition of the goods, exchange for another size, and when the money is paid back",
+            "Sending goods back to the shop: deadlines, labels, condition and packaging of the goods, exchange for another size or colour, who pays for the parcel and when the money is paid back",
         ),
         (
             "order_status",
-            "Where an order is: shipping, tracking numbers, delays, delivery days, parcels that were left with a neighbour or never came",
+            "Where an order is and when it will come: shipping, tracking numbers, delays, delivery days, customs, parcels that were left with a neighbour, came damaged or never came at all",
         ),
         (
             "summarisation",
-            "Making long texts short: minutes, articles, reports, mail threads and transcripts, as bullet points, headlines or one paragraph",
+            "Making long texts short: minutes of meetings, articles, reports, mail threads and transcripts, as bullet points, headlines, one paragraph or a list of who promised what until when",
         ),
         (
             "translation",
-            "Carrying text from one language into another, whole or in part, with its tone, its terms and its formatting kept as they are",
+            "Carrying text from one language into another, whole or in part, with its tone, its terms and its formatting kept as they are, and explanations of words that have no counterpart",
         ),
         (
             "travel_planning",
-            "Trips by train, plane, car or ship: connections, seats, luggage, hotels on the way, visas and what to see with how much time",
-        ),
-        (
-            "data_analysis",
-            "Questions about tables and numbers: averages, trends, outliers, charts, statistical tests and what the result means in plain words",
-        ),
-        (
-            "creative_writing",
-            "Stories, poems, songs, speeches and slogans in a given style or length, and the revision of drafts that the user brings along",
+            "Trips by train, plane, car or ship: connections and changes, seats, bicycles and luggage, hotels on the way, visas, and what to see with how much time, money and small children",
         ),
     ];
-    Policy { routes: routes.into_iter().map(|(name, description)| Route::new(name, description)).collect(), ..Policy::default() }
+    let routes = super::bench::policy().routes.into_iter().chain(more.into_iter().map(|(name, description)| Route::new(name, description)));
+    Policy { routes: routes.collect(), ..Policy::default() }
 }

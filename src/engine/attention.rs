@@ -11,7 +11,8 @@ use candle_core::{CpuStorage, CustomOp3, DType, Layout, Result, Shape, Tensor, b
 use pulp::Arch;
 use rayon::prelude::*;
 
-use super::math::{Into, MatrixRef, matmul, softmax_in_place};
+use super::math::softmax_in_place;
+use super::product::{Into, MatrixRef, matmul};
 
 /// Query rows worked on together, over all query heads that share a key head: enough to pay for bringing the keys into gemm's order, few
 /// enough that their scores against 1,000 keys fit the second-level cache.

@@ -5,7 +5,7 @@
 
 use candle_core::{CpuStorage, CustomOp2, InplaceOp3, Layout, Result, Shape, Tensor, bail};
 
-use super::math::{Into, MatrixRef, matmul};
+use super::product::{Into, MatrixRef, matmul, product_of};
 
 /// Returns `x · weight` for `x` `[rows, in]` and `weight` `[in, out]`, which may be a transposed view.
 pub fn product(x: &Tensor, weight: &Tensor) -> Result<Tensor> {
@@ -35,8 +35,7 @@ impl CustomOp2 for Product {
         if x.columns != weight.rows {
             bail!("a row of {} values cannot be multiplied with {} rows of weights", x.columns, weight.rows);
         }
-        let mut out = vec![0.0; x.rows * weight.columns];
-        matmul(x, weight, &mut out, weight.columns, 1.0, Into::Fresh, rayon::current_num_threads());
+        let out = product_of(x, weight, rayon::current_num_threads());
         Ok((CpuStorage::F32(out), Shape::from((x.rows, weight.columns))))
     }
 }

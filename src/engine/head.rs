@@ -5,7 +5,8 @@ use pulp::Arch;
 use rayon::prelude::*;
 
 use super::cpu_ops::on_cpu;
-use super::math::{Into, MatrixRef, RowStats, matmul, row_stats};
+use super::math::{RowStats, row_stats};
+use super::product::{Into, MatrixRef, matmul};
 use super::weights::Linear;
 
 /// What the head found at one token: the most probable next token and the log-probabilities that were asked for.

@@ -3,11 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use candle_core::{DType, Device};
-
 use super::calibration;
 use super::chat_template::{self, ChatTemplate};
 use super::config::ModelConfig;
+use super::device::{self, Opened};
 use super::endpoint::EndpointRouter;
 use super::gateway_client::GatewayRouter;
 use super::gguf::Gguf;
@@ -17,13 +16,13 @@ use super::network::Network;
 use super::protocol::{CancelToken, DeviceChoice, Progress, RouterDescription, RouterSource};
 use super::tokenizer::RouterTokenizer;
 use super::weights::Weights;
-use super::worker::{Loader, OnProgress, Router};
-use super::{EngineError, hub};
+use super::worker::{Loader, OnProgress, Previous, Router};
+use super::{EngineError, hub, machine, pressure};
 use crate::decision::RouterInfo;
 
 /// Returns the loader for [`super::Engine::spawn`] that loads real routers.
 pub fn loader() -> Loader {
-    Box::new(open_router)
+    Box::new(|source, device, progress, cancel, previous| open_in_place(source, device, progress, cancel, Some(previous)))
 }
 
 /// Opens a router of any kind: loads it where it runs here, and asks whether it is there where it is behind a server.
@@ -36,13 +35,24 @@ pub fn open_router(
     progress: OnProgress<'_>,
     cancel: &CancelToken,
 ) -> Result<Box<dyn Router>, EngineError> {
+    open_in_place(source, device, progress, cancel, None)
+}
+
+/// A server costs no memory, so it is asked while the previous router is still there.
+fn open_in_place(
+    source: &RouterSource,
+    device: DeviceChoice,
+    progress: OnProgress<'_>,
+    cancel: &CancelToken,
+    previous: Option<Previous<'_>>,
+) -> Result<Box<dyn Router>, EngineError> {
     let id = source.to_string();
     Ok(match source {
         RouterSource::Endpoint { url, model, limits } => Box::new(EndpointRouter::open(id, url, model, *limits, progress, cancel)?),
         RouterSource::Gateway { url, model, limits } => {
             Box::new(GatewayRouter::open(id, url, model.as_deref(), *limits, progress, cancel)?)
         }
-        _ => Box::new(load(source, device, progress, cancel)?),
+        _ => Box::new(load_in_place(source, device, progress, cancel, previous)?),
     })
 }
 
@@ -56,22 +66,53 @@ pub fn load(
     progress: OnProgress<'_>,
     cancel: &CancelToken,
 ) -> Result<LocalRouter, EngineError> {
-    let (device, device_name) = open_device(device)?;
-    let Located { path, id, label } = locate(source)?;
-    let Parts { config, weights, tokenizer, template, mut end_tokens, temperature } = open(&path, &device)?;
-    // A model that lists no end token ends its turn with one of these.
-    if end_tokens.is_empty() {
-        end_tokens = ["<|im_end|>", "<|endoftext|>"].into_iter().filter_map(|token| tokenizer.id(token)).collect();
+    load_in_place(source, device, progress, cancel, None)
+}
+
+/// As [`load`], in place of another router, which is freed once all that is cheap to check has been checked.
+fn load_in_place(
+    source: &RouterSource,
+    device: DeviceChoice,
+    progress: OnProgress<'_>,
+    cancel: &CancelToken,
+    previous: Option<Previous<'_>>,
+) -> Result<LocalRouter, EngineError> {
+    let devices = device::candidates(device)?;
+    let located = locate(source)?;
+    let mut left = devices.iter();
+    let Some(mut opened) = left.next() else { return Err(EngineError::Internal("there is no device".to_owned())) };
+    let mut parts = open(&located.path, opened)?;
+    if opened.device.is_cpu() {
+        let freed = previous.as_ref().map_or(0, Previous::bytes);
+        pressure::check_room(&located.id, parts.weights.bytes(), machine::memory().available + freed)?;
     }
-    // An id that is listed twice must not count twice.
-    end_tokens.sort_unstable();
-    end_tokens.dedup();
-    if end_tokens.is_empty() || end_tokens.iter().any(|&token| token as usize >= config.vocab) {
-        return Err(EngineError::router(format!("{}: no end-of-turn token is known; add eos_token_id to config.json", path.display())));
+    if let Some(previous) = previous {
+        previous.free();
     }
+    loop {
+        let error = match build(parts, &located, opened, progress, cancel) {
+            Err(error @ EngineError::Internal(_)) => device::failure(opened.name, error),
+            result => return result,
+        };
+        // Only `auto` has another device to try.
+        opened = left.next().ok_or(error)?;
+        progress(Progress { stage: "The device failed, loading on the next one", done: 0, total: None });
+        parts = open(&located.path, opened)?;
+    }
+}
+
+/// Reads the weights to their device.
+fn build(
+    parts: Parts,
+    located: &Located,
+    opened: &Opened,
+    progress: OnProgress<'_>,
+    cancel: &CancelToken,
+) -> Result<LocalRouter, EngineError> {
+    let Parts { config, weights, tokenizer, template, end_tokens, temperature } = parts;
     let (layers, context) = (config.layers as u64, config.context);
     let stage = |stage, done: usize| Progress { stage, done: done as u64, total: Some(layers) };
-    let network = Network::load(config, &weights, &device, dtype(&device), |done| progress(stage("Reading weights", done)), cancel)?;
+    let network = Network::load(config, &weights, &opened.device, opened.dtype, |done| progress(stage("Reading weights", done)), cancel)?;
     network.warm_up(
         |done| {
             weights.release_pages();
@@ -80,8 +121,8 @@ pub fn load(
         cancel,
     )?;
     let description = RouterDescription {
-        info: RouterInfo { id, device: device_name.to_owned(), dtype: network.precision() },
-        label,
+        info: RouterInfo { id: located.id.clone(), device: opened.name.to_owned(), dtype: network.precision() },
+        label: located.label.clone(),
         context,
         weight_bytes: network.weight_bytes(),
     };
@@ -112,7 +153,7 @@ pub fn router_files(source: &RouterSource) -> Vec<PathBuf> {
 /// # Errors
 /// Fails as [`load`] does, and when the template refuses the message.
 pub fn chat_prompt(source: &RouterSource, user_message: &str) -> Result<String, EngineError> {
-    open(&locate(source)?.path, &Device::Cpu)?.template.wrap(user_message)
+    open_files(&locate(source)?.path, &device::CPU)?.template.wrap(user_message)
 }
 
 /// Where a router's files are and what it is called.
@@ -151,13 +192,28 @@ struct Parts {
     temperature: f64,
 }
 
-fn open(path: &Path, device: &Device) -> Result<Parts, EngineError> {
+fn open(path: &Path, opened: &Opened) -> Result<Parts, EngineError> {
+    let mut parts = open_files(path, opened)?;
+    // A model that lists no end token ends its turn with one of these.
+    if parts.end_tokens.is_empty() {
+        parts.end_tokens = ["<|im_end|>", "<|endoftext|>"].into_iter().filter_map(|token| parts.tokenizer.id(token)).collect();
+    }
+    // An id that is listed twice must not count twice.
+    parts.end_tokens.sort_unstable();
+    parts.end_tokens.dedup();
+    if parts.end_tokens.is_empty() || parts.end_tokens.iter().any(|&token| token as usize >= parts.config.vocab) {
+        return Err(EngineError::router(format!("{}: no end-of-turn token is known; add eos_token_id to config.json", path.display())));
+    }
+    Ok(parts)
+}
+
+fn open_files(path: &Path, opened: &Opened) -> Result<Parts, EngineError> {
     if !path.is_dir() {
-        return open_gguf(path, device);
+        return open_gguf(path, opened);
     }
     let parts = match whole_gguf(path)? {
-        Some(file) => open_gguf(&file, device)?,
-        None => open_folder(path, device)?,
+        Some(file) => open_gguf(&file, opened)?,
+        None => open_folder(path, opened)?,
     };
     let calibration = path.join("router.json");
     match read_optional(&calibration)? {
@@ -192,7 +248,7 @@ fn files_with(folder: &Path, wanted: &str) -> Result<Vec<PathBuf>, EngineError> 
     Ok(paths)
 }
 
-fn open_folder(folder: &Path, device: &Device) -> Result<Parts, EngineError> {
+fn open_folder(folder: &Path, opened: &Opened) -> Result<Parts, EngineError> {
     let shown = folder.display().to_string();
     let required = |name: &str| {
         read_optional(&folder.join(name))?.ok_or_else(|| {
@@ -224,12 +280,12 @@ fn open_folder(folder: &Path, device: &Device) -> Result<Parts, EngineError> {
         return Err(EngineError::router(format!("{shown} has no *.safetensors file; download the weights into it, or name a .gguf file")));
     }
     let files = paths.iter().map(|path| MappedFile::open(path)).collect::<Result<Vec<_>, _>>()?;
-    let weights = Weights::from_safetensors(&shown, &files, device, dtype(device))?;
+    let weights = Weights::from_safetensors(&shown, &files, &opened.device, opened.dtype)?;
     let end_tokens = config.end_tokens.clone();
     Ok(Parts { config, weights, tokenizer, template, end_tokens, temperature: 1.0 })
 }
 
-fn open_gguf(path: &Path, device: &Device) -> Result<Parts, EngineError> {
+fn open_gguf(path: &Path, opened: &Opened) -> Result<Parts, EngineError> {
     let file: Arc<MappedFile> = MappedFile::open(path)?;
     let shown = &file.path;
     let gguf = Gguf::parse(file.bytes()).map_err(|error| EngineError::router(format!("{shown}: {error}")))?;
@@ -243,7 +299,7 @@ fn open_gguf(path: &Path, device: &Device) -> Result<Parts, EngineError> {
         id.and_then(|id| gguf.strings("tokenizer.ggml.tokens").and_then(|tokens| tokens.get(id))).cloned().unwrap_or_default()
     };
     let template = ChatTemplate::new(shown, source.to_owned(), token("tokenizer.ggml.bos_token_id"), token("tokenizer.ggml.eos_token_id"))?;
-    let weights = Weights::from_gguf(&file, &gguf, Weights::gguf_names(config.layers), device, dtype(device));
+    let weights = Weights::from_gguf(&file, &gguf, Weights::gguf_names(config.layers), &opened.device, opened.dtype);
     let end_tokens = config.end_tokens.clone();
     Ok(Parts { config, weights, tokenizer, template, end_tokens, temperature: 1.0 })
 }
@@ -281,25 +337,4 @@ pub(super) fn builtin_folder() -> Result<PathBuf, EngineError> {
             places.join(", ")
         ))
     })
-}
-
-fn dtype(device: &Device) -> DType {
-    if device.is_cpu() { DType::F32 } else { DType::BF16 }
-}
-
-fn open_device(choice: DeviceChoice) -> Result<(Device, &'static str), EngineError> {
-    let missing = |what: &str, feature: &str, error: candle_core::Error| {
-        EngineError::router(format!(
-            "{what} cannot be used here ({error}); choose --device cpu, or build with --features {feature} on a machine that has it"
-        ))
-    };
-    match choice {
-        DeviceChoice::Cpu => Ok((Device::Cpu, "cpu")),
-        DeviceChoice::Cuda => Device::new_cuda(0).map(|device| (device, "cuda")).map_err(|error| missing("CUDA", "cuda", error)),
-        DeviceChoice::Metal => Device::new_metal(0).map(|device| (device, "metal")).map_err(|error| missing("Metal", "metal", error)),
-        DeviceChoice::Auto => Ok(Device::new_cuda(0)
-            .map(|device| (device, "cuda"))
-            .or_else(|_| Device::new_metal(0).map(|device| (device, "metal")))
-            .unwrap_or((Device::Cpu, "cpu"))),
-    }
 }

@@ -16,7 +16,7 @@ use super::scoring::{Answered, Batch, Question, Scorer};
 use super::tokenizer::RouterTokenizer;
 use super::verdict::{self, Timed};
 use super::worker::{OnDecided, OnProgress, Requests, Router};
-use super::{EngineError, order_test};
+use super::{EngineError, device, machine, order_test, pressure};
 use crate::decision::{Decision, TokenCounts};
 use crate::dialect::render;
 use crate::policy::{DialectId, Route};
@@ -27,8 +27,11 @@ pub const MAX_DECODED: usize = 64;
 /// Keys and values kept of earlier prompts, in bytes.
 pub(super) const CACHE_BUDGET: u64 = 512 << 20;
 
-/// New tokens of one pass: more cost memory and bring no speed.
-const PASS: usize = 1024;
+/// New tokens of one pass on the CPU, where more bring no speed but make the system take memory back and give it again.
+const PASS: usize = 512;
+
+/// The same elsewhere: what a GPU needs to be busy.
+const GPU_PASS: usize = 2048;
 
 /// Prompts that are rendered and tokenised at a time, on all threads.
 const AHEAD: usize = 16;
@@ -47,6 +50,9 @@ pub struct LocalRouter {
     description: RouterDescription,
     end_tokens: Vec<u32>,
     cache: PrefixCache,
+    /// What the cache may take where there is memory enough.
+    cache_budget: u64,
+    available_memory: Box<dyn Fn() -> u64 + Send + Sync>,
     kept: Option<KvBuffer>,
     trees: HashMap<(DialectId, Vec<String>), Arc<AnswerTree>>,
     pass: usize,
@@ -79,6 +85,7 @@ impl LocalRouter {
         description: RouterDescription,
         end_tokens: Vec<u32>,
     ) -> Self {
+        let pass = if network.is_on_cpu() { PASS } else { GPU_PASS };
         let cache = PrefixCache::new(CACHE_BUDGET, network.kv_bytes_per_token());
         Self {
             network,
@@ -87,9 +94,11 @@ impl LocalRouter {
             description,
             end_tokens,
             cache,
+            cache_budget: CACHE_BUDGET,
+            available_memory: Box::new(|| machine::memory().available),
             kept: None,
             trees: HashMap::new(),
-            pass: PASS,
+            pass,
             max_decoded: None,
             temperature: 1.0,
         }
@@ -101,9 +110,24 @@ impl LocalRouter {
         Self { temperature, ..self }
     }
 
-    /// Keeps at most `bytes` of keys and values from now on; 0 switches the prefix cache off.
+    /// Keeps at most `bytes` of keys and values from now on, less where memory gets scarce; 0 switches the prefix cache off.
     pub fn set_cache_budget(&mut self, bytes: u64) {
+        self.cache_budget = bytes;
         self.cache.set_budget(bytes);
+    }
+
+    /// Asks this instead of the system how many bytes of memory are available: for tests.
+    pub fn set_available_memory(&mut self, available: impl Fn() -> u64 + Send + Sync + 'static) {
+        self.available_memory = Box::new(available);
+    }
+
+    /// Lets the cache give way where memory gets scarce, and grow again where it does not.
+    fn make_room(&mut self) {
+        let budget = pressure::budget(self.cache_budget, self.cache.stats().bytes, (self.available_memory)());
+        self.cache.set_budget(budget);
+        if budget < self.cache_budget {
+            self.kept = None;
+        }
     }
 
     /// Computes about this many tokens in one pass from now on, at least one.
@@ -139,7 +163,7 @@ impl LocalRouter {
         let question = self.question(dialect, names, prompt)?;
         let (length, tokenize) = (question.prompt.len(), start.elapsed());
         let mut batch = Batch::new();
-        batch.add(question, &mut self.cache);
+        batch.add(question, None, &mut self.cache);
         let answered = self.scorer(cancel).answer(&batch)?;
         let Some(answered) = answered.into_iter().next() else { return Err(no_answer()) };
         Ok(Scored {
@@ -223,9 +247,11 @@ impl LocalRouter {
     ) -> Result<(), EngineError> {
         let mut asks = asks(requests);
         let mut ready = VecDeque::new();
+        let mut before: Option<Vec<u32>> = None;
         let mut decided: Result<Vec<Decision>, EngineError> = Ok(Vec::new());
         loop {
             cancel.check()?;
+            self.make_room();
             let (mut batch, mut waiting, mut fatal) = (Batch::new(), Vec::new(), None);
             while !batch.is_full(self.pass) && waiting.len() < PROMPTS {
                 if ready.is_empty() {
@@ -236,7 +262,9 @@ impl LocalRouter {
                 match question {
                     Ok(question) => {
                         waiting.push((ask, Ok(Timed { length: question.prompt.len(), render, tokenize })));
-                        batch.add(question, &mut self.cache);
+                        let prompt = question.prompt.clone();
+                        batch.add(question, before.as_deref(), &mut self.cache);
+                        before = Some(prompt);
                     }
                     // The router itself fails: what was asked before is still answered.
                     Err(error @ EngineError::Router(_)) => {
@@ -282,15 +310,16 @@ impl LocalRouter {
             Err(error @ (EngineError::Cancelled | EngineError::Router(_))) => return Err(error),
             Err(_) => {}
         }
+        let device = self.description.info.device.clone();
         let mut results = Vec::new();
         for question in batch.into_questions() {
             let mut alone = Batch::new();
-            alone.add(question, &mut self.cache);
+            alone.add(question, None, &mut self.cache);
             match self.scorer(cancel).answer(&alone) {
                 Err(error @ (EngineError::Cancelled | EngineError::Router(_))) => return Err(error),
                 result => results.extend(match result {
                     Ok(answered) => answered.into_iter().map(Ok).collect(),
-                    Err(error) => vec![Err(error)],
+                    Err(error) => vec![Err(device::failure(&device, error))],
                 }),
             }
         }

@@ -18,6 +18,7 @@ use candle_core::quantized::{GgmlDType, GgmlType, QStorage, QTensor, QuantizedTy
 use candle_core::{CpuStorage, Device, Result, bail};
 use half::f16;
 use memmap2::Mmap;
+use rayon::prelude::*;
 
 use super::EngineError;
 
@@ -136,8 +137,11 @@ impl<T: GgmlType> QuantizedType for MappedBlocks<T> {
     }
 
     fn dequantize(&self, elem_count: usize) -> Result<CpuStorage> {
+        // Blocks that one thread takes at a time.
+        const PART: usize = 1024;
         let mut out = vec![0.0; elem_count];
-        T::to_float(self.slice(), &mut out);
+        let parts = self.slice().par_chunks(PART).zip(out.par_chunks_mut(PART * T::BLCK_SIZE));
+        parts.for_each(|(blocks, out)| T::to_float(blocks, out));
         Ok(CpuStorage::F32(out))
     }
 
@@ -166,28 +170,48 @@ impl<T: GgmlType> QuantizedType for MappedBlocks<T> {
     }
 }
 
+/// Returns the blocks of quantised weights where they lie in `file`; `range` must lie inside it.
+fn blocks(file: &Arc<MappedFile>, range: Range<usize>, dtype: GgmlDType) -> Result<Box<dyn QuantizedType>> {
+    let file = Arc::clone(file);
+    match dtype {
+        GgmlDType::Q4_0 => MappedBlocks::<BlockQ4_0>::boxed(file, range),
+        GgmlDType::Q4_1 => MappedBlocks::<BlockQ4_1>::boxed(file, range),
+        GgmlDType::Q5_0 => MappedBlocks::<BlockQ5_0>::boxed(file, range),
+        GgmlDType::Q5_1 => MappedBlocks::<BlockQ5_1>::boxed(file, range),
+        GgmlDType::Q8_0 => MappedBlocks::<BlockQ8_0>::boxed(file, range),
+        GgmlDType::Q2K => MappedBlocks::<BlockQ2K>::boxed(file, range),
+        GgmlDType::Q3K => MappedBlocks::<BlockQ3K>::boxed(file, range),
+        GgmlDType::Q4K => MappedBlocks::<BlockQ4K>::boxed(file, range),
+        GgmlDType::Q5K => MappedBlocks::<BlockQ5K>::boxed(file, range),
+        GgmlDType::Q6K => MappedBlocks::<BlockQ6K>::boxed(file, range),
+        other => bail!("{other:?} is no quantised type of weights"),
+    }
+}
+
 /// Returns quantised weights of `file` as a tensor: in place on the CPU, copied on other devices. `range` must lie inside the file.
 ///
 /// # Errors
 /// Fails on types that are not quantised and where the device does.
 pub fn quantised(file: &Arc<MappedFile>, range: Range<usize>, dtype: GgmlDType, shape: &[usize], device: &Device) -> Result<QTensor> {
     let storage = if device.is_cpu() {
-        let file = Arc::clone(file);
-        QStorage::Cpu(match dtype {
-            GgmlDType::Q4_0 => MappedBlocks::<BlockQ4_0>::boxed(file, range)?,
-            GgmlDType::Q4_1 => MappedBlocks::<BlockQ4_1>::boxed(file, range)?,
-            GgmlDType::Q5_0 => MappedBlocks::<BlockQ5_0>::boxed(file, range)?,
-            GgmlDType::Q5_1 => MappedBlocks::<BlockQ5_1>::boxed(file, range)?,
-            GgmlDType::Q8_0 => MappedBlocks::<BlockQ8_0>::boxed(file, range)?,
-            GgmlDType::Q2K => MappedBlocks::<BlockQ2K>::boxed(file, range)?,
-            GgmlDType::Q3K => MappedBlocks::<BlockQ3K>::boxed(file, range)?,
-            GgmlDType::Q4K => MappedBlocks::<BlockQ4K>::boxed(file, range)?,
-            GgmlDType::Q5K => MappedBlocks::<BlockQ5K>::boxed(file, range)?,
-            GgmlDType::Q6K => MappedBlocks::<BlockQ6K>::boxed(file, range)?,
-            other => bail!("{other:?} is no quantised type of weights"),
-        })
+        QStorage::Cpu(blocks(file, range, dtype)?)
     } else {
         QStorage::from_data(Cow::Borrowed(&file.bytes()[range]), device, dtype)?
     };
     QTensor::new(storage, shape)
+}
+
+/// Returns the `count` numbers that quantised weights of `file` stand for, made on all threads. `range` must lie inside the file.
+///
+/// # Errors
+/// Fails on types that are not quantised, and where blocks and count do not fit each other.
+pub fn floats(file: &Arc<MappedFile>, range: Range<usize>, dtype: GgmlDType, count: usize) -> Result<Vec<f32>> {
+    let blocks = blocks(file, range, dtype)?;
+    if blocks.size() / dtype.type_size() * dtype.block_size() != count {
+        bail!("{} bytes of {dtype:?} are not {count} numbers", blocks.size());
+    }
+    match blocks.dequantize(count)? {
+        CpuStorage::F32(values) => Ok(values),
+        _ => bail!("quantised weights did not become f32"),
+    }
 }

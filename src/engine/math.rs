@@ -1,8 +1,9 @@
-//! Vectorised loops that candle does not offer in one pass: exponentials, activation, softmax statistics, small matrix products.
+//! Vectorised loops that candle does not offer in one pass: exponentials, activation, softmax statistics.
 //!
-//! Each loop is plain Rust behind `pulp`'s dispatch, so one binary uses AVX2 or AVX-512 where the machine has them.
+//! Each loop is plain Rust behind `pulp`'s dispatch, so one binary uses AVX2 or AVX-512 where the machine has them. The loops are types and
+//! not closures: a closure that could be called twice goes through a function that the compiler may not inline, and then stays at SSE.
 
-use pulp::Arch;
+use pulp::{Arch, NullaryFnOnce};
 
 /// Returns `e^x` for `x <= 0` with a relative error of about 1e-7: a range reduction to `2^n * e^r` and a polynomial for `|r| <= ln(2)/2`
 /// (coefficients of Cephes `expf`). Written without branches so that it vectorises; arguments under -87 give 0.
@@ -60,18 +61,27 @@ fn max_of(values: &[f32]) -> f32 {
     maxima.into_iter().fold(rest, f32::max)
 }
 
+struct Softmax<'a> {
+    row: &'a mut [f32],
+}
+
+impl NullaryFnOnce for Softmax<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(self) {
+        let Self { row } = self;
+        let max = max_of(row);
+        let scale = 1.0 / exp_minus(row, max);
+        for value in row {
+            *value *= scale;
+        }
+    }
+}
+
 /// Turns one row of attention scores into weights that sum to 1, in place. An empty row stays empty.
 pub fn softmax_in_place(arch: Arch, row: &mut [f32]) {
-    arch.dispatch(
-        #[inline(always)]
-        || {
-            let max = max_of(row);
-            let scale = 1.0 / exp_minus(row, max);
-            for value in row.iter_mut() {
-                *value *= scale;
-            }
-        },
-    );
+    arch.dispatch(Softmax { row });
 }
 
 /// Returns `silu(gate) * up`; `silu(x) = x / (1 + e^-x)`.
@@ -83,49 +93,82 @@ fn gated(gate: f32, up: f32) -> f32 {
     up * if gate < 0.0 { positive * e } else { positive }
 }
 
+struct SiluMul<'a> {
+    gate: &'a [f32],
+    up: &'a [f32],
+    out: &'a mut [f32],
+}
+
+impl NullaryFnOnce for SiluMul<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(self) {
+        let Self { gate, up, out } = self;
+        for ((out, &gate), &up) in out.iter_mut().zip(gate).zip(up) {
+            *out = gated(gate, up);
+        }
+    }
+}
+
 /// Writes `silu(gate) * up` to `out`.
 pub fn silu_mul(arch: Arch, gate: &[f32], up: &[f32], out: &mut [f32]) {
-    arch.dispatch(
-        #[inline(always)]
-        || {
-            for ((out, &gate), &up) in out.iter_mut().zip(gate).zip(up) {
-                *out = gated(gate, up);
-            }
-        },
-    );
+    arch.dispatch(SiluMul { gate, up, out });
+}
+
+struct SiluMulInPlace<'a> {
+    gate: &'a mut [f32],
+    up: &'a [f32],
+}
+
+impl NullaryFnOnce for SiluMulInPlace<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(self) {
+        let Self { gate, up } = self;
+        for (gate, &up) in gate.iter_mut().zip(up) {
+            *gate = gated(*gate, up);
+        }
+    }
 }
 
 /// Replaces `gate` by `silu(gate) * up`.
 pub fn silu_mul_in_place(arch: Arch, gate: &mut [f32], up: &[f32]) {
-    arch.dispatch(
-        #[inline(always)]
-        || {
-            for (gate, &up) in gate.iter_mut().zip(up) {
-                *gate = gated(*gate, up);
+    arch.dispatch(SiluMulInPlace { gate, up });
+}
+
+struct RmsNorm<'a> {
+    x: &'a [f32],
+    weight: &'a [f32],
+    eps: f32,
+    out: &'a mut [f32],
+}
+
+impl NullaryFnOnce for RmsNorm<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(self) {
+        let Self { x, weight, eps, out } = self;
+        let mut sums = [0.0_f32; 16];
+        let mut chunks = x.chunks_exact(16);
+        for chunk in &mut chunks {
+            for (sum, value) in sums.iter_mut().zip(chunk) {
+                *sum += value * value;
             }
-        },
-    );
+        }
+        let rest: f32 = chunks.remainder().iter().map(|value| value * value).sum();
+        let scale = 1.0 / ((sums.iter().sum::<f32>() + rest) / x.len() as f32 + eps).sqrt();
+        for ((out, x), weight) in out.iter_mut().zip(x).zip(weight) {
+            *out = x * scale * weight;
+        }
+    }
 }
 
 /// Writes one row scaled to a root mean square of 1, times `weight`.
 pub fn rms_norm(arch: Arch, x: &[f32], weight: &[f32], eps: f32, out: &mut [f32]) {
-    arch.dispatch(
-        #[inline(always)]
-        || {
-            let mut sums = [0.0_f32; 16];
-            let mut chunks = x.chunks_exact(16);
-            for chunk in &mut chunks {
-                for (sum, value) in sums.iter_mut().zip(chunk) {
-                    *sum += value * value;
-                }
-            }
-            let rest: f32 = chunks.remainder().iter().map(|value| value * value).sum();
-            let scale = 1.0 / ((sums.iter().sum::<f32>() + rest) / x.len() as f32 + eps).sqrt();
-            for ((out, x), weight) in out.iter_mut().zip(x).zip(weight) {
-                *out = x * scale * weight;
-            }
-        },
-    );
+    arch.dispatch(RmsNorm { x, weight, eps, out });
 }
 
 /// What is needed of one row of logits: its largest entry and its normaliser.
@@ -152,119 +195,76 @@ impl RowStats {
     }
 }
 
+struct Max<'a> {
+    values: &'a [f32],
+}
+
+impl NullaryFnOnce for Max<'_> {
+    type Output = f32;
+
+    #[inline(always)]
+    fn call(self) -> f32 {
+        let Self { values } = self;
+        max_of(values)
+    }
+}
+
+struct ExpMinus<'a> {
+    values: &'a mut [f32],
+    max: f32,
+}
+
+impl NullaryFnOnce for ExpMinus<'_> {
+    type Output = f32;
+
+    #[inline(always)]
+    fn call(self) -> f32 {
+        let Self { values, max } = self;
+        exp_minus(values, max)
+    }
+}
+
 /// Returns the statistics of one row of logits, using `scratch` for the exponentials.
 pub fn row_stats(arch: Arch, logits: &[f32], scratch: &mut Vec<f32>) -> RowStats {
     scratch.clear();
     scratch.extend_from_slice(logits);
-    let max = arch.dispatch(
-        #[inline(always)]
-        || max_of(logits),
-    );
+    let max = arch.dispatch(Max { values: logits });
     let argmax = logits.iter().position(|&logit| logit == max).unwrap_or(0);
     // Summed in parts of 4096 so that a vocabulary of 150,000 costs no precision.
-    let sum: f64 = scratch
-        .chunks_mut(4096)
-        .map(|part| {
-            f64::from(arch.dispatch(
-                #[inline(always)]
-                || exp_minus(part, max),
-            ))
-        })
-        .sum();
+    let sum: f64 = scratch.chunks_mut(4096).map(|values| f64::from(arch.dispatch(ExpMinus { values, max }))).sum();
     RowStats { max, argmax: argmax as u32, log_sum: max + sum.ln() as f32 }
+}
+
+struct Rotate<'a> {
+    row: &'a mut [f32],
+    heads: usize,
+    cos: &'a [f32],
+    sin: &'a [f32],
+}
+
+impl NullaryFnOnce for Rotate<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(self) {
+        let Self { row, heads, cos, sin } = self;
+        let half = cos.len();
+        for head in row.chunks_exact_mut(2 * half).take(heads) {
+            let (low, high) = head.split_at_mut(half);
+            for (((low, high), &cos), &sin) in low.iter_mut().zip(high).zip(cos).zip(sin) {
+                let (x, y) = (*low, *high);
+                *low = x * cos - y * sin;
+                *high = y * cos + x * sin;
+            }
+        }
+    }
 }
 
 /// Rotates the first `heads` heads of one row by the angles of its position: the "rotate half" form of Qwen2.
 ///
 /// `row` is head after head of `2 * cos.len()` values.
 pub fn rotate_row(arch: Arch, row: &mut [f32], heads: usize, cos: &[f32], sin: &[f32]) {
-    let half = cos.len();
-    arch.dispatch(
-        #[inline(always)]
-        || {
-            for head in row.chunks_exact_mut(2 * half).take(heads) {
-                let (low, high) = head.split_at_mut(half);
-                for (((low, high), &cos), &sin) in low.iter_mut().zip(high).zip(cos).zip(sin) {
-                    let (x, y) = (*low, *high);
-                    *low = x * cos - y * sin;
-                    *high = y * cos + x * sin;
-                }
-            }
-        },
-    );
-}
-
-/// A matrix inside a slice: element `(i, j)` stands at `i * row_stride + j * column_stride`.
-#[derive(Clone, Copy)]
-pub struct MatrixRef<'a> {
-    pub data: &'a [f32],
-    pub rows: usize,
-    pub columns: usize,
-    pub row_stride: usize,
-    pub column_stride: usize,
-}
-
-impl<'a> MatrixRef<'a> {
-    /// Returns a matrix whose rows lie `row_stride` apart.
-    pub fn new(data: &'a [f32], rows: usize, columns: usize, row_stride: usize) -> Self {
-        Self { data, rows, columns, row_stride, column_stride: 1 }
-    }
-
-    /// Returns the same numbers seen as the transposed matrix.
-    pub fn transposed(self) -> Self {
-        Self { rows: self.columns, columns: self.rows, row_stride: self.column_stride, column_stride: self.row_stride, ..self }
-    }
-
-    fn fits(&self) -> bool {
-        self.rows == 0 || self.columns == 0 || (self.rows - 1) * self.row_stride + (self.columns - 1) * self.column_stride < self.data.len()
-    }
-}
-
-/// What becomes of the numbers that stand where a product is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Into {
-    /// They are replaced.
-    Fresh,
-    /// The product is added to them.
-    Sum,
-}
-
-/// Computes `out = scale * (a · b)`, or adds it to `out`, which has `out_stride` values a row, on `threads` threads of the current pool.
-///
-/// # Panics
-/// Panics when the shapes do not fit, which is a defect of the caller.
-pub fn matmul(a: MatrixRef<'_>, b: MatrixRef<'_>, out: &mut [f32], out_stride: usize, scale: f32, into: Into, threads: usize) {
-    assert!(a.columns == b.rows && a.fits() && b.fits(), "operands of a matrix product do not fit");
-    assert!(a.rows == 0 || (a.rows - 1) * out_stride + b.columns <= out.len(), "the result of a matrix product does not fit");
-    if a.rows == 0 || b.columns == 0 {
-        return;
-    }
-    let parallelism = if threads > 1 { gemm::Parallelism::Rayon(threads) } else { gemm::Parallelism::None };
-    // SAFETY: both asserts above hold every index gemm can form inside the three slices, and `out` is borrowed mutably.
-    #[expect(unsafe_code, reason = "gemm's interface is raw pointers")]
-    unsafe {
-        gemm::gemm(
-            a.rows,
-            b.columns,
-            a.columns,
-            out.as_mut_ptr(),
-            1,
-            out_stride as isize,
-            into == Into::Sum,
-            a.data.as_ptr(),
-            a.column_stride as isize,
-            a.row_stride as isize,
-            b.data.as_ptr(),
-            b.column_stride as isize,
-            b.row_stride as isize,
-            1.0,
-            scale,
-            false,
-            false,
-            false,
-            parallelism,
-        );
-    }
+    arch.dispatch(Rotate { row, heads, cos, sin });
 }
 
 #[cfg(test)]

@@ -133,6 +133,11 @@ impl Network {
         Ok(())
     }
 
+    /// Returns whether it runs on the CPU.
+    pub fn is_on_cpu(&self) -> bool {
+        self.device.is_cpu()
+    }
+
     /// Returns the bytes that all weights take.
     pub fn weight_bytes(&self) -> u64 {
         let layers = self.layers.iter().flat_map(|layer| layer.qkv.iter().chain(&layer.gate_up).chain([&layer.output, &layer.down]));

@@ -24,17 +24,18 @@ fn gather(matrices: &[Tensor], rows: &[Range<usize>]) -> Result<Vec<Tensor>> {
     matrices.iter().map(gather).collect()
 }
 
-/// Returns what is left of some rows after the first `skip`.
-fn after(rows: &[Range<usize>], mut skip: usize) -> Vec<Range<usize>> {
-    let mut left = Vec::with_capacity(rows.len());
+/// Returns those of some rows that stand for the `wanted` ones among them.
+fn part(rows: &[Range<usize>], wanted: Range<usize>) -> Vec<Range<usize>> {
+    let mut first = 0;
+    let mut found = Vec::with_capacity(rows.len());
     for range in rows {
-        let start = range.start + skip.min(range.len());
-        skip -= start - range.start;
-        if start < range.end {
-            left.push(start..range.end);
+        let (from, to) = (wanted.start.max(first), wanted.end.min(first + range.len()));
+        if from < to {
+            found.push(range.start + from - first..range.start + to - first);
         }
+        first += range.len();
     }
-    left
+    found
 }
 
 impl KvBlock {
@@ -136,7 +137,7 @@ impl PrefixCache {
         self.missed_tokens += missed as u64;
     }
 
-    /// Keeps the keys and values of `tokens`, which are these `rows` of `kv`, then drops what no longer fits the budget.
+    /// Keeps the keys and values of `tokens`, which are the first of these `rows` of `kv`, then drops what no longer fits the budget.
     ///
     /// # Errors
     /// Fails where the device does.
@@ -152,7 +153,7 @@ impl PrefixCache {
             }
         }
         if done < tokens.len() && (self.bytes_per_token * (tokens.len() - done)) as u64 <= self.budget {
-            let rows = after(rows, done);
+            let rows = part(rows, done..tokens.len());
             let block = KvBlock { keys: gather(&kv.keys, &rows)?, values: gather(&kv.values, &rows)? };
             self.tokens += tokens.len() - done;
             self.add(Node { tokens: tokens[done..].to_vec(), block, parent: at, children: Vec::new(), last_used: self.clock });
@@ -294,7 +295,8 @@ mod tests {
         keep(&mut cache, &[1, 2]);
         // Tokens 1 to 5, with rows of others before, between and after.
         let kv = buffer(&[9, 1, 2, 3, 9, 4, 9, 9, 5, 9], 10);
-        cache.insert(&[1, 2, 3, 4, 5], &[1..4, 5..6, 8..9], &kv).unwrap();
+        // Only the first five: the sixth row stands for what is not to be kept.
+        cache.insert(&[1, 2, 3, 4, 5], &[1..4, 5..6, 8..10], &kv).unwrap();
         assert_eq!(found(&mut cache, &[1, 2, 3, 4, 5, 6]), 5);
         cache.set_budget(8 * 2);
         assert_eq!(found(&mut cache, &[1, 2, 3, 4, 5, 6]), 2);

@@ -49,17 +49,22 @@ pub struct Batch {
     pack: Pack,
     /// Of each question, the prompt tokens computed on its account.
     fresh: Vec<usize>,
+    /// Of each question, the prompt tokens whose keys and values are cached afterwards.
+    kept: Vec<usize>,
 }
 
 impl Batch {
     /// Returns a batch without questions.
     pub fn new() -> Self {
-        Self { questions: Vec::new(), pack: Pack::new(), fresh: Vec::new() }
+        Self { questions: Vec::new(), pack: Pack::new(), fresh: Vec::new(), kept: Vec::new() }
     }
 
-    /// Adds a question, whose prompt must not be empty.
-    pub fn add(&mut self, question: Question, cache: &mut PrefixCache) {
+    /// Adds a question, whose prompt must not be empty. `before` is the prompt asked before it, where many are asked: what both end with is
+    /// the instruction after the conversation, which no other prompt can take from the cache.
+    pub fn add(&mut self, question: Question, before: Option<&[u32]>, cache: &mut PrefixCache) {
         let cached = cache.find(&question.prompt);
+        let ends = before.map(|before| before.iter().rev().zip(question.prompt.iter().rev()).take_while(|(a, b)| a == b).count());
+        self.kept.push(question.prompt.len() - ends.unwrap_or(0));
         let fresh = self.pack.add(&question.prompt, cached, question.tree.parents());
         cache.count(question.prompt.len() - fresh, fresh);
         self.fresh.push(fresh);
@@ -117,7 +122,7 @@ impl Scorer<'_> {
 
     fn answer_in_pool(&mut self, batch: &Batch, kv: &mut KvBuffer) -> Result<Vec<Answered>, EngineError> {
         let start = Instant::now();
-        let Batch { questions, pack, fresh } = batch;
+        let Batch { questions, pack, fresh, kept } = batch;
         let layout = pack.layout(self.pass);
         kv.len = 0;
         self.network.reserve(kv, layout.len)?;
@@ -145,8 +150,8 @@ impl Scorer<'_> {
             let id = self.id;
             return Err(EngineError::router(format!("{id}: the weights are damaged, the network computes no numbers; download it again")));
         }
-        for (question, rows) in questions.iter().zip(&layout.rows) {
-            self.cache.insert(&question.prompt, rows, kv)?;
+        for ((question, rows), &kept) in questions.iter().zip(&layout.rows).zip(kept) {
+            self.cache.insert(&question.prompt[..kept], rows, kv)?;
         }
         let forward = start.elapsed();
 

@@ -12,7 +12,7 @@ use safetensors::{Dtype, SafeTensors};
 
 use super::cpu_ops::on_cpu;
 use super::gguf::Gguf;
-use super::mapped::{FileRange, MappedFile, quantised};
+use super::mapped::{self, FileRange, MappedFile, quantised};
 use super::{EngineError, dense};
 
 /// How one tensor is stored.
@@ -156,6 +156,15 @@ impl Weights {
         let numbers: usize = entries.values().map(|entry: &Entry| entry.shape.iter().product::<usize>()).sum();
         let small = numbers as u64 * 4 <= SMALL;
         Self { entries, device: device.clone(), dtype, names: Names::Gguf, path: file.path.clone(), small }
+    }
+
+    /// Returns the bytes that all of them will take in memory.
+    pub fn bytes(&self) -> u64 {
+        let bytes = |entry: &Entry| match entry.stored {
+            Stored::Quantised(dtype) if self.stays_quantised(dtype, entry.shape.last().copied().unwrap_or(0)) => entry.range.len(),
+            _ => entry.shape.iter().product::<usize>() * self.dtype.size_in_bytes(),
+        };
+        self.entries.values().map(|entry| bytes(entry) as u64).sum()
     }
 
     /// Returns the GGUF names of all tensors of a Qwen2 network of `layers` layers.
@@ -310,10 +319,7 @@ impl Weights {
         let width = match entry.stored {
             Stored::F32 => 4,
             Stored::F16 | Stored::BF16 => 2,
-            Stored::Quantised(dtype) => {
-                let tensor = quantised(&entry.file, entry.range.clone(), dtype, &entry.shape, &Device::Cpu)?;
-                return Ok(tensor.dequantize(&Device::Cpu)?.flatten_all()?.to_vec1()?);
-            }
+            Stored::Quantised(dtype) => return Ok(mapped::floats(&entry.file, entry.range.clone(), dtype, count)?),
         };
         if bytes.len() != count * width {
             return Err(EngineError::router(format!(

@@ -60,8 +60,25 @@ pub type Requests<'a> = &'a mut dyn Iterator<Item = RouteRequest>;
 /// Takes one of many decisions: the position of its request, and the result.
 pub type OnDecided<'a> = &'a mut dyn FnMut(usize, Result<Decision, EngineError>);
 
-/// Loads a router; given to [`Engine::spawn`] so that tests can bring their own.
-pub type Loader = Box<dyn FnMut(&RouterSource, DeviceChoice, OnProgress<'_>, &CancelToken) -> Result<Box<dyn Router>, EngineError> + Send>;
+/// Loads a router; given to [`Engine::spawn`] so that tests can bring their own. What is cheap to check comes first: files, headers, shapes,
+/// whether the memory suffices. Then the loader frees the [`Previous`] router, so that the two are never in memory together.
+pub type Loader =
+    Box<dyn FnMut(&RouterSource, DeviceChoice, OnProgress<'_>, &CancelToken, Previous<'_>) -> Result<Box<dyn Router>, EngineError> + Send>;
+
+/// The router that another one takes the place of, if there is one.
+pub struct Previous<'a>(&'a mut Option<Box<dyn Router>>);
+
+impl Previous<'_> {
+    /// Returns the bytes that freeing it gives back.
+    pub fn bytes(&self) -> u64 {
+        self.0.as_ref().map_or(0, |router| router.description().weight_bytes + router.cache_stats().bytes)
+    }
+
+    /// Drops it. If loading fails after that, the engine loads it again.
+    pub fn free(self) {
+        *self.0 = None;
+    }
+}
 
 enum Work {
     Load(RouterSource, DeviceChoice),
@@ -77,13 +94,28 @@ struct Job {
     cancel: CancelToken,
 }
 
+/// A job that has not ended.
+struct OpenJob {
+    id: JobId,
+    cancel: CancelToken,
+    loads: bool,
+}
+
+/// What both sides know of the jobs.
+#[derive(Default)]
+struct OpenJobs {
+    jobs: Vec<OpenJob>,
+    /// Whether the engine is being dropped.
+    closing: bool,
+}
+
 /// The handle of the engine thread. Dropping it cancels everything and joins the thread.
 pub struct Engine {
     // `Option` because the sender must be gone before the thread can be joined.
     jobs: Option<Sender<Job>>,
     events: Receiver<Event>,
     next: AtomicU64,
-    open: Arc<Mutex<Vec<(JobId, CancelToken)>>>,
+    open: Arc<Mutex<OpenJobs>>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -95,17 +127,21 @@ impl Engine {
     pub fn spawn(loader: Loader, wake: impl Fn() + Send + 'static) -> Result<Self, EngineError> {
         let (jobs, inbox) = crossbeam_channel::unbounded();
         let (outbox, events) = crossbeam_channel::unbounded();
-        let open = Arc::new(Mutex::new(Vec::new()));
+        let open: Arc<Mutex<OpenJobs>> = Arc::default();
         let thread_open = Arc::clone(&open);
         let thread = std::thread::Builder::new()
             .name("waypost-engine".to_owned())
-            .spawn(move || Worker { loader, router: None, outbox, wake: Box::new(wake), open: thread_open }.run(&inbox))
+            .spawn(move || Worker { loader, router: None, loaded: None, outbox, wake: Box::new(wake), open: thread_open }.run(&inbox))
             .map_err(|error| EngineError::router(format!("cannot start the engine thread: {error}")))?;
         Ok(Self { jobs: Some(jobs), events, next: AtomicU64::new(1), open, thread: Some(thread) })
     }
 
-    /// Loads a router in place of the present one, which stays if loading fails.
+    /// Loads a router in place of the present one, which is there again if loading fails. Loads that have not ended are cancelled: the last
+    /// one counts.
     pub fn load(&self, source: RouterSource, device: DeviceChoice) -> JobId {
+        for earlier in lock(&self.open).jobs.iter().filter(|job| job.loads) {
+            earlier.cancel.cancel();
+        }
         self.submit(Work::Load(source, device))
     }
 
@@ -131,8 +167,8 @@ impl Engine {
 
     /// Asks a job to stop; it still ends in one [`Event::Finished`]. Unknown and ended jobs are ignored.
     pub fn cancel(&self, job: JobId) {
-        if let Some((_, token)) = lock(&self.open).iter().find(|(id, _)| *id == job) {
-            token.cancel();
+        if let Some(open) = lock(&self.open).jobs.iter().find(|open| open.id == job) {
+            open.cancel.cancel();
         }
     }
 
@@ -144,7 +180,7 @@ impl Engine {
     fn submit(&self, work: Work) -> JobId {
         let id = JobId(self.next.fetch_add(1, Ordering::Relaxed));
         let cancel = CancelToken::default();
-        lock(&self.open).push((id, cancel.clone()));
+        lock(&self.open).jobs.push(OpenJob { id, cancel: cancel.clone(), loads: matches!(work, Work::Load(..)) });
         if let Some(jobs) = &self.jobs {
             // The thread ends only after this sender is dropped, so the send cannot fail.
             jobs.send(Job { id, work, cancel }).ok();
@@ -155,9 +191,12 @@ impl Engine {
 
 impl Drop for Engine {
     fn drop(&mut self) {
-        for (_, token) in lock(&self.open).iter() {
-            token.cancel();
+        let mut open = lock(&self.open);
+        open.closing = true;
+        for job in &open.jobs {
+            job.cancel.cancel();
         }
+        drop(open);
         self.jobs = None;
         if let Some(thread) = self.thread.take() {
             thread.join().ok();
@@ -165,17 +204,19 @@ impl Drop for Engine {
     }
 }
 
-/// Locks the list of open jobs; a panic elsewhere leaves it usable, since every change to it is a single push or removal.
-fn lock(open: &Mutex<Vec<(JobId, CancelToken)>>) -> std::sync::MutexGuard<'_, Vec<(JobId, CancelToken)>> {
+/// Locks the list of open jobs; a panic elsewhere leaves it usable, since every change to it is a single one.
+fn lock(open: &Mutex<OpenJobs>) -> std::sync::MutexGuard<'_, OpenJobs> {
     open.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 struct Worker {
     loader: Loader,
     router: Option<Box<dyn Router>>,
+    /// What the router was loaded from, to load it again.
+    loaded: Option<(RouterSource, DeviceChoice)>,
     outbox: Sender<Event>,
     wake: Box<dyn Fn() + Send>,
-    open: Arc<Mutex<Vec<(JobId, CancelToken)>>>,
+    open: Arc<Mutex<OpenJobs>>,
 }
 
 impl Worker {
@@ -183,12 +224,15 @@ impl Worker {
         priority::step_back();
         for Job { id, work, cancel } in inbox {
             self.send(Event::Started { job: id });
-            let result = match cancel.check() {
-                Ok(()) => catch_unwind(AssertUnwindSafe(|| self.work(id, work, &cancel)))
-                    .unwrap_or_else(|panic| Err(EngineError::Internal(panic_message(panic.as_ref())))),
+            let loads = matches!(work, Work::Load(..));
+            let mut result = match cancel.check() {
+                Ok(()) => caught(|| self.work(id, work, &cancel)),
                 Err(cancelled) => Err(cancelled),
             };
-            lock(&self.open).retain(|(open, _)| *open != id);
+            if loads {
+                result = result.map_err(|error| self.restored(id, error));
+            }
+            lock(&self.open).jobs.retain(|open| open.id != id);
             let cache = catch_unwind(AssertUnwindSafe(|| self.router.as_ref().map(|router| router.cache_stats()))).unwrap_or_default();
             self.send(Event::Finished { job: id, result, cache });
         }
@@ -199,9 +243,10 @@ impl Worker {
         let mut progress = |report| thinned.report(report);
         match work {
             Work::Load(source, device) => {
-                let router = (self.loader)(&source, device, &mut progress, cancel)?;
+                let router = (self.loader)(&source, device, &mut progress, cancel, Previous(&mut self.router))?;
                 let description = router.description();
                 self.router = Some(router);
+                self.loaded = Some((source, device));
                 Ok(JobResult::Loaded(description))
             }
             Work::Route(request) => match &mut self.router {
@@ -228,9 +273,44 @@ impl Worker {
                 None => Err(EngineError::router("no router is loaded; choose one first")),
             },
             Work::Unload => {
-                self.router = None;
+                (self.router, self.loaded) = (None, None);
                 Ok(JobResult::Unloaded)
             }
+        }
+    }
+
+    /// Loads the previous router again where a load that failed had freed it, and says so in the error.
+    fn restored(&mut self, job: JobId, error: EngineError) -> EngineError {
+        let Some((source, device)) = self.loaded.clone().filter(|_| self.router.is_none()) else { return error };
+        let cancel = CancelToken::default();
+        {
+            let mut open = lock(&self.open);
+            // Nobody waits for it when the engine ends, or another router comes next anyway.
+            if open.closing || open.jobs.iter().any(|open| open.loads && open.id > job) {
+                return error;
+            }
+            if let Some(open) = open.jobs.iter_mut().find(|open| open.id == job) {
+                open.cancel = cancel.clone();
+            }
+        }
+        let restored = caught(|| {
+            let mut thinned = Thinned { last: None, send: |progress| send(&self.outbox, &self.wake, Event::Progress { job, progress }) };
+            let mut progress = |report: Progress| thinned.report(Progress { stage: "Loading the previous router again", ..report });
+            (self.loader)(&source, device, &mut progress, &cancel, Previous(&mut self.router))
+        });
+        let outcome = match restored {
+            Ok(router) => {
+                self.router = Some(router);
+                "the previous router is loaded again".to_owned()
+            }
+            // Another router is wanted by now, or the user gave up on both.
+            Err(EngineError::Cancelled) => return error,
+            Err(again) => format!("the previous router could not be loaded again ({again})"),
+        };
+        match error {
+            EngineError::Cancelled if self.router.is_some() => error,
+            EngineError::Cancelled => EngineError::Router(outcome),
+            other => EngineError::Router(format!("{other}; {outcome}")),
         }
     }
 
@@ -263,6 +343,11 @@ impl<F: FnMut(Progress)> Thinned<F> {
             (self.send)(progress);
         }
     }
+}
+
+/// Turns a panic into an error.
+fn caught<T>(work: impl FnOnce() -> Result<T, EngineError>) -> Result<T, EngineError> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| Err(EngineError::Internal(panic_message(panic.as_ref()))))
 }
 
 fn panic_message(panic: &(dyn Any + Send)) -> String {

@@ -3,7 +3,7 @@
 use egui::{Context, Id, Modal, RichText, Ui};
 
 use super::tokens::{self, space, text};
-use super::{export_preview, gateway_dialog, import_dialog, lint_view, palette, router_panel, theme, widgets};
+use super::{export_preview, gateway_dialog, import_dialog, lint_view, palette, router_panel, set_view, theme, widgets};
 use crate::app::{Answer, Command, Dialog, DocId, Question, State};
 
 /// Draws the open dialog, if there is one.
@@ -17,13 +17,14 @@ pub fn dialogs_ui(ctx: &Context, state: &State, commands: &mut Vec<Command>) {
         Dialog::Import(import) => {
             modal(ctx, "import", space::L).show(ctx, |ui| import_dialog::import_dialog_ui(ui, state, import, commands))
         }
+        Dialog::AddToSet(add) => modal(ctx, "add to set", space::L).show(ctx, |ui| set_view::add_dialog_ui(ui, state, add, commands)),
         Dialog::Gateway(import) => {
             modal(ctx, "gateway", space::L).show(ctx, |ui| gateway_dialog::gateway_dialog_ui(ui, state, import, commands))
         }
         Dialog::Routers => modal(ctx, "routers", space::L).show(ctx, |ui| router_panel::router_panel_ui(ui, state, commands)),
         Dialog::Rule(code) => modal(ctx, "rule", space::L).show(ctx, |ui| lint_view::rule_ui(ui, code, commands)),
+        Dialog::Question(question) => modal(ctx, "question", space::L).show(ctx, |ui| question_ui(ui, state, question, commands)),
         Dialog::Untested(problems) => modal(ctx, "untested", space::L).show(ctx, |ui| export_preview::untested_ui(ui, problems, commands)),
-        Dialog::Question(question) => modal(ctx, "question", space::L).show(ctx, |ui| question_ui(ui, state, *question, commands)),
     };
     if response.should_close() {
         commands.push(Command::CloseDialog);
@@ -35,9 +36,9 @@ fn modal(ctx: &Context, name: &str, margin: f32) -> Modal {
     Modal::new(Id::unique(name)).frame(egui::Frame::popup(&ctx.global_style()).inner_margin(margin))
 }
 
-fn question_ui(ui: &mut Ui, state: &State, question: Question, commands: &mut Vec<Command>) {
+fn question_ui(ui: &mut Ui, state: &State, question: &Question, commands: &mut Vec<Command>) {
     ui.set_width(440.0);
-    let (title, sentence, answers): (String, &str, &[(Answer, &str)]) = match question {
+    let (title, sentence, answers): (String, &str, &[(Answer, &str)]) = match *question {
         Question::Close(id) => {
             let has_file = has_file(state, id);
             let answers: &[_] = if has_file {
@@ -51,6 +52,14 @@ fn question_ui(ui: &mut Ui, state: &State, question: Question, commands: &mut Ve
                 "It is in no file yet; go on editing and save it to a file to keep it"
             };
             (format!("Close {}?", title(state, id)), sentence, answers)
+        }
+        Question::DeleteRun(ref id) => {
+            let name = state.library.run(id).map_or("the run", |run| &run.name);
+            (
+                format!("Delete {name}?"),
+                "Its results are gone then; the policy and the set stay",
+                &[(Answer::Cancel, "Keep it"), (Answer::Discard, "Delete the run")],
+            )
         }
         Question::Changed { document, saving } => {
             let sentence = if saving {

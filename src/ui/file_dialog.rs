@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use std::sync::mpsc::{Receiver, Sender};
 
-use crate::app::{Action, Command, ExportCommand, State, proposed_name};
+use crate::app::{Action, BatchCommand, Command, Dialog, ExportCommand, State, proposed_name};
 
 /// Dialogs that are open, and what was chosen in them.
 pub struct FileDialogs {
@@ -29,6 +29,9 @@ impl FileDialogs {
 
     /// Opens a dialog for a command that needs a file.
     pub fn ask_where_needed(&self, command: &Command, state: &State) {
+        if *command == Command::AskNewSet {
+            return self.new_set();
+        }
         if let Command::Export(command) = command {
             return self.ask_about_export(command, state);
         }
@@ -36,6 +39,7 @@ impl FileDialogs {
         let (policy, conversation) = (state.policy(), state.conversation());
         match action {
             Action::Open => self.open(),
+            Action::OpenSet => self.open_set(matches!(state.dialog, Some(Dialog::AddToSet(_)))),
             Action::SaveAs => self.save(policy.id, policy.path.clone(), proposed_name(&policy.title, "yaml")),
             Action::Save => {
                 let (id, path, proposed) = state.save_target();
@@ -75,6 +79,21 @@ impl FileDialogs {
             .add_filter("Policies, configurations and conversations", &["yaml", "yml", "json", "jsonl", "txt", "md"])
             .add_filter("All files", &["*"]);
         self.spawn(move || dialog.pick_files().unwrap_or_default().into_iter().map(Command::Open).collect());
+    }
+
+    /// Asks for a labelled set, to measure on or to add a conversation to.
+    fn open_set(&self, to_add: bool) {
+        let dialog = rfd::FileDialog::new()
+            .set_title("Open a labelled set")
+            .add_filter("Labelled sets", &["jsonl", "ndjson", "json", "csv", "tsv"])
+            .add_filter("All files", &["*"]);
+        let command = move |path| if to_add { Command::AddSet(path) } else { Command::Batch(BatchCommand::OpenSet(path)) };
+        self.spawn(move || dialog.pick_file().map(command).into_iter().collect());
+    }
+
+    fn new_set(&self) {
+        let dialog = rfd::FileDialog::new().set_title("New labelled set").set_file_name("labelled.jsonl");
+        self.spawn(move || dialog.save_file().map(Command::AddSet).into_iter().collect());
     }
 
     fn save(&self, document: crate::app::DocId, present: Option<PathBuf>, proposed: String) {

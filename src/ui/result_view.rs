@@ -47,7 +47,12 @@ pub fn result_view_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
 /// Draws what to do, or that it is being done.
 pub fn waiting_ui(ui: &mut Ui, state: &State) {
     if state.is_routing() && state.router.phase == RouterPhase::Ready {
-        widgets::empty_ui(ui, "Routing", "The router reads the policy and the conversation");
+        let sentence = if state.batch.measuring.is_some() {
+            "The router measures a set; this conversation is next"
+        } else {
+            "The router reads the policy and the conversation"
+        };
+        widgets::empty_ui(ui, "Routing", sentence);
     } else if let Some(obstacle) = state.routing_obstacle() {
         widgets::empty_ui(ui, "No decision yet", obstacle);
     } else if !state.is_routing() {

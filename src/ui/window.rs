@@ -2,11 +2,13 @@
 
 use std::path::PathBuf;
 
-use egui::{CentralPanel, Panel, Ui, ViewportBuilder};
+use egui::{Panel, Ui, ViewportBuilder};
 
 use super::file_dialog::FileDialogs;
 use super::frame_times::FrameTimes;
-use super::{actions, dialogs, export_tab, log_panel, notice, playground_tab, policy_tab, soon, status_bar, theme, tokens, top_bar};
+use super::{
+    actions, batch_tab, compare_tab, dialogs, export_tab, log_panel, notice, playground_tab, policy_tab, status_bar, theme, tokens, top_bar,
+};
 use crate::app::{App, Command, StartOptions, Tab, ThemeChoice};
 
 /// Why the window could not be opened.
@@ -157,11 +159,8 @@ fn window_ui(ui: &mut Ui, app: &App, commands: &mut Vec<Command>) {
     match state.settings.tab {
         Tab::Policy => policy_tab::policy_tab_ui(ui, state, commands),
         Tab::Playground => playground_tab::playground_tab_ui(ui, state, commands),
+        Tab::Batch => batch_tab::batch_tab_ui(ui, state, commands),
+        Tab::Compare => compare_tab::compare_tab_ui(ui, state, commands),
         Tab::Export => export_tab::export_tab_ui(ui, state, commands),
-        Tab::Batch | Tab::Compare => {
-            CentralPanel::default()
-                .frame(theme::column_frame(palette.canvas))
-                .show(ui, |ui| soon::soon_ui(ui, state.settings.tab, commands));
-        }
     }
 }

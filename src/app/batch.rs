@@ -1,0 +1,191 @@
+//! What the Batch tab shows: the open set, the run that is measured or looked at, and the case that is selected in it.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::measure::Progressed;
+use super::{CaseQuery, JobId, OpenSet, Opening, RunId, RunView};
+use crate::chat::Conversation;
+use crate::decision::Decision;
+use crate::eval::TurnResult;
+use crate::policy::{DialectId, Policy};
+
+/// Which view of a run's figures is shown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Figure {
+    #[default]
+    Matrix,
+    Routes,
+    Confidence,
+    More,
+}
+
+/// What stands beside the figures.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum BatchPart {
+    #[default]
+    Cases,
+    Overlap,
+    /// What is wrong with the set.
+    Problems,
+}
+
+/// What a panel of the Batch tab asks for.
+#[derive(Clone, Debug, PartialEq)]
+pub enum BatchCommand {
+    OpenSet(PathBuf),
+    /// Opens the labelled set that belongs to the policy on screen.
+    OpenSample,
+    /// Stops reading a set.
+    CancelOpening,
+    /// Measures in this dialect instead of the policy's own.
+    SetDialect(Option<DialectId>),
+    /// Measures the first conversations of the set only.
+    SetLimit(Option<usize>),
+    Query(CaseQuery),
+    /// Selects a case, a position in the turns of the run.
+    Select(Option<u32>),
+    /// Selects the case some rows further down the table, or up.
+    Step(i64),
+    /// Corrects the label of a case, in the set's file too.
+    Relabel {
+        turn: u32,
+        label: String,
+    },
+    ShowFigure(Figure),
+    ShowPart(BatchPart),
+    /// Shows a kept run.
+    ShowRun(RunId),
+    /// Stops measuring; what is decided so far stays.
+    Stop,
+    /// Shows the cases of two routes that the router confuses.
+    ShowPair(usize),
+}
+
+/// A measurement under way.
+#[derive(Clone, Debug)]
+pub struct Measuring {
+    /// `None` while it is prepared.
+    pub job: Option<JobId>,
+    /// What is measured, for people.
+    pub name: String,
+    /// How far it was when results were counted last.
+    pub progress: Progressed,
+    /// Results that came since.
+    pub fresh: usize,
+    /// Variants that are measured after this one.
+    pub waiting: usize,
+}
+
+impl Measuring {
+    /// Returns how many turns are done.
+    pub fn done(&self) -> usize {
+        self.progress.done + self.fresh
+    }
+
+    /// Returns the done share, between 0 and 1.
+    pub fn fraction(&self) -> f32 {
+        self.done() as f32 / self.progress.planned.max(1) as f32
+    }
+}
+
+/// A case that is looked at.
+#[derive(Clone, Debug)]
+pub struct OpenCase {
+    /// In the turns of the run.
+    pub position: u32,
+    /// The conversation up to the message that was decided, or why it cannot be read.
+    pub conversation: Result<Arc<Conversation>, String>,
+    /// What the run keeps of the decision, in the shape that decisions are drawn in.
+    pub decision: Decision,
+    pub policy: Arc<Policy>,
+}
+
+/// What the tab shows.
+#[derive(Debug, Default)]
+pub struct Batch {
+    pub set: Option<Arc<OpenSet>>,
+    /// What is offered for the policy on screen.
+    pub sample: Option<SampleSet>,
+    /// The set that is being read.
+    pub opening: Option<Opening>,
+    /// `None` for the policy's own.
+    pub dialect: Option<DialectId>,
+    /// Conversations to measure, the first ones; `None` for all.
+    pub limit: Option<usize>,
+    pub measuring: Option<Measuring>,
+    /// The run on screen.
+    pub view: Option<Arc<RunView>>,
+    /// Which of the kept runs it is; `None` while it is measured.
+    pub shown: Option<RunId>,
+    pub query: CaseQuery,
+    /// Positions in the run's turns, as the query wants them.
+    pub rows: Arc<[u32]>,
+    /// Whether rows for a newer query are being found.
+    pub filtering: bool,
+    pub selected: Option<u32>,
+    /// A row to bring into view, and a number that differs from wish to wish.
+    pub reveal: Option<(usize, u64)>,
+    pub case: Option<OpenCase>,
+    pub figure: Figure,
+    pub part: BatchPart,
+    /// The pair of routes on screen, a position in the run's list of pairs.
+    pub pair: usize,
+    /// Corrections of labels that can be taken back, oldest first, and those that were.
+    pub corrections: Vec<Correction>,
+    pub undone: Vec<Correction>,
+}
+
+/// A labelled set that is offered for the policy on screen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SampleSet {
+    /// The one beside the policy's file.
+    File(PathBuf),
+    /// That of the sample policy, which is part of the program.
+    BuiltIn,
+}
+
+/// A label that was corrected in the set's file.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Correction {
+    pub set: PathBuf,
+    pub line: usize,
+    pub id: String,
+    pub turn: usize,
+    pub before: String,
+    pub after: String,
+}
+
+impl Batch {
+    /// Asks for a row to be scrolled to.
+    pub(super) fn bring_into_view(&mut self, row: usize) {
+        let serial = self.reveal.map_or(0, |(_, serial)| serial + 1);
+        self.reveal = Some((row, serial));
+    }
+
+    /// Returns the case that is selected.
+    pub fn selected_turn(&self) -> Option<&TurnResult> {
+        self.view.as_ref()?.run.turns.get(self.selected? as usize)
+    }
+
+    /// Returns the start of what the user said last in a case, where its set is open.
+    pub fn preview(&self, turn: &TurnResult) -> Option<&str> {
+        let view = self.view.as_ref()?;
+        let set = &self.set.as_ref().filter(|open| open.set.path().as_os_str() == view.run.info.set.path.as_str())?.set;
+        let entry = set.cases().get(turn.conversation).filter(|entry| entry.id == turn.id)?;
+        Some(&entry.preview)
+    }
+
+    /// Returns the next wrong case after the selected one in the order of the table, or before it.
+    pub fn next_wrong(&self, backwards: bool) -> Option<(usize, u32)> {
+        let turns = &self.view.as_ref()?.run.turns;
+        let is_wrong = |position: u32| turns.get(position as usize).is_some_and(|turn| !turn.agrees());
+        let present = self.selected.and_then(|selected| self.rows.iter().position(|row| *row == selected));
+        let rows = self.rows.iter().copied().enumerate();
+        if backwards {
+            rows.take(present.unwrap_or(0)).rfind(|(_, row)| is_wrong(*row))
+        } else {
+            rows.skip(present.map_or(0, |at| at + 1)).find(|(_, row)| is_wrong(*row))
+        }
+    }
+}

@@ -1,0 +1,237 @@
+//! Measuring a policy on the open set: one job of the engine, whose results come in pieces and are counted away from the drawing thread.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use sha2::{Digest, Sha256};
+
+use super::batch::Measuring;
+use super::measure::{Collector, Measurement, Progressed, Requests, plan, router_digest};
+use super::session::App;
+use super::{DocId, Job, JobId, JobKind, RunView};
+use crate::decision::Decision;
+use crate::engine::EngineError;
+use crate::eval::{Run, Source};
+use crate::formats::FormatError;
+use crate::policy::DialectId;
+
+/// Time between two versions of the figures while results come in, at least; and how many times longer than computing them takes.
+const PAUSE: Duration = Duration::from_millis(300);
+const PATIENCE: u32 = 8;
+
+/// Decisions with the positions of their requests.
+pub(super) type Results = Vec<(usize, Result<Decision, EngineError>)>;
+
+/// A measurement under way, as far as nobody draws it.
+pub(super) struct Ongoing {
+    job: JobId,
+    /// Away while its results are being counted.
+    collector: Option<Collector>,
+    /// Results that are not counted yet.
+    waiting: Results,
+    count_at: Instant,
+    /// How the engine ended, once it has no more results.
+    ended: Option<Result<(), EngineError>>,
+}
+
+/// What counting gives: the collector, as long as there may be more results.
+struct Counted {
+    collector: Option<Collector>,
+    progress: Progressed,
+    warning: Option<String>,
+    view: RunView,
+    took: Duration,
+}
+
+impl App {
+    /// Measures the policy on screen.
+    pub(super) fn measure_present(&mut self) {
+        self.to_measure.clear();
+        self.measure(self.state.policy().id);
+    }
+
+    /// Measures each open policy, one after another, and compares them.
+    pub(super) fn measure_variants(&mut self) {
+        let has_routes = |document: &&super::Document<super::PolicyText>| !document.text.policy.routes.is_empty();
+        self.to_measure = self.state.policies.iter().filter(has_routes).map(|document| document.id).collect();
+        self.compare_measured = true;
+        self.measure_next();
+    }
+
+    fn measure_next(&mut self) {
+        if let Some(next) = self.to_measure.pop_front() {
+            self.measure(next);
+        }
+    }
+
+    /// Prepares a measurement in the background: digests of large routers take seconds, and kept results are read.
+    fn measure(&mut self, id: DocId) {
+        let Some(open) = self.state.batch.set.clone() else { return };
+        let Some(document) = self.state.policies.iter().find(|document| document.id == id) else { return self.measure_next() };
+        let policy = Arc::clone(&document.text.policy);
+        let digest = Sha256::digest(document.text.yaml().as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
+        let path = document.path.as_ref().map_or_else(String::new, |path| path.display().to_string());
+        let name = self.state.library.free_name(&document.title);
+        let mut measurement = Measurement {
+            dialect: self.state.batch.dialect.or(policy.dialect).unwrap_or(DialectId::DEFAULT),
+            policy,
+            policy_source: Source { path, sha256: digest },
+            set: Arc::clone(&open.set),
+            orders: 0,
+            seed: 0,
+            limit: self.state.batch.limit,
+            router: self.state.router.description.as_ref().map(|router| router.info.clone()).unwrap_or_default(),
+            router_digest: None,
+            name: name.clone(),
+            min_agreement: None,
+            kept: self.store.as_ref().map(|store| store.folder().join("results")),
+        };
+        let progress = Progressed { planned: open.set.turns(measurement.limit), ..Progressed::default() };
+        self.state.batch.measuring = Some(Measuring { job: None, name, progress, fresh: 0, waiting: self.to_measure.len() });
+        let source = self.state.router.source.clone();
+        let prepare = move || {
+            measurement.router_digest = router_digest(&source);
+            plan(&measurement)
+        };
+        self.files.run(prepare, Self::begin);
+    }
+
+    fn begin(&mut self, planned: Result<(Requests, Collector), FormatError>) {
+        // Stopped while it was prepared.
+        let Some(measuring) = &mut self.state.batch.measuring else { return };
+        let (requests, collector) = match planned {
+            Ok(planned) => planned,
+            Err(error) => {
+                self.state.batch.measuring = None;
+                self.to_measure.clear();
+                return self.state.log.error(error.to_string());
+            }
+        };
+        let job = self.engine.measure(requests);
+        measuring.job = Some(job);
+        self.state.jobs.push(Job { id: job, kind: JobKind::Measure, started: false, cancelling: false, progress: None });
+        let count_at = Instant::now() + PAUSE;
+        self.ongoing = Some(Ongoing { job, collector: Some(collector), waiting: Vec::new(), count_at, ended: None });
+        self.state.batch.shown = None;
+        self.is_first_view = true;
+    }
+
+    /// Stops measuring; what is decided so far stays.
+    pub(super) fn stop_measuring(&mut self) {
+        self.to_measure.clear();
+        match self.state.batch.measuring.as_ref().map(|measuring| measuring.job) {
+            Some(Some(job)) => self.cancel(job),
+            Some(None) => self.state.batch.measuring = None,
+            None => {}
+        }
+    }
+
+    /// Takes results in; they are counted later, together with those that follow soon.
+    pub(super) fn measured(&mut self, job: JobId, results: Results) {
+        match self.ongoing.as_mut().filter(|ongoing| ongoing.job == job) {
+            Some(ongoing) => {
+                if let Some(measuring) = &mut self.state.batch.measuring {
+                    measuring.fresh += results.len();
+                }
+                ongoing.waiting.extend(results);
+            }
+            None => self.causes_decided(job, results),
+        }
+    }
+
+    /// The engine has no more results of a job that measures.
+    pub(super) fn measurement_ended(&mut self, job: JobId, result: Result<(), EngineError>) {
+        match self.ongoing.as_mut().filter(|ongoing| ongoing.job == job) {
+            Some(ongoing) => ongoing.ended = Some(result),
+            None => self.causes_ended(job, result),
+        }
+    }
+
+    /// Counts what came in, if the pause after the last count is over; returns how long it still is.
+    pub(super) fn tick_measuring(&mut self, now: Instant) -> Option<Duration> {
+        // The bar of a set that is read moves with the clock: the reader sends nothing.
+        let reading = self.state.batch.opening.is_some().then_some(Duration::from_millis(100));
+        let Some(ongoing) = &mut self.ongoing else { return reading };
+        if ongoing.waiting.is_empty() && ongoing.ended.is_none() {
+            return reading;
+        }
+        if now < ongoing.count_at && ongoing.ended.is_none() {
+            return Some(ongoing.count_at - now);
+        }
+        let Some(collector) = ongoing.collector.take() else { return reading };
+        let (results, ended) = (std::mem::take(&mut ongoing.waiting), ongoing.ended.take());
+        let is_over = ended.is_some();
+        self.figures.run(move || count(collector, results, is_over), move |app, counted| app.counted(counted, ended));
+        reading
+    }
+
+    fn counted(&mut self, counted: Counted, ended: Option<Result<(), EngineError>>) {
+        let Counted { collector, progress, warning, view, took } = counted;
+        let view = Arc::new(view);
+        if let Some(measuring) = &mut self.state.batch.measuring {
+            (measuring.progress, measuring.fresh) = (progress, 0);
+        }
+        // Unless the user looks at another run meanwhile, or there is nothing to see yet.
+        let follows = self.state.batch.shown.is_none() && !view.run.turns.is_empty();
+        if follows {
+            let is_first = std::mem::take(&mut self.is_first_view);
+            self.show_view(Arc::clone(&view), is_first);
+        }
+        match (ended, &mut self.ongoing) {
+            (None, Some(ongoing)) => {
+                ongoing.collector = collector;
+                ongoing.count_at = Instant::now() + PAUSE.max(took * PATIENCE);
+            }
+            (None, None) => {}
+            (Some(result), _) => {
+                self.ongoing = None;
+                if let Some(sentence) = warning {
+                    self.state.log.error(sentence);
+                }
+                self.finish_measuring(view, result, follows);
+            }
+        }
+    }
+
+    /// Keeps a run that ended, however it ended, and goes on with the next policy.
+    fn finish_measuring(&mut self, view: Arc<RunView>, result: Result<(), EngineError>, is_shown: bool) {
+        self.state.batch.measuring = None;
+        let (name, decided, planned) = (&view.run.info.name, view.run.turns.len(), view.run.info.planned);
+        match &result {
+            Ok(()) => self.state.log.info(format!("Measured {name}: {decided} cases")),
+            Err(EngineError::Cancelled) => self.state.log.info(format!("Stopped measuring {name} after {decided} of {planned} cases")),
+            Err(error) => self.state.log.error(format!("Measuring {name} ended after {decided} of {planned} cases: {error}")),
+        }
+        if result.is_err() {
+            self.to_measure.clear();
+        }
+        if decided > 0 {
+            let id = self.keep(view);
+            if is_shown {
+                self.state.batch.shown = Some(id.clone());
+            }
+            self.put_beside_baseline(id);
+        }
+        if self.to_measure.is_empty() {
+            self.compare_measured = false;
+        }
+        self.measure_next();
+    }
+}
+
+fn count(mut collector: Collector, results: Results, is_over: bool) -> Counted {
+    let start = Instant::now();
+    for (request, result) in results {
+        collector.take(request, result);
+    }
+    collector.listen();
+    let (progress, warning) = (collector.progress(), collector.warning().map(str::to_owned));
+    let run: Run = collector.run();
+    let collector = if is_over {
+        collector.end();
+        None
+    } else {
+        Some(collector)
+    };
+    Counted { collector, progress, warning, view: RunView::new(Arc::new(run)), took: start.elapsed() }
+}

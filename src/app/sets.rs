@@ -1,0 +1,344 @@
+//! Labelled sets: opening them, correcting a label in the file, adding a case. Files are read and written on the thread of `tasks`.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use super::batch::{Correction, SampleSet};
+use super::looking::RunChange;
+use super::measure::apply_set_edit;
+use super::session::App;
+use super::state::Dialog;
+use super::{Command, RunView, Tab, sample};
+use crate::chat::Conversation;
+use crate::formats::{FormatError, LabelledReader, LabelledSet, SetEdit, SetFinding, case_json};
+use crate::policy::{NO_ROUTE_LABEL, Policy};
+
+/// Sets that the list of recent ones remembers.
+const RECENT: usize = 12;
+
+/// An open set, and what is odd about it beside a policy.
+#[derive(Debug)]
+pub struct OpenSet {
+    pub set: Arc<LabelledSet>,
+    pub findings: Vec<SetFinding>,
+    /// The policy that the findings are about.
+    pub policy: Arc<Policy>,
+}
+
+/// A set that is being read.
+#[derive(Clone, Debug)]
+pub struct Opening {
+    pub path: PathBuf,
+    progress: Arc<Reading>,
+}
+
+#[derive(Debug, Default)]
+struct Reading {
+    done: AtomicU64,
+    total: AtomicU64,
+    cancelled: AtomicBool,
+}
+
+impl Opening {
+    /// Returns the read share of the file, between 0 and 1.
+    pub fn fraction(&self) -> f32 {
+        let total = self.progress.total.load(Ordering::Relaxed).max(1);
+        (self.progress.done.load(Ordering::Relaxed) as f64 / total as f64) as f32
+    }
+}
+
+/// A conversation that is about to be added to a set.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AddToSet {
+    pub conversation: Arc<Conversation>,
+    /// The expected route, `other` for none.
+    pub label: String,
+    /// Labels to choose from.
+    pub labels: Vec<String>,
+    /// `None` until a file is chosen.
+    pub set: Option<PathBuf>,
+}
+
+impl App {
+    /// Reads a set in the background; what is open stays until it is there.
+    pub(super) fn open_set(&mut self, path: &Path) {
+        if let Some(opening) = &self.state.batch.opening {
+            opening.progress.cancelled.store(true, Ordering::Relaxed);
+        }
+        let progress = Arc::new(Reading::default());
+        self.state.batch.opening = Some(Opening { path: path.to_owned(), progress: Arc::clone(&progress) });
+        let (path, policy) = (path.to_owned(), Arc::clone(self.state.routes()));
+        let read = move || (read_set(&path, &policy, &progress), path);
+        self.files.run(read, |app, (read, path)| app.set_opened(read, &path));
+    }
+
+    /// Opens a file as a labelled set where it is one, and shows the tab for it. Returns whether it is one.
+    pub(super) fn open_as_set(&mut self, path: &Path) -> bool {
+        let extension = path.extension().map(|extension| extension.to_string_lossy().to_ascii_lowercase()).unwrap_or_default();
+        if !["jsonl", "ndjson", "json", "csv", "tsv"].contains(&extension.as_str()) {
+            return false;
+        }
+        // The first lines tell; a conversation has no label.
+        let name = path.display().to_string();
+        let is_set = crate::formats::open(path).is_ok_and(|file| LabelledReader::new(file, name).take(3).any(|case| case.is_ok()));
+        if is_set {
+            self.change_settings(|settings| settings.tab = Tab::Batch);
+            self.open_set(path);
+        }
+        is_set
+    }
+
+    fn set_opened(&mut self, read: Result<Option<OpenSet>, FormatError>, path: &Path) {
+        if self.state.batch.opening.as_ref().is_some_and(|opening| opening.path == path) {
+            self.state.batch.opening = None;
+        }
+        match read {
+            Ok(Some(set)) => {
+                self.state.log.info(format!(
+                    "Opened {}: {} cases, {} bad lines",
+                    path.display(),
+                    set.set.cases().len(),
+                    set.set.bad().len()
+                ));
+                self.state.batch.set = Some(Arc::new(set));
+                self.note_recent_set(path.to_owned());
+                // What was said in the selected case can be read now, if it is of this set.
+                self.select_case(self.state.batch.selected);
+            }
+            Ok(None) => {}
+            Err(error) => self.state.log.error(error.to_string()),
+        }
+    }
+
+    /// Stops reading a set.
+    pub(super) fn cancel_opening(&mut self) {
+        if let Some(opening) = self.state.batch.opening.take() {
+            opening.progress.cancelled.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Looks at the open set beside the policy on screen once more.
+    pub(super) fn refresh_findings(&mut self) {
+        let policy = Arc::clone(self.state.routes());
+        let Some(open) = self.state.batch.set.as_ref().filter(|open| !Arc::ptr_eq(&open.policy, &policy)) else { return };
+        let set = Arc::clone(&open.set);
+        let find = move || OpenSet { findings: set.findings(&policy), set, policy };
+        self.files.run(find, |app, found| {
+            if app.state.batch.set.as_ref().is_some_and(|open| Arc::ptr_eq(&open.set, &found.set)) {
+                app.state.batch.set = Some(Arc::new(found));
+            }
+        });
+    }
+
+    /// Finds out which labelled set belongs to the policy on screen.
+    pub(super) fn refresh_sample(&mut self) {
+        let policy = self.state.policy();
+        let present = (policy.id, policy.path.clone());
+        if self.sample_of.as_ref() == Some(&present) {
+            return;
+        }
+        self.state.batch.sample = match &policy.path {
+            Some(path) => Some(path.with_file_name("labelled.jsonl")).filter(|path| path.is_file()).map(SampleSet::File),
+            None => sample::fits(&policy.text.policy).then_some(SampleSet::BuiltIn),
+        };
+        self.sample_of = Some(present);
+    }
+
+    pub(super) fn open_sample_set(&mut self) {
+        match self.state.batch.sample.clone() {
+            Some(SampleSet::File(path)) => self.open_set(&path),
+            Some(SampleSet::BuiltIn) => match self.write_sample() {
+                Ok(path) => self.open_set(&path),
+                Err(error) => self.state.log.error(format!("The sample set could not be written ({error}); open one from a file")),
+            },
+            None => {}
+        }
+    }
+
+    /// The sample is part of the program; as a file its labels can be corrected like any other's.
+    fn write_sample(&self) -> std::io::Result<PathBuf> {
+        let folder = self.store.as_ref().map_or_else(|| std::env::temp_dir().join("waypost"), |store| store.folder().join("sample"));
+        std::fs::create_dir_all(&folder)?;
+        let path = folder.join("coding_assistant.jsonl");
+        if !path.exists() {
+            super::store::write_atomically(&path, sample::SET.as_bytes())?;
+        }
+        Ok(path)
+    }
+
+    /// Corrects the label of a case of the run on screen: at once in its figures, and soon after in the set's file.
+    pub(super) fn relabel(&mut self, turn: u32, label: &str) {
+        let Some(result) = self.state.batch.view.as_ref().and_then(|view| view.run.turns.get(turn as usize)) else { return };
+        let Some(view) = &self.state.batch.view else { return };
+        let correction = Correction {
+            set: PathBuf::from(&view.run.info.set.path),
+            line: result.line,
+            id: result.id.to_string(),
+            turn: result.turn,
+            before: result.label.to_string(),
+            after: label.to_owned(),
+        };
+        if correction.before == correction.after {
+            return;
+        }
+        let is_open = self.state.batch.set.as_ref().is_some_and(|open| open.set.path() == correction.set);
+        if !is_open {
+            let path = correction.set.display();
+            return self.state.log.error(format!("The label was not changed: the run's set is not open; open {path} and correct it again"));
+        }
+        if self.state.batch.shown.is_none() {
+            return self.state.log.error("Labels can be corrected once the run has ended; stop it or wait");
+        }
+        self.state.batch.undone.clear();
+        self.correct(&correction);
+        self.state.batch.corrections.push(correction);
+    }
+
+    /// Takes the last correction back, or does it again.
+    pub(super) fn undo_label(&mut self, redo: bool) {
+        let batch = &mut self.state.batch;
+        let Some(correction) = (if redo { batch.undone.pop() } else { batch.corrections.pop() }) else { return };
+        let (before, after) = (correction.before.clone(), correction.after.clone());
+        let (before, after) = if redo { (before, after) } else { (after, before) };
+        self.correct(&Correction { before, after, ..correction.clone() });
+        let batch = &mut self.state.batch;
+        if redo { batch.corrections.push(correction) } else { batch.undone.push(correction) }
+    }
+
+    fn correct(&mut self, correction: &Correction) {
+        self.change_run(RunChange::Label(correction.clone()));
+        self.unwritten.push(correction.clone());
+        self.write_corrections();
+    }
+
+    /// Writes the labels that are not in the file yet. One write at a time: each makes the set's index anew.
+    fn write_corrections(&mut self) {
+        if self.writing || self.unwritten.is_empty() {
+            return;
+        }
+        let Some(open) = self.state.batch.set.clone() else { return };
+        let (now, later): (Vec<_>, Vec<_>) = std::mem::take(&mut self.unwritten).into_iter().partition(|one| one.set == open.set.path());
+        self.unwritten = later;
+        if now.is_empty() {
+            return;
+        }
+        self.writing = true;
+        let write = move || write_labels(&open, &now);
+        self.files.run(write, |app, written| {
+            app.writing = false;
+            match written {
+                Ok(set) => app.set_rewritten(set),
+                Err(sentence) => app.state.log.error(format!("The corrected label is not in the set's file: {sentence}")),
+            }
+            app.write_corrections();
+        });
+    }
+
+    /// Takes in a set that Waypost itself has just changed.
+    fn set_rewritten(&mut self, set: OpenSet) {
+        let is_of_run = |view: &RunView| set.set.path().as_os_str() == view.run.info.set.path.as_str();
+        if self.state.batch.view.as_deref().is_some_and(is_of_run) {
+            self.change_run(RunChange::Set { sha256: set.set.sha256().to_owned() });
+        }
+        self.note_recent_set(set.set.path().to_owned());
+        self.state.batch.set = Some(Arc::new(set));
+    }
+
+    fn note_recent_set(&mut self, path: PathBuf) {
+        self.change_settings(|settings| {
+            settings.recent_sets.retain(|recent| *recent != path);
+            settings.recent_sets.insert(0, path);
+            settings.recent_sets.truncate(RECENT);
+        });
+    }
+
+    /// Asks for the label and the set of the conversation in the Playground.
+    pub(super) fn ask_label(&mut self) {
+        let state = &self.state;
+        let labels: Vec<String> = state.routes().routes.iter().map(|route| route.name.clone()).chain([NO_ROUTE_LABEL.to_owned()]).collect();
+        let decided = state.shown.as_ref().filter(|_| !state.is_shown_outdated()).and_then(|shown| shown.decision.label());
+        let label = decided.or(labels.first().map(String::as_str)).unwrap_or(NO_ROUTE_LABEL).to_owned();
+        let open = state.batch.set.as_ref().map(|open| open.set.path().to_owned());
+        let set = open.or_else(|| state.settings.recent_sets.first().cloned());
+        let conversation = Arc::clone(&state.conversation().text);
+        self.state.dialog = Some(Dialog::AddToSet(AddToSet { conversation, label, labels, set }));
+    }
+
+    /// Appends the conversation to the chosen set, which is made where there is none.
+    pub(super) fn add_to_set(&mut self) {
+        let Some(Dialog::AddToSet(add)) = self.state.dialog.take() else { return };
+        let Some(path) = add.set else { return };
+        let policy = Arc::clone(self.state.routes());
+        let (conversation, label) = (add.conversation, add.label.clone());
+        let shown = path.clone();
+        let append = move || append_case(&path, &conversation, &label, &policy);
+        self.files.run(append, move |app, appended| match appended {
+            Ok(set) => {
+                app.state.log.info(format!("Added the conversation to {} as {}", shown.display(), add.label));
+                app.set_rewritten(set);
+            }
+            Err(sentence) => app.state.log.error(format!("The conversation was not added to {}: {sentence}", shown.display())),
+        });
+    }
+
+    pub(super) fn set_command(&mut self, command: Command) {
+        let Some(Dialog::AddToSet(add)) = &mut self.state.dialog else { return };
+        match command {
+            Command::AddLabel(label) => add.label = label,
+            Command::AddSet(path) => add.set = Some(path),
+            _ => self.add_to_set(),
+        }
+    }
+}
+
+fn read_set(path: &Path, policy: &Arc<Policy>, progress: &Reading) -> Result<Option<OpenSet>, FormatError> {
+    let mut report = |done, total| {
+        progress.done.store(done, Ordering::Relaxed);
+        progress.total.store(total, Ordering::Relaxed);
+        !progress.cancelled.load(Ordering::Relaxed)
+    };
+    let set = LabelledSet::open(path, &mut report)?;
+    Ok(set.map(|set| OpenSet { findings: set.findings(policy), set: Arc::new(set), policy: Arc::clone(policy) }))
+}
+
+/// Opens a set that was just written.
+fn read_again(path: &Path, policy: &Arc<Policy>) -> Result<OpenSet, String> {
+    let set = read_set(path, policy, &Reading::default()).map_err(|error| error.to_string())?;
+    set.ok_or_else(|| "reading it again was cancelled".to_owned())
+}
+
+fn write_labels(open: &OpenSet, corrections: &[Correction]) -> Result<OpenSet, String> {
+    let mut edits: Vec<SetEdit> = Vec::new();
+    // Of several corrections of one label the last counts.
+    for (at, one) in corrections.iter().enumerate() {
+        if corrections[at + 1..].iter().any(|later| (later.line, &later.id, later.turn) == (one.line, &one.id, one.turn)) {
+            continue;
+        }
+        let case = open.set.cases().iter().position(|case| case.place.line == one.line && *case.id == *one.id);
+        let case = case.ok_or_else(|| format!("line {} is no longer the case {}; open the set again", one.line, one.id))?;
+        edits.push(open.set.relabel(case, one.turn, &one.after).map_err(|error| error.to_string())?);
+    }
+    edit_file(open.set.path(), edits).map_err(|error| error.to_string())?;
+    read_again(open.set.path(), &open.policy)
+}
+
+fn append_case(path: &Path, conversation: &Conversation, label: &str, policy: &Arc<Policy>) -> Result<OpenSet, String> {
+    let sentence = |error: FormatError| error.to_string();
+    if path.exists() {
+        let open = read_again(path, policy)?;
+        let id = format!("playground-{}", open.set.cases().len() + open.set.bad().len() + 1);
+        let edit = open.set.append(&id, conversation, label).map_err(sentence)?;
+        edit_file(path, vec![edit]).map_err(|error| error.to_string())?;
+    } else {
+        let line = case_json("playground-1", conversation, label) + "\n";
+        super::store::write_atomically(path, line.as_bytes()).map_err(|error| error.to_string())?;
+    }
+    read_again(path, policy)
+}
+
+/// Applies edits to a file, the last one in it first, so that each is where it was found.
+fn edit_file(path: &Path, mut edits: Vec<SetEdit>) -> std::io::Result<()> {
+    edits.sort_by_key(|edit| std::cmp::Reverse(edit.offset));
+    edits.iter().try_for_each(|edit| apply_set_edit(path, edit).map(drop))
+}

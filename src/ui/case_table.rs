@@ -1,0 +1,284 @@
+//! The cases of a run as a table: filters above it, sorted by its headers; only rows in view are laid out.
+
+use egui::{Align, Button, ComboBox, DragValue, FontId, Key, Layout, RichText, Role, Sense, TextEdit, Ui, WidgetInfo, pos2, vec2};
+use egui_extras::{Column, TableBuilder};
+
+use super::confusion_view::title;
+use super::tokens::{self, space, text};
+use super::{bars, theme, widgets};
+use crate::app::{Batch, BatchCommand, CaseQuery, Command, RunView, SortBy, State, Verdict};
+use crate::eval::TurnResult;
+
+const ROW_HEIGHT: f32 = 26.0;
+const HEADER_HEIGHT: f32 = 26.0;
+
+const VERDICTS: [(Verdict, &str, &str); 5] = [
+    (Verdict::All, "All", "Every case"),
+    (Verdict::Disagrees, "Wrong", "The decision differs from the label"),
+    (Verdict::Agrees, "Right", "The decision equals the label"),
+    (Verdict::NoRoute, "No route", "The router found that nothing fits"),
+    (Verdict::Error, "Errors", "The gateway would have failed"),
+];
+
+/// Draws the filters and the table.
+pub fn cases_ui(ui: &mut Ui, state: &State, view: &RunView, commands: &mut Vec<Command>) {
+    if state.dialog.is_none() {
+        keys_ui(ui, commands);
+    }
+    filters_ui(ui, &state.batch, view, commands);
+    ui.add_space(space::XS);
+    if state.batch.rows.is_empty() {
+        let advice = if view.run.turns.is_empty() {
+            "Results appear here as they are decided"
+        } else {
+            "No case is like that; clear the filters to see all"
+        };
+        return widgets::empty_ui(ui, "No cases", advice);
+    }
+    table_ui(ui, state, view, commands);
+}
+
+/// Moves the selection with the arrow keys while nothing else has the keyboard.
+fn keys_ui(ui: &Ui, commands: &mut Vec<Command>) {
+    if ui.memory(|memory| memory.focused().is_some()) {
+        return;
+    }
+    let steps = [
+        (Key::ArrowDown, 1),
+        (Key::ArrowUp, -1),
+        (Key::PageDown, 20),
+        (Key::PageUp, -20),
+        (Key::Home, i64::MIN / 2),
+        (Key::End, i64::MAX / 2),
+    ];
+    for (key, step) in steps {
+        if ui.input_mut(|input| input.consume_key(egui::Modifiers::NONE, key)) {
+            commands.push(Command::Batch(BatchCommand::Step(step)));
+        }
+    }
+    if ui.input_mut(|input| input.consume_key(egui::Modifiers::NONE, Key::Escape)) {
+        commands.push(Command::Batch(BatchCommand::Select(None)));
+    }
+}
+
+fn filters_ui(ui: &mut Ui, batch: &Batch, view: &RunView, commands: &mut Vec<Command>) {
+    let mut query = batch.query.clone();
+    ui.horizontal_wrapped(|ui| {
+        ui.spacing_mut().item_spacing.x = space::S;
+        if let Some(verdict) = widgets::switch_ui(ui, query.verdict, &VERDICTS) {
+            query.verdict = verdict;
+        }
+        let search = TextEdit::singleline(&mut query.text).hint_text("Search cases").desired_width(150.0).id_salt("search cases");
+        ui.add(search.margin(egui::Margin::symmetric(space::S as i8, 4))).accessible_name("Search cases");
+        name_filter_ui(ui, "Label", &mut query.label, view);
+        name_filter_ui(ui, "Decision", &mut query.decision, view);
+        confidence_filter_ui(ui, &mut query.confidence);
+        if !query.shows_all() && widgets::quiet_button_ui(ui, "Clear", "Clear the filters").clicked() {
+            query = CaseQuery { sort: query.sort, descending: query.descending, ..CaseQuery::default() };
+        }
+        let count = batch.rows.len();
+        let all = view.run.turns.len();
+        let words = if count == all { grouped(all) } else { format!("{} of {}", grouped(count), grouped(all)) };
+        widgets::caption_ui(ui, if batch.filtering { "Searching".to_owned() } else { words });
+    });
+    if query != batch.query {
+        commands.push(Command::Batch(BatchCommand::Query(query)));
+    }
+}
+
+fn name_filter_ui(ui: &mut Ui, what: &str, chosen: &mut Option<String>, view: &RunView) {
+    let shown = chosen.as_deref().map_or_else(|| format!("Any {}", what.to_lowercase()), |name| title(name).to_owned());
+    let combo = ComboBox::from_id_salt(what).selected_text(RichText::new(shown).small()).width(116.0).truncate();
+    let response = combo.show_ui(ui, |ui| {
+        ui.selectable_value(chosen, None, "Any");
+        for label in &view.figures.confusion.labels {
+            ui.selectable_value(chosen, Some(label.clone()), title(label));
+        }
+    });
+    response.response.accessible_name(format!("Filter by {}", what.to_lowercase()));
+}
+
+fn confidence_filter_ui(ui: &mut Ui, confidence: &mut [f32; 2]) {
+    let [least, most] = confidence;
+    let field = |ui: &mut Ui, value: &mut f32, name: &str| {
+        let mut percent = (*value * 100.0).round();
+        let drag = DragValue::new(&mut percent).range(0.0..=100.0).suffix(" %").speed(1.0);
+        let response = ui.add(drag).accessible_name(name).on_hover_text("Drag, or click and type");
+        if response.changed() {
+            *value = percent / 100.0;
+        }
+    };
+    field(ui, least, "Least confidence");
+    widgets::caption_ui(ui, "to");
+    field(ui, most, "Largest confidence");
+}
+
+fn table_ui(ui: &mut Ui, state: &State, view: &RunView, commands: &mut Vec<Command>) {
+    let batch = &state.batch;
+    let rows = &batch.rows;
+    let width = ui.available_width();
+    let scroll_to = revealed(ui, batch);
+    ui.spacing_mut().item_spacing = vec2(space::S, 0.0);
+    let name = |share: f32, least: f32| Column::initial((width * share).clamp(least, 200.0)).at_least(48.0).clip(true).resizable(true);
+    let mut table = TableBuilder::new(ui)
+        .id_salt("cases")
+        .sense(Sense::click())
+        .auto_shrink(false)
+        .cell_layout(Layout::left_to_right(Align::Center))
+        .column(name(0.12, 56.0))
+        .column(name(0.2, 90.0))
+        .column(name(0.2, 90.0))
+        .column(Column::exact(88.0))
+        .column(Column::remainder().at_least(80.0).clip(true));
+    if let Some(row) = scroll_to {
+        table = table.scroll_to_row(row, None);
+    }
+    let titles = [
+        (Some(SortBy::Id), "Case"),
+        (Some(SortBy::Label), "Label"),
+        (Some(SortBy::Decision), "Decision"),
+        (Some(SortBy::Confidence), "Confidence"),
+        (None, "Last user message"),
+    ];
+    let table = table.header(HEADER_HEIGHT, |mut row| {
+        for (sort, title) in titles {
+            row.col(|ui| header_ui(ui, &batch.query, sort, title, commands));
+        }
+    });
+    table.body(|body| {
+        body.rows(ROW_HEIGHT, rows.len(), |mut row| {
+            let Some(&position) = rows.get(row.index()) else { return };
+            let Some(turn) = view.run.turns.get(position as usize) else { return };
+            row.set_selected(batch.selected == Some(position));
+            if row_ui(&mut row, batch, turn) {
+                commands.push(Command::Batch(BatchCommand::Select(Some(position))));
+            }
+        });
+    });
+}
+
+/// Returns the row to scroll to, once for each wish.
+fn revealed(ui: &Ui, batch: &Batch) -> Option<usize> {
+    let (row, serial) = batch.reveal?;
+    let followed = egui::Id::unique("followed case");
+    let is_new = ui.data(|data| data.get_temp::<u64>(followed)) != Some(serial);
+    ui.data_mut(|data| data.insert_temp(followed, serial));
+    is_new.then_some(row)
+}
+
+fn header_ui(ui: &mut Ui, query: &CaseQuery, sort: Option<SortBy>, title: &str, commands: &mut Vec<Command>) {
+    let palette = theme::palette(ui);
+    let label = RichText::new(title).font(tokens::strong_font(text::SMALL)).color(palette.text_weak);
+    let Some(sort) = sort else {
+        ui.label(label);
+        return;
+    };
+    let on = query.sort == sort;
+    let order = if on { if query.descending { ", sorted downwards" } else { ", sorted upwards" } } else { "" };
+    let button = ui.add(Button::new(label).frame_when_inactive(false).small()).accessible_name(format!("Sort by {title}{order}"));
+    if on {
+        mark_ui(ui, button.rect.right_center() - vec2(2.0, 0.0), query.descending);
+    }
+    if button.on_hover_text("Sort; again to turn the order, a third time for the order of the set").clicked() {
+        let (sort, descending) = match (on, query.descending) {
+            (false, _) => (sort, false),
+            (true, false) => (sort, true),
+            (true, true) => (SortBy::Set, false),
+        };
+        commands.push(Command::Batch(BatchCommand::Query(CaseQuery { sort, descending, ..query.clone() })));
+    }
+}
+
+/// Paints the direction of a sorted column.
+fn mark_ui(ui: &Ui, at: egui::Pos2, down: bool) {
+    let (tip, base) = if down { (3.0, -2.0) } else { (-3.0, 2.0) };
+    let points = vec![pos2(at.x, at.y + tip), pos2(at.x - 3.5, at.y + base), pos2(at.x + 3.5, at.y + base)];
+    ui.painter().add(egui::Shape::convex_polygon(points, theme::palette(ui).accent, egui::Stroke::NONE));
+}
+
+/// Draws one row; returns whether it was clicked.
+fn row_ui(row: &mut egui_extras::TableRow<'_, '_>, batch: &Batch, turn: &TurnResult) -> bool {
+    let mut clicked = false;
+    let wrong = !turn.agrees();
+    let decision = decision_title(turn);
+    row.col(|ui| {
+        let palette = theme::palette(ui);
+        let (rect, response) = ui.allocate_exact_size(vec2(ui.available_width(), ROW_HEIGHT), Sense::click());
+        response.widget_info(|| {
+            let verdict = if wrong { "wrong" } else { "right" };
+            let name = format!("Case {}: label {}, decided {decision}, {}, {verdict}", case_name(turn), title(&turn.label), sure(turn));
+            WidgetInfo::labeled(Role::Button, true, name)
+        });
+        widgets::focus_ring(ui, &response);
+        // A mark as well as a colour, in a place of its own.
+        if wrong {
+            let mark = egui::Rect::from_center_size(pos2(rect.left() + 3.0, rect.center().y), vec2(3.0, ROW_HEIGHT - 10.0));
+            let colour = if turn.decided.is_none() { palette.error } else { palette.warning };
+            ui.painter().rect_filled(mark, 1.5, colour);
+        }
+        let name = widgets::line(ui, &case_name(turn), FontId::proportional(text::SMALL), palette.text, rect.width() - space::M);
+        ui.painter().galley(pos2(rect.left() + space::M - 2.0, rect.center().y - name.size().y / 2.0), name, palette.text);
+        clicked |= response.clicked();
+    });
+    row.col(|ui| cell_ui(ui, title(&turn.label), theme::palette(ui).text));
+    row.col(|ui| {
+        let palette = theme::palette(ui);
+        let colour = match (wrong, turn.decided.is_none()) {
+            (_, true) => palette.error,
+            (true, _) => palette.warning,
+            _ => palette.text,
+        };
+        cell_ui(ui, &decision, colour);
+    });
+    row.col(|ui| confidence_cell_ui(ui, turn));
+    row.col(|ui| {
+        if let Some(said) = batch.preview(turn) {
+            cell_ui(ui, said, theme::palette(ui).text_weak);
+        }
+    });
+    clicked || row.response().clicked()
+}
+
+fn cell_ui(ui: &mut Ui, words: &str, colour: egui::Color32) {
+    let galley = widgets::line(ui, words, FontId::proportional(text::SMALL + 0.5), colour, ui.available_width());
+    let (rect, _) = ui.allocate_exact_size(vec2(ui.available_width(), ROW_HEIGHT), Sense::hover());
+    ui.painter().galley(pos2(rect.left(), rect.center().y - galley.size().y / 2.0), galley, colour);
+}
+
+fn confidence_cell_ui(ui: &mut Ui, turn: &TurnResult) {
+    let palette = theme::palette(ui);
+    let (rect, _) = ui.allocate_exact_size(vec2(ui.available_width(), ROW_HEIGHT), Sense::hover());
+    let number = widgets::line(ui, &sure(turn), FontId::proportional(text::SMALL), palette.text, 48.0);
+    let track = egui::Rect::from_min_size(pos2(rect.left(), rect.center().y - 3.0), vec2(rect.width() - 52.0, 6.0));
+    ui.painter().rect_filled(track, 2.0, palette.bar_track);
+    let filled = track.with_max_x(track.left() + track.width() * turn.confidence.clamp(0.0, 1.0));
+    ui.painter().rect_filled(filled, 2.0, if turn.agrees() { palette.accent } else { palette.warning });
+    ui.painter().galley(pos2(rect.right() - number.size().x, rect.center().y - number.size().y / 2.0), number, palette.text);
+}
+
+fn sure(turn: &TurnResult) -> String {
+    bars::percent(f64::from(turn.confidence))
+}
+
+/// Returns the id of a case, with its turn where the conversation has several that were decided.
+pub fn case_name(turn: &TurnResult) -> String {
+    if turn.turn == 0 { turn.id.to_string() } else { format!("{} turn {}", turn.id, turn.turn + 1) }
+}
+
+/// Returns what was decided, for people.
+pub fn decision_title(turn: &TurnResult) -> String {
+    turn.decided.as_deref().map_or("Error", title).to_owned()
+}
+
+/// Writes a count with its thousands apart.
+pub fn grouped(count: usize) -> String {
+    let digits = count.to_string();
+    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}

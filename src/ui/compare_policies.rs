@@ -1,0 +1,172 @@
+//! What differs between two policies, word by word, with the flips that each edit causes; and how each route's figures moved.
+
+use egui::text::{LayoutJob, TextFormat};
+use egui::{Align, FontId, Label, Layout, RichText, ScrollArea, Stroke, Ui, vec2};
+use egui_extras::{Column, TableBuilder};
+
+use super::confusion_view::title;
+use super::tokens::{self, space, text};
+use super::{bars, theme, widgets};
+use crate::app::{Command, CompareCommand, ComparisonView, Piece, PolicyStep, State};
+use crate::eval::{Cause, Flip};
+use crate::formats::{DiffKind, DiffLine};
+
+const ROW_HEIGHT: f32 = 26.0;
+/// Flips that are named under an edit.
+const NAMED: usize = 12;
+
+/// Draws the differences of the policies.
+pub fn policies_ui(ui: &mut Ui, state: &State, view: &ComparisonView, commands: &mut Vec<Command>) {
+    if view.steps.is_empty() && view.lines.is_empty() {
+        let advice = "The two runs measured the same policy; what differs is the router or the dialect";
+        return widgets::empty_ui(ui, "The policies are the same", advice);
+    }
+    let causes = view.comparison.flips.iter().any(|flip| flip.cause.is_some());
+    ui.horizontal(|ui| {
+        if state.compare.searching {
+            widgets::caption_ui(ui, "Making the edits one at a time");
+        } else if !causes && !view.comparison.flips.is_empty() && !view.steps.is_empty() {
+            let button = widgets::button_ui(ui, "Find causes");
+            if button
+                .on_hover_text("Decides the flipped cases once more with each edit alone, to see which of them causes each flip")
+                .clicked()
+            {
+                commands.push(Command::Compare(CompareCommand::FindCauses));
+            }
+            widgets::caption_ui(ui, "which edit causes which flip");
+        }
+    });
+    ScrollArea::vertical().id_salt("differences").auto_shrink(false).show(ui, |ui| {
+        for PolicyStep { what, words } in &view.steps {
+            step_ui(ui, what, words);
+            if causes {
+                caused_ui(ui, view, what, commands);
+            }
+            ui.add_space(space::S);
+        }
+        if causes {
+            let together = view.comparison.flips.iter().filter(|flip| flip.cause == Some(Cause::Together)).count();
+            if together > 0 {
+                widgets::caption_ui(ui, format!("{together} flips need several edits together"));
+            }
+        }
+        if !view.lines.is_empty() {
+            ui.add_space(space::S);
+            widgets::subheading_ui(ui, "Texts of the policies");
+            lines_ui(ui, &view.lines);
+        }
+    });
+}
+
+/// Draws the lines that differ and those around them, as in any diff.
+fn lines_ui(ui: &mut Ui, lines: &[DiffLine]) {
+    let palette = theme::palette(ui);
+    theme::card_frame(palette.field, palette.border).show(ui, |ui| {
+        ui.set_min_width(ui.available_width());
+        ui.spacing_mut().item_spacing.y = 0.0;
+        for DiffLine { kind, text } in lines {
+            let (sign, colour) = match kind {
+                DiffKind::Both => (' ', palette.text_weak),
+                DiffKind::Removed => ('-', palette.error),
+                DiffKind::Added => ('+', palette.good),
+            };
+            let line = RichText::new(format!("{sign} {text}")).monospace().color(colour);
+            ui.add(Label::new(line).wrap().selectable(true));
+        }
+    });
+}
+
+fn step_ui(ui: &mut Ui, what: &str, pieces: &[Piece]) {
+    let palette = theme::palette(ui);
+    theme::card_frame(palette.surface, palette.border).show(ui, |ui| {
+        ui.set_min_width(ui.available_width());
+        ui.label(RichText::new(what).font(tokens::strong_font(text::SMALL)).color(palette.text_weak));
+        let mut job = LayoutJob::default();
+        job.wrap.max_width = ui.available_width();
+        let font = FontId::proportional(text::BODY);
+        for Piece { kind, text } in pieces {
+            let plain = TextFormat::simple(font.clone(), palette.text);
+            // Struck through and underlined, so that the colours only repeat it.
+            let format = match kind {
+                DiffKind::Both => plain,
+                DiffKind::Removed => TextFormat {
+                    color: palette.error,
+                    background: palette.error_soft,
+                    strikethrough: Stroke::new(1.0, palette.error),
+                    ..plain
+                },
+                DiffKind::Added => {
+                    TextFormat { color: palette.good, background: palette.good_soft, underline: Stroke::new(1.0, palette.good), ..plain }
+                }
+            };
+            job.append(text, 0.0, format);
+        }
+        ui.add(Label::new(job).wrap().selectable(true));
+    });
+}
+
+/// Names the flips that one edit causes.
+fn caused_ui(ui: &mut Ui, view: &ComparisonView, edit: &str, commands: &mut Vec<Command>) {
+    let causes = |flip: &&Flip| match &flip.cause {
+        Some(Cause::Alone(edits) | Cause::Needed(edits)) => edits.iter().any(|known| known == edit),
+        _ => false,
+    };
+    let flips: Vec<&Flip> = view.comparison.flips.iter().filter(causes).collect();
+    ui.horizontal_wrapped(|ui| {
+        if flips.is_empty() {
+            widgets::caption_ui(ui, "causes no flip by itself");
+            return;
+        }
+        widgets::caption_ui(
+            ui,
+            format!("causes {}:", if flips.len() == 1 { "1 flip".to_owned() } else { format!("{} flips", flips.len()) }),
+        );
+        for flip in flips.iter().take(NAMED) {
+            let decided = flip.b.as_deref().map_or("Error", title);
+            let name = format!("{} {}, now {decided}", flip.kind.as_str(), flip.id);
+            if widgets::quiet_button_ui(ui, &name, name.as_str()).clicked() {
+                let at = u32::try_from(flip.at_b).unwrap_or(u32::MAX);
+                commands.push(Command::Compare(CompareCommand::OpenCase(view.runs[view.focus].id.clone(), at)));
+            }
+        }
+        if flips.len() > NAMED {
+            widgets::caption_ui(ui, format!("and {} more", flips.len() - NAMED));
+        }
+    });
+}
+
+/// Draws each route's figures before and after.
+pub fn routes_ui(ui: &mut Ui, view: &ComparisonView) {
+    let palette = theme::palette(ui);
+    let routes = &view.comparison.per_route;
+    ui.spacing_mut().item_spacing = vec2(space::S, 0.0);
+    let table = TableBuilder::new(ui).id_salt("deltas").auto_shrink(false).cell_layout(Layout::left_to_right(Align::Center));
+    let figure = || Column::exact(128.0);
+    let table = table.column(Column::remainder().clip(true).at_least(100.0)).column(Column::exact(56.0));
+    let table = table.column(figure()).column(figure()).column(figure());
+    let right = |ui: &mut Ui, words: &str, colour: egui::Color32| {
+        ui.with_layout(Layout::right_to_left(Align::Center), |ui| ui.label(RichText::new(words).small().color(colour)));
+    };
+    let table = table.header(ROW_HEIGHT, |mut row| {
+        row.col(|ui| drop(widgets::caption_ui(ui, "Route")));
+        for name in ["Cases", "Precision", "Recall", "F1"] {
+            row.col(|ui| right(ui, name, palette.text_weak));
+        }
+    });
+    table.body(|body| {
+        body.rows(ROW_HEIGHT, routes.len(), |mut row| {
+            let Some(delta) = routes.get(row.index()) else { return };
+            row.col(|ui| drop(ui.label(RichText::new(title(&delta.route)).small())));
+            row.col(|ui| right(ui, &delta.support.to_string(), palette.text));
+            for [before, after] in [delta.precision, delta.recall, delta.f1] {
+                let change = after - before;
+                let colour = match change {
+                    change if change > 0.005 => palette.good,
+                    change if change < -0.005 => palette.warning,
+                    _ => palette.text_weak,
+                };
+                row.col(|ui| right(ui, &format!("{after:.2}  ({} points)", bars::points(change)), colour));
+            }
+        });
+    });
+}

@@ -1,0 +1,211 @@
+//! The figures of one run: agreement with its interval at the top, below it one of several views of the same results.
+
+use egui::{Label, RichText, ScrollArea, Sense, Ui, pos2, vec2};
+
+use super::confusion_view::{self, title};
+use super::tokens::{self, space, text};
+use super::{bars, case_table, plots, theme, widgets};
+use crate::app::{Batch, BatchCommand, CaseQuery, Command, Figure, RunView};
+use crate::eval::{RouteFigures, Share};
+
+const ROW_HEIGHT: f32 = 26.0;
+
+const FIGURES: [(Figure, &str, &str); 4] = [
+    (Figure::Matrix, "Matrix", "Which label was decided as which route"),
+    (Figure::Routes, "Routes", "Precision, recall and F1 of each route"),
+    (Figure::Confidence, "Confidence", "Whether the router is as sure as it is right"),
+    (Figure::More, "More", "The paper's metrics, latency, speed and order"),
+];
+
+/// Draws the panel.
+pub fn figures_ui(ui: &mut Ui, batch: &Batch, view: &RunView, commands: &mut Vec<Command>) {
+    headline_ui(ui, view);
+    ui.add_space(space::S);
+    if let Some(figure) = widgets::switch_ui(ui, batch.figure, &FIGURES) {
+        commands.push(Command::Batch(BatchCommand::ShowFigure(figure)));
+    }
+    ui.add_space(space::XS);
+    match batch.figure {
+        Figure::Matrix => confusion_view::confusion_ui(ui, view, &batch.query, commands),
+        Figure::Routes => routes_ui(ui, &view.figures.per_route, &batch.query, commands),
+        Figure::Confidence => {
+            ScrollArea::vertical().id_salt("confidence").auto_shrink(false).show(ui, |ui| {
+                plots::reliability_ui(ui, &view.figures.calibration, commands);
+                ui.add_space(space::M);
+                plots::confidence_ui(ui, &view.figures.confidence, commands);
+                ui.add_space(space::M);
+                plots::review_ui(ui, &view.figures.review);
+            });
+        }
+        Figure::More => drop(ScrollArea::vertical().id_salt("more").auto_shrink(false).show(ui, |ui| more_ui(ui, view))),
+    }
+}
+
+/// The figure that the whole run is about, and how far to trust it.
+fn headline_ui(ui: &mut Ui, view: &RunView) {
+    let palette = theme::palette(ui);
+    let summary = &view.figures;
+    let [low, high] = summary.agreement_ci95;
+    ui.horizontal(|ui| {
+        let figure = RichText::new(bars::percent(summary.agreement)).font(tokens::strong_font(text::DISPLAY + 6.0));
+        ui.label(figure).on_hover_text("Share of cases whose decision equals the label");
+        ui.vertical(|ui| {
+            ui.spacing_mut().item_spacing.y = 0.0;
+            let noun = if summary.cases == 1 { "case" } else { "cases" };
+            ui.label(RichText::new(format!("agreement over {} {noun}", case_table::grouped(summary.cases))).color(palette.text));
+            let interval = format!("95 % interval {} to {}", bars::percent(low), bars::percent(high));
+            widgets::caption_ui(ui, interval)
+                .on_hover_text("Wilson score interval: where the agreement over many more such cases would be");
+        });
+    });
+    interval_ui(ui, summary.agreement, [low, high]);
+    ui.horizontal_wrapped(|ui| {
+        ui.spacing_mut().item_spacing.x = space::M;
+        widgets::caption_ui(ui, format!("Macro F1 {:.3}", summary.macro_f1))
+            .on_hover_text("Mean of F1 over the routes that occur, each counting the same");
+        let errors = widgets::caption_ui(ui, format!("Errors {}", case_table::grouped(summary.errors)));
+        errors.on_hover_text("Cases in which the gateway would answer with HTTP 500");
+        if view.run.is_partial() {
+            let words = format!("Partial: {} of {}", case_table::grouped(view.run.turns.len()), case_table::grouped(view.run.info.planned));
+            widgets::chip_ui(ui, &words, palette.warning, palette.warning_soft);
+        }
+    });
+}
+
+/// Paints the agreement and its interval on a scale from nothing to all.
+fn interval_ui(ui: &mut Ui, agreement: f64, [low, high]: [f64; 2]) {
+    let palette = theme::palette(ui);
+    let (rect, _) = ui.allocate_exact_size(vec2(ui.available_width(), 10.0), Sense::hover());
+    let track = egui::Rect::from_center_size(rect.center(), vec2(rect.width(), 4.0));
+    let x = |share: f64| track.left() + track.width() * share as f32;
+    let painter = ui.painter();
+    painter.rect_filled(track, 2.0, palette.bar_track);
+    painter.rect_filled(
+        egui::Rect::from_min_max(pos2(x(low), track.top()), pos2(x(high).max(x(low) + 2.0), track.bottom())),
+        2.0,
+        palette.bar,
+    );
+    painter.circle_filled(pos2(x(agreement), track.center().y), 4.5, palette.accent);
+}
+
+/// One row a route: how many cases it has and how well it is recognised.
+fn routes_ui(ui: &mut Ui, routes: &[RouteFigures], query: &CaseQuery, commands: &mut Vec<Command>) {
+    use egui_extras::{Column, TableBuilder};
+    let palette = theme::palette(ui);
+    ui.spacing_mut().item_spacing = vec2(space::S, 0.0);
+    let figure = || Column::exact(58.0);
+    let table = TableBuilder::new(ui).id_salt("routes").auto_shrink(false).sense(Sense::click());
+    let table = table.cell_layout(egui::Layout::left_to_right(egui::Align::Center));
+    let table =
+        table.column(Column::remainder().clip(true).at_least(80.0)).column(figure()).column(figure()).column(figure()).column(figure());
+    let right = |ui: &mut Ui, words: String, colour: egui::Color32| {
+        ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| ui.label(RichText::new(words).small().color(colour)));
+    };
+    let table = table.header(ROW_HEIGHT, |mut row| {
+        row.col(|ui| drop(widgets::caption_ui(ui, "Route")));
+        for (name, explanation) in [
+            ("Cases", "Cases with this label"),
+            ("Precision", "Share of the decisions for this route that are right"),
+            ("Recall", "Share of the cases with this label that were decided so"),
+            ("F1", "Harmonic mean of precision and recall"),
+        ] {
+            row.col(|ui| {
+                ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
+                    widgets::caption_ui(ui, name).on_hover_text(explanation)
+                });
+            });
+        }
+    });
+    table.body(|body| {
+        body.rows(ROW_HEIGHT, routes.len(), |mut row| {
+            let Some(figures) = routes.get(row.index()) else { return };
+            let RouteFigures { route, support, precision, recall, f1 } = figures;
+            let on = query.label.as_ref() == Some(route);
+            row.set_selected(on);
+            let mut clicked = false;
+            row.col(|ui| {
+                let name = format!("{}: {support} cases, precision {precision:.2}, recall {recall:.2}, F1 {f1:.2}", title(route));
+                let button = egui::Button::new(RichText::new(title(route)).small().color(palette.text)).frame(false).truncate();
+                clicked = ui.add(button).accessible_name(name).clicked();
+            });
+            let colour = if *support == 0 { palette.text_weak } else { palette.text };
+            row.col(|ui| right(ui, case_table::grouped(*support), colour));
+            for value in [precision, recall, f1] {
+                let colour = if *support > 0 && *value < 0.5 { palette.warning } else { colour };
+                row.col(|ui| right(ui, format!("{value:.2}"), colour));
+            }
+            if clicked || row.response().clicked() {
+                let label = (!on).then(|| route.clone());
+                commands.push(Command::Batch(BatchCommand::Query(CaseQuery { label, ..CaseQuery::default() })));
+            }
+        });
+    });
+}
+
+fn more_ui(ui: &mut Ui, view: &RunView) {
+    let figures = &view.figures;
+    widgets::subheading_ui(ui, "Accuracy as in arXiv 2506.16655");
+    fact_ui(ui, "Turn", bars::percent(figures.turn_accuracy), "Share of turns whose route equals the label");
+    let not_labelled = || "needs a label a turn".to_owned();
+    let span = figures.span_accuracy.map_or_else(not_labelled, bars::percent);
+    fact_ui(ui, "Span", span, "Share of runs of one label inside a conversation in which every turn is right");
+    let conversation = figures.conversation_accuracy.map_or_else(not_labelled, bars::percent);
+    fact_ui(ui, "Conversation", conversation, "Share of conversations with every turn right");
+    if let Some(scenarios) = &figures.scenarios {
+        let share = |share: &Option<Share>| {
+            share.map_or_else(|| "no cases".to_owned(), |share| format!("{} of {}", bars::percent(share.accuracy), share.cases))
+        };
+        fact_ui(ui, "fQfA", share(&scenarios.fqfa), "Turns that expect a route with an action");
+        fact_ui(ui, "fQcA", share(&scenarios.fqca), "Turns that expect a domain's own route, without an action");
+        fact_ui(ui, "Irrelevance", share(&scenarios.irrelevance), "Turns that expect no route");
+    }
+    ui.add_space(space::M);
+    widgets::subheading_ui(ui, "No route and errors");
+    let no_route = &figures.no_route;
+    let words = format!("{} cases, precision {:.2}, recall {:.2}", no_route.support, no_route.precision, no_route.recall);
+    fact_ui(ui, "No route", words, "How well requests that no route fits are recognised");
+    for kind in &figures.error_kinds {
+        fact_ui(ui, &kind.error, case_table::grouped(kind.count), &kind.error);
+    }
+    if let Some(models) = &figures.models {
+        ui.add_space(space::M);
+        widgets::subheading_ui(ui, "Models");
+        let explanation = "Share of cases that got the model of their expected route: wrong routes may have the right model";
+        fact_ui(ui, "Right model", bars::percent(models.agreement), explanation);
+        for count in &models.decisions {
+            fact_ui(ui, count.model.as_deref().unwrap_or("no model"), case_table::grouped(count.count), "Cases that went to this model");
+        }
+    }
+    ui.add_space(space::M);
+    widgets::subheading_ui(ui, "Time");
+    let latency = &figures.latency_ms;
+    fact_ui(ui, "Median", format!("{:.0} ms", latency.p50), "Half of the decisions took no longer");
+    fact_ui(ui, "95th percentile", format!("{:.0} ms", latency.p95), "One in twenty took longer");
+    fact_ui(ui, "Speed", format!("{:.1} a second", figures.decisions_per_second), "Decisions a second over the whole set");
+    fact_ui(ui, "From prefix cache", bars::percent(figures.cache_hit_rate), "Share of the prompts' tokens that needed no computing");
+    if figures.reused > 0 {
+        fact_ui(
+            ui,
+            "Kept from before",
+            case_table::grouped(figures.reused),
+            "Cases that an earlier run had decided alike, so they were not decided again",
+        );
+    }
+    if let Some(order) = &figures.order_stability {
+        ui.add_space(space::M);
+        widgets::subheading_ui(ui, "Order of the routes");
+        let words = format!("{} of {} cases", order.changed_cases, figures.cases);
+        fact_ui(ui, "Depend on it", words, "Cases whose decision changed under one of the other orders");
+        fact_ui(ui, "Mean agreement", bars::percent(order.mean_agreement), "Mean share of orders that decide as the policy's own does");
+    }
+}
+
+fn fact_ui(ui: &mut Ui, name: &str, value: String, explanation: &str) {
+    let weak = theme::palette(ui).text_weak;
+    widgets::ends_ui(
+        ui,
+        20.0,
+        |ui| drop(ui.add(Label::new(RichText::new(name).color(weak)).truncate()).on_hover_text(explanation)),
+        |ui| drop(ui.label(value)),
+    );
+}

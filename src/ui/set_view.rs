@@ -1,0 +1,131 @@
+//! What is wrong or odd with the open set, by lines; and the dialog that adds a conversation to one.
+
+use egui::{ComboBox, Key, Label, RichText, ScrollArea, Ui};
+
+use super::batch_tab::file_name;
+use super::confusion_view::title;
+use super::tokens::{self, space, text};
+use super::{case_table, case_view, theme, widgets};
+use crate::app::{Action, AddToSet, Batch, Command, OpenSet, State};
+use crate::formats::FindingKind;
+
+/// Problems that are drawn at most: a file of another kind has one on each line.
+const SHOWN: usize = 200;
+
+/// Draws the list.
+pub fn set_ui(ui: &mut Ui, batch: &Batch) {
+    let Some(open) = &batch.set else {
+        return widgets::empty_ui(ui, "No set is open", "Choose one above to see what is wrong with its lines");
+    };
+    let OpenSet { set, findings, .. } = &**open;
+    let (cases, turns, bad) = (set.cases().len(), set.turns(None), set.bad().len());
+    let grouped = case_table::grouped;
+    ui.label(format!("{}: {} cases, {} decisions", file_name(set.path()), grouped(cases), grouped(turns)));
+    if bad == 0 && findings.is_empty() {
+        return widgets::empty_ui(ui, "Nothing is wrong", "Every line can be read and every label is a route of the policy");
+    }
+    ScrollArea::vertical().id_salt("problems").auto_shrink(false).show(ui, |ui| {
+        if bad > 0 {
+            widgets::subheading_ui(ui, &format!("Left out, {} lines", grouped(bad)));
+            for error in set.bad().iter().take(SHOWN) {
+                problem_ui(ui, error.line.map_or_else(String::new, |line| format!("Line {line}")), &error.message, &error.remedy, true);
+            }
+            if bad > SHOWN {
+                widgets::caption_ui(ui, format!("and {} more", grouped(bad - SHOWN)));
+            }
+            ui.add_space(space::M);
+        }
+        if !findings.is_empty() {
+            widgets::subheading_ui(ui, "Measured, but look at these");
+            for finding in findings.iter().take(SHOWN) {
+                let serious = matches!(finding.kind, FindingKind::UnknownLabel | FindingKind::LabelCase | FindingKind::Contradiction);
+                problem_ui(ui, lines(&finding.lines), &finding.message, &finding.remedy, serious);
+            }
+            if findings.len() > SHOWN {
+                widgets::caption_ui(ui, format!("and {} more", grouped(findings.len() - SHOWN)));
+            }
+        }
+    });
+}
+
+/// Names the first lines and counts the others.
+fn lines(lines: &[usize]) -> String {
+    const NAMED: usize = 6;
+    let named: Vec<String> = lines.iter().take(NAMED).map(usize::to_string).collect();
+    match lines.len() {
+        0 => String::new(),
+        1 => format!("Line {}", named[0]),
+        count if count > NAMED => format!("Lines {} and {} more", named.join(", "), count - NAMED),
+        _ => format!("Lines {}", named.join(", ")),
+    }
+}
+
+fn problem_ui(ui: &mut Ui, place: String, message: &str, remedy: &str, serious: bool) {
+    let palette = theme::palette(ui);
+    ui.horizontal_wrapped(|ui| {
+        if !place.is_empty() {
+            let colour = if serious { palette.warning } else { palette.text_weak };
+            ui.label(RichText::new(place).font(tokens::strong_font(text::SMALL)).color(colour));
+        }
+        ui.add(Label::new(message).wrap().selectable(true));
+        ui.add(Label::new(RichText::new(remedy).color(palette.text_weak)).wrap());
+    });
+}
+
+/// Draws the dialog that asks for the label and the set of a conversation.
+pub fn add_dialog_ui(ui: &mut Ui, state: &State, add: &AddToSet, commands: &mut Vec<Command>) {
+    ui.set_width(520.0);
+    ui.label(RichText::new("Add conversation to a labelled set").font(tokens::strong_font(text::HEADING)));
+    ui.label(RichText::new("Say which route a person would choose for its last message").color(theme::palette(ui).text_weak));
+    ui.add_space(space::S);
+    let palette = theme::palette(ui);
+    theme::card_frame(palette.raised, palette.raised).show(ui, |ui| {
+        ui.set_min_width(ui.available_width());
+        ScrollArea::vertical().max_height(150.0).stick_to_bottom(true).show(ui, |ui| case_view::conversation_ui(ui, &add.conversation));
+    });
+    ui.add_space(space::S);
+    ui.horizontal(|ui| {
+        let caption = widgets::caption_ui(ui, "Expected route");
+        let combo = ComboBox::from_id_salt("expected route").selected_text(title(&add.label)).width(240.0).truncate();
+        let response = combo.show_ui(ui, |ui| {
+            for label in &add.labels {
+                if ui.selectable_label(*label == add.label, title(label)).clicked() {
+                    commands.push(Command::AddLabel(label.clone()));
+                }
+            }
+        });
+        response.response.labelled_by(caption.id).accessible_name("Expected route");
+    });
+    ui.horizontal(|ui| {
+        let caption = widgets::caption_ui(ui, "Set");
+        let name = add.set.as_ref().map_or_else(|| "None chosen yet".to_owned(), |path| file_name(path));
+        let response = ComboBox::from_id_salt("set to add to").selected_text(name).width(240.0).truncate().show_ui(ui, |ui| {
+            for path in &state.settings.recent_sets {
+                if ui.selectable_label(add.set.as_ref() == Some(path), file_name(path)).on_hover_text(path.display().to_string()).clicked()
+                {
+                    commands.push(Command::AddSet(path.clone()));
+                }
+            }
+            if ui.button("Another set…").clicked() {
+                commands.push(Command::Perform(Action::OpenSet));
+            }
+            if ui.button("New set…").clicked() {
+                commands.push(Command::AskNewSet);
+            }
+        });
+        response.response.labelled_by(caption.id).accessible_name("Set to add to");
+    });
+    ui.add_space(space::M);
+    ui.with_layout(egui::Layout::right_to_left(egui::Align::Min), |ui| {
+        let ready = add.set.is_some();
+        let button = egui::Button::new("Add to set").min_size(egui::vec2(0.0, tokens::CONTROL_HEIGHT));
+        let pressed = ui.add_enabled(ready, button).on_disabled_hover_text("Choose a set first").clicked();
+        let entered = ready && ui.input(|input| input.key_pressed(Key::Enter)) && ui.memory(|memory| memory.focused().is_none());
+        if pressed || entered {
+            commands.push(Command::AddToSet);
+        }
+        if widgets::button_ui(ui, "Cancel").clicked() {
+            commands.push(Command::CloseDialog);
+        }
+    });
+}

@@ -1,0 +1,270 @@
+//! Measuring in the window: the set, the run, its cases, their labels.
+
+use std::path::{Path, PathBuf};
+
+use egui::accesskit::Role;
+use egui::{Key, Modifiers};
+use egui_kittest::Harness;
+use egui_kittest::kittest::Queryable as _;
+use waypost::app::{Action, BatchCommand, BatchPart, Command, Figure, StartOptions};
+use waypost::engine::loader;
+use waypost::ui::Window;
+
+use super::{click, has, median_frame, perform, press, texts, wait_for, wait_until, window, window_in, write_in};
+use crate::fake_router::{Behaviour, options};
+use crate::tiny_model::{Shape, Storage, TinyModel};
+
+pub const POLICY: &str =
+    "routes:\n  - name: billing\n    description: refund invoice charge\n  - name: shipping\n    description: parcel delivery courier\n";
+
+/// Of these the words decide a, b, c and e right, find no route for d, and take f for billing.
+const CASES: [(&str, &str, &str); 6] = [
+    ("a", "please refund my invoice", "billing"),
+    ("b", "where is my parcel", "shipping"),
+    ("c", "refund for a parcel", "billing"),
+    ("d", "the driver never came", "shipping"),
+    ("e", "hello", "other"),
+    ("f", "invoice for the courier", "shipping"),
+];
+
+/// Writes the cases above as a set, with a line in front that cannot be read.
+pub fn write_set(folder: &Path) -> PathBuf {
+    let line = |(id, text, label): &(&str, &str, &str)| {
+        format!("{{\"id\": \"{id}\",  \"messages\": [{{\"role\": \"user\", \"content\": \"{text}\"}}], \"route\": \"{label}\"}}\n")
+    };
+    let path = folder.join("labelled.jsonl");
+    std::fs::write(&path, "no json\n".to_owned() + &CASES.iter().map(line).collect::<String>()).unwrap();
+    path
+}
+
+pub fn open_set(harness: &mut Harness<'_, Window>, path: &Path) {
+    perform(harness, Command::Batch(BatchCommand::OpenSet(path.to_owned())));
+    wait_until(harness, "the set", |harness| harness.state().app().state().batch.set.is_some());
+}
+
+/// Waits until nothing is measured or computed any more.
+pub fn wait_for_run(harness: &mut Harness<'_, Window>) {
+    wait_until(harness, "the run", |harness| {
+        let batch = &harness.state().app().state().batch;
+        batch.measuring.is_none() && batch.shown.is_some() && !batch.filtering
+    });
+}
+
+fn agreement(harness: &Harness<'_, Window>) -> f64 {
+    harness.state().app().state().batch.view.as_ref().unwrap().figures.agreement
+}
+
+/// A window in which the cases above were measured.
+fn measured(behaviour: Behaviour, folder: &Path, drafts: Option<&Path>) -> Harness<'static, Window> {
+    let mut harness = window_in(options(behaviour), drafts);
+    perform(&mut harness, Command::EditYaml(POLICY.to_owned()));
+    press(&mut harness, Modifiers::COMMAND, Key::Num3);
+    open_set(&mut harness, &write_set(folder));
+    wait_for(&mut harness, "Ready");
+    harness.get_by_role_and_label(Role::Button, "Measure agreement").click();
+    harness.run();
+    wait_for_run(&mut harness);
+    harness
+}
+
+#[test]
+fn the_sample_set_is_measured_with_two_clicks_and_kept() {
+    let drafts = tempfile::tempdir().unwrap();
+    let mut harness = window_in(options(Behaviour::Decide), Some(drafts.path()));
+    press(&mut harness, Modifiers::COMMAND, Key::Num3);
+    click(&mut harness, "Try the sample set");
+    wait_for(&mut harness, "51 labelled conversations are ready");
+    wait_for(&mut harness, "Ready");
+    harness.get_by_role_and_label(Role::Button, "Measure agreement").click();
+    harness.run();
+    wait_for_run(&mut harness);
+    // The fake takes everything for the second route.
+    let right = include_str!("../../sample_policies/coding_assistant/labelled.jsonl").matches("\"route\": \"bug_fixing\"").count();
+    assert!(has(&harness, "agreement over 51 cases"), "{:#?}", texts(&harness));
+    assert!((agreement(&harness) - right as f64 / 51.0).abs() < 1e-9);
+    drop(harness);
+
+    let mut harness = window_in(options(Behaviour::Decide), Some(drafts.path()));
+    press(&mut harness, Modifiers::COMMAND, Key::Num3);
+    wait_for(&mut harness, "Or look at a run that was kept");
+    harness.get_by_label_contains("Coding assistant, 2").click();
+    wait_for(&mut harness, "agreement over 51 cases");
+}
+
+#[test]
+fn cases_are_found_by_verdict_words_and_the_matrix() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut harness = measured(Behaviour::Words, folder.path(), None);
+    assert!((agreement(&harness) - 4.0 / 6.0).abs() < 1e-9);
+    assert!(has(&harness, "Case a: label billing, decided billing, 91.3 %, right"), "{:#?}", texts(&harness));
+    click(&mut harness, "Wrong");
+    wait_for(&mut harness, "2 of 6");
+    assert!(has(&harness, "Case d: label shipping, decided No route") && !has(&harness, "Case a: "));
+    click(&mut harness, "Clear the filters");
+    // What was said counts too, also where the table shows only its beginning.
+    write_in(&mut harness, "Search cases", "DRIVER never");
+    wait_for(&mut harness, "1 of 6");
+    assert!(has(&harness, "Case d: "));
+    click(&mut harness, "Clear the filters");
+    click(&mut harness, "List");
+    harness.get_by_label_contains("shipping decided as billing: 1 case").click();
+    harness.run();
+    wait_for(&mut harness, "1 of 6");
+    assert!(has(&harness, "Case f: ") && !has(&harness, "Case d: "));
+    // Sorting by confidence twice and once more goes back to the order of the set.
+    click(&mut harness, "Clear the filters");
+    wait_until(&mut harness, "all rows", |harness| harness.state().app().state().batch.rows.len() == 6);
+    click(&mut harness, "Sort by Label");
+    click(&mut harness, "Sort by Label, sorted upwards");
+    let first = |harness: &Harness<'_, Window>| harness.state().app().state().batch.rows.first().copied();
+    wait_until(&mut harness, "the last label first", |harness| first(harness) == Some(5));
+}
+
+#[test]
+fn a_wrong_label_is_corrected_with_one_key_in_the_file_and_undone() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut harness = measured(Behaviour::Words, folder.path(), None);
+    let path = folder.path().join("labelled.jsonl");
+    let before = std::fs::read_to_string(&path).unwrap();
+    press(&mut harness, Modifiers::NONE, Key::F8);
+    wait_for(&mut harness, "the driver never came");
+    assert!(has(&harness, "No route: 91.3 %, chosen"), "{:#?}", texts(&harness));
+    press(&mut harness, Modifiers::NONE, Key::F2);
+    wait_until(&mut harness, "the new figures", |harness| (agreement(harness) - 5.0 / 6.0).abs() < 1e-9);
+    let written = || std::fs::read_to_string(&path).unwrap();
+    let line = "\"content\": \"the driver never came\"}], \"route\": \"shipping\"}";
+    let wanted = before.replace(line, &line.replace("shipping", "other"));
+    assert_ne!(wanted, before);
+    wait_until(&mut harness, "the file", |_| written() == wanted);
+    press(&mut harness, Modifiers::COMMAND, Key::Z);
+    wait_until(&mut harness, "the file as it was", |_| written() == before);
+    wait_until(&mut harness, "the figures as they were", |harness| (agreement(harness) - 4.0 / 6.0).abs() < 1e-9);
+    press(&mut harness, Modifiers::COMMAND, Key::Y);
+    wait_until(&mut harness, "the file again", |_| written() == wanted);
+}
+
+#[test]
+fn a_case_opens_in_the_playground_and_a_conversation_joins_a_set() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut harness = measured(Behaviour::Words, folder.path(), None);
+    harness.get_by_label_contains("Case b: ").click();
+    wait_for(&mut harness, "where is my parcel");
+    wait_until(&mut harness, "the case", |harness| harness.state().app().state().batch.case.is_some());
+    press(&mut harness, Modifiers::NONE, Key::F4);
+    assert_eq!(harness.get_by_label("Message 1").value().unwrap(), "where is my parcel");
+    wait_for(&mut harness, "shipping: 91.3 %, chosen");
+    press(&mut harness, Modifiers::COMMAND | Modifiers::SHIFT, Key::A);
+    assert_eq!(harness.get_by_label("Expected route").value().unwrap(), "shipping", "the decision is proposed");
+    perform(&mut harness, Command::AddLabel("billing".to_owned()));
+    click(&mut harness, "Add to set");
+    let path = folder.path().join("labelled.jsonl");
+    wait_until(&mut harness, "the new line", |_| std::fs::read_to_string(&path).unwrap().lines().count() == 8);
+    let written = std::fs::read_to_string(&path).unwrap();
+    let last = written.lines().last().unwrap();
+    assert!(last.contains("where is my parcel") && last.contains("\"route\": \"billing\""), "{last}");
+}
+
+#[test]
+fn stopping_leaves_a_partial_run_that_can_be_looked_at() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut harness = window(options(Behaviour::Slow));
+    perform(&mut harness, Command::EditYaml(POLICY.to_owned()));
+    perform(&mut harness, Command::Perform(Action::ShowBatch));
+    let lines: String = (0..400)
+        .map(|n| {
+            format!("{{\"id\": \"{n}\", \"messages\": [{{\"role\": \"user\", \"content\": \"refund {n}\"}}], \"route\": \"billing\"}}\n")
+        })
+        .collect();
+    let path = folder.path().join("long.jsonl");
+    std::fs::write(&path, lines).unwrap();
+    open_set(&mut harness, &path);
+    wait_for(&mut harness, "Ready");
+    perform(&mut harness, Command::Perform(Action::Measure));
+    wait_for(&mut harness, "a second");
+    click(&mut harness, "Stop measuring");
+    wait_for_run(&mut harness);
+    assert!(has(&harness, "Partial: "), "{:#?}", texts(&harness));
+    let view = harness.state().app().state().batch.view.clone().unwrap();
+    assert!(view.run.is_partial() && !view.run.turns.is_empty());
+    assert!(has(&harness, "Case 0: label billing, decided billing"));
+}
+
+#[test]
+fn problems_of_the_set_are_listed_with_their_lines() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut harness = window(options(Behaviour::Words));
+    perform(&mut harness, Command::EditYaml(POLICY.replace("shipping", "Shipping")));
+    perform(&mut harness, Command::Perform(Action::ShowBatch));
+    open_set(&mut harness, &write_set(folder.path()));
+    for text in ["Left out, 1 lines", "Line 1", "Lines 3, 5, 7", "differs from the route"] {
+        assert!(has(&harness, text), "{text:?} is not on screen: {:#?}", texts(&harness));
+    }
+}
+
+#[test]
+fn overlapping_routes_are_shown_with_their_descriptions_to_change() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut harness = measured(Behaviour::Words, folder.path(), None);
+    perform(&mut harness, Command::Batch(BatchCommand::ShowPart(BatchPart::Overlap)));
+    assert!(has(&harness, "Overlap of billing and shipping"), "{:#?}", texts(&harness));
+    harness.get_by_label_contains("Overlap of billing and shipping").click();
+    harness.run();
+    write_in(&mut harness, "Description of shipping", " driver");
+    assert!(harness.state().app().state().routes().routes[1].description.contains("driver"));
+    press(&mut harness, Modifiers::COMMAND, Key::Z);
+    assert!(!harness.state().app().state().routes().routes[1].description.contains("driver"));
+    harness.get_by_label_contains("Case f: label shipping, decided billing, wrong").click();
+    harness.run();
+    wait_for(&mut harness, "invoice for the courier");
+}
+
+/// The real engine on a tiny network: decisions in the window are those of the run.
+#[test]
+fn a_real_network_is_measured() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut model = TinyModel::random(Shape::SMALL, 7);
+    model.teach("{\"route\": \"shipping\"}", 8.0);
+    let router = model.write(&folder.path().join("router"), Storage::F32, 1);
+    let mut harness = window(StartOptions { router: Some(router), loader: loader(), ..options(Behaviour::Decide) });
+    perform(&mut harness, Command::EditYaml(POLICY.to_owned()));
+    perform(&mut harness, Command::Perform(Action::ShowBatch));
+    open_set(&mut harness, &write_set(folder.path()));
+    wait_for(&mut harness, "Ready");
+    perform(&mut harness, Command::Perform(Action::Measure));
+    wait_for_run(&mut harness);
+    let view = harness.state().app().state().batch.view.clone().unwrap();
+    assert_eq!(view.run.turns.len(), 6);
+    for turn in &view.run.turns {
+        let sum: f32 = turn.probabilities.iter().sum::<f32>() + turn.invalid_mass;
+        assert!((sum - 1.0).abs() < 1e-3, "{turn:?}");
+    }
+    for figure in [Figure::Routes, Figure::Confidence, Figure::More, Figure::Matrix] {
+        perform(&mut harness, Command::Batch(BatchCommand::ShowFigure(figure)));
+    }
+    assert!(has(&harness, "agreement over 6 cases"));
+}
+
+#[test]
+fn a_frame_costs_no_more_with_many_cases() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut harness = measured(Behaviour::Words, folder.path(), None);
+    let few = median_frame(&mut harness);
+    let lines: String = (0..20_000)
+        .map(|n| {
+            format!("{{\"id\": \"{n}\", \"messages\": [{{\"role\": \"user\", \"content\": \"refund {n}\"}}], \"route\": \"billing\"}}\n")
+        })
+        .collect();
+    let path = folder.path().join("long.jsonl");
+    std::fs::write(&path, lines).unwrap();
+    perform(&mut harness, Command::Batch(BatchCommand::OpenSet(path.clone())));
+    wait_until(&mut harness, "the set", |harness| {
+        harness.state().app().state().batch.set.as_ref().is_some_and(|open| open.set.cases().len() == 20_000)
+    });
+    perform(&mut harness, Command::Perform(Action::Measure));
+    wait_for_run(&mut harness);
+    wait_until(&mut harness, "all rows", |harness| harness.state().app().state().batch.rows.len() == 20_000);
+    let many = median_frame(&mut harness);
+    println!("median frame: {few:.2} ms with 6 cases, {many:.2} ms with 20000");
+    // Generous, since tests share their cores: a table that is laid out whole takes seconds here.
+    assert!(many < 3.0 * few + 10.0, "{few} ms, {many} ms");
+}

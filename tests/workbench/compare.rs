@@ -1,0 +1,99 @@
+//! Comparing variants in the window: the verdict, what flipped, and which edit causes it.
+
+use egui_kittest::Harness;
+use egui_kittest::kittest::Queryable as _;
+use waypost::app::{Action, Command, CompareCommand, ComparePart};
+use waypost::policy::PolicyEdit;
+use waypost::ui::Window;
+
+use super::batch::{POLICY, open_set, write_set};
+use super::{click, has, perform, texts, wait_for, wait_until, window_in};
+use crate::fake_router::{Behaviour, options};
+
+fn compared(harness: &mut Harness<'_, Window>) {
+    wait_until(harness, "the comparison", |harness| {
+        let state = harness.state().app().state();
+        state.batch.measuring.is_none() && !state.compare.computing && state.compare.view.is_some()
+    });
+}
+
+#[test]
+fn variants_are_measured_with_one_button_and_their_flips_explained() {
+    let folder = tempfile::tempdir().unwrap();
+    let drafts = folder.path().join("drafts");
+    let mut harness = window_in(options(Behaviour::Words), Some(&drafts));
+    perform(&mut harness, Command::EditYaml(format!("name: plain\n{POLICY}")));
+    perform(&mut harness, Command::Perform(Action::NewVariant));
+    // d is fixed by what shipping says now, f by what billing no longer says.
+    for (route, description) in [(0, "refund charge"), (1, "parcel delivery courier driver")] {
+        perform(&mut harness, Command::EditPolicy(PolicyEdit::Describe { route, description: description.to_owned() }));
+    }
+    perform(&mut harness, Command::Perform(Action::ShowCompare));
+    assert!(has(&harness, "Open a labelled set"), "{:#?}", texts(&harness));
+    open_set(&mut harness, &write_set(folder.path()));
+    wait_for(&mut harness, "Ready");
+    perform(&mut harness, Command::Perform(Action::MeasureVariants));
+    compared(&mut harness);
+    for text in ["6 cases cannot tell these apart: 2 fixed, 0 broken, p = 0.50", "Fixed 2", "Broken 0", "Baseline"] {
+        assert!(has(&harness, text), "{text:?} is not on screen: {:#?}", texts(&harness));
+    }
+    assert!(has(&harness, "fixed case d: label shipping, No route before, shipping now"));
+
+    click(&mut harness, "Policies");
+    assert!(has(&harness, "the description of billing"));
+    click(&mut harness, "Find causes");
+    wait_for(&mut harness, "causes 1 flip");
+    let billing = harness.state().app().state().compare.view.clone().unwrap();
+    let causes: Vec<_> = billing.comparison.flips.iter().map(|flip| (&*flip.id, flip.cause.clone().unwrap())).collect();
+    use waypost::eval::Cause::Alone;
+    let alone = |route: &str| Alone(vec![format!("the description of {route}")]);
+    assert_eq!(causes, [("d", alone("shipping")), ("f", alone("billing"))]);
+
+    click(&mut harness, "Routes");
+    assert!(has(&harness, "(+50.0 points)"), "{:#?}", texts(&harness));
+    perform(&mut harness, Command::Compare(CompareCommand::ShowPart(ComparePart::Cases)));
+    assert!(has(&harness, "2 of 6 differ"));
+    click(&mut harness, "Flips");
+    harness.get_by_label_contains("fixed case f").click();
+    wait_for(&mut harness, "Case f");
+    wait_for(&mut harness, "invoice for the courier");
+}
+
+#[test]
+fn kept_runs_can_be_renamed_pinned_and_deleted() {
+    let folder = tempfile::tempdir().unwrap();
+    let drafts = folder.path().join("drafts");
+    let mut harness = window_in(options(Behaviour::Words), Some(&drafts));
+    perform(&mut harness, Command::EditYaml(format!("name: plain\n{POLICY}")));
+    open_set(&mut harness, &write_set(folder.path()));
+    wait_for(&mut harness, "Ready");
+    for _ in 0..2 {
+        perform(&mut harness, Command::Perform(Action::Measure));
+        wait_until(&mut harness, "the run", |harness| harness.state().app().state().batch.measuring.is_none());
+    }
+    perform(&mut harness, Command::Perform(Action::ShowCompare));
+    compared(&mut harness);
+    assert!(has(&harness, "decide all 6 cases alike"), "{:#?}", texts(&harness));
+    click(&mut harness, "Make plain (2) the baseline");
+    compared(&mut harness);
+    harness.get_by_label("Name of run plain (2)").focus();
+    harness.run();
+    harness.get_by_label("Name of run plain (2)").type_text(" again");
+    harness.run();
+    wait_for(&mut harness, "Name of run plain (2) again");
+    let id = harness.state().app().state().library.baseline.clone().unwrap();
+    let report = drafts.join("runs").join(&id.0).join("report.json");
+    wait_until(&mut harness, "the name on disk", |_| {
+        std::fs::read_to_string(&report).is_ok_and(|report| report.contains("plain (2) again"))
+    });
+    click(&mut harness, "Delete run plain");
+    click(&mut harness, "Delete the run");
+    assert_eq!(harness.state().app().state().library.runs.len(), 1);
+    drop(harness);
+
+    let mut harness = window_in(options(Behaviour::Words), Some(&drafts));
+    wait_until(&mut harness, "the kept run", |harness| !harness.state().app().state().library.runs.is_empty());
+    let library = &harness.state().app().state().library;
+    assert_eq!(library.runs.iter().map(|run| run.name.as_str()).collect::<Vec<_>>(), ["plain (2) again"]);
+    assert_eq!(library.baseline.as_ref(), Some(&library.runs[0].id));
+}
