@@ -53,8 +53,12 @@ pub struct ExportKey {
     pub policy: Arc<Policy>,
     pub format: ExportFormat,
     pub into: Option<Arc<IntoFile>>,
-    /// Runs that may have tested the policy, the newest last.
+    /// Runs that were opened for the policy, the newest last.
     pub runs: Arc<[Arc<Run>]>,
+    /// Where measured runs are kept, and how many there are.
+    pub kept: Option<(PathBuf, usize)>,
+    /// What the policy is called: a kept run of the same name may be of an earlier version of it.
+    pub title: String,
 }
 
 impl ExportKey {
@@ -66,7 +70,7 @@ impl ExportKey {
             _ => false,
         };
         same_file
-            && self.format == other.format
+            && (self.format, &self.kept, &self.title) == (other.format, &other.kept, &other.title)
             && Arc::ptr_eq(&self.policy, &other.policy)
             && self.runs.len() == other.runs.len()
             && self.runs.iter().zip(&*other.runs).all(|(a, b)| Arc::ptr_eq(a, b))
@@ -170,6 +174,8 @@ impl App {
             format: self.state.export.format,
             into: self.state.export_into().cloned(),
             runs: self.runs_of_policy(),
+            kept: self.store.as_ref().map(|store| (store.folder().join("runs"), self.state.library.runs.len())),
+            title: self.state.policy().title.clone(),
         };
         if self.state.export.asked.as_ref().is_some_and(|asked| asked.is(&key)) {
             return;
@@ -186,7 +192,13 @@ impl App {
 
     /// Returns the runs that may say something about the policy on screen, the newest last.
     fn runs_of_policy(&self) -> Arc<[Arc<Run>]> {
-        self.state.export.runs.get(&self.state.policy().id).cloned().unwrap_or_default()
+        let document = self.state.policy();
+        // A run that was just measured may not be in its folder yet.
+        let loaded = self.state.library.loaded.values().map(|view| &view.run).filter(|run| run.info.name.starts_with(&document.title));
+        let opened = self.state.export.runs.get(&document.id).into_iter().flat_map(|runs| runs.iter());
+        let mut runs: Vec<Arc<Run>> = opened.chain(loaded).cloned().collect();
+        runs.sort_by(|a, b| a.info.date.cmp(&b.info.date).then_with(|| Arc::as_ptr(a).cmp(&Arc::as_ptr(b))));
+        runs.into()
     }
 
     pub(super) fn run_export(&mut self, command: ExportCommand) {

@@ -6,11 +6,10 @@ use std::sync::Arc;
 use similar::{ChangeTag, TextDiff};
 
 use super::export::ExportKey;
-use crate::eval::Run;
+use super::measure::{list_runs, open_run};
 use crate::formats::{
     Evidence, ExportError, ExportOptions, Exported, Standing, evidence_problems, export_gateway, policy_digest, run_evidence, standing,
 };
-use crate::policy::Policy;
 
 /// Unchanged lines that are shown around each change.
 const CONTEXT: usize = 3;
@@ -103,7 +102,7 @@ fn changes(before: &str, after: &str) -> Vec<Change> {
 
 /// Makes an export; takes as long as the policy is long.
 pub(super) fn make(of: ExportKey) -> Made {
-    let evidence = tested_with(&of.policy, &of.runs);
+    let evidence = tested_with(&of);
     let into = of.into.as_ref().map(|into| (into.path.display().to_string(), into.text.as_str()));
     let options =
         ExportOptions { format: of.format, into: into.as_ref().map(|(path, text)| (*text, path.as_str())), evidence: evidence.as_ref() };
@@ -112,11 +111,20 @@ pub(super) fn make(of: ExportKey) -> Made {
     Made { text, evidence, standing, problems, of }
 }
 
-/// Returns what the newest run of exactly this policy showed, or else the newest of an earlier version of it.
-fn tested_with(policy: &Policy, runs: &[Arc<Run>]) -> Option<Evidence> {
-    let digest = policy_digest(policy);
-    let same = runs.iter().rev().find(|run| run.info.policy_digest == digest);
-    same.or_else(|| runs.last()).map(|run| run_evidence(run))
+/// Returns what the newest run of exactly this policy showed, opened ones before kept ones, or else that of an earlier version of it.
+fn tested_with(of: &ExportKey) -> Option<Evidence> {
+    let digest = policy_digest(&of.policy);
+    if let Some(run) = of.runs.iter().rev().find(|run| run.info.policy_digest == digest) {
+        return Some(run_evidence(run));
+    }
+    let kept = of.kept.as_ref().map(|(folder, _)| list_runs(folder)).unwrap_or_default();
+    let same = kept.iter().find(|run| run.summary.info.policy_digest == digest);
+    let earlier = || kept.iter().find(|run| run.summary.info.name.starts_with(&of.title));
+    if let Some(run) = same.and_then(|run| open_run(&run.folder).ok()) {
+        return Some(run_evidence(&run));
+    }
+    let opened = of.runs.last().map(|run| run_evidence(run));
+    opened.or_else(|| earlier().and_then(|run| open_run(&run.folder).ok()).map(|run| run_evidence(&run)))
 }
 
 #[cfg(test)]

@@ -19,7 +19,7 @@ pub fn pressed(ui: &Ui, state: &State) -> Vec<Command> {
     };
     if state.dialog.is_some() {
         // What stands in front has the keyboard; only the palette's own keys close it again.
-        actions.retain(|action| *action == Action::Palette);
+        actions.retain(|action| *action == Action::Palette && action.is_on(state));
     }
     let pressed: Vec<Action> = actions.into_iter().filter(is_pressed).collect();
     pressed.into_iter().filter(|action| action.obstacle(state).is_none()).map(Command::Perform).collect()
