@@ -278,9 +278,9 @@ fn needed(cases: usize, fixed: usize, broken: usize) -> Option<usize> {
         return None;
     }
     let times = (2..=50).find(|times| mcnemar(broken * times, fixed * times).p < LEVEL)?;
-    // One figure: more would claim to know.
+    // Two figures: more would claim to know.
     let exact = cases * times;
-    let unit = 10_usize.pow(exact.ilog10());
+    let unit = 10_usize.pow(exact.ilog10().saturating_sub(1));
     Some(exact.div_ceil(unit) * unit)
 }
 

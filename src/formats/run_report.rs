@@ -77,8 +77,8 @@ fn facts(figures: &Figures) -> Vec<String> {
     facts.push(format!("calibration error {:.3}", figures.calibration.ece));
     let reused = match figures.reused {
         0 => String::new(),
-        reused if reused == figures.cases => format!("all {reused} results kept from earlier runs; they took "),
-        reused => format!("{reused} results kept from earlier runs; the others took "),
+        reused if reused == figures.cases => format!("all {reused} results kept from earlier runs, made at "),
+        reused => format!("{reused} results kept from earlier runs, the others made at "),
     };
     facts.push(format!(
         "{reused}{:.1} decisions a second, p50 {:.0} ms, p95 {:.0} ms, {} of prompt tokens from the cache",

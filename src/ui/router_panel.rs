@@ -31,7 +31,10 @@ pub fn router_panel_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) 
     }
     ui.add_space(space::S);
     let panel = &state.routers;
-    ScrollArea::vertical().id_salt("routers").max_height((screen.height() - 330.0).max(200.0)).auto_shrink([false, true]).show(ui, |ui| {
+    // Of one height whatever is listed: a dialog that grows while it is read moves what is about to be clicked.
+    let height = (screen.height() - 330.0).max(200.0);
+    ScrollArea::vertical().id_salt("routers").max_height(height).min_scrolled_height(height).auto_shrink(false).show(ui, |ui| {
+        ui.set_min_height(height);
         if panel.listed.is_empty() {
             widgets::caption_ui(ui, "Looking at the files of routers");
         }

@@ -30,7 +30,9 @@ pub fn router_row_ui(ui: &mut Ui, state: &State, router: &ListedRouter, commands
         if !router.note.is_empty() {
             widgets::caption_ui(ui, router.note);
         }
-        facts_ui(ui, state, router);
+        if router.disk_bytes.is_some() || state.routers.remembered.speed(&router.source.to_string(), "server").is_some() {
+            facts_ui(ui, state, router);
+        }
         if let Presence::Unusable(reason) = &router.presence {
             error_ui(ui, reason);
         }
@@ -149,6 +151,7 @@ fn time_text(time: Duration) -> String {
 fn licence_ui(ui: &mut Ui, router: &ListedRouter, plan: &Plan, commands: &mut Vec<Command>) {
     let palette = theme::palette(ui);
     let name = if plan.licence.name.is_empty() { "none is named" } else { plan.licence.name.as_str() };
+    let top = ui.cursor().min;
     ui.add_space(space::XS);
     ui.label(RichText::new(format!("Licence of {}: {name}. {} to download", plan.repo, bytes_text(plan.bytes()))).color(palette.text));
     if let Some(link) = &plan.licence.link {
@@ -171,4 +174,16 @@ fn licence_ui(ui: &mut Ui, router: &ListedRouter, plan: &Plan, commands: &mut Ve
             commands.push(Command::Routers(RoutersCommand::Cancel(id)));
         }
     });
+    reveal(ui, egui::Rect::from_min_max(top, ui.min_rect().max), &plan.id);
+}
+
+/// Brings a question into view when it appears, once.
+fn reveal(ui: &Ui, rect: egui::Rect, id: &str) {
+    let drawn = egui::Id::unique(("licence drawn", id));
+    let now = ui.ctx().cumulative_pass_nr();
+    let before = ui.data_mut(|data| data.get_temp::<u64>(drawn));
+    ui.data_mut(|data| data.insert_temp(drawn, now));
+    if before.is_none_or(|before| before + 1 < now) {
+        ui.scroll_to_rect_animation(rect, Some(egui::Align::Max), egui::style::ScrollAnimation::none());
+    }
 }

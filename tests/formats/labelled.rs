@@ -1,8 +1,8 @@
 //! Labelled sets.
 
 use waypost::chat::labelled::{Expected, LabelledCase};
-use waypost::formats::{FormatError, LabelledReader};
-use waypost::policy::Route;
+use waypost::formats::{FindingKind, FormatError, LabelledReader, LabelledSet};
+use waypost::policy::{Policy, Route};
 
 use super::refuses;
 
@@ -106,4 +106,78 @@ fn a_line_without_end_is_refused_before_it_fills_the_memory() {
     let errors: Vec<String> =
         LabelledReader::new(endless, "s.jsonl").map(|case| case.map_or_else(|error| error.to_string(), |case| case.id)).collect();
     assert_eq!(errors, ["s.jsonl:1:1: the line is longer than 64 MiB; write one case a line"]);
+}
+
+#[test]
+fn tables_and_exports_with_labels_are_read() {
+    let read = |path: &str, text: &str| -> Vec<Result<LabelledCase, FormatError>> { LabelledReader::new(text.as_bytes(), path).collect() };
+    let said = |case: &LabelledCase| {
+        case.conversation.messages.iter().map(|message| format!("{} {}", message.role, message.text())).collect::<Vec<_>>()
+    };
+    let table = read("s.csv", "\u{feff}Text;label;id\r\n\"a;\r\nb \"\"c\"\"\";r;x\r\n\r\nd;other\r\ne;;y\nf;r;\n");
+    let first = table[0].as_ref().unwrap();
+    assert_eq!(
+        (first.id.as_str(), &first.expected, said(first)),
+        ("x", &Expected::Last("r".into()), vec!["user a;\r\nb \"c\"".to_owned()])
+    );
+    let errors: Vec<String> = table[1..3].iter().map(|case| case.as_ref().unwrap_err().to_string()).collect();
+    assert!(errors[0].starts_with("s.csv:5: the record has 2 fields where the header has 3"), "{errors:?}");
+    assert!(errors[1].starts_with("s.csv:6: the record has no label"), "{errors:?}");
+    assert_eq!(table[3].as_ref().unwrap().id, "7");
+    // Standard input has no extension; the header tells.
+    assert_eq!(read("<stdin>", "label\ttext\nr\thello, you\n")[0].as_ref().unwrap().conversation.messages[0].text(), "hello, you");
+    let headless = read("s.csv", "hello,r\nyou,r\n");
+    assert_eq!(headless.len(), 1);
+    assert!(headless[0].as_ref().unwrap_err().to_string().contains("has no column for the text; name the columns in the first line"));
+
+    let export = "[\n  {\"id\": \"s\", \"conversations\": [{\"from\": \"human\", \"value\": \"a]}\\\"\"}, {\"from\": \"gpt\", \"value\": \"b\"}], \"label\": \"r\"},\n  \
+        {\"prompt\": \"p\", \"category\": \"r\"}, 7, {\"text\": \"t\",\n \"route\": 1}\n]";
+    let list = read("s.json", export);
+    assert_eq!(said(list[0].as_ref().unwrap()), ["user a]}\"", "assistant b"]);
+    assert_eq!(said(list[1].as_ref().unwrap()), ["user p"]);
+    assert!(
+        list[2].as_ref().unwrap_err().to_string().starts_with("s.json:3:37: a case must be an object, found the number 7"),
+        "{:?}",
+        list[2]
+    );
+    assert!(list[3].as_ref().unwrap_err().to_string().starts_with("s.json:4:11: a label must be the name of a route"), "{:?}", list[3]);
+    assert_eq!(list.len(), 4);
+}
+
+#[test]
+fn what_is_odd_about_a_set_is_told_with_its_lines() {
+    let long: Vec<String> = (0..60).map(|word| format!("word{word}")).collect();
+    let case =
+        |text: &str, label: &str| format!("{{\"messages\": [{{\"role\": \"user\", \"content\": \"{text}\"}}], \"route\": \"{label}\"}}\n");
+    let text = [
+        case("pay now", "pay"),
+        case("pay now", "chat"),
+        case("Pay, now!", "pay"),
+        case("a flight to Rome", "Pay"),
+        case("a flight to Oslo", "pya"),
+        case(&long.join(" "), "pay"),
+        case(&long.join(" ").replace("word59", "other"), "pay"),
+        case(&long.iter().rev().cloned().collect::<Vec<_>>().join(" "), "pya"),
+    ]
+    .concat();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("s.jsonl");
+    std::fs::write(&path, text).unwrap();
+    let set = LabelledSet::open_as(&path, "s.jsonl", &mut |_, _| true).unwrap().unwrap();
+    let policy = Policy { routes: ["pay", "chat", "empty"].map(|name| Route::new(name, "")).to_vec(), ..Policy::default() };
+    let findings = set.findings(&policy);
+    let found: Vec<(FindingKind, &[usize])> = findings.iter().map(|finding| (finding.kind, finding.lines.as_slice())).collect();
+    let expected: [(FindingKind, &[usize]); 6] = [
+        (FindingKind::UnknownLabel, &[5, 8]),
+        (FindingKind::LabelCase, &[4]),
+        (FindingKind::Contradiction, &[1, 2]),
+        (FindingKind::NearDuplicate, &[1, 3]),
+        (FindingKind::NearDuplicate, &[6, 7]),
+        (FindingKind::RouteWithoutCases, &[]),
+    ];
+    assert_eq!(found, expected);
+    assert!(findings[0].to_string().starts_with("s.jsonl:5, 8: the label \"pya\" is no route of the policy"), "{}", findings[0]);
+    assert_eq!(set.read(3).unwrap().conversation.messages[0].text(), "a flight to Rome");
+    std::fs::write(&path, "").unwrap();
+    assert!(set.read(3).unwrap_err().to_string().contains("changed since it was opened"));
 }

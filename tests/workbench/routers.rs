@@ -52,7 +52,7 @@ fn the_list_says_what_there_is_and_whether_it_fits() {
 
 #[test]
 fn a_download_asks_for_the_licence_and_goes_on_while_the_user_works() {
-    let (server, cache) = (FakeHub::new(repository(), [Fault::Slow(Duration::from_millis(400))]), tempfile::tempdir().unwrap());
+    let (server, cache) = (FakeHub::new(repository(), [Fault::Slow(Duration::from_millis(1500))]), tempfile::tempdir().unwrap());
     let mut harness = panel(&server, cache.path());
     add(&mut harness, "owner/tiny");
     wait_for(&mut harness, "Download owner/tiny");

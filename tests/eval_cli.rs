@@ -1,0 +1,155 @@
+//! `waypost eval`, `waypost compare` and `waypost export --evidence` from outside, with a tiny router.
+
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::tiny_model::{Shape, Storage, TinyModel};
+
+struct Folder(tempfile::TempDir);
+
+impl Folder {
+    /// A folder with a router that always writes the route `code`, a policy, a second version of it and a set.
+    fn new() -> Self {
+        let folder = Self(tempfile::tempdir().unwrap());
+        let mut model = TinyModel::random(Shape::SMALL, 3);
+        model.teach("{\"route\": \"code\"}", 60.0);
+        model.write(&folder.0.path().join("router"), Storage::F32, 1);
+        let policy = |talk: &str| {
+            format!(
+                "routes:\n  - name: code\n    description: Code\n    models: [openai/gpt-5-mini]\n  - name: talk\n    description: {talk}\n    models: [openai/gpt-5-mini]\nfallback: openai/gpt-5-mini\n"
+            )
+        };
+        folder.write("policy.yaml", &policy("Talk"));
+        folder.write("other.yaml", &policy("Small talk"));
+        folder.write("set.csv", "text,label\nsort,code\nhello,talk\nmore code,code\nbad\nspace,Code\n");
+        folder
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        std::fs::write(self.0.path().join(name), text).unwrap();
+    }
+
+    fn read(&self, name: &str) -> String {
+        std::fs::read_to_string(self.0.path().join(name)).unwrap()
+    }
+
+    /// Runs the program in the folder; returns its status, standard output and standard error.
+    fn run(&self, arguments: &str) -> (i32, String, String) {
+        let output = Command::new(env!("CARGO_BIN_EXE_waypost"))
+            .args(arguments.split(' '))
+            .current_dir(self.0.path())
+            .env("XDG_CACHE_HOME", self.0.path().join("caches"))
+            .output()
+            .unwrap();
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        (output.status.code().unwrap(), text(&output.stdout), text(&output.stderr))
+    }
+}
+
+fn json(text: &str) -> Value {
+    serde_json::from_str(text).unwrap()
+}
+
+#[test]
+fn eval_reports_gates_and_reuses() {
+    let folder = Folder::new();
+    let (status, out, err) = folder.run("eval --policy policy.yaml --set set.csv --router router --json --out run --min-agreement 0.4");
+    assert_eq!(status, 0, "{err}");
+    assert!(err.contains("set.csv:5: the record has 1 fields where the header has 2"), "{err}");
+    assert!(err.contains("set.csv:6: the label \"Code\" differs from the route \"code\" only by case"), "{err}");
+    let report = json(&out);
+    assert_eq!((&report["cases"], &report["agreement"], &report["reused"]), (&4.into(), &0.5.into(), &0.into()));
+    assert_eq!(report["confusion"]["labels"], serde_json::json!(["code", "talk", "other", "Code"]));
+    for key in [
+        "agreement_ci95",
+        "macro_f1",
+        "errors",
+        "per_route",
+        "turn_accuracy",
+        "calibration",
+        "latency_ms",
+        "decisions_per_second",
+        "tokens",
+    ] {
+        assert!(!report[key].is_null(), "{key}");
+    }
+    assert_eq!(
+        (&report["span_accuracy"], &report["policy"]["path"], &report["dialect"]),
+        (&Value::Null, &"policy.yaml".into(), &"archgw-0.3.1".into())
+    );
+    assert_eq!(json(&folder.read("run/report.json"))["agreement"], 0.5);
+    assert!(folder.read("run/junit.xml").contains("tests=\"4\" failures=\"2\" errors=\"0\""));
+    assert!(folder.read("run/report.md").contains("agreement 50.0 % of 4 cases"));
+    assert_eq!(folder.read("run/cases.csv").lines().count(), 5);
+
+    let (status, out, err) = folder.run("eval --policy policy.yaml --set set.csv --router router --min-agreement 0.6");
+    assert_eq!(status, 1, "{err}");
+    assert!(out.contains("all 4 results kept from earlier runs") && err.contains("under the asked 0.6"), "{out}{err}");
+    let (_, out, _) = folder.run("eval --policy policy.yaml --set set.csv --router router --json --no-cache --orders 2 --limit 2");
+    assert_eq!((&json(&out)["reused"], &json(&out)["order_stability"]["orders"], &json(&out)["cases"]), (&0.into(), &2.into(), &2.into()));
+
+    for (arguments, sentence) in [
+        ("eval --policy policy.yaml --set set.csv --router router --min-agreement 85", "write a share from 0 to 1"),
+        ("eval --policy policy.yaml --set policy.yaml --router router", "has no usable case"),
+        ("eval --policy - --set - --router router", "standard input can be read once"),
+        ("eval --policy policy.yaml --set nowhere.jsonl --router router", "nowhere.jsonl: there is no such file"),
+    ] {
+        let (status, out, err) = folder.run(arguments);
+        assert_eq!((status, out.as_str()), (2, ""), "{err}");
+        assert!(err.contains(sentence), "{err}");
+    }
+}
+
+#[test]
+fn compare_takes_policies_dialects_and_saved_runs() {
+    let folder = Folder::new();
+    let (status, out, err) = folder.run("compare --policy policy.yaml --policy other.yaml --set set.csv --router router --json --out both");
+    assert_eq!(status, 0, "{err}");
+    let report = json(&out);
+    assert_eq!(report["verdict"], "A and B decide all 4 cases alike");
+    assert_eq!((&report["a"]["cases"], &report["b"]["agreement"], &report["mcnemar"]["p"]), (&4.into(), &0.5.into(), &1.0.into()));
+    assert_eq!(report["changes"], serde_json::json!(["the description of talk"]));
+    assert!(report["policy_diff"].to_string().contains("+    description: \\\"Small talk\\\""), "{}", report["policy_diff"]);
+    assert!(folder.read("both/matrix.csv").starts_with("line,id,turn,label,A,B\n2,2,0,code,code,code\n"));
+    assert_eq!(json(&folder.read("both/compare.json"))["verdict"], report["verdict"]);
+
+    // The orchestrator prompt wants lists, which this router never writes: every request would fail.
+    let (status, out, err) =
+        folder.run("compare --policy policy.yaml --dialect archgw-0.3.1 --dialect plano-0.4.20 --set set.csv --router router --json");
+    assert_eq!(status, 0, "{err}");
+    let report = json(&out);
+    assert_eq!((&report["b"]["errors"], &report["broken"], &report["flips"][0]["b"]), (&4.into(), &2.into(), &Value::Null));
+    assert_eq!((&report["flips"][0]["kind"], &report["flips"][0]["cause"]), (&"broken".into(), &Value::Null));
+
+    let (status, out, err) = folder.run("compare --run both/a --run both/b --run both/a");
+    assert_eq!(status, 0, "{err}");
+    assert!(out.contains("A and B decide all 4 cases alike") && out.contains("A and C decide"), "{out}");
+    assert!(Path::new(&folder.0.path().join("both/b/report.json")).exists());
+
+    for (arguments, sentence) in [
+        ("compare --policy policy.yaml --set set.csv --router router", "there is nothing to compare"),
+        ("compare --run both/a --run nowhere", "nowhere: there is no such file"),
+    ] {
+        let (status, _, err) = folder.run(arguments);
+        assert_eq!(status, 2, "{err}");
+        assert!(err.contains(sentence), "{err}");
+    }
+}
+
+#[test]
+fn exports_carry_the_evidence_of_a_run_that_holds() {
+    let folder = Folder::new();
+    assert_eq!(folder.run("eval --policy policy.yaml --set set.csv --router router --out run").0, 0);
+    let (status, _, err) = folder.run("export policy.yaml --evidence run --out routes.yaml");
+    assert_eq!(status, 0, "{err}");
+    assert!(folder.read("routes.yaml").contains("agreement 50.0 %"));
+    assert_eq!(json(&folder.read("routes.evidence.json"))["cases"], 4);
+    let (status, out, err) = folder.run("export other.yaml --evidence run/report.json");
+    assert_eq!((status, out.as_str()), (1, ""), "{err}");
+    assert!(err.contains("this policy was changed since it was tested") && err.contains("--yes"), "{err}");
+    let (status, out, _) = folder.run("export other.yaml --evidence run --yes");
+    assert_eq!(status, 0);
+    assert!(out.contains("WARNING, this policy was changed since it was tested"), "{out}");
+}

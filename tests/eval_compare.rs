@@ -1,0 +1,312 @@
+//! Comparisons, overlap and what else is computed from whole runs, against statsmodels, scikit-learn and numpy (`scripts/metrics_fixtures.py`).
+
+use std::sync::Arc;
+
+use serde::Deserialize;
+use waypost::decision::{OrderStability, Outcome, TokenCounts};
+use waypost::eval::{Better, FlipKind, Run, RunInfo, TurnKey, TurnResult, calibration, compare, figures, mcnemar, overlap, review_sweep};
+use waypost::formats::{junit_xml, read_run, report_json, report_markdown, write_cases};
+use waypost::policy::{DialectId, NO_ROUTE_LABEL, Policy, Route};
+
+#[derive(Deserialize)]
+struct Fixture {
+    conversation: Vec<usize>,
+    y: Vec<String>,
+    a: Vec<String>,
+    b: Vec<String>,
+    confidence: Vec<f64>,
+    agreement: [f64; 2],
+    f1: [Vec<f64>; 2],
+    recall: [Vec<f64>; 2],
+    mcnemar: Test,
+    bootstrap: [f64; 2],
+    reliability: [Vec<f64>; 2],
+    ece: f64,
+    review: Vec<[f64; 3]>,
+}
+
+#[derive(Deserialize)]
+struct Test {
+    b: usize,
+    c: usize,
+    p: f64,
+}
+
+#[track_caller]
+fn close(ours: f64, theirs: f64, tolerance: f64) {
+    assert!((ours - theirs).abs() <= tolerance, "{ours} against {theirs}");
+}
+
+/// A run over single turns; conversations number from 0, and each case's id is its position.
+pub fn run(policy: Policy, turns: Vec<TurnResult>) -> Run {
+    let labels = policy.routes.iter().map(|route| route.name.clone()).chain([NO_ROUTE_LABEL.to_owned()]).collect();
+    let info = RunInfo {
+        name: "test".to_owned(),
+        date: "2026-01-01T00:00:00Z".to_owned(),
+        waypost: "0.1.0".to_owned(),
+        policy: Default::default(),
+        policy_digest: "p".to_owned(),
+        set: Default::default(),
+        router: Default::default(),
+        router_digest: None,
+        dialect: DialectId::DEFAULT,
+        orders: 0,
+        seed: 0,
+        planned: turns.len(),
+        reused: 0,
+        seconds: 2.0,
+        min_agreement: None,
+        per_turn: false,
+        labels,
+    };
+    Run { info, policy: Arc::new(policy), turns }
+}
+
+pub fn turn(at: usize, conversation: usize, label: &str, decided: Option<&str>, confidence: f32) -> TurnResult {
+    let key = TurnKey { conversation, line: at + 1, id: at.to_string().into(), turn: 0, label: label.into(), routes: None };
+    let outcome = match decided {
+        None => Outcome::Error,
+        Some(NO_ROUTE_LABEL) => Outcome::NoRoute,
+        Some(_) => Outcome::Route,
+    };
+    TurnResult { outcome, decided: decided.map(Into::into), confidence, latency_ms: 10.0, ..TurnResult::failed(key, "failed".to_owned()) }
+}
+
+fn routes(names: &[&str]) -> Policy {
+    Policy { routes: names.iter().map(|name| Route::new(*name, "")).collect(), ..Policy::default() }
+}
+
+fn fixtures() -> Vec<Fixture> {
+    include_str!("fixtures/comparisons.jsonl").lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+fn runs(fixture: &Fixture) -> [Run; 2] {
+    [&fixture.a, &fixture.b].map(|decided| {
+        let turns = (0..fixture.y.len())
+            .map(|at| turn(at, fixture.conversation[at], &fixture.y[at], Some(&decided[at]), fixture.confidence[at] as f32))
+            .collect();
+        run(routes(&["a", "b", "c"]), turns)
+    })
+}
+
+#[test]
+fn the_exact_test_equals_statsmodels() {
+    let tests: Vec<(usize, usize, f64)> = serde_json::from_str(include_str!("fixtures/mcnemar.json")).unwrap();
+    assert!(tests.len() > 5);
+    for (b, c, p) in tests {
+        close(mcnemar(b, c).p, p, 1e-9);
+        close(mcnemar(c, b).p, p, 1e-9);
+    }
+}
+
+#[test]
+fn comparisons_equal_other_libraries() {
+    for fixture in fixtures() {
+        let [a, b] = runs(&fixture);
+        let comparison = compare(&a, &b, ["A", "B"], 7);
+        close(comparison.agreement[0], fixture.agreement[0], 1e-12);
+        close(comparison.agreement[1], fixture.agreement[1], 1e-12);
+        assert_eq!((comparison.mcnemar.b, comparison.mcnemar.c), (fixture.mcnemar.b, fixture.mcnemar.c));
+        assert_eq!((comparison.broken, comparison.fixed), (fixture.mcnemar.b, fixture.mcnemar.c));
+        close(comparison.mcnemar.p, fixture.mcnemar.p, 1e-9);
+        for (at, delta) in comparison.per_route.iter().enumerate() {
+            for run in 0..2 {
+                close(delta.f1[run], fixture.f1[run][at], 1e-9);
+                close(delta.recall[run], fixture.recall[run][at], 1e-9);
+            }
+        }
+        // Two generators: the ends of the interval agree as far as their own resampling error, some per cent of its width.
+        let width = fixture.bootstrap[1] - fixture.bootstrap[0];
+        close(comparison.difference.ci95[0], fixture.bootstrap[0], 0.06 * width);
+        close(comparison.difference.ci95[1], fixture.bootstrap[1], 0.06 * width);
+        assert_eq!(comparison, compare(&a, &b, ["A", "B"], 7), "a seed gives one interval");
+
+        let judged: Vec<_> = b
+            .judged()
+            .into_iter()
+            .zip(&fixture.confidence)
+            .map(|(judged, &confidence)| waypost::eval::Judged { confidence, ..judged })
+            .collect();
+        let calibration = calibration(&judged);
+        close(calibration.ece, fixture.ece, 1e-9);
+        let full: Vec<_> = calibration.bins.iter().filter(|bin| bin.cases > 0).collect();
+        assert_eq!(full.len(), fixture.reliability[0].len());
+        for (bin, (share, mean)) in full.iter().zip(fixture.reliability[0].iter().zip(&fixture.reliability[1])) {
+            close(bin.agreement, *share, 1e-9);
+            close(bin.confidence, *mean, 1e-9);
+        }
+        let sweep = review_sweep(&judged);
+        for [threshold, coverage, accuracy] in fixture.review {
+            let point = sweep.iter().find(|point| point.threshold == threshold).unwrap();
+            close(point.coverage, coverage, 1e-9);
+            close(point.accuracy.unwrap(), accuracy, 1e-9);
+        }
+    }
+}
+
+/// `fixed`, `broken` and `changed` turns among `cases`, each in a conversation of its own unless `together`.
+fn verdict(cases: usize, fixed: usize, broken: usize, changed: usize, together: bool) -> (Better, String) {
+    let both = |at: usize| match at {
+        at if at < fixed => ("b", "a"),
+        at if at < fixed + broken => ("a", "b"),
+        at if at < fixed + broken + changed => ("b", "c"),
+        _ => ("a", "a"),
+    };
+    let of = |second: bool| {
+        let turns = (0..cases).map(|at| {
+            let (first, now) = both(at);
+            turn(at, if together { at / 20 } else { at }, "a", Some(if second { now } else { first }), 0.5)
+        });
+        run(routes(&["a", "b", "c"]), turns.collect())
+    };
+    let comparison = compare(&of(false), &of(true), ["A", "B"], 0);
+    assert_eq!(comparison.flips.len(), fixed + broken + changed);
+    let kinds =
+        [FlipKind::Fixed, FlipKind::Broken, FlipKind::Changed].map(|kind| comparison.flips.iter().filter(|flip| flip.kind == kind).count());
+    assert_eq!(kinds, [fixed, broken, changed]);
+    (comparison.better, comparison.verdict)
+}
+
+#[test]
+fn verdicts_say_what_the_cases_allow() {
+    assert_eq!(verdict(200, 12, 2, 0, false), (Better::B, "B is better: 12 fixed, 2 broken, p = 0.013".to_owned()));
+    assert_eq!(verdict(200, 2, 12, 5, false), (Better::A, "A is better: 2 fixed, 12 broken, p = 0.013".to_owned()));
+    assert_eq!(verdict(200, 60, 2, 0, false).1, "B is better: 60 fixed, 2 broken, p < 0.001");
+    assert_eq!(verdict(25, 0, 0, 0, false), (Better::Unknown, "A and B decide all 25 cases alike".to_owned()));
+    let (better, sentence) = verdict(25, 3, 1, 0, false);
+    assert_eq!(better, Better::Unknown);
+    assert!(sentence.starts_with("25 cases cannot tell these apart: 3 fixed, 1 broken, p = 0.62"), "{sentence}");
+    assert!(sentence.ends_with("about 130 cases would"), "{sentence}");
+    assert_eq!(verdict(0, 0, 0, 0, false).0, Better::Unknown);
+    // Twenty turns of one conversation are one observation, however many they look.
+    let (better, sentence) = verdict(60, 20, 0, 0, true);
+    assert_eq!(better, Better::Unknown, "{sentence}");
+    assert!(sentence.contains("in so few conversations"), "{sentence}");
+}
+
+#[test]
+fn runs_over_different_files_meet_by_id_and_the_later_label_counts() {
+    let mut a =
+        run(routes(&["a", "b"]), vec![turn(0, 0, "a", Some("b"), 0.5), turn(1, 1, "a", Some("a"), 0.5), turn(2, 2, "a", Some("a"), 0.5)]);
+    a.info.set.sha256 = "old".to_owned();
+    // The first case is gone, the second has moved and another label, the last one is new.
+    let mut b =
+        run(routes(&["a", "b"]), vec![turn(2, 0, "a", Some("a"), 0.5), turn(1, 1, "b", Some("b"), 0.5), turn(7, 2, "a", Some("a"), 0.5)]);
+    b.info.set.sha256 = "new".to_owned();
+    let comparison = compare(&a, &b, ["A", "B"], 0);
+    assert_eq!((comparison.cases, comparison.unmatched, comparison.relabelled), (2, [1, 1], 1));
+    assert_eq!((comparison.fixed, comparison.broken), (1, 0));
+    assert_eq!(&*comparison.flips[0].id, "1");
+}
+
+#[test]
+fn overlap_ranks_pairs_by_what_the_second_gets() {
+    let with = |at: usize, label: &str, decided: &str, p: [f32; 4]| TurnResult {
+        probabilities: p.to_vec(),
+        ..turn(at, at, label, Some(decided), p[0])
+    };
+    let run = run(
+        routes(&["a", "b", "c"]),
+        vec![
+            with(0, "a", "b", [0.4, 0.6, 0.0, 0.0]),
+            with(1, "b", "b", [0.3, 0.7, 0.0, 0.0]),
+            with(2, "c", "c", [0.0, 0.0, 0.8, 0.2]),
+            with(3, "c", "c", [0.01, 0.0, 0.99, 0.0]),
+        ],
+    );
+    let pairs = overlap(&run, 10);
+    assert_eq!(
+        pairs.iter().map(|pair| pair.routes.clone()).collect::<Vec<_>>(),
+        [["a", "b"], ["c", "other"]].map(|pair| pair.map(str::to_owned))
+    );
+    close(pairs[0].mass, 0.7, 1e-6);
+    close(pairs[0].share, 0.35, 1e-6);
+    assert_eq!(pairs[0].confused, [1, 0]);
+    assert_eq!(pairs[0].cases.iter().map(|case| case.turn).collect::<Vec<_>>(), [0, 1]);
+    assert_eq!(overlap(&run, 1)[0].cases.len(), 1);
+}
+
+#[test]
+fn scenarios_models_orders_and_errors_stand_apart() {
+    let mut policy = routes(&["pay", "money", "chat"]);
+    policy.routes[0] = Route {
+        domain: Some("finance".to_owned()),
+        action: Some("pay".to_owned()),
+        models: vec!["m/1".to_owned()],
+        ..policy.routes[0].clone()
+    };
+    policy.routes[1] = Route { domain: Some("finance".to_owned()), models: vec!["m/1".to_owned()], ..policy.routes[1].clone() };
+    policy.routes[2].models = vec!["m/2".to_owned()];
+    policy.fallback = Some("m/0".to_owned());
+    let model = |turn: TurnResult, model: &str| TurnResult { model: Some(model.into()), ..turn };
+    let order = |changed| Some(OrderStability { orders: 3, changed, agreement: (4 - changed) as f64 / 4.0, decisions: Vec::new() });
+    let turns = vec![
+        TurnResult { order_stability: order(0), ..model(turn(0, 0, "pay", Some("pay"), 0.9), "m/1") },
+        // Another route, the same model.
+        TurnResult { order_stability: order(2), ..model(turn(1, 1, "pay", Some("money"), 0.6), "m/1") },
+        model(turn(2, 2, "money", Some("chat"), 0.6), "m/2"),
+        model(turn(3, 3, NO_ROUTE_LABEL, Some(NO_ROUTE_LABEL), 0.7), "m/0"),
+        turn(4, 4, NO_ROUTE_LABEL, None, 0.0),
+    ];
+    let mut run = run(policy, turns);
+    run.info.planned = 8;
+    run.info.min_agreement = Some(0.5);
+    let figures = figures(&run);
+    let scenarios = figures.scenarios.unwrap();
+    assert_eq!(scenarios.fqfa.map(|share| (share.cases, share.accuracy)), Some((2, 0.5)));
+    assert_eq!(scenarios.fqca.map(|share| (share.cases, share.accuracy)), Some((1, 0.0)));
+    assert_eq!(scenarios.irrelevance.map(|share| (share.cases, share.accuracy)), Some((2, 0.5)));
+    assert_eq!((figures.errors, figures.error_kinds[0].count, figures.error_kinds[0].error.as_str()), (1, 1, "failed"));
+    assert_eq!((figures.no_route.support, figures.no_route.recall), (2, 0.5));
+    let models = figures.models.unwrap();
+    assert_eq!((models.distinct, models.agreement), (3, 0.6));
+    let stability = figures.order_stability.unwrap();
+    assert_eq!((stability.orders, stability.changed_cases, stability.mean_agreement), (3, 1, 0.75));
+    assert!(figures.partial && !figures.gate.unwrap().passed);
+    assert_eq!((figures.span_accuracy, figures.conversation_accuracy), (None, None));
+    let histogram: usize = figures.confidence.iter().map(|bin| bin.right + bin.wrong).sum();
+    assert_eq!(histogram, 5);
+}
+
+#[test]
+fn a_run_that_is_read_back_is_the_same() {
+    let mut policy = routes(&["a", "b"]);
+    policy.routes[0].models = vec!["p/\"quoted\", model".to_owned()];
+    let own: Arc<[String]> = ["x", "y", NO_ROUTE_LABEL].map(str::to_owned).into();
+    let turns = vec![
+        TurnResult {
+            probabilities: vec![0.1, 0.2, 0.700_000_05],
+            tokens: TokenCounts { prompt: 500, cached: 300, computed: 220 },
+            order_stability: Some(OrderStability { orders: 2, changed: 1, agreement: 2.0 / 3.0, decisions: Vec::new() }),
+            ..turn(0, 0, "a", Some("b"), 1.0 / 3.0)
+        },
+        TurnResult { routes: Some(own), probabilities: vec![f32::MIN_POSITIVE, 0.5, 0.5], ..turn(1, 1, "x", Some("y"), 0.5) },
+        TurnResult { error: Some("two\nlines, and \"quotes\"".to_owned()), ..turn(2, 2, "a", None, 0.0) },
+    ];
+    let mut run = run(policy, turns);
+    for turn in &mut run.turns[..2] {
+        (turn.error, turn.model) = (None, Some("p/\"quoted\", model".into()));
+    }
+    let mut cases = Vec::new();
+    write_cases(&run, &mut cases).unwrap();
+    let json = report_json(&run, "digest");
+    let read = read_run(&json, "report.json", cases.as_slice(), "cases.csv").unwrap();
+    assert_eq!(read, run);
+    assert_eq!(figures(&read), figures(&run));
+    let error = read_run("{}", "report.json", cases.as_slice(), "cases.csv").unwrap_err().to_string();
+    assert!(error.starts_with("report.json: this is no report of a run"), "{error}");
+    let text = String::from_utf8(cases).unwrap().replace(",0.5,", ",half,");
+    let error = read_run(&json, "report.json", text.as_bytes(), "cases.csv").unwrap_err().to_string();
+    assert!(error.starts_with("cases.csv:3: "), "{error}");
+}
+
+#[test]
+fn reports_survive_what_people_call_their_routes() {
+    let nasty = "a|b <c> & \"d\"\n\u{1}`e`";
+    let run = run(routes(&["ok"]), vec![turn(0, 0, nasty, Some("ok"), 0.5), turn(1, 1, "ok", None, 0.0)]);
+    let xml = junit_xml(&run);
+    assert!(xml.contains("tests=\"2\" failures=\"1\" errors=\"1\""), "{xml}");
+    assert!(xml.contains("a|b &lt;c&gt; &amp; &quot;d&quot;&#10;\u{fffd}`e`"), "{xml}");
+    let rows: Vec<String> = report_markdown(&run).lines().filter(|line| line.contains("a\\|b")).map(str::to_owned).collect();
+    assert!(!rows.is_empty() && rows.iter().all(|row| row.ends_with('|')), "{rows:?}");
+}

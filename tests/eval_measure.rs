@@ -1,0 +1,238 @@
+//! Measuring from the inside: requests and results in any order, results that are kept, causes of flips.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use waypost::app::measure::{Measurement, apply_set_edit, attribute, list_runs, open_run, plan, write_run};
+use waypost::decision::{Decision, RouterInfo};
+use waypost::engine::{EngineError, RouteRequest};
+use waypost::eval::{Cause, Run, Source, compare};
+use waypost::formats::{LabelledSet, evidence_problems, policy_digest, run_evidence};
+use waypost::policy::{DialectId, Policy, Route};
+
+use crate::fake_router::decision;
+
+pub fn open_set(path: &Path) -> Arc<LabelledSet> {
+    Arc::new(LabelledSet::open(path, &mut |_, _| true).unwrap().unwrap())
+}
+
+fn policy(descriptions: [&str; 2]) -> Arc<Policy> {
+    let routes = ["code", "talk"].into_iter().zip(descriptions).map(|(name, description)| Route::new(name, description)).collect();
+    Arc::new(Policy { routes, ..Policy::default() })
+}
+
+/// Chooses the route of which a word of the description is in the last message; a stand-in for a network that reads both.
+fn decide(request: &RouteRequest) -> Result<Decision, EngineError> {
+    let last = request.conversation.messages.last().unwrap().text().into_owned();
+    if last.contains("fails") {
+        return Err(EngineError::request("the prompt is too long"));
+    }
+    let fits = |route: &&Route| route.description.split(' ').any(|word| !word.is_empty() && last.contains(word));
+    Ok(decision(request, request.policy.routes.iter().find(fits).map(|route| route.name.clone())))
+}
+
+fn measurement(set: &Arc<LabelledSet>, policy: &Arc<Policy>, kept: Option<&Path>) -> Measurement {
+    Measurement {
+        policy: Arc::clone(policy),
+        policy_source: Source::default(),
+        set: Arc::clone(set),
+        dialect: DialectId::DEFAULT,
+        orders: 0,
+        seed: 0,
+        limit: None,
+        router: RouterInfo::default(),
+        router_digest: Some("digest".to_owned()),
+        name: "test".to_owned(),
+        min_agreement: None,
+        kept: kept.map(Path::to_owned),
+    }
+}
+
+/// Measures backwards and stops after `most` decisions; also returns how many decisions were asked for.
+fn measure(measurement: &Measurement, most: usize) -> (Run, usize) {
+    let (requests, mut collector) = plan(measurement).unwrap();
+    let requests: Vec<RouteRequest> = requests.collect();
+    for (index, request) in requests.iter().enumerate().rev().take(most) {
+        collector.take(index, decide(request));
+    }
+    let run = collector.run();
+    assert_eq!(collector.warning(), None);
+    collector.end();
+    (run, requests.len())
+}
+
+const SET: &str = r#"{"id": "one", "messages": [{"role": "user", "content": "please sort"}], "route": "code"}
+{"id": "two", "messages": [{"role": "user", "content": "hello"}, {"role": "assistant", "content": "hi"}, {"role": "user", "content": "sort it"}], "labels": ["talk", "code"]}
+{"id": "three", "messages": [{"role": "user", "content": "this fails"}], "route": "code"}
+not JSON
+{"id": "four", "messages": [{"role": "user", "content": "a own question"}], "route": "x", "routes": [{"name": "x", "description": "own"}]}
+{"id": "five", "messages": [{"role": "user", "content": "nothing of it"}], "route": "other"}
+"#;
+
+fn set_file(folder: &Path) -> Arc<LabelledSet> {
+    let path = folder.join("set.jsonl");
+    std::fs::write(&path, SET).unwrap();
+    open_set(&path)
+}
+
+#[test]
+fn a_run_is_in_the_order_of_the_set_whatever_order_it_was_decided_in() {
+    let folder = tempfile::tempdir().unwrap();
+    let set = set_file(folder.path());
+    assert_eq!((set.cases().len(), set.bad().len(), set.turns(None), set.turns(Some(2))), (5, 1, 6, 3));
+    let (run, asked) = measure(&measurement(&set, &policy(["sort", "hello"]), None), usize::MAX);
+    assert_eq!((asked, run.is_partial()), (6, false));
+    let seen: Vec<(&str, usize, usize, Option<&str>)> =
+        run.turns.iter().map(|turn| (&*turn.id, turn.line, turn.turn, turn.decided.as_deref())).collect();
+    let expected = [
+        ("one", 1, 0, Some("code")),
+        ("two", 2, 0, Some("talk")),
+        ("two", 2, 1, Some("code")),
+        ("three", 3, 0, None),
+        ("four", 5, 0, Some("x")),
+        ("five", 6, 0, Some("other")),
+    ];
+    assert_eq!(seen, expected);
+    assert_eq!(run.turns[3].error.as_deref(), Some("the prompt is too long"));
+    assert!(run.info.per_turn);
+
+    // Written, listed and read back.
+    let runs = folder.path().join("runs");
+    write_run(&runs.join("first"), &run).unwrap();
+    assert_eq!(open_run(&runs.join("first/report.json")).unwrap(), run);
+    std::fs::create_dir(runs.join("no run")).unwrap();
+    let listed = list_runs(&runs);
+    assert_eq!(listed.iter().map(|run| (run.summary.cases, run.summary.partial)).collect::<Vec<_>>(), [(6, false)]);
+    // Cases of another run are noticed.
+    let cases = runs.join("first/cases.csv");
+    let text = std::fs::read_to_string(&cases).unwrap();
+    std::fs::write(&cases, text.replacen("one", "two", 1)).unwrap();
+    assert!(open_run(&runs.join("first")).unwrap_err().to_string().contains("these are not the cases of"));
+}
+
+#[test]
+fn a_second_run_decides_only_what_is_new() {
+    let folder = tempfile::tempdir().unwrap();
+    let set = set_file(folder.path());
+    let kept = folder.path().join("kept");
+    let first = measurement(&set, &policy(["sort", "hello"]), Some(&kept));
+    let (stopped, asked) = measure(&first, 2);
+    assert_eq!((stopped.turns.len(), stopped.is_partial(), asked), (2, true, 6));
+    let (whole, asked) = measure(&first, usize::MAX);
+    assert_eq!((asked, whole.info.reused), (4, 2));
+    // What failed is tried again, and everything else is as it was.
+    let (again, asked) = measure(&first, usize::MAX);
+    assert_eq!((asked, again.info.reused), (1, 5));
+    assert_eq!(again.turns, whole.turns);
+    // Another description is another prompt; the case with its own routes does not see it.
+    let (_, asked) = measure(&measurement(&set, &policy(["sort lists", "hello"]), Some(&kept)), usize::MAX);
+    assert_eq!(asked, 5);
+    // Models are no part of the prompt, and come from the policy at hand.
+    let mut served = Policy::clone(&first.policy);
+    served.routes[0].models = vec!["p/m".to_owned()];
+    let (served, asked) = measure(&measurement(&set, &Arc::new(served), Some(&kept)), usize::MAX);
+    assert_eq!((asked, served.turns[0].model.as_deref()), (1, Some("p/m")));
+    // Another router, dialect or order test shares nothing.
+    for other in [
+        Measurement { router_digest: Some("other".to_owned()), ..first.clone() },
+        Measurement { dialect: DialectId::Plano0420, ..first.clone() },
+        Measurement { orders: 2, ..first.clone() },
+    ] {
+        assert_eq!(measure(&other, 0).1, 6);
+    }
+}
+
+#[test]
+fn half_a_line_of_a_killed_process_costs_that_result_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let set = set_file(folder.path());
+    let kept = folder.path().join("kept");
+    let measured = measurement(&set, &policy(["sort", "hello"]), Some(&kept));
+    measure(&measured, usize::MAX);
+    let file = std::fs::read_dir(&kept).unwrap().next().unwrap().unwrap().path();
+    let bytes = std::fs::read(&file).unwrap();
+    std::fs::write(&file, &bytes[..bytes.len() - 30]).unwrap();
+    let (run, asked) = measure(&measured, usize::MAX);
+    assert_eq!((asked, run.info.reused), (2, 4));
+    assert_eq!(measure(&measured, usize::MAX).1, 1, "the line after the half one is whole");
+    // A server may be another one next time: its results serve to resume and no longer.
+    let server = Measurement { router_digest: None, ..measured };
+    assert_eq!(measure(&server, 3).1, 6);
+    // Of the three, the one that failed is tried again.
+    assert_eq!(measure(&server, usize::MAX).1, 4);
+    assert_eq!(measure(&server, 0).1, 6);
+}
+
+#[test]
+fn flips_name_the_edit_that_causes_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("set.jsonl");
+    let line = |id: &str, text: &str, route: &str| {
+        format!("{{\"id\": \"{id}\", \"messages\": [{{\"role\": \"user\", \"content\": \"{text}\"}}], \"route\": \"{route}\"}}\n")
+    };
+    std::fs::write(
+        &path,
+        line("1", "sort", "code") + &line("2", "bye", "talk") + &line("3", "sort bye", "talk") + &line("4", "x", "other"),
+    )
+    .unwrap();
+    let set = open_set(&path);
+    let (a, b) = (policy(["", "hello"]), policy(["sort", "hello bye"]));
+    let [first, second] = [&a, &b].map(|policy| measure(&measurement(&set, policy, None), usize::MAX).0);
+    let mut comparison = compare(&first, &second, ["A", "B"], 0);
+    let mut search = attribute(&first, &second, &comparison, &set).unwrap().unwrap();
+    assert_eq!(search.changes().len(), 2);
+    while let Some(requests) = search.next_round() {
+        for (index, request) in requests.iter().enumerate() {
+            search.take(index, decide(request));
+        }
+    }
+    search.finish(&mut comparison);
+    let causes: Vec<(&str, Option<&Cause>)> = comparison.flips.iter().map(|flip| (&*flip.id, flip.cause.as_ref())).collect();
+    let alone = |edit: &str| Cause::Alone(vec![format!("the description of {edit}")]);
+    assert_eq!(causes, [("1", Some(&alone("code"))), ("2", Some(&alone("talk"))), ("3", Some(&alone("code")))]);
+}
+
+#[test]
+fn evidence_is_that_of_the_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let set = set_file(folder.path());
+    let tested = policy(["sort", "hello"]);
+    let (run, _) = measure(&Measurement { min_agreement: Some(0.9), ..measurement(&set, &tested, None) }, usize::MAX);
+    let evidence = run_evidence(&run);
+    assert_eq!((evidence.cases, evidence.policy_sha256.as_str()), (6, policy_digest(&tested).as_str()));
+    assert_eq!(evidence.set_sha256, set.sha256());
+    assert_eq!(evidence_problems(&tested, Some(&evidence)), ["this policy fails its gate: agreement 83.3 % where 90.0 % are demanded"]);
+    assert!(evidence_problems(&policy(["sort", "hi"]), Some(&evidence))[0].contains("changed since"));
+}
+
+#[test]
+fn corrected_labels_and_new_cases_leave_every_other_byte() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("set.jsonl");
+    let hello = waypost::chat::Conversation::from_prompt("hello \"you\"");
+    let check = |text: &str, case: usize, turn: usize, expected: &str| {
+        std::fs::write(&path, text).unwrap();
+        let undo = apply_set_edit(&path, &open_set(&path).relabel(case, turn, "né\"w").unwrap()).unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), expected);
+        assert_eq!(open_set(&path).cases()[case].labels[turn].as_ref(), "né\"w");
+        apply_set_edit(&path, &undo).unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
+        let before = open_set(&path);
+        apply_set_edit(&path, &before.append("new", &hello, "talk").unwrap()).unwrap();
+        let after = open_set(&path);
+        assert_eq!(after.cases().len(), before.cases().len() + 1);
+        assert!(after.bad().is_empty());
+        assert_eq!(after.read(after.cases().len() - 1).unwrap().conversation, hello);
+        assert!(std::fs::read_to_string(&path).unwrap().contains(text.trim_end().trim_end_matches([']', '\n'])));
+    };
+    let two = r#"{"é": "ü", "labels": ["a",  "b" ], "messages": [{"role": "user", "content": "x"}, {"role": "user", "content": "y"}]}"#;
+    check(&format!("\n{two}\r\n{two}"), 1, 1, &format!("\n{two}\r\n{}", two.replace("\"b\"", "\"né\\\"w\"")));
+    let list = "[{\"conversations\": [{\"from\": \"human\", \"value\": \"x\"}],\n  \"label\": \"a\"}\n]\n";
+    check(list, 0, 0, &list.replace("\"a\"", "\"né\\\"w\""));
+    std::fs::remove_file(&path).unwrap();
+    let path = folder.path().join("set.csv");
+    std::fs::write(&path, "text,label\n\"one,\ntwo\",a\nthree,b").unwrap();
+    apply_set_edit(&path, &open_set(&path).relabel(1, 0, "c,d").unwrap()).unwrap();
+    apply_set_edit(&path, &open_set(&path).append("", &hello, "talk").unwrap()).unwrap();
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), "text,label\n\"one,\ntwo\",a\nthree,\"c,d\"\n\"hello \"\"you\"\"\",talk\n");
+}
