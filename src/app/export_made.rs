@@ -1,7 +1,6 @@
 //! An export as it is shown: its lines, its changes to an existing configuration, and what it was tested with.
 
 use std::ops::Range;
-use std::sync::Arc;
 
 use similar::{ChangeTag, TextDiff};
 
