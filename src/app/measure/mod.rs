@@ -1,5 +1,5 @@
 //! Measuring a policy on a labelled set, for the command line and the window alike: [`plan`] gives the requests for
-//! [`crate::engine::Router::decide_all`] and a [`Collector`] that takes the decisions and makes the [`Run`].
+//! [`crate::engine::Router::decide_all`] and a [`Collector`] that takes the decisions and makes the [`crate::eval::Run`].
 //!
 //! Results are kept (`kept`), so that a run that was stopped goes on where it was and a second run decides only what changed. `runs` writes runs
 //! to folders and reads them, `attribution` finds which edit of a policy causes a flip, `digest` knows routers by their files.
