@@ -30,12 +30,22 @@ pub fn batch_tab_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
     if state.batch.selected_turn().is_some() && state.batch.part == BatchPart::Cases {
         let case = Panel::bottom("case").frame(theme::column_frame(palette.surface)).resizable(true);
         let height = ui.available_height();
-        case.default_size(height * 0.48).min_size(160.0).show(ui, |ui| case_view::case_ui(ui, state, view, commands));
+        case.default_size(height * 0.44).min_size(160.0).show(ui, |ui| case_view::case_ui(ui, state, view, commands));
     }
     CentralPanel::default().frame(theme::column_frame(palette.canvas)).show(ui, |ui| {
-        if let Some(part) = widgets::switch_ui(ui, state.batch.part, &PARTS) {
-            commands.push(Command::Batch(BatchCommand::ShowPart(part)));
-        }
+        widgets::header_ui(
+            ui,
+            |ui| {
+                if let Some(part) = widgets::switch_ui(ui, state.batch.part, &PARTS) {
+                    commands.push(Command::Batch(BatchCommand::ShowPart(part)));
+                }
+            },
+            |ui| {
+                if state.batch.part == BatchPart::Cases {
+                    case_table::count_ui(ui, &state.batch, view);
+                }
+            },
+        );
         ui.add_space(space::XS);
         match state.batch.part {
             BatchPart::Cases => case_table::cases_ui(ui, state, view, commands),

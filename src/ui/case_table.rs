@@ -38,6 +38,13 @@ pub fn cases_ui(ui: &mut Ui, state: &State, view: &RunView, commands: &mut Vec<C
     table_ui(ui, state, view, commands);
 }
 
+/// Draws how many cases the table lists.
+pub fn count_ui(ui: &mut Ui, batch: &Batch, view: &RunView) {
+    let (count, all) = (batch.rows.len(), view.run.turns.len());
+    let words = if count == all { format!("{} cases", grouped(all)) } else { format!("{} of {}", grouped(count), grouped(all)) };
+    widgets::caption_ui(ui, if batch.filtering { "Searching".to_owned() } else { words });
+}
+
 /// Moves the selection with the arrow keys while nothing else has the keyboard.
 fn keys_ui(ui: &Ui, commands: &mut Vec<Command>) {
     if ui.memory(|memory| memory.focused().is_some()) {
@@ -68,7 +75,7 @@ fn filters_ui(ui: &mut Ui, batch: &Batch, view: &RunView, commands: &mut Vec<Com
         if let Some(verdict) = widgets::switch_ui(ui, query.verdict, &VERDICTS) {
             query.verdict = verdict;
         }
-        let search = TextEdit::singleline(&mut query.text).hint_text("Search cases").desired_width(150.0).id_salt("search cases");
+        let search = TextEdit::singleline(&mut query.text).hint_text("Search cases").desired_width(104.0).id_salt("search cases");
         ui.add(search.margin(egui::Margin::symmetric(space::S as i8, 4))).accessible_name("Search cases");
         name_filter_ui(ui, "Label", &mut query.label, view);
         name_filter_ui(ui, "Decision", &mut query.decision, view);
@@ -76,10 +83,6 @@ fn filters_ui(ui: &mut Ui, batch: &Batch, view: &RunView, commands: &mut Vec<Com
         if !query.shows_all() && widgets::quiet_button_ui(ui, "Clear", "Clear the filters").clicked() {
             query = CaseQuery { sort: query.sort, descending: query.descending, ..CaseQuery::default() };
         }
-        let count = batch.rows.len();
-        let all = view.run.turns.len();
-        let words = if count == all { grouped(all) } else { format!("{} of {}", grouped(count), grouped(all)) };
-        widgets::caption_ui(ui, if batch.filtering { "Searching".to_owned() } else { words });
     });
     if query != batch.query {
         commands.push(Command::Batch(BatchCommand::Query(query)));
@@ -88,7 +91,7 @@ fn filters_ui(ui: &mut Ui, batch: &Batch, view: &RunView, commands: &mut Vec<Com
 
 fn name_filter_ui(ui: &mut Ui, what: &str, chosen: &mut Option<String>, view: &RunView) {
     let shown = chosen.as_deref().map_or_else(|| format!("Any {}", what.to_lowercase()), |name| title(name).to_owned());
-    let combo = ComboBox::from_id_salt(what).selected_text(RichText::new(shown).small()).width(116.0).truncate();
+    let combo = ComboBox::from_id_salt(what).selected_text(RichText::new(shown).small()).width(100.0).truncate();
     let response = combo.show_ui(ui, |ui| {
         ui.selectable_value(chosen, None, "Any");
         for label in &view.figures.confusion.labels {
@@ -128,7 +131,7 @@ fn table_ui(ui: &mut Ui, state: &State, view: &RunView, commands: &mut Vec<Comma
         .column(name(0.12, 56.0))
         .column(name(0.2, 90.0))
         .column(name(0.2, 90.0))
-        .column(Column::exact(88.0))
+        .column(Column::exact(100.0))
         .column(Column::remainder().at_least(80.0).clip(true));
     if let Some(row) = scroll_to {
         table = table.scroll_to_row(row, None);
@@ -168,6 +171,8 @@ fn revealed(ui: &Ui, batch: &Batch) -> Option<usize> {
 
 fn header_ui(ui: &mut Ui, query: &CaseQuery, sort: Option<SortBy>, title: &str, commands: &mut Vec<Command>) {
     let palette = theme::palette(ui);
+    // So that the title stands over the text of its column.
+    ui.spacing_mut().button_padding.x = 0.0;
     let label = RichText::new(title).font(tokens::strong_font(text::SMALL)).color(palette.text_weak);
     let Some(sort) = sort else {
         ui.label(label);
@@ -177,7 +182,7 @@ fn header_ui(ui: &mut Ui, query: &CaseQuery, sort: Option<SortBy>, title: &str, 
     let order = if on { if query.descending { ", sorted downwards" } else { ", sorted upwards" } } else { "" };
     let button = ui.add(Button::new(label).frame_when_inactive(false).small()).accessible_name(format!("Sort by {title}{order}"));
     if on {
-        mark_ui(ui, button.rect.right_center() - vec2(2.0, 0.0), query.descending);
+        mark_ui(ui, button.rect.right_center() + vec2(7.0, 0.0), query.descending);
     }
     if button.on_hover_text("Sort; again to turn the order, a third time for the order of the set").clicked() {
         let (sort, descending) = match (on, query.descending) {

@@ -62,6 +62,9 @@ fn empty_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
         };
         ui.label(weak(advice));
         ui.add_space(space::M);
+        if state.library.runs.len() > 1 {
+            return;
+        }
         let action = if state.batch.set.is_none() && state.library.runs.is_empty() {
             Action::OpenSet
         } else if state.policies.len() < 2 {
@@ -117,6 +120,7 @@ fn run_ui(ui: &mut Ui, state: &State, kept: &KeptRun, commands: &mut Vec<Command
                 let mut name = kept.name.clone();
                 let font = egui::FontSelection::FontId(tokens::strong_font(text::BODY));
                 let field = TextEdit::singleline(&mut name).font(font).frame(egui::Frame::NONE).desired_width(ui.available_width());
+                let field = field.min_size(egui::vec2(0.0, tokens::CONTROL_HEIGHT)).align(egui::Align2::LEFT_CENTER);
                 if ui.add(field).accessible_name(format!("Name of run {}", kept.name)).changed() {
                     renamed = Some(Command::Compare(CompareCommand::Rename(kept.id.clone(), name)));
                 }

@@ -59,14 +59,15 @@ pub fn title(label: &str) -> &str {
 fn picture_ui(ui: &mut Ui, view: &RunView, cells: Cells, query: &CaseQuery) -> Option<(usize, usize)> {
     let confusion = &view.figures.confusion;
     let count = confusion.labels.len();
-    let available = ui.available_width();
     let font = FontId::proportional(text::SMALL);
-    let names: Vec<_> =
-        confusion.labels.iter().map(|label| widgets::line(ui, title(label), font.clone(), Color32::PLACEHOLDER, 128.0)).collect();
+    let line = |label: &String| widgets::line(ui, title(label), font.clone(), Color32::PLACEHOLDER, 104.0);
+    let names: Vec<_> = confusion.labels.iter().map(line).collect();
     let longest = names.iter().map(|name| name.size().x).fold(0.0, f32::max);
-    let left = longest.min(available * 0.34) + space::S;
-    let cell = ((available - left) / count.max(1) as f32).clamp(*CELL.start(), *CELL.end()).floor();
-    let top = longest + space::S + 18.0;
+    let (left, top) = (longest.min(ui.available_width() * 0.34) + space::S, longest + space::S + 18.0);
+    // As large as the place allows without scrolling.
+    let bar = ui.spacing().scroll.allocated_width();
+    let room = (ui.available_width() - left).min(ui.available_height() - top) - bar - 2.0;
+    let cell = (room / count.max(1) as f32).clamp(*CELL.start(), *CELL.end()).floor();
     let mut clicked = None;
     ScrollArea::both().id_salt("confusion").auto_shrink(false).show(ui, |ui| {
         let size = vec2(left + cell * count as f32 + 1.0, top + cell * count as f32 + 1.0);

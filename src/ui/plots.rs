@@ -58,7 +58,9 @@ pub fn confidence_ui(ui: &mut Ui, bins: &[ConfidenceBin], commands: &mut Vec<Com
     let right = BarChart::new("Right", series(|bin| bin.right, palette.accent)).allow_hover(false);
     let wrong = BarChart::new("Wrong", series(|bin| bin.wrong, palette.warning)).allow_hover(false).stack_on(&[&right]);
     let most = bins.iter().map(|bin| bin.right + bin.wrong).max().unwrap_or(1).max(1) as f64;
-    let plot = base_plot("confidence").include_x(0.0).include_x(1.0).include_y(0.0).include_y(most * 1.05);
+    let step = (most / 4.0).ceil();
+    let quarters = move |_: GridInput| (0..=4).map(|at| GridMark { value: f64::from(at) * step, step_size: step }).collect();
+    let plot = base_plot("confidence").y_grid_spacer(quarters).include_x(0.0).include_x(1.0).include_y(0.0).include_y(most * 1.05);
     let plot =
         plot.x_axis_label(axis(ui, "Confidence")).y_axis_label(axis(ui, "Cases")).x_axis_formatter(percent_mark).x_grid_spacer(fifths);
     let shown = plot.show(ui, |plot| {
@@ -125,7 +127,7 @@ fn base_plot(id: &'static str) -> Plot<'static> {
         .show_background(false)
         .show_grid(Vec2b::new(false, true))
         .show_crosshair(false)
-        .set_margin_fraction(egui::Vec2::ZERO)
+        .set_margin_fraction(egui::vec2(0.04, 0.05))
         .label_formatter(|_| None)
 }
 
