@@ -3,7 +3,8 @@
 #
 # usage: check_endpoint.sh ROUTER.gguf [PYTHON]
 #   PYTHON has llama-cpp-python[server] installed (python3 -m venv V && V/bin/pip install 'llama-cpp-python[server]'), default python3.
-# environment: COUNT conversations (8), CONTEXT tokens of the server (2048), PORT (18080), WAYPOST the program to use.
+# environment: COUNT conversations (8), CONTEXT tokens of the server (2048), PORT (18080), WAYPOST the program to use,
+#   LOGPROBS=false for a router that does not know when to end: this server fails when its context is full and it keeps log-probabilities.
 #
 # A decision is an outcome and a route. Texts that a router is not sure of may differ: gateways ask for the temperature 0.01, at which a server
 # still draws between tokens whose log-probabilities are closer than a few hundredths.
@@ -24,7 +25,7 @@ types.CreateChatCompletionRequest.model_fields["repeat_penalty"].default = 1.0
 types.CreateChatCompletionRequest.model_rebuild(force=True)
 main()
 PY
-"$python" "$work/serve.py" --model "$router" --model_alias router --port "$port" --n_ctx "${CONTEXT:-2048}" --logits_all true >"$work/server.log" 2>&1 &
+"$python" "$work/serve.py" --model "$router" --model_alias router --port "$port" --n_ctx "${CONTEXT:-2048}" --logits_all "${LOGPROBS:-true}" >"$work/server.log" 2>&1 &
 server=$!
 trap 'kill "$server" 2>/dev/null || true; rm -rf "$work"' EXIT
 for _ in $(seq 120); do
