@@ -120,12 +120,12 @@ mod tests {
         let written = [
             token("{\"route\":", 1.0, &[]),
             token("[\"", 0.8, &[("[]", 0.2)]),
-            token("a\"", 0.5, &[("b", 0.5)]),
+            token("a\"", 0.5, &[("b", 0.4)]),
             token(", \"b\"]}", 0.1, &[]),
         ];
         assert_eq!(
             known(DialectId::Plano0420, &["a", "b"], &written),
-            [("a".to_owned(), 0.4), ("b".to_owned(), 0.4), ("other".to_owned(), 0.2)]
+            [("a".to_owned(), 0.4), ("b".to_owned(), 0.32), ("other".to_owned(), 0.2)]
         );
     }
 

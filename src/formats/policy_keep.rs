@@ -207,6 +207,9 @@ fn comments_above(text: &str, line: usize, floor: usize) -> usize {
 
 /// Returns the policy as YAML: the text it came from with what differs changed, or written anew below the comments that the text starts with.
 pub fn policy_text(text: &str, old: &Policy, new: &Policy) -> String {
+    if old == new {
+        return text.to_owned();
+    }
     rewrite_policy(text, old, new).unwrap_or_else(|| {
         let lines = text.split_inclusive('\n').take_while(|line| line.starts_with('#') || line.trim().is_empty());
         let head = text.get(..lines.map(str::len).sum::<usize>()).unwrap_or_default();
