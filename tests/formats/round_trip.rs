@@ -80,11 +80,14 @@ fn any_policy() -> impl Strategy<Value = Policy> {
 /// A policy as a person keeps it: comments above each route and behind values, and indented in one of the usual ways.
 fn commented(policy: &Policy, indent: usize) -> String {
     let mut text = String::from("# About this policy\n");
+    let mut in_routes = false;
     for line in write_policy(policy).lines() {
+        in_routes = line == "routes:" || (in_routes && line.starts_with("  "));
         if line.starts_with("  - name: ") {
             text += &format!("{:indent$}# above\n\n", "");
         }
-        let deep = line.strip_prefix("  ").map_or_else(|| line.to_owned(), |line| format!("{:indent$}{line}", ""));
+        let item = line.strip_prefix("  ").filter(|_| in_routes);
+        let deep = item.map_or_else(|| line.to_owned(), |line| format!("{:indent$}{line}", ""));
         let behind = if deep.ends_with('"') { " # behind" } else { "" };
         text += &format!("{deep}{behind}\n");
     }
