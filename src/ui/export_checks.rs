@@ -73,7 +73,7 @@ fn facts_ui(ui: &mut Ui, evidence: &Evidence) {
         },
     );
     for confusion in evidence.confusions.iter().take(NAMED) {
-        line(ui, format!("{} taken for {}, {} times", confusion.label, confusion.decided, confusion.count));
+        line(ui, confusion.to_string());
     }
 }
 

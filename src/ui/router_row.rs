@@ -119,7 +119,15 @@ fn facts_ui(ui: &mut Ui, state: &State, router: &ListedRouter) {
         let id = router.source.to_string();
         let speed = [device, "cpu", "cuda", "metal", "server", "gateway"].iter().find_map(|device| panel.remembered.speed(&id, device));
         if let Some((median, count)) = speed {
-            widgets::caption_ui(ui, format!("{median:.0} ms a decision here")).on_hover_text(format!("Median of the last {count}"));
+            widgets::caption_ui(
+                ui,
+                if median < 1000.0 {
+                    format!("{median:.0} ms a decision here")
+                } else {
+                    format!("{:.1} s a decision here", median / 1000.0)
+                },
+            )
+            .on_hover_text(format!("Median of the last {count}"));
         }
     });
 }

@@ -1,6 +1,6 @@
 //! What an exported policy was tested with: plain data that the caller gives, as comments and as `routes.evidence.json`.
 
-use std::fmt::Write;
+use std::fmt::{self, Write};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -18,6 +18,14 @@ pub struct Confusion {
     pub label: String,
     pub decided: String,
     pub count: usize,
+}
+
+impl fmt::Display for Confusion {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { label, decided, count } = self;
+        write!(out, "{label} taken for {decided}, ")?;
+        if *count == 1 { out.write_str("once") } else { write!(out, "{count} times") }
+    }
 }
 
 /// How often decisions changed when routes were listed in other orders.
@@ -152,8 +160,8 @@ pub(super) fn comments(policy: &Policy, evidence: Option<&Evidence>) -> String {
         }
         None => line(&mut out, "order: not tested; gateways list routes in an order nobody controls"),
     }
-    for Confusion { label, decided, count } in evidence.confusions.iter().take(5) {
-        line(&mut out, &format!("confusion: {label} taken for {decided}, {count} times"));
+    for confusion in evidence.confusions.iter().take(5) {
+        line(&mut out, &format!("confusion: {confusion}"));
     }
     out
 }
