@@ -1,5 +1,6 @@
 //! The `waypost` program: the window without arguments, the command line with them.
 
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use waypost::cli::{self, Invocation};
@@ -11,7 +12,8 @@ fn main() -> ExitCode {
         Invocation::Window(options) => match ui::run(options) {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
-                eprintln!("error: {error}");
+                // Nobody may be listening, which is no reason to panic.
+                writeln!(std::io::stderr(), "error: {error}").ok();
                 ExitCode::from(2)
             }
         },

@@ -31,6 +31,14 @@ const CONVERSATION: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/sample_policies
 
 /// Every golden prompt as a user gets it: files in, bytes out.
 #[test]
+fn nobody_who_reads_errors_is_no_reason_to_panic() {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let status = Command::new(env!("CARGO_BIN_EXE_waypost")).args(["lint", "not-there.yaml"]).stderr(writer).status().unwrap();
+    assert_eq!(status.code(), Some(2));
+}
+
+#[test]
 fn prompt_prints_the_golden_bytes() {
     let folder = tempfile::tempdir().unwrap();
     let file = |name: &str, text: &str| -> String {

@@ -21,7 +21,7 @@ pub fn lint(arguments: &LintArguments) -> Result<(), Failure> {
     let (text, path) = read_input(&arguments.policy)?;
     let found = lint_text(&text, &path)?;
     for warning in &found.warnings {
-        eprintln!("warning: {warning}");
+        report::tell(&format!("warning: {warning}"));
     }
     let printed = match (arguments.json, arguments.sarif) {
         (true, _) => found.to_json(),
@@ -46,7 +46,7 @@ pub fn import(arguments: &ImportArguments) -> Result<(), Failure> {
     let (text, path) = read_input(&arguments.config)?;
     let imported = import_gateway(&text, &path).map_err(|error| Failure::Gate(error.to_string()))?;
     for note in &imported.notes {
-        eprintln!("note: {note}");
+        report::tell(&format!("note: {note}"));
     }
     output::write(arguments.out.as_deref(), &write_policy(&imported.policy))
 }
@@ -75,19 +75,19 @@ pub fn export(arguments: &ExportArguments) -> Result<(), Failure> {
     let tested = evidence.as_ref().map(|evidence| evidence.dialect).or(policy.dialect).unwrap_or(DialectId::DEFAULT);
     problems.extend(arguments.gateway.and_then(|gateway| dialect_warning(tested, gateway)));
     for problem in &problems {
-        eprintln!("warning: {problem}");
+        report::tell(&format!("warning: {problem}"));
     }
     if !problems.is_empty() && !arguments.yes {
         confirm(evidence.is_some())?;
     }
     for note in &exported.notes {
-        eprintln!("note: {note}");
+        report::tell(&format!("note: {note}"));
     }
     output::write(arguments.out.as_deref(), &exported.text)?;
     match (&exported.evidence_json, arguments.out.as_deref().filter(|path| path.as_os_str() != "-")) {
         (Some(json), Some(path)) => output::write(Some(&path.with_file_name("routes.evidence.json")), json),
         (Some(_), None) => {
-            eprintln!("note: routes.evidence.json is written beside the file that --out names");
+            report::tell("note: routes.evidence.json is written beside the file that --out names");
             Ok(())
         }
         (None, _) => Ok(()),
@@ -101,7 +101,7 @@ fn confirm(is_given: bool) -> Result<(), Failure> {
     if !(std::io::stdin().is_terminal() && std::io::stderr().is_terminal()) {
         return if is_given { refused("the evidence does not hold for this policy; test it again, or add --yes") } else { Ok(()) };
     }
-    eprint!("Export it all the same? [y/N] ");
+    report::ask("Export it all the same? [y/N] ");
     let mut answer = String::new();
     let read = std::io::stdin().read_line(&mut answer);
     if read.is_ok() && matches!(answer.trim(), "y" | "Y" | "yes") {

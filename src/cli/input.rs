@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use super::Failure;
 use super::args::CaseArguments;
+use super::{Failure, report};
 use crate::chat::Conversation;
 use crate::formats::{STDIN, Warning, parse_conversation, parse_policy, read_text, read_text_from};
 use crate::policy::{DialectId, Policy};
@@ -63,6 +63,6 @@ pub fn read_policy(text: &str, path: &str) -> Result<Policy, Failure> {
 
 fn print(warnings: &[Warning]) {
     for warning in warnings {
-        eprintln!("warning: {warning}");
+        report::tell(&format!("warning: {warning}"));
     }
 }

@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressStyle};
 use sha2::{Digest as _, Sha256};
 
-use super::Failure;
 use super::args::KeepArguments;
 use super::input::{is_stdin, read_policy};
+use super::{Failure, report};
 use crate::app::measure::{Measurement, Progressed, plan, results_folder};
 use crate::engine::{CancelToken, EngineError, Router};
 use crate::eval::{Run, Source};
@@ -93,10 +93,10 @@ pub fn warn_all(warnings: impl ExactSizeIterator<Item = String>) {
     const SHOWN: usize = 20;
     let count = warnings.len();
     for warning in warnings.take(SHOWN) {
-        eprintln!("warning: {warning}");
+        report::tell(&format!("warning: {warning}"));
     }
     if count > SHOWN {
-        eprintln!("warning: and {} more like these", count - SHOWN);
+        report::tell(&format!("warning: and {} more like these", count - SHOWN));
     }
 }
 
@@ -150,7 +150,7 @@ pub fn measure(measurement: &Measurement, router: &mut dyn Router, cancel: &Canc
     bar.finish_and_clear();
     let run = collector.run();
     if let Some(warning) = collector.warning() {
-        eprintln!("warning: {warning}");
+        report::tell(&format!("warning: {warning}"));
     }
     collector.end();
     let failure = outcome.err().map(|error| match error {

@@ -96,7 +96,7 @@ pub fn run() -> Invocation {
     Invocation::Done(match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            eprintln!("error: {failure}");
+            report::tell(&format!("error: {failure}"));
             ExitCode::from(match failure {
                 Failure::Gate(_) => 1,
                 Failure::Input(_) => 2,

@@ -139,18 +139,18 @@ fn agree(plan: &Plan, accept: bool) -> Result<(), Failure> {
     }
     let licence = &plan.licence;
     let name = if licence.name.is_empty() { "none named" } else { &licence.name };
-    eprintln!("{}, {:.2} GB. Licence: {name}", plan.repo, plan.bytes() as f64 / 1e9);
+    report::tell(&format!("{}, {:.2} GB. Licence: {name}", plan.repo, plan.bytes() as f64 / 1e9));
     if let Some(link) = &licence.link {
-        eprintln!("{link}");
+        report::tell(link);
     }
     if !licence.text.is_empty() {
-        eprintln!("\n{}\n", licence.text.trim_end());
+        report::tell(&format!("\n{}\n", licence.text.trim_end()));
     }
     if !accept {
         if !std::io::stdin().is_terminal() {
             return Err(Failure::Input(format!("the licence of {} was not accepted; read it above, then add --accept-licence", plan.repo)));
         }
-        eprint!("Type yes to accept it and download: ");
+        report::ask("Type yes to accept it and download: ");
         std::io::stderr().flush().ok();
         let mut answer = String::new();
         std::io::stdin().read_line(&mut answer).ok();
@@ -161,7 +161,7 @@ fn agree(plan: &Plan, accept: bool) -> Result<(), Failure> {
     if let Some(folder) = folder
         && let Err(reason) = Remembered::change(&folder, |remembered| remembered.accept(&plan.repo, licence))
     {
-        eprintln!("warning: {reason}; the licence will be asked about again");
+        report::tell(&format!("warning: {reason}; the licence will be asked about again"));
     }
     Ok(())
 }

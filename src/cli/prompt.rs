@@ -4,7 +4,7 @@ use std::io::Write as _;
 
 use super::args::PromptArguments;
 use super::input::{Case, read_case};
-use super::{Failure, router};
+use super::{Failure, report, router};
 use crate::dialect::render;
 use crate::engine::chat_prompt;
 use crate::policy::Route;
@@ -18,7 +18,7 @@ pub fn run(arguments: &PromptArguments) -> Result<(), Failure> {
     let routes: Vec<&Route> = policy.routes.iter().collect();
     let rendered = render(dialect, &routes, &conversation, arguments.budget);
     for dropped in &rendered.selection.dropped {
-        eprintln!("note: message {} is not sent: {}", dropped.index + 1, dropped.reason);
+        report::tell(&format!("note: message {} is not sent: {}", dropped.index + 1, dropped.reason));
     }
     let text = if arguments.chat { chat_prompt(&router::source(&arguments.router)?, &rendered.text)? } else { rendered.text };
     let mut out = std::io::stdout().lock();

@@ -28,6 +28,16 @@ pub fn print(text: &str) -> Result<(), Failure> {
         .map_err(|error| Failure::Input(format!("cannot write to standard output: {error}")))
 }
 
+/// Tells something on standard error, a line; nobody may be listening there, which is no reason to fail.
+pub fn tell(text: &str) {
+    writeln!(std::io::stderr(), "{text}").ok();
+}
+
+/// Asks on standard error; the answer follows on the same line.
+pub fn ask(question: &str) {
+    write!(std::io::stderr(), "{question}").ok();
+}
+
 /// Returns a decision for people: the choice, every probability, the order test and the timings.
 pub fn decision_text(decision: &Decision) -> String {
     let mut text = match decision.outcome {

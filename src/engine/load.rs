@@ -333,7 +333,7 @@ pub(super) fn builtin_folder() -> Result<PathBuf, EngineError> {
     candidates.iter().find(|folder| folder.join("router.gguf").exists()).cloned().ok_or_else(|| {
         let places: Vec<String> = candidates.iter().map(|folder| folder.display().to_string()).collect();
         EngineError::router(format!(
-            "the built-in router is in none of its places ({}); copy assets/router of the sources to one of them, or name a router with --router",
+            "the built-in router is in none of its places ({}); choose another router (Choose router in the window, --router on the command line), or copy assets/router of the sources to one of them",
             places.join(", ")
         ))
     })

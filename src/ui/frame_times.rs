@@ -1,5 +1,7 @@
 //! How long frames take, painting included, for whoever sets `WAYPOST_FRAME_TIMES`: a line on standard error every few seconds of drawing.
 
+use std::io::Write as _;
+
 /// Frames of one line.
 const FRAMES: usize = 240;
 
@@ -19,7 +21,14 @@ impl FrameTimes {
         if times.len() == FRAMES {
             times.sort_by(f32::total_cmp);
             let at = |share: f32| times[((FRAMES - 1) as f32 * share) as usize];
-            eprintln!("{FRAMES} frames: median {:.1} ms, 99th percentile {:.1} ms, longest {:.1} ms", at(0.5), at(0.99), at(1.0));
+            writeln!(
+                std::io::stderr(),
+                "{FRAMES} frames: median {:.1} ms, 99th percentile {:.1} ms, longest {:.1} ms",
+                at(0.5),
+                at(0.99),
+                at(1.0)
+            )
+            .ok();
             times.clear();
         }
     }
