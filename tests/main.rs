@@ -1,6 +1,7 @@
 //! Everything that is tested from outside the library, as one binary so that it links once.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on must panic")]
+#![allow(clippy::print_stderr, clippy::print_stdout, reason = "tests say what they leave out and what they measured")]
 
 mod architecture;
 mod calibrated_router;

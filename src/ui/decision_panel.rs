@@ -75,6 +75,9 @@ fn problem_ui(ui: &mut Ui, state: &State, title: &str, sentence: &str, commands:
         ui.set_min_width(ui.available_width());
         ui.label(RichText::new(title).font(tokens::strong_font(text::BODY)).color(palette.error));
         ui.add(Label::new(sentence).wrap().selectable(true));
-        actions::action_button_ui(ui, state, Action::LoadRouter, commands);
+        ui.horizontal(|ui| {
+            actions::action_button_ui(ui, state, Action::ChooseRouter, commands);
+            actions::action_button_ui(ui, state, Action::LoadRouter, commands);
+        });
     });
 }
