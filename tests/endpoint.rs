@@ -2,6 +2,7 @@
 
 mod command_line;
 mod gateway;
+mod measuring;
 mod openai;
 
 use std::sync::Arc;

@@ -79,7 +79,9 @@ fn eval_reports_gates_and_reuses() {
         (&report["span_accuracy"], &report["policy"]["path"], &report["dialect"]),
         (&Value::Null, &"policy.yaml".into(), &"archgw-0.3.1".into())
     );
-    assert_eq!(json(&folder.read("run/report.json"))["agreement"], 0.5);
+    let kept = json(&folder.read("run/report.json"));
+    assert_eq!((&kept["agreement"], &kept["left_out"]["count"]), (&0.5.into(), &1.into()));
+    assert!(kept["left_out"]["reasons"][0].as_str().unwrap().contains("set.csv:5"), "{}", kept["left_out"]);
     assert!(folder.read("run/junit.xml").contains("tests=\"4\" failures=\"2\" errors=\"0\""));
     assert!(folder.read("run/report.md").contains("agreement 50.0 % of 4 cases"));
     assert_eq!(folder.read("run/cases.csv").lines().count(), 5);

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 use waypost::decision::{OrderStability, Outcome, TokenCounts};
-use waypost::eval::{Better, FlipKind, Run, RunInfo, TurnKey, TurnResult, calibration, compare, figures, mcnemar, overlap, review_sweep};
+use waypost::eval::{
+    Better, FlipKind, LeftOut, Run, RunInfo, TurnKey, TurnResult, calibration, compare, figures, mcnemar, overlap, review_sweep,
+};
 use waypost::formats::{junit_xml, read_run, report_json, report_markdown, write_cases};
 use waypost::policy::{DialectId, NO_ROUTE_LABEL, Policy, Route};
 
@@ -57,6 +59,7 @@ pub fn run(policy: Policy, turns: Vec<TurnResult>) -> Run {
         seconds: 2.0,
         min_agreement: None,
         per_turn: false,
+        left_out: LeftOut::default(),
         labels,
     };
     Run { info, policy: Arc::new(policy), turns }

@@ -38,18 +38,42 @@ class Layer(nn.Module):
     def keys_values(self, x, rope):
         return rotate(self.split(self.k_proj(x), self.kv_heads), rope), self.split(self.v_proj(x), self.kv_heads)
 
-    def attend(self, x, residual, rope, keys, values, mask, before=None):
-        """Attention of `x` over its own keys (causal) and the shared ones `before` (keys, values), then the rest of the layer."""
+    def attend(self, x, residual, rope, keys, values, mask):
+        """Attention of `x` over these keys (its own and causal without a mask), then the rest of the layer."""
         queries = rotate(self.split(self.q_proj(x), self.heads), rope)
         if mask is None:
-            mixed = self.shared_attention(queries, keys, values, before)
+            mixed = self.shared_attention(queries, keys, values, None)
         else:
             share = self.heads // self.kv_heads
             keys, values = keys.repeat_interleave(share, 1), values.repeat_interleave(share, 1)
             mixed = F.scaled_dot_product_attention(queries, keys.to(queries.dtype), values.to(queries.dtype), attn_mask=mask)
-        h = residual + self.o_proj(mixed.transpose(1, 2).flatten(2))
+        return self.finish(residual, mixed.transpose(1, 2).flatten(2))
+
+    def finish(self, residual, mixed):
+        h = residual + self.o_proj(mixed)
         y = self.norm(h, self.post_attention_layernorm)
         return h + self.down_proj(F.silu(self.gate_proj(y)) * self.up_proj(y))
+
+    def packed(self, x, rope, width, where, rows, last):
+        """The layer over one prefix of `width` tokens and all its continuations in a row, [tokens, hidden]: padded for attention only.
+
+        `where[t]` is the place of the continuations' token t in [rows * size]. Conversations of a group differ so much in length that a third to
+        a half of the padded tokens would be padding.
+        """
+        h = self.norm(x, self.input_layernorm)
+        queries = rotate(self.q_proj(h).view(-1, self.heads, self.head_dim), rope)
+        keys = rotate(self.k_proj(h).view(-1, self.kv_heads, self.head_dim), rope)
+        values = self.v_proj(h).view(-1, self.kv_heads, self.head_dim)
+        parts = [part[:width].transpose(0, 1)[None] for part in (queries, keys, values)]
+        own = torch.cat([queries[width:], keys[width:], values[width:]], 1)
+        own = own.new_zeros(rows[0] * rows[1], *own.shape[1:]).index_copy(0, where, own).view(*rows, *own.shape[1:]).transpose(1, 2)
+        mixed = self.shared_attention(*own.split([self.heads, self.kv_heads, self.kv_heads], 1), (parts[1], parts[2]) if width else None)
+        mixed = mixed.transpose(1, 2).flatten(2).flatten(0, 1).index_select(0, where)
+        if last:
+            return self.finish(x[width:], mixed)
+        if width:
+            mixed = torch.cat([self.shared_attention(*parts, None).transpose(1, 2).flatten(2)[0], mixed])
+        return self.finish(x, mixed)
 
     def shared_attention(self, queries, keys, values, before):
         """One prefix under all rows: its keys are one product for every row and head, and nothing is expanded (a third of the time of a step on a CPU)."""
@@ -60,12 +84,11 @@ class Layer(nn.Module):
         later = torch.ones(size, size, dtype=torch.bool, device=queries.device).triu(1)
         scores = scores.masked_fill(later, float("-inf")).view(rows, self.kv_heads, share * size, size)
         if before is None:
-            weights = scores.float().softmax(-1).to(values.dtype)
-            return (weights @ values).view(rows, self.heads, size, dim)
+            return (scores.softmax(-1) @ values).view(rows, self.heads, size, dim)
         width = before[0].shape[2]
         flat = grouped.transpose(0, 1).reshape(self.kv_heads, rows * share * size, dim)
         early = (flat @ before[0][0].transpose(-1, -2)).view(self.kv_heads, rows, share * size, width).transpose(0, 1)
-        weights = torch.cat([early, scores], -1).float().softmax(-1).to(values.dtype)
+        weights = torch.cat([early, scores], -1).softmax(-1)
         early = weights[..., :width].transpose(0, 1).reshape(self.kv_heads, rows * share * size, width) @ before[1][0]
         mixed = early.view(self.kv_heads, rows, share * size, dim).transpose(0, 1) + weights[..., width:] @ values
         return mixed.reshape(rows, self.heads, size, dim)
@@ -80,12 +103,9 @@ class Layer(nn.Module):
             prefix = None if last else self.attend(x, prefix, ropes[0], keys, values, None)
         x = self.norm(suffix, self.input_layernorm)
         own_keys, own_values = self.keys_values(x, ropes[1])
-        before = None
-        if mask is None:
-            before = None if keys is None else (keys, values)
-        elif keys is not None:
+        if keys is not None:
             own_keys, own_values = torch.cat([keys[owner], own_keys], 2), torch.cat([values[owner], own_values], 2)
-        return prefix, self.attend(x, suffix, ropes[1], own_keys, own_values, mask, before)
+        return prefix, self.attend(x, suffix, ropes[1], own_keys, own_values, mask)
 
 
 def rotate(x, rope):
@@ -102,6 +122,7 @@ class Router(nn.Module):
         self.layers = nn.ModuleList(Layer(config) for _ in range(config["num_hidden_layers"]))
         self.norm = nn.Parameter(torch.ones(config["hidden_size"]))
         self.frozen = 0
+        self.head = None
         theta = config.get("rope_theta") or config["rope_parameters"]["rope_theta"]
         dim = self.layers[0].head_dim
         self.register_buffer("inverse", 1.0 / theta ** (torch.arange(0, dim, 2, dtype=torch.float32) / dim), persistent=False)
@@ -127,23 +148,46 @@ class Router(nn.Module):
         prefix_ids, suffix_ids, owner, lengths = batch["prefix"], batch["suffix"], batch["owner"], batch["prefix_length"]
         width, size = prefix_ids.shape[1], suffix_ids.shape[1]
         device = suffix_ids.device
+        if len(prefix_ids) == 1:
+            return self.logits(self.one_prefix(batch, dtype))
         steps = torch.arange(size, device=device)
         start = lengths[owner]
-        mask = None
         # Prefixes of different lengths are padded, so that each row needs to know where its own ends.
-        if len(prefix_ids) > 1:
-            own = torch.ones(size, size, dtype=torch.bool, device=device).tril()
-            seen = torch.arange(width, device=device) < start[:, None]
-            mask = torch.cat([seen[:, None, None].expand(-1, 1, size, -1), own.expand(len(owner), 1, size, size)], -1)
+        own = torch.ones(size, size, dtype=torch.bool, device=device).tril()
+        seen = torch.arange(width, device=device) < start[:, None]
+        mask = torch.cat([seen[:, None, None].expand(-1, 1, size, -1), own.expand(len(owner), 1, size, size)], -1)
         ropes = (self.rope(torch.arange(width, device=device)[None], dtype), self.rope(start[:, None] + steps, dtype))
         prefix = self.embed_tokens(prefix_ids).to(dtype) if width else None
         suffix = self.embed_tokens(suffix_ids).to(dtype)
         for index, layer in enumerate(self.layers):
             with torch.set_grad_enabled(torch.is_grad_enabled() and index >= self.frozen):
                 prefix, suffix = layer(prefix, suffix, ropes, mask, owner, index + 1 == len(self.layers))
-        picked = suffix[batch["row"], batch["column"]]
+        return self.logits(suffix[batch["row"], batch["column"]])
+
+    def one_prefix(self, batch, dtype):
+        """The last hidden states that predict answer tokens, for one prefix: no padding is computed but in attention."""
+        ids, suffix, real = batch["prefix"][0], batch["suffix"], batch["suffix_length"]
+        steps = torch.arange(suffix.shape[1], device=suffix.device).expand(suffix.shape)
+        there = steps < real[:, None]
+        where = there.flatten().nonzero()[:, 0]
+        positions = torch.cat([torch.arange(len(ids), device=ids.device), len(ids) + steps[there]])
+        rope = [part[0, 0, :, None] for part in self.rope(positions[None], dtype)]
+        x = self.embed_tokens(torch.cat([ids, suffix[there]])).to(dtype)
+        for index, layer in enumerate(self.layers):
+            with torch.set_grad_enabled(torch.is_grad_enabled() and index >= self.frozen):
+                x = layer.packed(x, rope, len(ids), where, tuple(suffix.shape), index + 1 == len(self.layers))
+        starts = torch.cumsum(real, 0) - real
+        return x.index_select(0, starts[batch["row"]] + batch["column"])
+
+    def logits(self, picked):
         picked = F.rms_norm(picked.float(), self.norm.shape, self.norm, self.config["rms_norm_eps"])
-        return F.linear(picked, self.embed_tokens.weight).float()
+        weight = self.embed_tokens.weight
+        # Autocast would convert the embeddings, a quarter of the network, in every forward pass.
+        if not weight.requires_grad and torch.is_autocast_enabled(weight.device.type):
+            if self.head is None:
+                self.head = weight.to(torch.get_autocast_dtype(weight.device.type))
+            weight = self.head
+        return F.linear(picked, weight).float()
 
 
 def collate(groups, pad=0):
@@ -162,7 +206,7 @@ def collate(groups, pad=0):
         column += range(len(ids) - 1 - answer, len(ids) - 1)
         target += [int(t) for t in ids[-answer:]]
     return {"prefix": prefix, "prefix_length": torch.tensor([len(p) for p, _ in groups]), "suffix": suffix,
-            "owner": torch.tensor([g for g, _, _ in members]), "row": torch.tensor(row), "column": torch.tensor(column), "target": torch.tensor(target),
+            "suffix_length": torch.tensor([len(ids) - 1 for _, ids, _ in members]), "owner": torch.tensor([g for g, _, _ in members]), "row": torch.tensor(row), "column": torch.tensor(column), "target": torch.tensor(target),
             "tokens": sum(len(p) for p, _ in groups) + sum(len(ids) for _, ids, _ in members)}
 
 

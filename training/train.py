@@ -128,7 +128,7 @@ def rate(progress, args):
 def losses(model, batch, args):
     """(sum over examples of the answers' negative log-probability, examples, exact answers)"""
     with torch.autocast(args.device, torch.bfloat16, enabled=args.bf16):
-        logits = model(batch, torch.bfloat16 if args.bf16 and args.device == "cuda" else torch.float32)
+        logits = model(batch, torch.bfloat16 if args.bf16 else torch.float32)
     loss = F.cross_entropy(logits, batch["target"], reduction="sum")
     examples = len(batch["owner"])
     with torch.no_grad():
@@ -153,7 +153,7 @@ def make_optimizer(model, args):
     parameters = [p for p in model.parameters() if p.requires_grad]
     matrices, vectors = [p for p in parameters if p.ndim > 1], [p for p in parameters if p.ndim < 2]
     return torch.optim.AdamW([{"params": matrices, "weight_decay": args.weight_decay}, {"params": vectors, "weight_decay": 0.0}],
-                             lr=args.lr, betas=(0.9, 0.98), eps=1e-8, fused=args.device == "cuda")
+                             lr=args.lr, betas=(0.9, 0.98), eps=1e-8, fused=True)
 
 
 def save_router(model, args, folder):
@@ -302,7 +302,7 @@ def parse(argv=None):
     add("--phases", default=None, help="kinds of shards and their share of the budget (cpu: short:0.55,full:0.45; cuda: full:1)")
     add("--freeze-layers", type=int, default=None, help="the first N layers and the embeddings stay as they are (cpu: a third; cuda: 0 = train everything)")
     add("--groups", type=int, default=None, help="groups a step (cpu: 3; cuda: 24)")
-    add("--micro-tokens", type=int, default=None, help="padded tokens computed at a time (cpu: 2500; cuda: 65536)")
+    add("--micro-tokens", type=int, default=None, help="padded tokens computed at a time (cpu: 4500; cuda: 65536)")
     add("--bf16", action=argparse.BooleanOptionalAction, default=None, help="matrix products in bf16 (default: on cuda, and on CPUs that have it)")
     add("--save-bf16", action="store_true", help="write routers in bf16, half the size")
     add("--compile", action="store_true", help="torch.compile")
@@ -323,7 +323,7 @@ def parse(argv=None):
     gpu = args.device == "cuda"
     layers = json.load(open(os.path.join(args.model, "config.json")))["num_hidden_layers"]
     has_bf16 = gpu or "avx512_bf16" in (open("/proc/cpuinfo").read() if os.path.exists("/proc/cpuinfo") else "")
-    defaults = dict(phases="full:1" if gpu else "short:0.55,full:0.45", freeze_layers=0 if gpu else layers // 3, groups=24 if gpu else 3, micro_tokens=65536 if gpu else 2500,
+    defaults = dict(phases="full:1" if gpu else "short:0.55,full:0.45", freeze_layers=0 if gpu else layers // 3, groups=24 if gpu else 3, micro_tokens=65536 if gpu else 4500,
                     bf16=has_bf16, lr=6e-4 if gpu else 4e-4, val_every=0.1, val_groups=10**9 if gpu else 40)
     for name, value in defaults.items():
         if getattr(args, name) is None:

@@ -42,6 +42,8 @@ pub enum BatchCommand {
     SetDialect(Option<DialectId>),
     /// Measures the first conversations of the set only.
     SetLimit(Option<usize>),
+    /// Repeats each decision under this many other orders of the routes.
+    SetOrders(usize),
     Query(CaseQuery),
     /// Selects a case, a position in the turns of the run.
     Select(Option<u32>),
@@ -113,6 +115,8 @@ pub struct Batch {
     pub dialect: Option<DialectId>,
     /// Conversations to measure, the first ones; `None` for all.
     pub limit: Option<usize>,
+    /// Other orders of the routes to decide each turn under as well; 0 tests none.
+    pub orders: usize,
     pub measuring: Option<Measuring>,
     /// The run on screen.
     pub view: Option<Arc<RunView>>,

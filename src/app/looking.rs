@@ -22,6 +22,7 @@ impl App {
             BatchCommand::CancelOpening => self.cancel_opening(),
             BatchCommand::SetDialect(dialect) => batch.dialect = dialect,
             BatchCommand::SetLimit(limit) => batch.limit = limit,
+            BatchCommand::SetOrders(orders) => batch.orders = orders,
             BatchCommand::Query(query) => {
                 batch.query = query;
                 batch.part = BatchPart::Cases;

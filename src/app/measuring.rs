@@ -77,7 +77,7 @@ impl App {
             policy,
             policy_source: Source { path, sha256: digest },
             set: Arc::clone(&open.set),
-            orders: 0,
+            orders: self.state.batch.orders,
             seed: 0,
             limit: self.state.batch.limit,
             router: self.state.router.description.as_ref().map(|router| router.info.clone()).unwrap_or_default(),

@@ -38,7 +38,7 @@ pub fn outlook(gateway: &Gateway, names: &[&str], answer: &str) -> String {
     }
 }
 
-/// Returns a warning when results with one dialect say nothing about the gateway they are meant for.
+/// Returns a warning when results with one dialect, whether there are any yet or not, say nothing about the gateway they are meant for.
 pub fn dialect_warning(tested: DialectId, target: &Gateway) -> Option<String> {
     if tested == target.dialect {
         return None;
@@ -49,5 +49,5 @@ pub fn dialect_warning(tested: DialectId, target: &Gateway) -> Option<String> {
         DialectId::ModelCard | DialectId::Archgw031 => "",
     };
     let Gateway { versions, dialect, .. } = target;
-    Some(format!("tested with the dialect {tested}, but {versions} sends {dialect}{hint}; test with --dialect {dialect}"))
+    Some(format!("{versions} sends the dialect {dialect}{hint}, of which results with {tested} say nothing; test with --dialect {dialect}"))
 }

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::builtin::builtin_folder;
 use super::calibration;
 use super::chat_template::{self, ChatTemplate};
 use super::config::ModelConfig;
@@ -319,22 +320,4 @@ fn read_optional(path: &Path) -> Result<Option<Vec<u8>>, EngineError> {
         }
         _ => std::fs::read(path).map(Some).map_err(|error| EngineError::router(format!("{}: {error}", path.display()))),
     }
-}
-
-/// Finds `assets/router`: among the sources that this was built from, which serves `cargo run` and `cargo install --path .`, or where a
-/// package puts it, beside the binary or under `share`.
-pub(super) fn builtin_folder() -> Result<PathBuf, EngineError> {
-    let binary = std::env::current_exe().and_then(std::fs::canonicalize).ok();
-    let installed = binary.as_deref().and_then(Path::parent).into_iter();
-    let candidates = [PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/assets/router"))]
-        .into_iter()
-        .chain(installed.flat_map(|folder| ["waypost-assets/router", "../share/waypost/router"].map(|place| folder.join(place))));
-    let candidates: Vec<PathBuf> = candidates.collect();
-    candidates.iter().find(|folder| folder.join("router.gguf").exists()).cloned().ok_or_else(|| {
-        let places: Vec<String> = candidates.iter().map(|folder| folder.display().to_string()).collect();
-        EngineError::router(format!(
-            "the built-in router is in none of its places ({}); choose another router (Choose router in the window, --router on the command line), or copy assets/router of the sources to one of them",
-            places.join(", ")
-        ))
-    })
 }

@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
+use super::builtin::builtin_folder;
 use super::hub::{HubId, cached_ids, find_in, places};
-use super::load::builtin_folder;
 use super::memory::{Examined, examine};
 use super::protocol::{DeviceChoice, RouterSource};
 

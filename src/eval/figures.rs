@@ -8,7 +8,7 @@ use super::calibration::{Calibration, calibration};
 use super::confidence::{ConfidenceBin, ReviewPoint, confidence_histogram, review_sweep};
 use super::metrics::{Confusion, RouteFigures, percentile, summarise};
 use super::paper::paper_metrics;
-use super::run::{Run, Source};
+use super::run::{LeftOut, Run, Source};
 use super::scenarios::{Scenarios, scenarios};
 use crate::decision::{Outcome, RouterInfo, TokenCounts};
 use crate::policy::{DialectId, NO_ROUTE_LABEL};
@@ -45,6 +45,7 @@ pub struct Figures {
     pub planned: usize,
     /// Turns whose results were kept from earlier runs.
     pub reused: usize,
+    pub left_out: LeftOut,
     pub seconds: f64,
     /// How well "no route" is recognised.
     pub no_route: RouteFigures,
@@ -149,6 +150,7 @@ pub fn figures(run: &Run) -> Figures {
         partial: run.is_partial(),
         planned: run.info.planned,
         reused: run.info.reused,
+        left_out: run.info.left_out.clone(),
         seconds: run.info.seconds,
         no_route: no_route.unwrap_or_else(|| RouteFigures {
             route: NO_ROUTE_LABEL.to_owned(),

@@ -22,7 +22,7 @@ pub use metrics::{Confusion, RouteFigures, Summary, percentile, summarise, wilso
 pub use overlap::{OverlapCase, RoutePair, overlap};
 pub use paper::{PaperMetrics, paper_metrics};
 pub use random::SplitMix;
-pub use run::{Run, RunInfo, Source, TurnKey, TurnResult};
+pub use run::{LeftOut, Run, RunInfo, Source, TurnKey, TurnResult};
 pub use scenarios::{Scenarios, Share, scenarios};
 pub use significance::{McNemar, mcnemar};
 

@@ -17,6 +17,24 @@ pub struct Source {
     pub sha256: String,
 }
 
+/// Lines of a set that are in no figure, since they could not be read.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeftOut {
+    pub count: usize,
+    /// What is wrong with the first of them, with their place in the file.
+    pub reasons: Vec<String>,
+}
+
+impl LeftOut {
+    /// A file of another kind has a bad line for each of its lines.
+    const REASONS: usize = 100;
+
+    /// Counts them all and keeps the first reasons.
+    pub fn new(reasons: impl ExactSizeIterator<Item = String>) -> Self {
+        Self { count: reasons.len(), reasons: reasons.take(Self::REASONS).collect() }
+    }
+}
+
 /// What was measured, with what, and when.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RunInfo {
@@ -50,6 +68,9 @@ pub struct RunInfo {
     /// Whether the set has a label for each user message.
     #[serde(default)]
     pub per_turn: bool,
+    /// Lines of the set that could not be used.
+    #[serde(default)]
+    pub left_out: LeftOut,
     /// Names that `TurnResult::probabilities` are in the order of: the policy's routes, then `other`.
     pub labels: Vec<String>,
 }

@@ -55,6 +55,9 @@ fn facts(figures: &Figures) -> Vec<String> {
     if figures.no_route.support > 0 {
         facts.push(format!("no route: precision {:.3}, recall {:.3}", figures.no_route.precision, figures.no_route.recall));
     }
+    if figures.left_out.count > 0 {
+        facts.push(format!("{} lines of the set are left out, since they cannot be read", figures.left_out.count));
+    }
     if let Some(gate) = &figures.gate {
         let word = if gate.passed { "passed" } else { "FAILED" };
         facts.push(format!("gate: {word}, at least {} were asked", percent(gate.min_agreement)));
@@ -137,6 +140,12 @@ pub fn report_markdown(run: &Run) -> String {
     for point in figures.review.iter().filter(|point| point.coverage > 0.0) {
         let _ =
             writeln!(text, "| {:.2} | {} | {} |", point.threshold, percent(point.coverage), point.accuracy.map_or("-".to_owned(), percent));
+    }
+    if !figures.left_out.reasons.is_empty() {
+        text += "\n## Left out\n\n";
+        for reason in &figures.left_out.reasons {
+            let _ = writeln!(text, "- {}", cell(reason));
+        }
     }
     text
 }

@@ -69,6 +69,8 @@ fn setup_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
             dialect_ui(ui, state, commands);
             ui.add_space(space::S);
             limit_ui(ui, batch, commands);
+            ui.add_space(space::S);
+            orders_ui(ui, batch, commands);
         },
         |ui| {
             if batch.measuring.is_some() {
@@ -167,6 +169,18 @@ fn limit_ui(ui: &mut Ui, batch: &Batch, commands: &mut Vec<Command>) {
     let response = ui.add(drag).labelled_by(caption.id).accessible_name("Limit of conversations");
     if response.on_hover_text("Measures the first conversations of the set only; 0 for all").changed() {
         commands.push(Command::Batch(BatchCommand::SetLimit((limit > 0).then_some(limit))));
+    }
+}
+
+fn orders_ui(ui: &mut Ui, batch: &Batch, commands: &mut Vec<Command>) {
+    let caption = widgets::caption_ui(ui, "Orders");
+    let mut orders = batch.orders;
+    let drag = DragValue::new(&mut orders).range(0..=50).speed(0.1);
+    let response = ui.add(drag).labelled_by(caption.id).accessible_name("Other orders of the routes");
+    let hint =
+        "Repeats each decision under this many other orders of the routes: gateways feed them in an order nobody controls. 0 tests none";
+    if response.on_hover_text(hint).changed() {
+        commands.push(Command::Batch(BatchCommand::SetOrders(orders)));
     }
 }
 

@@ -34,7 +34,7 @@ fn arch_routers_answer_fails_in_new_gateways() {
 fn a_test_with_another_dialect_is_warned_about() {
     let new = gateway_of_version("0.4.36").unwrap();
     assert_eq!(dialect_warning(DialectId::Plano0420, new), None);
-    let expected = "tested with the dialect archgw-0.3.1, but Plano 0.4.20 and later sends plano-0.4.20, whatever router it asks, \
-                    Arch-Router included; test with --dialect plano-0.4.20";
+    let expected = "Plano 0.4.20 and later sends the dialect plano-0.4.20, whatever router it asks, Arch-Router included, of which \
+                    results with archgw-0.3.1 say nothing; test with --dialect plano-0.4.20";
     assert_eq!(dialect_warning(DialectId::Archgw031, new).as_deref(), Some(expected));
 }

@@ -7,7 +7,7 @@ use waypost::app::{Action, Command, ExportCommand};
 use waypost::chat::Conversation;
 use waypost::decision::RouterInfo;
 use waypost::engine::RouteRequest;
-use waypost::eval::{Run, RunInfo, Source, TurnKey, TurnResult};
+use waypost::eval::{LeftOut, Run, RunInfo, Source, TurnKey, TurnResult};
 use waypost::formats::{ExportFormat, policy_digest};
 use waypost::policy::{DialectId, Policy, PolicyEdit};
 
@@ -104,6 +104,7 @@ fn run_of(policy: &Arc<Policy>) -> Run {
         seconds: 1.0,
         min_agreement: Some(0.8),
         per_turn: false,
+        left_out: LeftOut::default(),
         labels: labels.clone(),
     };
     let key = TurnKey { conversation: 0, line: 1, id: Arc::from("a"), turn: 0, label: Arc::from(labels[1].as_str()), routes: None };

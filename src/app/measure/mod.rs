@@ -16,7 +16,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, mpsc};
 
 use crate::decision::RouterInfo;
-use crate::eval::{RunInfo, Source};
+use crate::eval::{LeftOut, RunInfo, Source};
 use crate::formats::{FormatError, LabelledSet, policy_digest};
 use crate::policy::{DialectId, NO_ROUTE_LABEL, Policy};
 
@@ -91,6 +91,7 @@ pub fn plan(measurement: &Measurement) -> Result<(Requests, Collector), FormatEr
         seconds: 0.0,
         min_agreement: measurement.min_agreement,
         per_turn: measurement.set.is_per_turn(),
+        left_out: LeftOut::new(measurement.set.bad().iter().map(ToString::to_string)),
         labels,
     };
     let requests = Requests::new(measurement.clone(), answers, reader, lookup, sender);

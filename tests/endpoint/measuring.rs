@@ -1,0 +1,115 @@
+//! `waypost eval` and `waypost compare` over servers.
+
+use std::process::{Command, Output};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::openai::completion;
+use crate::test_server::{Answer, Request, TestServer};
+
+const POLICY: &str = "routes:\n  - {name: billing, description: Invoices and payments, models: [m/small]}\n  - {name: bugs, description: Programs that fail, models: [m/large]}\nfallback: m/fallback\n";
+
+/// A policy and a set of 24 conversations, half of them about money, half about crashes.
+fn folder() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("policy.yaml"), POLICY).unwrap();
+    let line = |index: usize| {
+        let (text, route) = if index % 2 == 0 { ("MONEY", "billing") } else { ("CRASH", "bugs") };
+        json!({"id": index.to_string(), "messages": [{"role": "user", "content": format!("{text} number {index}.")}], "route": route})
+            .to_string()
+    };
+    std::fs::write(folder.path().join("set.jsonl"), (0..24).map(line).collect::<Vec<_>>().join("\n")).unwrap();
+    folder
+}
+
+fn waypost(folder: &tempfile::TempDir, arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_waypost"));
+    command.args(arguments).current_dir(folder.path()).env("XDG_CACHE_HOME", folder.path().join("caches"));
+    command.env_remove("OPENAI_API_KEY").env("WAYPOST_API_KEY", "very-secret").output().unwrap()
+}
+
+fn eval(folder: &tempfile::TempDir, router: &str, more: &[&str]) -> Value {
+    let arguments = ["eval", "--policy", "policy.yaml", "--set", "set.jsonl", "--router", router, "--json", "--out", "run"];
+    let output = waypost(folder, &[&arguments, more].concat());
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+fn route(request: &Request) -> &'static str {
+    if request.body.contains("MONEY") { "billing" } else { "bugs" }
+}
+
+fn asked(server: &TestServer) -> usize {
+    server.seen().iter().filter(|request| request.method == "POST").count()
+}
+
+#[test]
+fn a_server_is_kept_busy_and_asked_once_for_each_case() {
+    let folder = folder();
+    let server = TestServer::start(|request| completion(json!({"route": route(request)}).to_string()).after(Duration::from_millis(30)));
+    let router = format!("{}/v1#arch", server.url);
+    let report = eval(&folder, &router, &["--in-flight", "6"]);
+    assert_eq!((&report["cases"], &report["agreement"], &report["errors"]), (&json!(24), &json!(1.0), &json!(0)));
+    assert_eq!((asked(&server), server.most_open()), (24, 6));
+
+    // The second run takes everything from the first.
+    assert_eq!(eval(&folder, &router, &[])["reused"], 24);
+    assert_eq!(asked(&server), 24);
+    // Keys stay out of what is written.
+    for entry in walk(folder.path()) {
+        assert!(!String::from_utf8_lossy(&std::fs::read(&entry).unwrap()).contains("very-secret"), "{}", entry.display());
+    }
+}
+
+fn walk(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
+    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    entries.flat_map(|path| if path.is_dir() { walk(&path) } else { vec![path] }).collect()
+}
+
+#[test]
+fn what_a_server_does_not_answer_is_a_failed_case_that_the_next_run_asks_again() {
+    let folder = folder();
+    let broken = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(true));
+    let of_server = std::sync::Arc::clone(&broken);
+    let server = TestServer::start(move |request| {
+        let refused = request.body.contains("number 7.") && of_server.load(std::sync::atomic::Ordering::SeqCst);
+        if refused {
+            Answer::new(400, "{\"error\": {\"message\": \"the prompt is too long\"}}")
+        } else {
+            completion(json!({"route": route(request)}).to_string())
+        }
+    });
+    let router = format!("{}/v1#arch", server.url);
+    let report = eval(&folder, &router, &[]);
+    assert_eq!((&report["cases"], &report["errors"]), (&json!(24), &json!(1)), "{report}");
+    let cases = std::fs::read_to_string(folder.path().join("run/cases.csv")).unwrap();
+    assert_eq!(cases.lines().filter(|line| line.contains("the prompt is too long")).count(), 1, "{cases}");
+
+    broken.store(false, std::sync::atomic::Ordering::SeqCst);
+    let report = eval(&folder, &router, &[]);
+    assert_eq!((&report["reused"], &report["errors"], &report["agreement"]), (&json!(23), &json!(0), &json!(1.0)));
+}
+
+#[test]
+fn a_live_gateway_measures_and_is_compared_with_a_server() {
+    let folder = folder();
+    // This gateway's router takes every crash for a bill.
+    let gateway = TestServer::start(|request| match request.method.as_str() {
+        "GET" => Answer::new(200, "{}"),
+        _ => Answer::new(200, json!({"models": ["m/small"], "route": "billing", "trace_id": "1", "pinned": false}).to_string()),
+    });
+    let server = TestServer::start(|request| completion(json!({"route": route(request)}).to_string()));
+    let (live, endpoint) = (format!("plano+{}", gateway.url), format!("{}/v1#arch", server.url));
+    let report = eval(&folder, &live, &[]);
+    assert_eq!((&report["agreement"], &report["confusion"]["counts"][1][0]), (&json!(0.5), &json!(12)));
+
+    let policy = ["--policy", "policy.yaml", "--set", "set.jsonl"];
+    let output = waypost(&folder, &[&["compare", "--router", &live, "--router", &endpoint, "--json"], &policy[..]].concat());
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    let comparison: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(comparison["mcnemar"]["c"].as_u64().unwrap() + comparison["mcnemar"]["b"].as_u64().unwrap(), 12, "{comparison}");
+    assert!(comparison["verdict"].as_str().unwrap().starts_with("B is better: 12 fixed, 0 broken"), "{}", comparison["verdict"]);
+    // The gateway's half was measured before.
+    assert_eq!(asked(&gateway), 24);
+}
