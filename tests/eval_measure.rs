@@ -155,12 +155,34 @@ fn half_a_line_of_a_killed_process_costs_that_result_alone() {
     let (run, asked) = measure(&measured, usize::MAX);
     assert_eq!((asked, run.info.reused), (2, 4));
     assert_eq!(measure(&measured, usize::MAX).1, 1, "the line after the half one is whole");
-    // A server may be another one next time: its results serve to resume and no longer.
-    let server = Measurement { router_digest: None, ..measured };
+}
+
+#[test]
+fn what_a_server_decided_serves_to_resume_that_run_and_no_longer() {
+    let folder = tempfile::tempdir().unwrap();
+    let set = set_file(folder.path());
+    let kept = folder.path().join("kept");
+    let server = Measurement { router_digest: None, ..measurement(&set, &policy(["sort", "hello"]), Some(&kept)) };
     assert_eq!(measure(&server, 3).1, 6);
-    // Of the three, the one that failed is tried again.
+    // Of the three, the one that failed is tried again; as long as it fails the others stay.
     assert_eq!(measure(&server, usize::MAX).1, 4);
-    assert_eq!(measure(&server, 0).1, 6);
+    assert_eq!(measure(&server, 0).1, 1);
+    // Another run of the same server comes to its end, and takes nothing from this one.
+    let decided = Measurement { limit: Some(2), ..server.clone() };
+    assert_eq!(measure(&decided, 1).1, 3);
+    assert_eq!(measure(&decided, usize::MAX).1, 2);
+    assert_eq!(measure(&decided, 0).1, 3, "all of it was decided");
+    assert_eq!(measure(&server, 0).1, 1);
+    // Two processes in the middle of one run: the first to end leaves what the other one needs.
+    let [(requests, mut first), (_, second)] = [plan(&decided).unwrap(), plan(&decided).unwrap()];
+    for (index, request) in requests.enumerate() {
+        first.take(index, decide(&request));
+    }
+    first.end();
+    assert_eq!(measure(&decided, 0).1, 0);
+    drop(second);
+    measure(&decided, 0);
+    assert_eq!(measure(&decided, 0).1, 3, "the last one took it away");
 }
 
 #[test]

@@ -53,9 +53,9 @@ fn a_server_is_kept_busy_and_asked_once_for_each_case() {
     assert_eq!((&report["cases"], &report["agreement"], &report["errors"]), (&json!(24), &json!(1.0), &json!(0)));
     assert_eq!((asked(&server), server.most_open()), (24, 6));
 
-    // The second run takes everything from the first.
-    assert_eq!(eval(&folder, &router, &[])["reused"], 24);
-    assert_eq!(asked(&server), 24);
+    // Another router may stand behind the address by now, so a run that was complete is made anew.
+    assert_eq!(eval(&folder, &router, &[])["reused"], 0);
+    assert_eq!(asked(&server), 48);
     // Keys stay out of what is written.
     for entry in walk(folder.path()) {
         assert!(!String::from_utf8_lossy(&std::fs::read(&entry).unwrap()).contains("very-secret"), "{}", entry.display());
@@ -110,6 +110,5 @@ fn a_live_gateway_measures_and_is_compared_with_a_server() {
     let comparison: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(comparison["mcnemar"]["c"].as_u64().unwrap() + comparison["mcnemar"]["b"].as_u64().unwrap(), 12, "{comparison}");
     assert!(comparison["verdict"].as_str().unwrap().starts_with("B is better: 12 fixed, 0 broken"), "{}", comparison["verdict"]);
-    // The gateway's half was measured before.
-    assert_eq!(asked(&gateway), 24);
+    assert_eq!((asked(&gateway), asked(&server)), (48, 24));
 }

@@ -40,6 +40,8 @@ pub struct Collector {
     warning: Option<String>,
     start: Instant,
     agreed: usize,
+    /// Whether the router gave up on a request: another try may succeed.
+    gave_up: bool,
 }
 
 struct Asked {
@@ -49,7 +51,18 @@ struct Asked {
 
 impl Collector {
     pub(super) fn new(info: RunInfo, policy: Arc<Policy>, notes: Receiver<Note>, keep: Option<Keep>, warning: Option<String>) -> Self {
-        Self { info, policy, notes, asked: HashMap::new(), turns: Vec::new(), keep, warning, start: Instant::now(), agreed: 0 }
+        Self {
+            info,
+            policy,
+            notes,
+            asked: HashMap::new(),
+            turns: Vec::new(),
+            keep,
+            warning,
+            start: Instant::now(),
+            agreed: 0,
+            gave_up: false,
+        }
     }
 
     /// Takes the result of one request. A result that the router gave up on counts as an error of that turn; cancellation is none.
@@ -68,8 +81,11 @@ impl Collector {
                 }
                 result
             }
-            // Not kept: another try may succeed.
-            Err(error) => TurnResult::failed(turn, error.to_string()),
+            // Not kept.
+            Err(error) => {
+                self.gave_up = true;
+                TurnResult::failed(turn, error.to_string())
+            }
         };
         self.push(result);
     }
@@ -128,11 +144,11 @@ impl Collector {
     }
 
     /// Ends the measurement. A complete one of a router that cannot be told by its files forgets what was kept: behind its address another
-    /// router may answer next time.
+    /// router may answer next time. Where the router gave up on a request, the run is still to be completed, by asking that one again.
     pub fn end(mut self) {
-        let complete = self.turns.len() >= self.info.planned;
+        let all_decided = self.turns.len() >= self.info.planned && !self.gave_up;
         if let Some(keep) = self.keep.take() {
-            keep.finish(complete);
+            keep.finish(all_decided);
         }
     }
 }

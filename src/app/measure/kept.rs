@@ -1,5 +1,8 @@
 //! Results that are kept between runs: one file for each router and dialect, to which lines are only ever added.
 //!
+//! Behind the address of a server another router may answer next time, so its results serve to resume the run that they are of and no longer:
+//! they have a file for each such run, which goes once every turn of the run was decided.
+//!
 //! A line is written whole or, when the process is killed in between, not understood and passed over, so the file is good at any time. The key
 //! of a result is everything that it depends on: the prompt with its routes in their order, and the order test.
 
@@ -17,6 +20,7 @@ use crate::decision::{OrderStability, Outcome, TokenCounts};
 use crate::dialect::render;
 use crate::engine::RouteRequest;
 use crate::eval::{TurnKey, TurnResult};
+use crate::formats::policy_digest;
 use crate::policy::{NO_ROUTE_LABEL, Policy, Route};
 
 /// Half of a SHA-256: no two of any number of results that a disk holds share one by chance.
@@ -42,7 +46,7 @@ pub struct KeptResults {
     file: File,
     index: HashMap<Key, u64>,
     is_whole_line: bool,
-    forget: bool,
+    unfinished: Option<File>,
 }
 
 /// Finds kept results.
@@ -58,7 +62,8 @@ pub(super) struct Keep {
     file: File,
     lines: Vec<u8>,
     written: Instant,
-    forget: bool,
+    /// For a router behind a server: the lock that every process in the middle of the same run shares.
+    unfinished: Option<File>,
     warning: Option<String>,
 }
 
@@ -90,19 +95,23 @@ impl KeptResults {
         let failed =
             |error: std::io::Error| format!("results are not kept for the next run: {} cannot be used ({error})", folder.display());
         let router = &measurement.router;
-        // A server's router may be another one next time, so its results serve to resume a run and no longer.
         let forget = measurement.router_digest.is_none();
         let who = measurement.router_digest.as_deref().unwrap_or(&router.id);
         let parts = [FORMAT, env!("CARGO_PKG_VERSION"), who, &router.device, &router.dtype, measurement.dialect.as_str()];
-        let name = hex(&Sha256::digest(parts.join("\0").as_bytes())[..12]);
+        let mut whose = parts.join("\0");
+        if forget {
+            whose += &this_run(measurement);
+        }
+        let name = hex(&Sha256::digest(whose.as_bytes())[..12]);
         std::fs::create_dir_all(folder).map_err(failed)?;
         let path = folder.join(format!("{}{name}.jsonl", if forget { "unfinished-" } else { "" }));
+        let unfinished = if forget { Some(shared_lock(&path).map_err(failed)?) } else { None };
         if std::fs::metadata(&path).is_ok_and(|metadata| metadata.len() > LARGEST) {
             std::fs::remove_file(&path).map_err(failed)?;
         }
         let file = OpenOptions::new().read(true).append(true).create(true).open(&path).map_err(failed)?;
         let (index, is_whole_line) = index(&file).map_err(failed)?;
-        Ok(Self { path, file, index, is_whole_line, forget })
+        Ok(Self { path, file, index, is_whole_line, unfinished })
     }
 
     /// Returns how many results the file holds.
@@ -117,12 +126,25 @@ impl KeptResults {
 
     /// Finding goes to the thread that makes requests, keeping stays with the collector.
     pub(super) fn split(self, orders: usize) -> (Option<Lookup>, Keep) {
-        let Self { path, file, index, is_whole_line, forget } = self;
+        let Self { path, file, index, is_whole_line, unfinished } = self;
         let lookup = file.try_clone().ok().map(|file| Lookup { file: BufReader::new(file), index, orders });
         // A line that a killed process left half must not spoil the next one.
         let lines = if is_whole_line { Vec::new() } else { b"\n".to_vec() };
-        (lookup, Keep { path, file, lines, written: Instant::now(), forget, warning: None })
+        (lookup, Keep { path, file, lines, written: Instant::now(), unfinished, warning: None })
     }
+}
+
+/// Tells a run from every other one of the same router and dialect, whose end must not cost this one its results.
+fn this_run(measurement: &Measurement) -> String {
+    let Measurement { policy, set, limit, orders, seed, .. } = measurement;
+    format!("\0{}\0{}\0{limit:?}\0{orders}\0{seed}", policy_digest(policy), set.sha256())
+}
+
+/// Beside the file itself, since Windows lets nobody write what is locked.
+fn shared_lock(path: &Path) -> std::io::Result<File> {
+    let lock = File::create(path.with_extension("lock"))?;
+    lock.lock_shared()?;
+    Ok(lock)
 }
 
 /// Reads the keys and the places of all whole lines; the second is whether the last line is one.
@@ -246,12 +268,15 @@ impl Keep {
         self.warning.clone()
     }
 
-    /// Ends keeping; a complete run of a router without a digest leaves nothing.
-    pub fn finish(mut self, complete: bool) {
+    /// Ends keeping. Once all of a run is decided that only its own results could resume, they go; where another process is in the middle of
+    /// the same run, the last one to end takes them away.
+    pub fn finish(mut self, all_decided: bool) {
         self.flush();
-        if complete && self.forget {
+        let is_last = |lock: &File| lock.unlock().is_ok() && lock.try_lock().is_ok();
+        if all_decided && self.unfinished.as_ref().is_some_and(is_last) {
             // A file that stays only costs space.
             std::fs::remove_file(&self.path).ok();
+            std::fs::remove_file(self.path.with_extension("lock")).ok();
         }
     }
 }
