@@ -173,7 +173,8 @@ impl EndpointRouter {
         })
     }
 
-    /// Decides under the policy's own order and, where it is asked for, under others; the server sees all of them at once, up to the limit.
+    /// Decides under the policy's own order and, where it is asked for, under others; the server sees all of them at once, up to the limit of the
+    /// [`Server`].
     async fn decide_orders(&self, request: &RouteRequest) -> Result<Decision, Failure> {
         let routes: Vec<&Route> = request.policy.routes.iter().collect();
         let mut decision = self.decide_order(request, &routes).await?;

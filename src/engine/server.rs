@@ -9,6 +9,7 @@ use reqwest::StatusCode;
 use reqwest::header::RETRY_AFTER;
 use serde_json::Value;
 use tokio::runtime::Runtime;
+use tokio::sync::Semaphore;
 
 use super::EngineError;
 use super::protocol::{CancelToken, RouteRequest};
@@ -33,7 +34,7 @@ const CANCEL_CHECK: Duration = Duration::from_millis(20);
 pub enum Keys {
     /// `WAYPOST_API_KEY` alone.
     Own,
-    /// Also `OPENAI_API_KEY`, over an encrypted connection or on this machine.
+    /// Also `OPENAI_API_KEY`, over an encrypted connection or on this machine, where the keyring has none for the server.
     OpenAi,
 }
 
@@ -44,6 +45,8 @@ pub struct Server {
     url: String,
     key: Option<String>,
     limits: Limits,
+    /// What may still be opened: one decision can take several requests.
+    free: Semaphore,
 }
 
 /// What a server answered, and how long it took until the last byte.
@@ -107,7 +110,8 @@ impl Server {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| failed(&error))?;
         let client = reqwest::Client::builder().connect_timeout(CONNECT).user_agent(concat!("waypost/", env!("CARGO_PKG_VERSION")));
         let client = client.build().map_err(|error| failed(&error))?;
-        Ok(Self { runtime, client, url: url.to_owned(), key, limits })
+        let free = Semaphore::new(limits.in_flight.clamp(1, Semaphore::MAX_PERMITS));
+        Ok(Self { runtime, client, url: url.to_owned(), key, limits, free })
     }
 
     /// Returns how the server is asked.
@@ -134,10 +138,10 @@ impl Server {
         })
     }
 
-    /// Decides many conversations with as many requests in flight as the limits allow; new ones are made as others are answered.
+    /// Decides as many conversations at the same time as the limits allow requests; new ones are made as others are decided.
     ///
     /// # Errors
-    /// Fails on cancellation, when the server refuses everybody, and when it stops answering.
+    /// Fails on cancellation, when the server refuses everybody, when it stops answering, and when it never answered as it should.
     pub fn decide_all<'a, F: Future<Output = Result<Decision, Failure>>>(
         &'a self,
         requests: Requests<'_>,
@@ -149,7 +153,7 @@ impl Server {
         self.run(cancel, async {
             let mut open = FuturesUnordered::new();
             let mut requests = requests.enumerate();
-            let mut lost_in_a_row = 0;
+            let (mut lost_in_a_row, mut was_useful) = (0, false);
             loop {
                 while open.len() < in_flight
                     && let Some((index, request)) = requests.next()
@@ -160,16 +164,20 @@ impl Server {
                 let Some((index, result)) = open.next().await else { return Ok(()) };
                 match result {
                     Ok(decision) => {
-                        lost_in_a_row = 0;
+                        (lost_in_a_row, was_useful) = (0, true);
                         done(index, Ok(decision));
                     }
                     Err(failure) if failure.is_lasting() => return Err(EngineError::Router(self.sentence(&failure))),
                     Err(failure) => {
-                        lost_in_a_row = if matches!(failure, Failure::Unreachable(_)) { lost_in_a_row + 1 } else { 0 };
+                        let error = self.error(&failure);
+                        // A server that decided something may fail at single cases; one that never did is broken or none at all.
+                        let is_lost =
+                            matches!(failure, Failure::Unreachable(_)) || (!was_useful && matches!(error, EngineError::Router(_)));
+                        lost_in_a_row = if is_lost { lost_in_a_row + 1 } else { 0 };
                         done(index, Err(EngineError::Request(self.sentence(&failure))));
-                        // Each of them was tried several times: the rest would fail alike, one long pause after the other.
+                        // Each of them was given its time and tries: the rest would fail alike, one long pause after the other.
                         if lost_in_a_row >= in_flight {
-                            return Err(EngineError::Router(self.sentence(&failure)));
+                            return Err(error);
                         }
                     }
                 }
@@ -215,7 +223,8 @@ impl Server {
     fn pause(&self, tried: u32, failure: &Failure) -> Duration {
         let grown = self.limits.pause.saturating_mul(1 << tried.saturating_sub(1).min(10));
         let asked = if let Failure::Status { retry_after: Some(asked), .. } = failure { *asked } else { Duration::ZERO };
-        (asked + grown.mul_f64(0.5 + fastrand::f64())).min(LONGEST_PAUSE)
+        // Either may be near the longest duration there is.
+        (asked.min(LONGEST_PAUSE) + grown.min(LONGEST_PAUSE).mul_f64(0.5 + fastrand::f64())).min(LONGEST_PAUSE)
     }
 
     /// Adds the key to a request.
@@ -225,6 +234,8 @@ impl Server {
 
     async fn once(&self, request: reqwest::RequestBuilder) -> Result<Reply, Failure> {
         let request = self.authorised(request);
+        // Held until the answer is there, and not during pauses; nobody closes the semaphore.
+        let _open = self.free.acquire().await;
         let start = Instant::now();
         let response = request.timeout(self.limits.timeout).send().await.map_err(|error| self.lost(&error))?;
         let status = response.status();
@@ -313,11 +324,13 @@ fn key(url: &str, keys: Keys) -> Option<String> {
     }
     let parsed = reqwest::Url::parse(url).ok()?;
     let host = parsed.host_str()?;
+    // What was stored for this very server comes first; a machine without a keyring has no key in it.
+    if let Ok(key) = keyring::Entry::new(KEYRING_SERVICE, &account(&parsed)).and_then(|entry| entry.get_password()) {
+        return Some(key);
+    }
     let is_here = matches!(host, "localhost" | "127.0.0.1" | "[::1]");
     // A key for somebody else's service must not travel in the clear to whatever server is tried out.
-    let openai = if keys == Keys::OpenAi && (parsed.scheme() == "https" || is_here) { set("OPENAI_API_KEY") } else { None };
-    // A machine without a keyring has no key in it.
-    openai.or_else(|| keyring::Entry::new(KEYRING_SERVICE, &account(&parsed)).and_then(|entry| entry.get_password()).ok())
+    if keys == Keys::OpenAi && (parsed.scheme() == "https" || is_here) { set("OPENAI_API_KEY") } else { None }
 }
 
 fn account(url: &reqwest::Url) -> String {

@@ -4,9 +4,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use waypost::decision::Outcome;
+use waypost::decision::{Decision, Outcome};
 use waypost::dialect::render;
-use waypost::engine::{CancelToken, EngineError, Limits, Router};
+use waypost::engine::{CancelToken, EngineError, Limits, RouteRequest, Router};
 use waypost::policy::{DialectId, Route};
 
 use super::{LIMITS, open, request};
@@ -26,7 +26,7 @@ fn router(server: &TestServer, limits: Limits) -> Box<dyn Router> {
     open(&format!("{}/v1#arch", server.url), limits).unwrap()
 }
 
-fn decide(router: &mut dyn Router, text: &str) -> Result<waypost::decision::Decision, EngineError> {
+fn decide(router: &mut dyn Router, text: &str) -> Result<Decision, EngineError> {
     router.decide(&request(text), &mut |_| {}, &CancelToken::default())
 }
 
@@ -170,6 +170,67 @@ fn a_server_that_refuses_or_goes_away_ends_the_whole_measurement() {
         router(&gone, LIMITS).decide_all(&mut (0..1000).map(|_| request("x")), &mut |_, result| kept.push(result), &CancelToken::default());
     assert!(matches!(&result, Err(EngineError::Router(sentence)) if sentence.contains("cannot be reached")), "{result:?}");
     assert_eq!(kept.len(), LIMITS.in_flight, "what was tried is kept");
+}
+
+#[test]
+fn a_server_that_never_decides_anything_ends_the_measurement_and_one_that_did_goes_on() {
+    let quick = Limits { timeout: Duration::from_millis(700), attempts: 2, ..LIMITS };
+    let measure = |server: &TestServer, limits| {
+        let mut results = Vec::new();
+        let mut requests = (0..20).map(|number| request(&format!("case {number}.")));
+        let outcome = router(server, limits).decide_all(&mut requests, &mut |_, result| results.push(result), &CancelToken::default());
+        (outcome, results)
+    };
+    let hung = server(|_| completion("{}").after(Duration::from_secs(2)));
+    let busy = server(|_| Answer::new(503, "{\"error\": \"loading\"}"));
+    let page = server(|_| Answer::new(200, "<html>sign in</html>"));
+    for (server, part) in [(hung, "did not answer within"), (busy, "503"), (page, "did not answer as expected")] {
+        let (outcome, results) = measure(&server, quick);
+        assert!(matches!(&outcome, Err(EngineError::Router(sentence)) if sentence.contains(part)), "{outcome:?}");
+        assert_eq!(results.len(), LIMITS.in_flight);
+    }
+    // What is wrong with the first cases says nothing about the rest, and neither do failures after a decision.
+    let long = server(|request| if request.body.contains("case 19.") { completion("") } else { Answer::new(400, "too long") });
+    let (outcome, results) = measure(&long, quick);
+    assert_eq!((outcome, results.len()), (Ok(()), 20));
+    let first =
+        server(
+            |request| if request.body.contains("case 0.") { completion("") } else { Answer::new(503, "").after(Duration::from_millis(50)) },
+        );
+    let (outcome, results) = measure(&first, quick);
+    assert_eq!((outcome, results.len()), (Ok(()), 20));
+}
+
+#[test]
+fn a_server_may_ask_for_any_pause() {
+    let asked = AtomicUsize::new(0);
+    let server = server(move |_| match asked.fetch_add(1, Ordering::SeqCst) {
+        0 => Answer::new(429, "").header("Retry-After", u64::MAX),
+        _ => completion("{\"route\": \"bugs\"}"),
+    });
+    let mut router = router(&server, LIMITS);
+    let cancel = CancelToken::default();
+    let result = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while server.seen().len() < 2 {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            std::thread::sleep(Duration::from_millis(50));
+            cancel.cancel();
+        });
+        router.decide(&request("x"), &mut |_| {}, &cancel)
+    });
+    assert_eq!(result.map(|decision| decision.outcome), Err(EngineError::Cancelled));
+}
+
+#[test]
+fn an_order_test_opens_no_more_requests_than_allowed() {
+    let server = server(|_| completion("{\"route\": \"bugs\"}").after(Duration::from_millis(10)));
+    let mut requests = (0..8).map(|_| RouteRequest { orders: 6, ..request("it crashes") });
+    let mut stable = 0;
+    let mut done = |_, result: Result<Decision, EngineError>| stable += result.unwrap().order_stability.unwrap().orders;
+    router(&server, LIMITS).decide_all(&mut requests, &mut done, &CancelToken::default()).unwrap();
+    assert_eq!((stable, server.most_open()), (48, LIMITS.in_flight));
 }
 
 #[test]
