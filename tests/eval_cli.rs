@@ -89,11 +89,15 @@ fn eval_reports_gates_and_reuses() {
     let (status, out, err) = folder.run("eval --policy policy.yaml --set set.csv --router router --min-agreement 0.6");
     assert_eq!(status, 1, "{err}");
     assert!(out.contains("all 4 results kept from earlier runs") && err.contains("under the asked 0.6"), "{out}{err}");
+    let (status, _, err) = folder.run("eval --policy policy.yaml --set set.csv --router router --min-agreement 0.6 --min-recall 0.5");
+    assert_eq!(status, 1, "{err}");
+    assert!(err.contains("is under the asked 0.6; the recall of talk (0.000), Code (0.000) is under the asked 0.5"), "{err}");
     let (_, out, _) = folder.run("eval --policy policy.yaml --set set.csv --router router --json --no-cache --orders 2 --limit 2");
     assert_eq!((&json(&out)["reused"], &json(&out)["order_stability"]["orders"], &json(&out)["cases"]), (&0.into(), &2.into(), &2.into()));
 
     for (arguments, sentence) in [
         ("eval --policy policy.yaml --set set.csv --router router --min-agreement 85", "write a share from 0 to 1"),
+        ("eval --policy policy.yaml --set set.csv --router router --min-recall 85", "write a share from 0 to 1"),
         ("eval --policy policy.yaml --set policy.yaml --router router", "has no usable case"),
         ("eval --policy - --set - --router router", "standard input can be read once"),
         ("eval --policy policy.yaml --set nowhere.jsonl --router router", "nowhere.jsonl: there is no such file"),
@@ -107,7 +111,8 @@ fn eval_reports_gates_and_reuses() {
 #[test]
 fn compare_takes_policies_dialects_and_saved_runs() {
     let folder = Folder::new();
-    let (status, out, err) = folder.run("compare --policy policy.yaml --policy other.yaml --set set.csv --router router --json --out both");
+    let (status, out, err) =
+        folder.run("compare --policy policy.yaml --policy other.yaml --set set.csv --router router --json --out both --fail-if-worse");
     assert_eq!(status, 0, "{err}");
     let report = json(&out);
     assert_eq!(report["verdict"], "A and B decide all 4 cases alike");

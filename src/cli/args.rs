@@ -198,6 +198,9 @@ pub struct EvalArguments {
     /// End with status 1 when the agreement is under X, in 0 to 1
     #[arg(long, value_name = "X")]
     pub min_agreement: Option<f64>,
+    /// End with status 1 when less than X, in 0 to 1, of a route's cases are decided as it, and name the routes
+    #[arg(long, value_name = "X")]
+    pub min_recall: Option<f64>,
     #[command(flatten)]
     pub keep: KeepArguments,
     /// Print the report as JSON
@@ -233,6 +236,9 @@ pub struct CompareArguments {
     /// Seed of the bootstrap
     #[arg(long, value_name = "S", default_value_t = 0)]
     pub seed: u64,
+    /// End with status 1 when the baseline is better than the last variant by more than chance
+    #[arg(long)]
+    pub fail_if_worse: bool,
     /// Do not look for the edit that causes each flip
     #[arg(long)]
     pub no_causes: bool,

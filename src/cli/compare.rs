@@ -4,22 +4,25 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use indicatif::{ProgressBar, ProgressStyle};
+
 use super::args::{CompareArguments, RouterArguments};
 use super::eval::{check_folder, write};
 use super::input::is_stdin;
-use super::measure::{OpenSet, kept, measure, open_set, read_policy_file, stop_at_interrupt, warn_all};
+use super::measure::{Measured, OpenSet, kept, measure, open_set, read_policy_file, stop_at_interrupt, warn_all};
 use super::{Failure, report, router};
-use crate::app::measure::{Measurement, attribute, open_run, router_digest};
+use crate::app::measure::{Collector, Measurement, attribute, open_run, router_digest};
 use crate::app::replace_file;
 use crate::engine::{CancelToken, Router};
-use crate::eval::{Run, compare};
+use crate::eval::{Better, Run, compare};
 use crate::formats::{CompareReport, Compared, LabelledSet};
 use crate::policy::DialectId;
 
-/// Measures each variant, compares them with the first one, prints and writes.
+/// Measures each variant, compares them with the first one, prints and writes, and fails the gate when the last one is worse.
 ///
 /// # Errors
-/// Fails on bad input, when a router cannot be loaded or run, and when it was interrupted.
+/// Fails on bad input, when a router cannot be loaded or run, when the gate fails, and when it was interrupted: then with the runs that were
+/// measured until then in their folders.
 pub fn run(arguments: &CompareArguments) -> Result<(), Failure> {
     if let Some(folder) = &arguments.out {
         check_folder(folder)?;
@@ -30,9 +33,13 @@ pub fn run(arguments: &CompareArguments) -> Result<(), Failure> {
     let mut variants = Vec::new();
     for path in &arguments.run {
         let run = open_run(path)?;
-        variants.push(Variant { router: run.info.router.id.clone(), run });
+        variants.push(Variant { router: run.info.router.id.clone(), run, collector: None });
     }
-    variants.extend(measured(arguments, set.as_ref(), &mut routers, &cancel)?);
+    for (at, variant) in variants.iter().enumerate() {
+        write_run(arguments, at, &variant.run)?;
+    }
+    let before = variants.len();
+    variants.extend(measured(arguments, before, set.as_ref(), &mut routers, &cancel)?);
     if variants.len() < 2 {
         return Err(Failure::Input("there is nothing to compare; give --policy, --router, --dialect or --run at least twice".to_owned()));
     }
@@ -42,22 +49,35 @@ pub fn run(arguments: &CompareArguments) -> Result<(), Failure> {
         let first = &variants[0];
         let mut comparison = compare(&first.run, &variant.run, [&names[0], &names[at]], arguments.seed);
         if let Some(OpenSet { set, .. }) = set.as_ref().filter(|_| !arguments.no_causes && first.router == variant.router) {
-            causes(&first.run, variant, &mut comparison, set, &mut routers, &cancel)?;
+            // What was measured is worth more than what explains it.
+            if let Err(failure) = causes(&first.run, variant, &mut comparison, set, &mut routers, &cancel) {
+                report::tell(&format!("warning: which edits cause the flips of {} was not found out: {failure}", names[at]));
+            }
         }
         comparisons.push(Compared { at, comparison });
     }
-    let runs: Vec<Run> = variants.into_iter().map(|variant| variant.run).collect();
+    let (runs, collectors): (Vec<Run>, Vec<Option<Collector>>) =
+        variants.into_iter().map(|variant| (variant.run, variant.collector)).unzip();
     let report = CompareReport { names: &names, runs: &runs, comparisons: &comparisons };
     if let Some(folder) = &arguments.out {
         write_all(folder, &report)?;
     }
-    if arguments.json { report::print(&report.to_json()) } else { report::print(&report.to_text()) }
+    report::print(&if arguments.json { report.to_json() } else { report.to_text() })?;
+    collectors.into_iter().flatten().for_each(Collector::end);
+    match comparisons.last().filter(|last| arguments.fail_if_worse && last.comparison.better == Better::A) {
+        Some(Compared { at, comparison }) => {
+            Err(Failure::Gate(format!("{} is worse than the baseline ({})", names[*at], comparison.verdict)))
+        }
+        None => Ok(()),
+    }
 }
 
 /// A run to compare and the router it is of, as `--router` names it.
 struct Variant {
     router: String,
     run: Run,
+    /// Of a run that was measured just now: as long as it is not ended, the same command takes what was kept of the run.
+    collector: Option<Collector>,
 }
 
 /// A, B, C and so on, as the report calls the variants.
@@ -66,8 +86,10 @@ fn name(at: usize) -> String {
 }
 
 /// Measures every combination that the arguments name: as many variants as the longest of their lists, shorter ones given once for all.
+/// Each is written before the next one starts; `before` is the number of variants that there are already.
 fn measured(
     arguments: &CompareArguments,
+    before: usize,
     set: Option<&OpenSet>,
     routers: &mut Routers<'_>,
     cancel: &CancelToken,
@@ -117,11 +139,12 @@ fn measured(
             min_agreement: None,
             kept: kept(&arguments.keep),
         };
-        let (run, failure) = measure(&measurement, router, cancel)?;
+        let Measured { run, failure, collector } = measure(&measurement, router, cancel)?;
+        write_run(arguments, before + at, &run)?;
         if let Some(failure) = failure {
             return Err(failure);
         }
-        variants.insert(at, Variant { router: router_name.clone(), run });
+        variants.insert(at, Variant { router: router_name.clone(), run, collector: Some(collector) });
     }
     Ok(variants.into_values().collect())
 }
@@ -137,8 +160,18 @@ fn causes(
 ) -> Result<(), Failure> {
     let Some(mut search) = attribute(first, &second.run, comparison, set)? else { return Ok(()) };
     while let Some(requests) = search.next_round() {
-        let mut requests = requests.into_iter();
-        routers.get(&second.router)?.decide_all(&mut requests, &mut |request, result| search.take(request, result), cancel)?;
+        let router = routers.get(&second.router)?;
+        let bar = ProgressBar::new(requests.len() as u64);
+        if let Ok(style) = ProgressStyle::with_template("Looking for the causes of flips {wide_bar} {pos}/{len}  {eta} left") {
+            bar.set_style(style);
+        }
+        let mut done = |request, result| {
+            search.take(request, result);
+            bar.inc(1);
+        };
+        let outcome = router.decide_all(&mut requests.into_iter(), &mut done, cancel);
+        bar.finish_and_clear();
+        outcome?;
     }
     search.finish(comparison);
     Ok(())
@@ -165,10 +198,12 @@ impl Routers<'_> {
     }
 }
 
+/// Writes the run of a variant to its folder, where any of it is to be written.
+fn write_run(arguments: &CompareArguments, at: usize, run: &Run) -> Result<(), Failure> {
+    arguments.out.as_ref().map_or(Ok(()), |folder| write(&folder.join(name(at).to_lowercase()), run))
+}
+
 fn write_all(folder: &Path, report: &CompareReport<'_>) -> Result<(), Failure> {
-    for (name, run) in report.names.iter().zip(report.runs) {
-        write(&folder.join(name.to_lowercase()), run)?;
-    }
     let failed = |error: std::io::Error| Failure::Input(format!("--out {}: {error}; name another folder", folder.display()));
     replace_file(&folder.join("matrix.csv"), |file| report.write_matrix(file)).map_err(failed)?;
     replace_file(&folder.join("compare.md"), |file| file.write_all(report.to_markdown().as_bytes())).map_err(failed)?;

@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use super::args::EvalArguments;
 use super::input::is_stdin;
-use super::measure::{ReadPolicy, kept, measure, open_set, read_policy_file, stop_at_interrupt, warn_all};
+use super::measure::{Measured, ReadPolicy, kept, measure, open_set, read_policy_file, stop_at_interrupt, warn_all};
 use super::{Failure, report, router};
 use crate::app::measure::{Measurement, router_digest, write_run};
-use crate::eval::{Run, figures};
+use crate::eval::{Figures, Run, figures};
 use crate::formats::report_text;
 use crate::policy::DialectId;
 
-/// Measures, prints and writes, and fails the gate when the agreement is under the asked minimum.
+/// Measures, prints and writes, and fails the gate when the agreement or a route's recall is under the asked minimum.
 ///
 /// # Errors
 /// Fails on bad input, when the router cannot be loaded or run, when the gate fails, and when it was interrupted: then after the report of what
@@ -24,6 +24,7 @@ pub fn run(arguments: &EvalArguments) -> Result<(), Failure> {
         ));
     }
     check_share("--min-agreement", arguments.min_agreement)?;
+    check_share("--min-recall", arguments.min_recall)?;
     let ReadPolicy { policy, source } = read_policy_file(&arguments.policy)?;
     let opened = open_set(&arguments.set)?;
     let set = &opened.set;
@@ -46,7 +47,7 @@ pub fn run(arguments: &EvalArguments) -> Result<(), Failure> {
         min_agreement: arguments.min_agreement,
         kept: kept(&arguments.keep),
     };
-    let (run, failure) = measure(&measurement, router.as_mut(), &stop_at_interrupt()?)?;
+    let Measured { run, failure, collector } = measure(&measurement, router.as_mut(), &stop_at_interrupt()?)?;
     if let Some(folder) = &arguments.out {
         write(folder, &run)?;
     }
@@ -56,15 +57,29 @@ pub fn run(arguments: &EvalArguments) -> Result<(), Failure> {
     } else {
         report::print(&report_text(&figures))?;
     }
+    collector.end();
     if let Some(failure) = failure {
         return Err(failure);
     }
-    match &figures.gate {
-        Some(gate) if !gate.passed => {
-            Err(Failure::Gate(format!("the agreement of {:.3} is under the asked {}", figures.agreement, gate.min_agreement)))
-        }
-        _ => Ok(()),
+    let missed = missed(&figures, arguments.min_recall);
+    if missed.is_empty() { Ok(()) } else { Err(Failure::Gate(missed.join("; "))) }
+}
+
+/// Returns a sentence for each gate that is not passed.
+fn missed(figures: &Figures, min_recall: Option<f64>) -> Vec<String> {
+    let mut missed = Vec::new();
+    if let Some(gate) = figures.gate.as_ref().filter(|gate| !gate.passed) {
+        missed.push(format!("the agreement of {:.3} is under the asked {}", figures.agreement, gate.min_agreement));
     }
+    if let Some(asked) = min_recall {
+        // Of a route that no case is labelled with there is no recall.
+        let below = figures.per_route.iter().filter(|route| route.support > 0 && route.recall < asked);
+        let below: Vec<String> = below.map(|route| format!("{} ({:.3})", route.route, route.recall)).collect();
+        if !below.is_empty() {
+            missed.push(format!("the recall of {} is under the asked {asked}", below.join(", ")));
+        }
+    }
+    missed
 }
 
 /// Refuses a share outside 0 to 1, which is most likely meant as per cent.

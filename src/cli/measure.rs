@@ -1,7 +1,8 @@
 //! What `waypost eval` and `waypost compare` share: opening a set, measuring with a progress bar, stopping at Ctrl+C.
 
+use std::cell::{Cell, RefCell};
 use std::fmt::Write as _;
-use std::io::Write as _;
+use std::io::{Read, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -13,10 +14,10 @@ use sha2::{Digest as _, Sha256};
 use super::args::KeepArguments;
 use super::input::{is_stdin, read_policy};
 use super::{Failure, report};
-use crate::app::measure::{Measurement, Progressed, plan, results_folder};
+use crate::app::measure::{Collector, Measurement, Progressed, Step, plan, results_folder};
 use crate::engine::{CancelToken, EngineError, Router};
 use crate::eval::{Run, Source};
-use crate::formats::{LabelledSet, STDIN, read_text, read_text_from};
+use crate::formats::{LabelledSet, STDIN, open, read_text_from};
 use crate::policy::Policy;
 
 /// A policy and the file it came from.
@@ -30,20 +31,35 @@ pub struct ReadPolicy {
 /// # Errors
 /// Fails on a file that cannot be read or is no policy.
 pub fn read_policy_file(path: &Path) -> Result<ReadPolicy, Failure> {
+    // Of the bytes as they are, so that `sha256sum` says the same: reading them as text drops a byte order mark. And of those that were read,
+    // since a pipe gives them once.
+    let mut digest = Sha256::new();
     let (text, label) = if is_stdin(path) {
-        (read_text_from(std::io::stdin().lock(), STDIN)?, STDIN.to_owned())
+        (read_text_from(Digested { from: std::io::stdin().lock(), digest: &mut digest }, STDIN)?, STDIN.to_owned())
     } else {
-        (read_text(path)?, path.display().to_string())
+        let label = path.display().to_string();
+        (read_text_from(Digested { from: open(path)?, digest: &mut digest }, &label)?, label)
     };
     let policy = Arc::new(read_policy(&text, &label)?);
-    // Of the file as it is, so that `sha256sum` says the same; reading it as text drops a byte order mark.
-    let bytes = if is_stdin(path) { text.into_bytes() } else { std::fs::read(path).unwrap_or_default() };
-    let sha256 = Sha256::digest(&bytes).iter().fold(String::new(), |mut hex, byte| {
+    let sha256 = digest.finalize().iter().fold(String::new(), |mut hex, byte| {
         // Writing to a string cannot fail.
         let _ = write!(hex, "{byte:02x}");
         hex
     });
     Ok(ReadPolicy { policy, source: Source { path: label, sha256 } })
+}
+
+struct Digested<'a, R> {
+    from: R,
+    digest: &'a mut Sha256,
+}
+
+impl<R: Read> Read for Digested<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let read = self.from.read(buffer)?;
+        self.digest.update(&buffer[..read]);
+        Ok(read)
+    }
 }
 
 /// A set that is open, and the copy of standard input that it may be read from.
@@ -125,34 +141,63 @@ pub fn stop_at_interrupt() -> Result<CancelToken, Failure> {
 /// The exit status of what a user interrupted, as shells have it.
 pub const STOPPED: u8 = 130;
 
+/// What measuring gave.
+pub struct Measured {
+    pub run: Run,
+    /// Why it is not the whole run.
+    pub failure: Option<Failure>,
+    /// To be ended once the run is where it belongs: until then the same command takes what is kept.
+    pub collector: Collector,
+}
+
 /// Measures; a run that was stopped or whose router failed is returned as far as it came, with the reason.
 ///
 /// # Errors
 /// Fails when the set cannot be read again.
-pub fn measure(measurement: &Measurement, router: &mut dyn Router, cancel: &CancelToken) -> Result<(Run, Option<Failure>), Failure> {
-    let (mut requests, mut collector) = plan(measurement)?;
+pub fn measure(measurement: &Measurement, router: &mut dyn Router, cancel: &CancelToken) -> Result<Measured, Failure> {
+    let (mut requests, collector) = plan(measurement)?;
     let bar = ProgressBar::new(collector.progress().planned as u64);
     if let Ok(style) = ProgressStyle::with_template("{wide_bar} {pos}/{len}  {msg}") {
         bar.set_style(style);
     }
-    let mut shown: Option<Instant> = None;
-    let mut done = |request, result| {
-        collector.take(request, result);
+    let shown: Cell<Option<Instant>> = Cell::new(None);
+    let show = |collector: &Collector| {
         // Making the line costs more than a kept result does.
-        if shown.is_none_or(|shown| shown.elapsed() >= Duration::from_millis(100)) {
-            shown = Some(Instant::now());
+        if shown.get().is_none_or(|shown| shown.elapsed() >= Duration::from_millis(100)) {
+            shown.set(Some(Instant::now()));
             let progress = collector.progress();
             bar.set_position(progress.done as u64);
             bar.set_message(progress_line(&progress));
         }
     };
-    let outcome = router.decide_all(&mut requests, &mut done, cancel);
+    let collector = RefCell::new(collector);
+    let mut done = |request, result| {
+        let mut collector = collector.borrow_mut();
+        collector.take(request, result);
+        show(&collector);
+    };
+    // Where results are kept the router waits for its next request, and looks at nothing meanwhile.
+    let mut asked = std::iter::from_fn(|| {
+        loop {
+            match requests.step()? {
+                Step::Ask(request) => return Some(request),
+                Step::Known if cancel.is_cancelled() => return None,
+                Step::Known => {
+                    let mut collector = collector.borrow_mut();
+                    collector.listen();
+                    show(&collector);
+                }
+            }
+        }
+    });
+    let outcome = router.decide_all(&mut asked, &mut done, cancel);
     bar.finish_and_clear();
+    let mut collector = collector.into_inner();
     let run = collector.run();
+    let outcome = outcome.and_then(|()| if run.is_partial() { cancel.check() } else { Ok(()) });
     if let Some(warning) = collector.warning() {
         report::tell(&format!("warning: {warning}"));
     }
-    collector.end();
     let failure = outcome.err().map(|error| match error {
         EngineError::Cancelled => {
             let (done, planned) = (run.turns.len(), run.info.planned);
@@ -160,7 +205,7 @@ pub fn measure(measurement: &Measurement, router: &mut dyn Router, cancel: &Canc
         }
         error => Failure::from(error),
     });
-    Ok((run, failure))
+    Ok(Measured { run, failure, collector })
 }
 
 fn progress_line(progress: &Progressed) -> String {

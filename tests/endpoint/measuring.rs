@@ -1,6 +1,8 @@
 //! `waypost eval` and `waypost compare` over servers.
 
 use std::process::{Command, Output};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -70,10 +72,10 @@ fn walk(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
 #[test]
 fn what_a_server_does_not_answer_is_a_failed_case_that_the_next_run_asks_again() {
     let folder = folder();
-    let broken = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(true));
-    let of_server = std::sync::Arc::clone(&broken);
+    let broken = Arc::new(AtomicBool::new(true));
+    let of_server = Arc::clone(&broken);
     let server = TestServer::start(move |request| {
-        let refused = request.body.contains("number 7.") && of_server.load(std::sync::atomic::Ordering::SeqCst);
+        let refused = request.body.contains("number 7.") && of_server.load(Ordering::SeqCst);
         if refused {
             Answer::new(400, "{\"error\": {\"message\": \"the prompt is too long\"}}")
         } else {
@@ -86,7 +88,7 @@ fn what_a_server_does_not_answer_is_a_failed_case_that_the_next_run_asks_again()
     let cases = std::fs::read_to_string(folder.path().join("run/cases.csv")).unwrap();
     assert_eq!(cases.lines().filter(|line| line.contains("the prompt is too long")).count(), 1, "{cases}");
 
-    broken.store(false, std::sync::atomic::Ordering::SeqCst);
+    broken.store(false, Ordering::SeqCst);
     let report = eval(&folder, &router, &[]);
     assert_eq!((&report["reused"], &report["errors"], &report["agreement"]), (&json!(23), &json!(0), &json!(1.0)));
 }
@@ -111,4 +113,60 @@ fn a_live_gateway_measures_and_is_compared_with_a_server() {
     assert_eq!(comparison["mcnemar"]["c"].as_u64().unwrap() + comparison["mcnemar"]["b"].as_u64().unwrap(), 12, "{comparison}");
     assert!(comparison["verdict"].as_str().unwrap().starts_with("B is better: 12 fixed, 0 broken"), "{}", comparison["verdict"]);
     assert_eq!((asked(&gateway), asked(&server)), (48, 24));
+
+    let output = waypost(&folder, &[&["compare", "--router", &endpoint, "--router", &live, "--fail-if-worse"], &policy[..]].concat());
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("B is worse than the baseline (A is better: 0 fixed, 12 broken"), "{said}");
+}
+
+#[test]
+fn a_comparison_that_ends_early_keeps_what_it_measured() {
+    let folder = folder();
+    let good = TestServer::start(|request| completion(json!({"route": route(request)}).to_string()));
+    let refuses = Arc::new(AtomicBool::new(true));
+    let of_server = Arc::clone(&refuses);
+    let other = TestServer::start(move |request| match of_server.load(Ordering::SeqCst) && request.method == "POST" {
+        true => Answer::new(401, ""),
+        false => completion(json!({"route": "billing"}).to_string()),
+    });
+    let routers = [format!("{}/v1#arch", good.url), format!("{}/v1#arch", other.url)];
+    let compare = || {
+        let policy = ["--policy", "policy.yaml", "--set", "set.jsonl", "--out", "both"];
+        waypost(&folder, &[&["compare", "--router", &routers[0], "--router", &routers[1]], &policy[..]].concat())
+    };
+    assert_eq!(compare().status.code(), Some(3));
+    let first = std::fs::read_to_string(folder.path().join("both/a/report.json")).unwrap();
+    assert_eq!(serde_json::from_str::<Value>(&first).unwrap()["agreement"], 1.0);
+
+    refuses.store(false, Ordering::SeqCst);
+    assert_eq!(compare().status.code(), Some(0));
+    assert_eq!((asked(&good), folder.path().join("both/compare.md").exists()), (24, true));
+    assert_eq!(compare().status.code(), Some(0));
+    assert_eq!(asked(&good), 48, "a comparison that was complete is made anew");
+}
+
+#[test]
+fn a_comparison_whose_causes_cannot_be_found_is_a_comparison() {
+    let folder = folder();
+    let other = POLICY.replace("Invoices", "Other words, invoices").replace("Programs", "Other words, programs");
+    std::fs::write(folder.path().join("other.yaml"), other).unwrap();
+    let count = AtomicUsize::new(0);
+    let server = TestServer::start(move |request| {
+        let is_post = request.method == "POST";
+        let chosen = if request.body.contains("Other words") { "billing" } else { route(request) };
+        if is_post && count.fetch_add(1, Ordering::SeqCst) >= 48 {
+            Answer::new(401, "")
+        } else {
+            completion(json!({"route": chosen}).to_string())
+        }
+    });
+    let router = format!("{}/v1#arch", server.url);
+    let arguments = ["compare", "--policy", "policy.yaml", "--policy", "other.yaml", "--set", "set.jsonl", "--router", &router, "--json"];
+    let output = waypost(&folder, &arguments);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    assert!(said.contains("warning: which edits cause the flips of B was not found out"), "{said}");
+    let comparison: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&comparison["broken"], &comparison["flips"][0]["cause"]), (&json!(12), &Value::Null));
 }

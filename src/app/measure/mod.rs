@@ -24,7 +24,7 @@ pub use attribution::{Attribution, attribute};
 pub use collector::{Collector, Progressed};
 pub use digest::router_digest;
 pub use kept::{KeptResults, results_folder};
-pub use requests::Requests;
+pub use requests::{Requests, Step};
 pub use runs::{SavedRun, list_runs, open_run, run_folder_name, write_run};
 pub use sets::apply_set_edit;
 

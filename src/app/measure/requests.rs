@@ -20,6 +20,14 @@ pub(super) enum Note {
     Known { result: Box<TurnResult>, reused: bool },
 }
 
+/// One turn further in a measurement.
+pub enum Step {
+    /// It is to be decided.
+    Ask(RouteRequest),
+    /// Its result is kept.
+    Known,
+}
+
 /// Yields the requests of a measurement; moves to the engine's thread.
 pub struct Requests {
     measurement: Measurement,
@@ -36,6 +44,31 @@ pub struct Requests {
 impl Requests {
     pub(super) fn new(measurement: Measurement, labels: usize, reader: CaseReader, lookup: Option<Lookup>, notes: Sender<Note>) -> Self {
         Self { measurement, labels, reader, lookup, notes, next_case: 0, next_request: 0, ready: VecDeque::new() }
+    }
+
+    /// Goes one turn further, for whoever looks around between turns whose results are kept; `None` after the last one.
+    pub fn step(&mut self) -> Option<Step> {
+        while self.ready.is_empty() {
+            if !self.prepare() {
+                return None;
+            }
+        }
+        let (turn, request) = self.ready.pop_front()?;
+        let (key, known) = match &mut self.lookup {
+            Some(lookup) => {
+                let key = lookup.key(&request);
+                let known = lookup.find(&key, turn.clone(), &request.policy, self.labels);
+                (Some(key), known)
+            }
+            None => (None, None),
+        };
+        if let Some(result) = known {
+            self.notes.send(Note::Known { result: Box::new(result), reused: true }).ok();
+            return Some(Step::Known);
+        }
+        self.notes.send(Note::Asked { request: self.next_request, turn, key }).ok();
+        self.next_request += 1;
+        Some(Step::Ask(request))
     }
 
     /// Prepares the turns of the next case; `false` after the last one.
@@ -94,27 +127,9 @@ impl Iterator for Requests {
 
     fn next(&mut self) -> Option<RouteRequest> {
         loop {
-            let Some((turn, request)) = self.ready.pop_front() else {
-                if self.prepare() {
-                    continue;
-                }
-                return None;
-            };
-            let (key, known) = match &mut self.lookup {
-                Some(lookup) => {
-                    let key = lookup.key(&request);
-                    let known = lookup.find(&key, turn.clone(), &request.policy, self.labels);
-                    (Some(key), known)
-                }
-                None => (None, None),
-            };
-            if let Some(result) = known {
-                self.notes.send(Note::Known { result: Box::new(result), reused: true }).ok();
-                continue;
+            if let Step::Ask(request) = self.step()? {
+                return Some(request);
             }
-            self.notes.send(Note::Asked { request: self.next_request, turn, key }).ok();
-            self.next_request += 1;
-            return Some(request);
         }
     }
 }
