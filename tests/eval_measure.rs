@@ -103,6 +103,18 @@ fn a_run_is_in_the_order_of_the_set_whatever_order_it_was_decided_in() {
     std::fs::create_dir(runs.join("no run")).unwrap();
     let listed = list_runs(&runs);
     assert_eq!(listed.iter().map(|run| (run.summary.cases, run.summary.partial)).collect::<Vec<_>>(), [(6, false)]);
+    // Killed while the run was written again: the old report with new cases beside its own, and the new report without its own.
+    let again = Run { turns: run.turns[..5].to_vec(), ..run.clone() };
+    write_run(&runs.join("second"), &again).unwrap();
+    let report = std::fs::read_to_string(runs.join("second/report.json")).unwrap();
+    let digest = report.split("\"cases_sha256\": \"").nth(1).unwrap().split('"').next().unwrap();
+    std::fs::copy(runs.join("second/cases.csv"), runs.join("first").join(format!("cases-{digest}.csv"))).unwrap();
+    assert_eq!(open_run(&runs.join("first")).unwrap(), run);
+    std::fs::copy(runs.join("second/report.json"), runs.join("first/report.json")).unwrap();
+    assert_eq!(open_run(&runs.join("first")).unwrap(), again);
+    write_run(&runs.join("first"), &run).unwrap();
+    assert_eq!(open_run(&runs.join("first")).unwrap(), run);
+    std::fs::remove_dir_all(runs.join("second")).unwrap();
     // Cases of another run are noticed.
     let cases = runs.join("first/cases.csv");
     let text = std::fs::read_to_string(&cases).unwrap();
@@ -212,6 +224,15 @@ fn flips_name_the_edit_that_causes_them() {
     let causes: Vec<(&str, Option<&Cause>)> = comparison.flips.iter().map(|flip| (&*flip.id, flip.cause.as_ref())).collect();
     let alone = |edit: &str| Cause::Alone(vec![format!("the description of {edit}")]);
     assert_eq!(causes, [("1", Some(&alone("code"))), ("2", Some(&alone("talk"))), ("3", Some(&alone("code")))]);
+
+    // Where nothing could be decided nothing is said.
+    let mut comparison = compare(&first, &second, ["A", "B"], 0);
+    let mut search = attribute(&first, &second, &comparison, &set).unwrap().unwrap();
+    while let Some(requests) = search.next_round() {
+        (0..requests.len()).for_each(|index| search.take(index, Err(EngineError::request("too busy"))));
+    }
+    search.finish(&mut comparison);
+    assert!(comparison.flips.iter().all(|flip| flip.cause.is_none()), "{:?}", comparison.flips);
 }
 
 #[test]

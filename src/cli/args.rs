@@ -308,6 +308,7 @@ pub enum ModelsCommand {
     },
     /// Download a router into the cache that all Hugging Face tools share, resuming where an earlier download stopped
     ///
+    /// What is there is checked, and fetched again where it is damaged.
     /// HF_TOKEN, HF_HOME, HF_ENDPOINT, HF_HUB_OFFLINE and the proxy variables are respected.
     Pull {
         /// A Hugging Face id: katanemo/Arch-Router-1.5B, or with a file: katanemo/Arch-Router-1.5B.gguf:Q4_K_M

@@ -184,8 +184,9 @@ fn verify(name: &str) -> Result<(), Failure> {
         bar.set_style(style);
     }
     let mut progress = |done| bar.set_position(done);
-    let checked: Vec<Checked> = match router::source(name)? {
-        RouterSource::Hub(id) => verify_hub(&id, &mut progress, &cancel)?,
+    let source = router::source(name)?;
+    let checked: Vec<Checked> = match &source {
+        RouterSource::Hub(id) => verify_hub(id, &mut progress, &cancel)?,
         _ => {
             let path = path(name)?;
             let files = if path.is_dir() { files_of(&path)? } else { vec![path] };
@@ -194,7 +195,7 @@ fn verify(name: &str) -> Result<(), Failure> {
     };
     bar.finish_and_clear();
     let mut text = String::new();
-    for Checked { name, bytes, digest, is_intact } in &checked {
+    for Checked { name, bytes, digest, is_intact, .. } in &checked {
         let verdict = match is_intact {
             Some(true) => "intact",
             Some(false) => "DAMAGED",
@@ -204,10 +205,14 @@ fn verify(name: &str) -> Result<(), Failure> {
     }
     report::print(&text)?;
     match checked.iter().find(|file| file.is_intact == Some(false)) {
-        Some(file) => Err(Failure::Gate(format!(
-            "{} is not what the Hub declared when it was downloaded; delete {} from the cache and pull {name} again",
-            file.name, file.name
-        ))),
+        Some(Checked { name: file, path, .. }) => {
+            let path = path.display();
+            let remedy = match source {
+                RouterSource::Hub(_) => format!("pull {name} again, which replaces {path}"),
+                _ => format!("delete {path} and download it again"),
+            };
+            Err(Failure::Gate(format!("{file} is not what the Hub declared when it was downloaded; {remedy}")))
+        }
         None => Ok(()),
     }
 }

@@ -65,8 +65,15 @@ pub fn decision_text(decision: &Decision) -> String {
         // Writing to a string cannot fail.
         writeln!(text, "  {name:width$}  {value}").ok();
     };
-    line("invalid", format!("{:6.2} %  (text that is no valid answer)", decision.invalid_mass * 100.0));
-    line("margin", format!("{:6.2} %", decision.margin * 100.0));
+    // A server tells about the most probable tokens alone: what is left may be routes as well.
+    let (rest, of_what) = match router.device.as_str() {
+        "server" => ("unknown", "what the server did not tell about, routes or not"),
+        _ => ("invalid", "text that is no valid answer"),
+    };
+    if !decision.probabilities.is_empty() {
+        line(rest, format!("{:6.2} %  ({of_what})", decision.invalid_mass * 100.0));
+        line("margin", format!("{:6.2} %", decision.margin * 100.0));
+    }
     if let Some(order) = &decision.order_stability {
         line("orders", format!("{} of {} other orders decide differently", order.changed, order.orders));
     }

@@ -143,13 +143,10 @@ impl EndpointRouter {
             Err(error) => (Outcome::Error, None, Some(error.to_string())),
         };
         let model = if outcome == Outcome::Error { None } else { request.policy.model_for(route.as_deref()).map(str::to_owned) };
-        let known: f64 = probabilities.iter().map(|route| route.p).sum();
-        let margin = match probabilities.as_slice() {
-            [best, second, ..] => best.p - second.p,
-            // What is left may all be one route's.
-            [only] => (2.0 * only.p - 1.0).max(0.0),
-            [] => 0.0,
-        };
+        let unknown = (1.0 - probabilities.iter().map(|route| route.p).sum::<f64>()).max(0.0);
+        let second = probabilities.get(1).map_or(0.0, |second| second.p);
+        // What is left may all be one route's.
+        let margin = probabilities.first().map_or(0.0, |best| (best.p - second.max(unknown)).max(0.0));
         Ok(Decision {
             outcome,
             route,
@@ -157,7 +154,7 @@ impl EndpointRouter {
             answer,
             error,
             greedy_proved: false,
-            invalid_mass: if probabilities.is_empty() { 0.0 } else { (1.0 - known).max(0.0) },
+            invalid_mass: if probabilities.is_empty() { 0.0 } else { unknown },
             margin,
             probabilities,
             tokens: usage.map(tokens).unwrap_or_default(),

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::Read as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use sha1::Sha1;
 use sha2::{Digest as _, Sha256};
@@ -78,6 +78,8 @@ pub fn check_file(path: &Path, like: &Digest, progress: &mut dyn FnMut(u64), can
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Checked {
     pub name: String,
+    /// Where its bytes lie, which in the cache is another place than its name's.
+    pub path: PathBuf,
     pub bytes: u64,
     /// As it is now.
     pub digest: Digest,
@@ -117,5 +119,6 @@ pub fn verify_file(path: &Path, progress: &mut dyn FnMut(u64), cancel: &CancelTo
         bytes: blob.metadata().map_err(failed)?.len(),
         is_intact: declared.map(|declared| declared == digest),
         digest,
+        path: blob,
     })
 }

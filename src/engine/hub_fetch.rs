@@ -23,7 +23,8 @@ use reqwest::header::{CONTENT_RANGE, RANGE};
 const ATTEMPTS: u32 = 6;
 
 impl Hub {
-    /// Downloads what is not there yet, checks it, and returns what to load. `progress` counts bytes.
+    /// Downloads what is not there yet, checks all of it, and returns what to load. What is there and is not as the Hub declares it, cut short
+    /// or damaged since, is fetched again. `progress` counts bytes.
     ///
     /// # Errors
     /// Fails with a sentence and a remedy, and on cancellation; what was fetched until then is kept and taken up again the next time.
@@ -36,10 +37,8 @@ impl Hub {
         let mut done = 0;
         for file in &plan.files {
             let blob = blobs.join(file.digest.hex());
-            if !(blob.is_file() && blob.metadata().is_ok_and(|metadata| metadata.len() == file.bytes)) {
-                let mut report = |stage, of_file: u64| progress(Progress { stage, done: done + of_file, total });
-                self.fetch_blob(plan, file, &blob, &mut report, cancel)?;
-            }
+            let mut report = |stage, of_file: u64| progress(Progress { stage, done: done + of_file, total });
+            self.fetch_blob(plan, file, &blob, &mut report, cancel)?;
             done += file.bytes;
             progress(Progress { stage: "Downloading", done, total });
             link(&folder, &plan.commit, file)?;
@@ -79,7 +78,7 @@ impl Hub {
     ) -> Result<(), EngineError> {
         let blobs = blob.parent().unwrap_or(Path::new("."));
         let _lock = self.lock(plan, file, report, cancel)?;
-        if blob.is_file() {
+        if is_whole(file, blob, report, cancel)? {
             return Ok(());
         }
         let path = incomplete(blobs, file);
@@ -241,6 +240,16 @@ enum Interrupted {
 
 fn incomplete(blobs: &Path, file: &RemoteFile) -> PathBuf {
     blobs.join(format!("{}.incomplete", file.digest.hex()))
+}
+
+/// Returns whether a file is there as the Hub declares it. One that is not goes: nothing else would ever replace it.
+fn is_whole(file: &RemoteFile, blob: &Path, report: &mut dyn FnMut(&'static str, u64), cancel: &CancelToken) -> Result<bool, EngineError> {
+    let Ok(metadata) = blob.metadata() else { return Ok(false) };
+    if metadata.len() == file.bytes && check_file(blob, &file.digest, &mut |done| report("Checking", done), cancel)? == file.digest {
+        return Ok(true);
+    }
+    std::fs::remove_file(blob).map_err(|error| on_disk(blob, &error))?;
+    Ok(false)
 }
 
 /// Puts a blob into the snapshot of its commit under its name.

@@ -120,7 +120,8 @@ impl RouterTokenizer {
         let encoding = self.inner.encode_fast(text, false).map_err(|error| EngineError::Internal(format!("tokenising: {error}")))?;
         match encoding.get_ids().iter().find(|&&id| id as usize >= self.vocab) {
             None => Ok(encoding.get_ids().to_vec()),
-            Some(&id) => Err(EngineError::router(format!(
+            // The other prompts of a set may have none of these tokens.
+            Some(&id) => Err(EngineError::request(format!(
                 "{}: the prompt contains {:?}, which is token {id}, but the network knows {} tokens; files of different models are mixed",
                 self.path,
                 self.piece(id),

@@ -126,9 +126,12 @@ fn a_comparison_that_ends_early_keeps_what_it_measured() {
     let good = TestServer::start(|request| completion(json!({"route": route(request)}).to_string()));
     let refuses = Arc::new(AtomicBool::new(true));
     let of_server = Arc::clone(&refuses);
-    let other = TestServer::start(move |request| match of_server.load(Ordering::SeqCst) && request.method == "POST" {
-        true => Answer::new(401, ""),
-        false => completion(json!({"route": "billing"}).to_string()),
+    let other = TestServer::start(move |request| {
+        if request.method == "POST" && of_server.load(Ordering::SeqCst) {
+            Answer::new(401, "")
+        } else {
+            completion(json!({"route": "billing"}).to_string())
+        }
     });
     let routers = [format!("{}/v1#arch", good.url), format!("{}/v1#arch", other.url)];
     let compare = || {
@@ -149,7 +152,7 @@ fn a_comparison_that_ends_early_keeps_what_it_measured() {
 #[test]
 fn a_comparison_whose_causes_cannot_be_found_is_a_comparison() {
     let folder = folder();
-    let other = POLICY.replace("Invoices", "Other words, invoices").replace("Programs", "Other words, programs");
+    let other = POLICY.replace("Invoices", "Other words for invoices").replace("Programs", "Other words for programs");
     std::fs::write(folder.path().join("other.yaml"), other).unwrap();
     let count = AtomicUsize::new(0);
     let server = TestServer::start(move |request| {

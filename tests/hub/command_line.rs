@@ -67,7 +67,11 @@ fn a_router_is_pulled_once_its_licence_is_accepted_and_decides_from_the_cache_ev
     assert_eq!(server.hub.seen().len(), asked, "a router of the cache asks nobody");
 
     std::fs::write(home.path().join("hf/hub/models--owner--tiny/blobs").join(&digest), "damaged").unwrap();
-    check(&run(&["models", "verify", REPO]), 1, "DAMAGED", "pull owner/tiny again");
+    let damaged = run(&["models", "verify", REPO]);
+    check(&damaged, 1, "DAMAGED", "pull owner/tiny again");
+    check(&damaged, 1, "", &format!("blobs/{digest}"));
+    check(&run(&["models", "pull", REPO]), 0, "snapshots", "");
+    check(&run(&["models", "verify", REPO]), 0, "intact", "");
 }
 
 #[test]

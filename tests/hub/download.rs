@@ -129,6 +129,17 @@ fn damaged_files_are_never_used() {
     let path = fetch(&FakeHub::new(files.clone(), []), cache.path()).unwrap();
     assert_eq!(std::fs::read(path.join("tokenizer.json")).unwrap(), bytes_of(&files, "tokenizer.json"));
 
+    // Nor are files that were damaged or cut short in the cache.
+    let blob = path.join("tokenizer.json").canonicalize().unwrap();
+    let whole = std::fs::read(&blob).unwrap();
+    let mut damaged = whole.clone();
+    damaged[100] ^= 1;
+    for bytes in [&damaged[..], &whole[..whole.len() - 1]] {
+        std::fs::write(&blob, bytes).unwrap();
+        fetch(&FakeHub::new(files.clone(), []), cache.path()).unwrap();
+        assert_eq!(std::fs::read(&blob).unwrap(), whole);
+    }
+
     // Small files have a digest too.
     let (server, cache) = (
         FakeHub::with_tree(files, [], |mut tree| {

@@ -28,6 +28,8 @@ struct Flipped {
     conversation: Arc<crate::chat::Conversation>,
     after: Option<Arc<str>>,
     causes: Vec<usize>,
+    /// Whether a decision about it failed, which may have been the one to tell.
+    is_doubtful: bool,
     /// The round that found them.
     found: Option<Round>,
 }
@@ -60,7 +62,14 @@ pub fn attribute(a: &Run, b: &Run, comparison: &Comparison, set: &LabelledSet) -
         };
         let case = reader.read(entry)?;
         let Some((conversation, _)) = case.turns().into_iter().nth(turn.turn) else { continue };
-        flips.push(Flipped { flip, conversation: Arc::new(conversation), after: found.b.clone(), causes: Vec::new(), found: None });
+        flips.push(Flipped {
+            flip,
+            conversation: Arc::new(conversation),
+            after: found.b.clone(),
+            causes: Vec::new(),
+            is_doubtful: false,
+            found: None,
+        });
         if flips.len() == MOST {
             break;
         }
@@ -119,8 +128,12 @@ impl Attribution {
 
     /// Takes the result of one request of the round.
     pub fn take(&mut self, request: usize, result: Result<Decision, EngineError>) {
-        let (Some(&(position, change)), Ok(decision)) = (self.asked.get(request), result) else { return };
+        let Some(&(position, change)) = self.asked.get(request) else { return };
         let flipped = &mut self.flips[position];
+        let Ok(decision) = result else {
+            flipped.is_doubtful = true;
+            return;
+        };
         let as_after = decision.label() == flipped.after.as_deref();
         let (round, is_cause) = match self.round {
             Round::AllButOne => (Round::Alone, as_after),
@@ -135,13 +148,14 @@ impl Attribution {
         }
     }
 
-    /// Writes what was found into the comparison.
+    /// Writes what was found into the comparison; nothing about a flip of which failed decisions leave it open.
     pub fn finish(self, comparison: &mut Comparison) {
-        for Flipped { flip, mut causes, found, .. } in self.flips {
+        for Flipped { flip, mut causes, is_doubtful, found, .. } in self.flips {
             causes.sort_unstable();
             let named = || causes.iter().map(|&change| self.changes[change].to_string()).collect();
             let cause = match found {
                 Some(Round::Alone) => Cause::Alone(named()),
+                _ if is_doubtful => continue,
                 Some(_) => Cause::Needed(named()),
                 None => Cause::Together,
             };

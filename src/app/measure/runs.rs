@@ -20,20 +20,29 @@ pub struct SavedRun {
     pub summary: RunSummary,
 }
 
-/// Writes a run to a folder, which is made where there is none. Each file is replaced as a whole, the report last: it names the digest of its
-/// cases, so that a mix of two runs is noticed.
+/// Writes a run to a folder, which is made where there is none. Each file is replaced as a whole, and at any time the folder holds a run that
+/// can be read, the one before or this one: new cases lie beside the old ones under a name of their own until the report that names their digest
+/// is there.
 ///
 /// # Errors
 /// The folder cannot be written to.
 pub fn write_run(folder: &Path, run: &Run) -> std::io::Result<()> {
-    std::fs::create_dir_all(folder)?;
     let mut digest = Sha256::new();
-    replace_file(&folder.join(CASES), |file| write_cases(run, Digesting { file, digest: &mut digest }))?;
-    let digest: String = digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-    for (name, text) in [("report.md", report_markdown(run)), ("junit.xml", junit_xml(run)), (REPORT, report_json(run, &digest))] {
+    write_cases(run, Digesting(&mut digest))?;
+    let digest = hex(digest);
+    let texts = [("report.md", report_markdown(run)), ("junit.xml", junit_xml(run)), (REPORT, report_json(run, &digest))];
+    std::fs::create_dir_all(folder)?;
+    let new = folder.join(new_cases(&digest));
+    replace_file(&new, |file| write_cases(run, file))?;
+    for (name, text) in texts {
         replace_file(&folder.join(name), |file| file.write_all(text.as_bytes()))?;
     }
-    Ok(())
+    std::fs::rename(new, folder.join(CASES))
+}
+
+/// Where the cases with a digest lie until their report is there; still there where the process was killed in between.
+fn new_cases(digest: &str) -> String {
+    format!("cases-{digest}.csv")
 }
 
 /// Reads a run from its folder, or from its `report.json`.
@@ -45,7 +54,8 @@ pub fn open_run(path: &Path) -> Result<Run, FormatError> {
     let label = report.display().to_string();
     let json = read_text(&report)?;
     let summary = read_summary(&json, &label)?;
-    let cases = report.with_file_name(CASES);
+    let new = report.with_file_name(new_cases(&summary.cases_sha256));
+    let cases = if new.is_file() { new } else { report.with_file_name(CASES) };
     let cases_label = cases.display().to_string();
     let failed = |message: String| FormatError {
         path: cases_label.clone(),
@@ -57,8 +67,7 @@ pub fn open_run(path: &Path) -> Result<Run, FormatError> {
     let file = File::open(&cases).map_err(|error| failed(format!("the cases of {label} cannot be read ({error})")))?;
     let mut digesting = Digested { file: BufReader::new(file), digest: Sha256::new() };
     let run = read_run(&json, &label, &mut digesting, &cases_label)?;
-    let digest: String = digesting.digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-    if digest != summary.cases_sha256 {
+    if hex(digesting.digest) != summary.cases_sha256 {
         return Err(failed(format!("these are not the cases of {label}, or they were changed")));
     }
     Ok(run)
@@ -85,20 +94,21 @@ pub fn run_folder_name(info: &RunInfo) -> String {
     format!("{}-{}", tame(info.date.trim_end_matches('Z'), 19), tame(&info.name, 40))
 }
 
-struct Digesting<'a> {
-    file: &'a mut dyn Write,
-    digest: &'a mut Sha256,
+fn hex(digest: Sha256) -> String {
+    digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
+
+/// Digests what is written, and writes it nowhere.
+struct Digesting<'a>(&'a mut Sha256);
 
 impl Write for Digesting<'_> {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        let written = self.file.write(bytes)?;
-        self.digest.update(&bytes[..written]);
-        Ok(written)
+        self.0.update(bytes);
+        Ok(bytes.len())
     }
 
     fn flush(&mut self) -> std::io::Result<()> {
-        self.file.flush()
+        Ok(())
     }
 }
 
