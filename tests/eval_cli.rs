@@ -151,7 +151,13 @@ fn exports_carry_the_evidence_of_a_run_that_holds() {
     assert_eq!(folder.run("eval --policy policy.yaml --set set.csv --router router --out run").0, 0);
     let (status, _, err) = folder.run("export policy.yaml --evidence run --out routes.yaml");
     assert_eq!(status, 0, "{err}");
+    assert!(err.contains("Plano 0.4.20 and later sends the dialect plano-0.4.20") && err.contains("--gateway"), "{err}");
     assert!(folder.read("routes.yaml").contains("agreement 50.0 %"));
+    let (status, _, err) = folder.run("export policy.yaml --evidence run --gateway 0.3.22");
+    assert_eq!(status, 0, "{err}");
+    assert!(err.contains("version 0.3.22 does not read plano-0.4") && !err.contains("sends the dialect"), "{err}");
+    let (_, _, err) = folder.run("export policy.yaml --evidence run --gateway 0.3.22 --format plano-0.3");
+    assert!(!err.contains("does not read"), "{err}");
     assert_eq!(json(&folder.read("routes.evidence.json"))["cases"], 4);
     let (status, out, err) = folder.run("export other.yaml --evidence run/report.json");
     assert_eq!((status, out.as_str()), (1, ""), "{err}");

@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::{Failure, router};
 use crate::app::StartOptions;
-use crate::dialect::{Gateway, gateway_of_version};
+use crate::dialect::{Gateway, Version, gateway_of_version, version};
 use crate::engine::{DeviceChoice, Hub, loader};
 use crate::formats::ExportFormat;
 use crate::policy::DialectId;
@@ -159,9 +159,10 @@ pub struct ExportArguments {
     /// Say in the export what the policy was tested with: the folder that `waypost eval --out` wrote, or its report.json
     #[arg(long, value_name = "RUN")]
     pub evidence: Option<PathBuf>,
-    /// Version of Plano that the export is for, as in 0.4.36: warns when it does not send the dialect that was tested
-    #[arg(long, value_name = "VERSION", value_parser = gateway)]
-    pub gateway: Option<&'static Gateway>,
+    /// Version of Plano that the export is for, as in 0.4.36 [default: the newest that reads the format]: warns when it does not send the
+    /// dialect that was tested, or does not read the format
+    #[arg(long, value_name = "VERSION", value_parser = target)]
+    pub gateway: Option<Target>,
     /// Export without asking a policy that was not tested, was changed since, or failed its test
     #[arg(long)]
     pub yes: bool,
@@ -284,8 +285,16 @@ pub struct BenchArguments {
     pub json: bool,
 }
 
-fn gateway(version: &str) -> Result<&'static Gateway, String> {
-    gateway_of_version(version).ok_or_else(|| "not a version of Plano from 0.3.1 on; write it as 0.4.36".to_owned())
+/// The gateway that an export is for.
+#[derive(Clone, Copy)]
+pub struct Target {
+    pub version: Version,
+    pub gateway: &'static Gateway,
+}
+
+fn target(text: &str) -> Result<Target, String> {
+    let target = version(text).zip(gateway_of_version(text)).map(|(version, gateway)| Target { version, gateway });
+    target.ok_or_else(|| "not a version of Plano from 0.3.1 on; write it as 0.4.36".to_owned())
 }
 
 #[derive(Args)]

@@ -2,13 +2,13 @@
 
 use std::io::IsTerminal as _;
 
-use super::args::{ExportArguments, ImportArguments, LintArguments};
+use super::args::{ExportArguments, ImportArguments, LintArguments, Target};
 use super::input::{read_input, read_policy};
 use super::{Failure, output, report};
 use crate::app::measure::open_run;
-use crate::dialect::dialect_warning;
+use crate::dialect::{Version, dialect_warning};
 use crate::formats::{
-    ExportError, ExportOptions, evidence_problems, export_gateway, import_gateway, lint_text, run_evidence, write_policy,
+    ExportError, ExportFormat, ExportOptions, evidence_problems, export_gateway, import_gateway, lint_text, run_evidence, write_policy,
 };
 use crate::policy::DialectId;
 use crate::policy::lint::Severity;
@@ -73,8 +73,17 @@ pub fn export(arguments: &ExportArguments) -> Result<(), Failure> {
     })?;
     let mut problems = evidence_problems(&policy, evidence.as_ref());
     let tested = evidence.as_ref().map(|evidence| evidence.dialect).or(policy.dialect).unwrap_or(DialectId::DEFAULT);
-    problems.extend(arguments.gateway.and_then(|gateway| dialect_warning(tested, gateway)));
-    for problem in &problems {
+    // A running gateway decided with its own prompt, so there is no dialect to compare.
+    let is_live = evidence.as_ref().is_some_and(|evidence| evidence.router.live_gateway().is_some());
+    problems.extend(arguments.gateway.filter(|_| !is_live).and_then(|target| dialect_warning(tested, target.gateway)));
+    let doubt = match arguments.gateway {
+        Some(Target { version, .. }) if !arguments.format.is_read_by(version) => Some(not_read(arguments.format, version)),
+        Some(_) => None,
+        None => evidence.as_ref().filter(|_| !is_live).zip(arguments.format.gateways().last()).and_then(|(evidence, newest)| {
+            dialect_warning(evidence.dialect, newest).map(|doubt| format!("{doubt}, or name an older gateway with --gateway"))
+        }),
+    };
+    for problem in problems.iter().chain(&doubt) {
         report::tell(&format!("warning: {problem}"));
     }
     if !problems.is_empty() && !arguments.yes {
@@ -92,6 +101,11 @@ pub fn export(arguments: &ExportArguments) -> Result<(), Failure> {
         }
         (None, _) => Ok(()),
     }
+}
+
+fn not_read(format: ExportFormat, (major, minor, patch): Version) -> String {
+    let explanation = format.explanation();
+    format!("version {major}.{minor}.{patch} does not read {format} ({explanation}); choose another --format, or leave out --gateway")
 }
 
 /// Asks on a terminal whether to go on. Where nobody can answer, a policy without evidence is exported with its warning, as scripts expect;

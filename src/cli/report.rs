@@ -83,6 +83,9 @@ pub fn decision_text(decision: &Decision) -> String {
     );
     line("time", parts);
     line("tokens", format!("{} in the prompt, {} from the cache, {} computed", tokens.prompt, tokens.cached, tokens.computed));
-    line("router", format!("{} on {} in {}, dialect {}", router.id, router.device, router.dtype, decision.dialect));
+    match router.live_gateway() {
+        Some(url) => line("gateway", format!("{url}, with its own prompt")),
+        None => line("router", format!("{} on {} in {}, dialect {}", router.id, router.device, router.dtype, decision.dialect)),
+    }
     text
 }

@@ -56,10 +56,17 @@ pub struct Latency {
 pub struct RouterInfo {
     /// `builtin`, a Hub id, a path or a URL.
     pub id: String,
-    /// `cpu`, `cuda` or `metal`.
+    /// `cpu`, `cuda` or `metal`; `server` or `gateway` where it runs behind one.
     pub device: String,
     /// Precision of the weights as computed with: `f32`, `bf16`, `f16` or a GGUF type.
     pub dtype: String,
+}
+
+impl RouterInfo {
+    /// Returns the address of the running gateway that decided: with a prompt of its own, whatever dialect was asked for.
+    pub fn live_gateway(&self) -> Option<&str> {
+        (self.device == "gateway").then(|| self.id.trim_start_matches("plano+"))
+    }
 }
 
 /// How often a decision changes when the routes are listed in another order.

@@ -5,6 +5,9 @@
 use super::parse::parse_answer;
 use crate::policy::DialectId;
 
+/// The three numbers of a version; ordered as versions are.
+pub type Version = (u64, u64, u64);
+
 /// Gateway versions that send the same prompt and read answers alike.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Gateway {
@@ -12,7 +15,7 @@ pub struct Gateway {
     pub versions: &'static str,
     pub dialect: DialectId,
     /// The first of these versions.
-    since: (u64, u64, u64),
+    since: Version,
 }
 
 /// Every range of versions, oldest first.
@@ -22,10 +25,15 @@ pub static GATEWAYS: [Gateway; 3] = [
     Gateway { versions: "Plano 0.4.20 and later", dialect: DialectId::Plano0420, since: (0, 4, 20) },
 ];
 
-/// Returns the gateway of a version such as `0.4.36` or `v0.3.22`; `None` for what is no version and for versions before routing.
-pub fn gateway_of_version(version: &str) -> Option<&'static Gateway> {
-    let mut numbers = version.trim().trim_start_matches('v').splitn(3, '.').map(|part| part.parse::<u64>().ok());
-    let version = (numbers.next()??, numbers.next()??, numbers.next().map_or(Some(0), |part| part)?);
+/// Reads a version such as `0.4.36` or `v0.3`.
+pub fn version(text: &str) -> Option<Version> {
+    let mut numbers = text.trim().trim_start_matches('v').splitn(3, '.').map(|part| part.parse::<u64>().ok());
+    Some((numbers.next()??, numbers.next()??, numbers.next().map_or(Some(0), |part| part)?))
+}
+
+/// Returns the gateway of a version, as [`version`] reads it; `None` for what is no version and for versions before routing.
+pub fn gateway_of_version(text: &str) -> Option<&'static Gateway> {
+    let version = version(text)?;
     GATEWAYS.iter().rev().find(|gateway| gateway.since <= version)
 }
 

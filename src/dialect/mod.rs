@@ -19,7 +19,7 @@ mod template;
 mod trim;
 
 pub use answer::{answer_text, first_name_prefix};
-pub use gateways::{GATEWAYS, Gateway, dialect_warning, gateway_of_version, outlook};
+pub use gateways::{GATEWAYS, Gateway, Version, dialect_warning, gateway_of_version, outlook, version};
 pub use parse::{AnswerError, parse_answer};
 pub use prompt::{RenderedPrompt, render};
 pub use select::{Budget, DropReason, Dropped, Fit, Kept, Selection, WINDOW};

@@ -1,6 +1,7 @@
 //! A running Plano as a router: its `/routing` interface decides with the routes of the policy instead of those of its configuration.
 //!
-//! What is tested is the deployed path itself: prompt, router and answer parser are the gateway's, so the request's dialect does not matter.
+//! What is tested is the deployed path itself: prompt, router and answer parser are the gateway's, so the request's dialect does not matter;
+//! [`RouterInfo::live_gateway`] tells such decisions.
 
 use std::time::{Duration, Instant};
 

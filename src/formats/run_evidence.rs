@@ -31,7 +31,10 @@ pub fn run_evidence(run: &Run) -> Evidence {
         router: info.router.clone(),
         router_sha256: info.router_digest.clone(),
         dialect: info.dialect,
-        gateway_versions: gateway_versions(info.dialect).to_owned(),
+        gateway_versions: info
+            .router
+            .live_gateway()
+            .map_or_else(|| gateway_versions(info.dialect).to_owned(), |url| format!("the gateway at {url}")),
         date: info.date.clone(),
         order_stability: figures.order_stability.map(|order| Stability { orders: order.orders, changed_cases: order.changed_cases }),
         gate: figures.gate.map(|gate| Gate { min_agreement: gate.min_agreement, passed: gate.passed }),

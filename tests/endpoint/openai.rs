@@ -91,6 +91,26 @@ fn log_probabilities_become_probabilities_and_counts_are_taken_over() {
 }
 
 #[test]
+fn what_is_unknown_may_all_be_one_route() {
+    let margin = |named: f64| {
+        let server = server(move |_| {
+            let place = json!([{"token": "ugs", "logprob": 0.5_f64.ln()}, {"token": "ill", "logprob": named.ln()}]);
+            let content = json!([
+                {"token": "{\"route\": \"b", "logprob": 0.0, "top_logprobs": []},
+                {"token": "ugs", "logprob": 0.5_f64.ln(), "top_logprobs": place},
+                {"token": "\"}", "logprob": 0.0, "top_logprobs": []},
+            ]);
+            let choice = json!({"message": {"content": "{\"route\": \"bugs\"}"}, "logprobs": {"content": content}});
+            Answer::new(200, json!({"choices": [choice]}).to_string())
+        });
+        decide(router(&server, LIMITS).as_mut(), "it crashes").unwrap().margin
+    };
+    for (named, expected) in [(0.4, 0.1), (0.1, 0.1), (0.01, 0.01), (0.25, 0.25)] {
+        assert!((margin(named) - expected).abs() < 1e-9, "{named}: {}", margin(named));
+    }
+}
+
+#[test]
 fn a_server_without_log_probabilities_is_asked_without_them_from_then_on() {
     let server = server(|request| match request.json().get("logprobs") {
         Some(_) => Answer::new(

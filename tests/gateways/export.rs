@@ -215,6 +215,27 @@ fn untested_changed_and_failing_policies_are_called_so() {
 }
 
 #[test]
+fn a_running_gateway_decides_in_no_dialect() {
+    let policy = policy();
+    let mut evidence = evidence(&policy);
+    evidence.dialect = DialectId::Archgw031;
+    (evidence.router.id, evidence.router.device) = ("plano+http://localhost:12000".to_owned(), "gateway".to_owned());
+    assert_eq!(evidence_problems(&policy, Some(&evidence)), Vec::<String>::new());
+    let options = ExportOptions { evidence: Some(&evidence), ..ExportOptions::default() };
+    let text = export_gateway(&policy, options).unwrap().text;
+    assert!(text.contains("# waypost: decided by the gateway at http://localhost:12000, with its own prompt\n"), "{text}");
+    assert!(!text.contains("archgw-0.3.1"), "{text}");
+}
+
+#[test]
+fn formats_are_read_by_some_versions() {
+    let read = |version| ExportFormat::ALL.into_iter().filter(|format| format.is_read_by(version)).collect::<Vec<_>>();
+    assert_eq!(read((0, 3, 22)), [ExportFormat::Plano03]);
+    assert_eq!(read((0, 4, 15)), [ExportFormat::Plano04, ExportFormat::RoutingApi]);
+    assert_eq!(read((0, 4, 36)), [ExportFormat::Plano04, ExportFormat::Plano03, ExportFormat::RoutingApi]);
+}
+
+#[test]
 fn formats_have_names() {
     for format in ExportFormat::ALL {
         assert_eq!(format.as_str().parse(), Ok(format));

@@ -31,6 +31,34 @@ fn usage_becomes_routes_and_literal_keys_stay_behind() {
 }
 
 #[test]
+fn metrics_sources_leave_their_secrets_behind() {
+    let config = "version: v0.4.0
+listeners: []
+model_providers:
+  - {model: openai/gpt-5, access_key: $OPENAI_API_KEY, default: true}
+routing_preferences:
+  - {name: wine, description: Wine, models: [openai/gpt-5], selection_policy: {prefer: fastest}}
+model_metrics_sources:
+  - type: latency
+    provider: prometheus
+    url: http://user:word-1@prometheus:9090/api?token=word-2
+    query: avg by (model_name) (latency)
+    bearer: word-3
+";
+    let read = imported(config);
+    let kept = r#"[{"type":"latency","provider":"prometheus","url":"http://prometheus:9090/api","query":"avg by (model_name) (latency)"}]"#;
+    assert!(read.policy.extra.contains(&("model_metrics_sources".to_owned(), kept.to_owned())), "{:?}", read.policy.extra);
+    assert!(!format!("{read:?}").contains("word-"));
+    let notes = notes(&read).join("\n");
+    for expected in [
+        "changed 10: what the url of a metrics source says besides the place may be secret and is not kept",
+        "changed 12: the key \"bearer\" of a metrics source may be secret and is not kept",
+    ] {
+        assert!(notes.contains(expected), "{expected}\n{notes}");
+    }
+}
+
+#[test]
 fn inline_preferences_are_lifted_as_the_gateway_does() {
     let read = imported(&fixture("inline_0.3.10.yaml"));
     assert_eq!(models(&read.policy.routes), ["small talk: openai/gpt-4o-mini xai/grok-4", "news: xai/grok-4"]);

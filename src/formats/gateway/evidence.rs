@@ -62,7 +62,7 @@ pub struct Evidence {
     pub router: RouterInfo,
     pub router_sha256: Option<String>,
     pub dialect: DialectId,
-    /// As [`gateway_versions`] gives it.
+    /// As [`gateway_versions`] gives it; the address of a running gateway that decided itself.
     pub gateway_versions: String,
     /// ISO 8601.
     pub date: String,
@@ -126,8 +126,11 @@ pub fn evidence_problems(policy: &Policy, evidence: Option<&Evidence>) -> Vec<St
     if evidence.cases < evidence.planned {
         problems.push(format!("its test was stopped after {} of {} cases", evidence.cases, evidence.planned));
     }
-    if let Some(dialect) = policy.dialect.filter(|dialect| *dialect != evidence.dialect) {
-        problems.push(format!("this policy was tested with the dialect {}, but is meant for {dialect}", evidence.dialect));
+    let sent = evidence.router.live_gateway().is_none().then_some(evidence.dialect);
+    if let (Some(dialect), Some(sent)) = (policy.dialect, sent)
+        && dialect != sent
+    {
+        problems.push(format!("this policy was tested with the dialect {}, but is meant for {dialect}", sent));
     }
     problems
 }
@@ -151,9 +154,14 @@ pub(super) fn comments(policy: &Policy, evidence: Option<&Evidence>) -> String {
     line(&mut out, &format!("set {set}, {cases} cases, sha256 {}", evidence.set_sha256));
     let percent = |share: &f64| format!("{:.1} %", 100.0 * share);
     line(&mut out, &format!("agreement {}, 95 % interval {} to {}", percent(agreement), percent(low), percent(high)));
-    let digest = evidence.router_sha256.as_ref().map(|digest| format!(", sha256 {digest}")).unwrap_or_default();
-    line(&mut out, &format!("router {} on {} in {}{digest}", router.id, router.device, router.dtype));
-    line(&mut out, &format!("dialect {dialect}, holds for {}", evidence.gateway_versions));
+    match router.live_gateway() {
+        Some(url) => line(&mut out, &format!("decided by the gateway at {url}, with its own prompt")),
+        None => {
+            let digest = evidence.router_sha256.as_ref().map(|digest| format!(", sha256 {digest}")).unwrap_or_default();
+            line(&mut out, &format!("router {} on {} in {}{digest}", router.id, router.device, router.dtype));
+            line(&mut out, &format!("dialect {dialect}, holds for {}", evidence.gateway_versions));
+        }
+    }
     match &evidence.order_stability {
         Some(Stability { orders, changed_cases }) => {
             line(&mut out, &format!("order: {changed_cases} of {cases} cases change under {orders} other orders of the routes"));

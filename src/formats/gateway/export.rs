@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::dialect::{GATEWAYS, Gateway};
+use crate::dialect::{GATEWAYS, Gateway, Version};
 use crate::formats::error::FormatError;
 use crate::formats::tree::quoted;
 use crate::policy::Policy;
@@ -69,6 +69,16 @@ impl ExportFormat {
             Self::Plano04 | Self::RoutingApi => &GATEWAYS,
             Self::Plano03 => &GATEWAYS[..1],
             Self::VllmSr | Self::LiteLlm => &[],
+        }
+    }
+
+    /// Returns whether a version of Plano or archgw reads this.
+    pub fn is_read_by(self, version: Version) -> bool {
+        match self {
+            Self::Plano04 | Self::RoutingApi => version >= (0, 4, 15),
+            // The versions in between ignore routes inside the providers; later ones move them to the top level themselves.
+            Self::Plano03 => version >= (0, 3, 4) && !((0, 4, 15)..(0, 4, 22)).contains(&version),
+            Self::VllmSr | Self::LiteLlm => false,
         }
     }
 }

@@ -6,7 +6,7 @@ use crate::policy::Route;
 
 use super::import::{NoteKind, Reader, at_path, field, items, plain_text};
 use super::plano_checks as checks;
-use super::providers::{Declaration, SELECTION, SOURCES};
+use super::providers::{Declaration, SELECTION, SOURCES, without_credentials};
 
 /// One provider of the file.
 pub(super) struct Provider<'n> {
@@ -291,25 +291,47 @@ fn sources(root: &Node, reader: &mut Reader<'_>) {
             reader.note(NoteKind::Refused, at, message, format!("add model_metrics_sources with `type: {kind}`"));
         }
     }
-    let secret = |source: &Node| plain_text(source, "url").is_some_and(|url| url.contains('@'));
-    for source in listed.iter().filter(|source| secret(source)) {
-        let message = "a metrics source whose url holds credentials is not kept";
-        reader.note(NoteKind::Changed, source.at, message, "add it to the exported configuration by hand");
-    }
     let kept: Vec<String> = listed
         .iter()
-        .filter(|source| !secret(source))
         .filter(|source| match plain_text(source, "type").as_deref() {
             Some("cost") => cheapest,
             Some("latency") => fastest,
             _ => false,
         })
-        .map(Node::to_json)
+        .map(|source| without_secrets(source, reader).to_json())
         .collect();
     let usual = [super::plano_writer::USUAL_COST_SOURCE.to_owned()];
     if !kept.is_empty() && kept != usual {
         reader.policy.extra.push((SOURCES.to_owned(), format!("[{}]", kept.join(","))));
     }
+}
+
+/// Returns a metrics source without what may be secret: keys that the gateway does not know, and all of a URL but the place.
+fn without_secrets(source: &Node, reader: &mut Reader<'_>) -> Node {
+    let mut source = source.clone();
+    let Value::Map(entries) = &mut source.value else { return source };
+    let mut dropped: Vec<(Pos, String)> = Vec::new();
+    entries.retain_mut(|Entry { key, at, node }| {
+        if let Value::Text(url) = &mut node.value
+            && key == "url"
+        {
+            let clean = without_credentials(url);
+            if clean != *url {
+                dropped.push((*at, "what the url of a metrics source says besides the place".to_owned()));
+                *url = clean;
+            }
+        }
+        let is_known = checks::SOURCE.contains(&key.as_str());
+        if !is_known {
+            dropped.push((*at, format!("the key {} of a metrics source", quoted(key))));
+        }
+        is_known
+    });
+    for (at, what) in dropped {
+        let message = format!("{what} may be secret and is not kept");
+        reader.note(NoteKind::Changed, at, message, "add it to the exported configuration by hand");
+    }
+    source
 }
 
 /// Returns the three numbers of a version such as `v0.3.0` or `0.1-beta`.

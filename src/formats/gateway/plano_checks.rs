@@ -205,7 +205,7 @@ const PROVIDER: [&str; 10] = [
 const LISTENER: [&str; 10] =
     ["name", "port", "address", "timeout", "router", "max_retries", "type", "agents", "input_filters", "output_filters"];
 
-const SOURCE: [&str; 6] = ["type", "provider", "url", "refresh_interval", "model_aliases", "query"];
+pub(super) const SOURCE: [&str; 6] = ["type", "provider", "url", "refresh_interval", "model_aliases", "query"];
 
 /// Objects whose keys the schema lists exhaustively, with their paths.
 const SCHEMA: [(&[&str], &[&str]); 4] = [

@@ -183,7 +183,7 @@ fn is_variable(value: &str) -> bool {
 }
 
 /// Returns a URL without user, password and query, any of which may be secret.
-fn without_credentials(url: &str) -> String {
+pub(super) fn without_credentials(url: &str) -> String {
     let url = url.split(['?', '#']).next().unwrap_or_default();
     let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
     let (host, path) = rest.find('/').map_or((rest, ""), |at| rest.split_at(at));
