@@ -11,7 +11,7 @@ use super::eval::{check_folder, write};
 use super::input::is_stdin;
 use super::measure::{Measured, OpenSet, kept, measure, open_set, read_policy_file, stop_at_interrupt, warn_all};
 use super::{Failure, report, router};
-use crate::app::measure::{Collector, Measurement, attribute, open_run, router_digest};
+use crate::app::measure::{Measurement, Resumable, attribute, open_run, router_digest};
 use crate::app::replace_file;
 use crate::engine::{CancelToken, Router};
 use crate::eval::{Better, Run, compare};
@@ -33,7 +33,7 @@ pub fn run(arguments: &CompareArguments) -> Result<(), Failure> {
     let mut variants = Vec::new();
     for path in &arguments.run {
         let run = open_run(path)?;
-        variants.push(Variant { router: run.info.router.id.clone(), run, collector: None });
+        variants.push(Variant { router: run.info.router.id.clone(), run, resumable: None });
     }
     for (at, variant) in variants.iter().enumerate() {
         write_run(arguments, at, &variant.run)?;
@@ -56,14 +56,14 @@ pub fn run(arguments: &CompareArguments) -> Result<(), Failure> {
         }
         comparisons.push(Compared { at, comparison });
     }
-    let (runs, collectors): (Vec<Run>, Vec<Option<Collector>>) =
-        variants.into_iter().map(|variant| (variant.run, variant.collector)).unzip();
+    let (runs, resumables): (Vec<Run>, Vec<Option<Resumable>>) =
+        variants.into_iter().map(|variant| (variant.run, variant.resumable)).unzip();
     let report = CompareReport { names: &names, runs: &runs, comparisons: &comparisons };
     if let Some(folder) = &arguments.out {
         write_all(folder, &report)?;
     }
     report::print(&if arguments.json { report.to_json() } else { report.to_text() })?;
-    collectors.into_iter().flatten().for_each(Collector::end);
+    resumables.into_iter().flatten().for_each(Resumable::end);
     match comparisons.last().filter(|last| arguments.fail_if_worse && last.comparison.better == Better::A) {
         Some(Compared { at, comparison }) => {
             Err(Failure::Gate(format!("{} is worse than the baseline ({})", names[*at], comparison.verdict)))
@@ -76,8 +76,8 @@ pub fn run(arguments: &CompareArguments) -> Result<(), Failure> {
 struct Variant {
     router: String,
     run: Run,
-    /// Of a run that was measured just now: as long as it is not ended, the same command takes what was kept of the run.
-    collector: Option<Collector>,
+    /// Of a run that was measured just now: until it is ended, the same command goes on from the run.
+    resumable: Option<Resumable>,
 }
 
 /// A, B, C and so on, as the report calls the variants.
@@ -139,12 +139,12 @@ fn measured(
             min_agreement: None,
             kept: kept(&arguments.keep),
         };
-        let Measured { run, failure, collector } = measure(&measurement, router, cancel)?;
+        let Measured { run, failure, resumable } = measure(&measurement, router, cancel)?;
         write_run(arguments, before + at, &run)?;
         if let Some(failure) = failure {
             return Err(failure);
         }
-        variants.insert(at, Variant { router: router_name.clone(), run, collector: Some(collector) });
+        variants.insert(at, Variant { router: router_name.clone(), run, resumable: Some(resumable) });
     }
     Ok(variants.into_values().collect())
 }

@@ -47,7 +47,7 @@ pub fn run(arguments: &EvalArguments) -> Result<(), Failure> {
         min_agreement: arguments.min_agreement,
         kept: kept(&arguments.keep),
     };
-    let Measured { run, failure, collector } = measure(&measurement, router.as_mut(), &stop_at_interrupt()?)?;
+    let Measured { run, failure, resumable } = measure(&measurement, router.as_mut(), &stop_at_interrupt()?)?;
     if let Some(folder) = &arguments.out {
         write(folder, &run)?;
     }
@@ -57,7 +57,7 @@ pub fn run(arguments: &EvalArguments) -> Result<(), Failure> {
     } else {
         report::print(&report_text(&figures))?;
     }
-    collector.end();
+    resumable.end();
     if let Some(failure) = failure {
         return Err(failure);
     }

@@ -14,7 +14,7 @@ use sha2::{Digest as _, Sha256};
 use super::args::KeepArguments;
 use super::input::{is_stdin, read_policy};
 use super::{Failure, report};
-use crate::app::measure::{Collector, Measurement, Progressed, Step, plan, results_folder};
+use crate::app::measure::{Collector, Measurement, Progressed, Resumable, Step, plan, results_folder};
 use crate::engine::{CancelToken, EngineError, Router};
 use crate::eval::{Run, Source};
 use crate::formats::{LabelledSet, STDIN, open, read_text_from};
@@ -146,8 +146,8 @@ pub struct Measured {
     pub run: Run,
     /// Why it is not the whole run.
     pub failure: Option<Failure>,
-    /// To be ended once the run is where it belongs: until then the same command takes what is kept.
-    pub collector: Collector,
+    /// To be ended once the run is where it belongs: until then the same command goes on from it.
+    pub resumable: Resumable,
 }
 
 /// Measures; a run that was stopped or whose router failed is returned as far as it came, with the reason.
@@ -205,7 +205,7 @@ pub fn measure(measurement: &Measurement, router: &mut dyn Router, cancel: &Canc
         }
         error => Failure::from(error),
     });
-    Ok(Measured { run, failure, collector })
+    Ok(Measured { run, failure, resumable: collector.into_resumable() })
 }
 
 fn progress_line(progress: &Progressed) -> String {

@@ -65,7 +65,8 @@ pub struct RouterInfo {
 impl RouterInfo {
     /// Returns the address of the running gateway that decided: with a prompt of its own, whatever dialect was asked for.
     pub fn live_gateway(&self) -> Option<&str> {
-        (self.device == "gateway").then(|| self.id.trim_start_matches("plano+"))
+        let address = self.id.trim_start_matches("plano+");
+        (self.device == "gateway").then(|| address.split_once('#').map_or(address, |(url, _)| url))
     }
 }
 

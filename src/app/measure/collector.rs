@@ -143,12 +143,30 @@ impl Collector {
         Run { info, policy: Arc::clone(&self.policy), turns }
     }
 
-    /// Ends the measurement. A complete one of a router that cannot be told by its files forgets what was kept: behind its address another
-    /// router may answer next time. Where the router gave up on a request, the run is still to be completed, by asking that one again.
-    pub fn end(mut self) {
-        let all_decided = self.turns.len() >= self.info.planned && !self.gave_up;
-        if let Some(keep) = self.keep.take() {
-            keep.finish(all_decided);
+    /// Ends the measurement and what was kept to resume it.
+    pub fn end(self) {
+        self.into_resumable().end();
+    }
+
+    /// Ends the measurement, but not yet what was kept to resume it.
+    pub fn into_resumable(self) -> Resumable {
+        Resumable { all_decided: self.turns.len() >= self.info.planned && !self.gave_up, keep: self.keep }
+    }
+}
+
+/// What was kept of a measurement, from which it can be resumed until [`Self::end`].
+pub struct Resumable {
+    keep: Option<Keep>,
+    all_decided: bool,
+}
+
+impl Resumable {
+    /// Lets go of it, since its run is where it belongs. Of a complete run with a router that cannot be told by its files nothing stays: behind
+    /// its address another router may answer next time. Where the router gave up on a request, the run is still to be completed, by asking that
+    /// one again.
+    pub fn end(self) {
+        if let Some(keep) = self.keep {
+            keep.finish(self.all_decided);
         }
     }
 }

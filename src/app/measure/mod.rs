@@ -21,7 +21,7 @@ use crate::formats::{FormatError, LabelledSet, policy_digest};
 use crate::policy::{DialectId, NO_ROUTE_LABEL, Policy};
 
 pub use attribution::{Attribution, attribute};
-pub use collector::{Collector, Progressed};
+pub use collector::{Collector, Progressed, Resumable};
 pub use digest::router_digest;
 pub use kept::{KeptResults, results_folder};
 pub use requests::{Requests, Step};
