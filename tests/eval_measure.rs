@@ -62,7 +62,7 @@ fn measure(measurement: &Measurement, most: usize) -> (Run, usize) {
 }
 
 const SET: &str = r#"{"id": "one", "messages": [{"role": "user", "content": "please sort"}], "route": "code"}
-{"id": "two", "messages": [{"role": "user", "content": "hello"}, {"role": "assistant", "content": "hi"}, {"role": "user", "content": "sort it"}], "labels": ["talk", "code"]}
+{"id": "two", "messages": [{"role": "user", "content": "hello"}, {"role": "assistant", "content": "hi"}, {"role": "user", "content": "sort it"}], "labels": ["talk", "code"], "tags": ["multi turn", "a;b", " ", "a;b"]}
 {"id": "three", "messages": [{"role": "user", "content": "this fails"}], "route": "code"}
 not JSON
 {"id": "four", "messages": [{"role": "user", "content": "a own question"}], "route": "x", "routes": [{"name": "x", "description": "own"}]}
@@ -95,6 +95,9 @@ fn a_run_is_in_the_order_of_the_set_whatever_order_it_was_decided_in() {
     assert_eq!(seen, expected);
     assert_eq!(run.turns[3].error.as_deref(), Some("the prompt is too long"));
     assert!(run.info.per_turn);
+    // Once each, and without what stands between them in a table.
+    assert_eq!(run.turns[2].tags.iter().map(|tag| &**tag).collect::<Vec<_>>(), ["multi turn", "a,b"]);
+    assert!(run.turns[0].tags.is_empty());
 
     // Written, listed and read back.
     let runs = folder.path().join("runs");
@@ -178,7 +181,7 @@ fn flips_name_the_edit_that_causes_them() {
     let set = open_set(&path);
     let (a, b) = (policy(["", "hello"]), policy(["sort", "hello bye"]));
     let [first, second] = [&a, &b].map(|policy| measure(&measurement(&set, policy, None), usize::MAX).0);
-    let mut comparison = compare(&first, &second, ["A", "B"], 0);
+    let mut comparison = compare(&first, &second, ["A", "B"], 0, None);
     let mut search = attribute(&first, &second, &comparison, &set).unwrap().unwrap();
     assert_eq!(search.changes().len(), 2);
     while let Some(requests) = search.next_round() {
@@ -235,4 +238,9 @@ fn corrected_labels_and_new_cases_leave_every_other_byte() {
     apply_set_edit(&path, &open_set(&path).relabel(1, 0, "c,d").unwrap()).unwrap();
     apply_set_edit(&path, &open_set(&path).append("", &hello, "talk").unwrap()).unwrap();
     assert_eq!(std::fs::read_to_string(&path).unwrap(), "text,label\n\"one,\ntwo\",a\nthree,\"c,d\"\n\"hello \"\"you\"\"\",talk\n");
+    // Empty fields at the end of a file without a last line end stay.
+    let path = folder.path().join("set.tsv");
+    std::fs::write(&path, "text\tlabel\tid\ttags\none\ta\t\t").unwrap();
+    apply_set_edit(&path, &open_set(&path).relabel(0, 0, "b").unwrap()).unwrap();
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), "text\tlabel\tid\ttags\none\tb\t\t");
 }

@@ -31,10 +31,12 @@ impl LabelledSet {
         let entry = self.cases().get(case).filter(|entry| turn < entry.labels.len()).ok_or_else(missing)?;
         let record = self.reader()?.record(entry)?;
         if let Some(columns) = &self.columns {
-            let bytes = columns.with_label(&record, label, self.label())?;
-            // The last record of a file may lack its line end.
-            let keep = if record.bytes.ends_with(b"\n") { bytes.len() } else { bytes.trim_ascii_end().len() };
-            return Ok(SetEdit { offset: record.offset, len: record.bytes.len(), bytes: bytes[..keep].to_vec() });
+            let mut bytes = columns.with_label(&record, label, self.label())?;
+            // The last record of a file may lack its line end; tabs before it are empty fields.
+            if !record.bytes.ends_with(b"\n") {
+                bytes.pop_if(|byte| *byte == b'\n');
+            }
+            return Ok(SetEdit { offset: record.offset, len: record.bytes.len(), bytes });
         }
         let text = into_utf8(record.bytes, "the line", record.at.line, &origin)?;
         let span = label_span(&json::parse(text.trim_end(), 1, &origin)?, &text, turn).ok_or_else(missing)?;
