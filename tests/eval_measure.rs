@@ -4,6 +4,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use waypost::app::measure::{Measurement, apply_set_edit, attribute, list_runs, open_run, plan, write_run};
+use waypost::chat::labelled::Expected;
+use waypost::chat::{Conversation, Message, Role};
 use waypost::decision::{Decision, RouterInfo};
 use waypost::engine::{EngineError, RouteRequest};
 use waypost::eval::{Cause, Run, Source, compare};
@@ -209,10 +211,34 @@ fn evidence_is_that_of_the_run() {
 }
 
 #[test]
+fn a_case_with_a_label_for_each_turn_is_read_as_it_was_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let messages = [(Role::User, "sort \"it\""), (Role::Assistant, "done"), (Role::User, "thanks")];
+    let conversation = Conversation { messages: messages.map(|(role, text)| Message::new(role, text)).to_vec() };
+    let expected = Expected::PerTurn(vec!["code".to_owned(), "né\"w".to_owned()]);
+    for (name, text) in [("set.jsonl", SET.trim_end().to_owned()), ("set.json", "[{\"prompt\": \"p\", \"label\": \"code\"}]\n".to_owned())]
+    {
+        let path = folder.path().join(name);
+        std::fs::write(&path, &text).unwrap();
+        apply_set_edit(&path, &open_set(&path).append_expected("new", &conversation, &expected).unwrap()).unwrap();
+        let set = open_set(&path);
+        let case = set.read(set.cases().len() - 1).unwrap();
+        assert_eq!((case.id.as_str(), &case.conversation, &case.expected), ("new", &conversation, &expected), "{name}");
+        let few = Expected::PerTurn(vec!["code".to_owned()]);
+        let error = set.append_expected("new", &conversation, &few).unwrap_err().to_string();
+        assert!(error.ends_with(&format!("{name}: the case has 1 label for 2 user messages; write one label a user message")), "{error}");
+    }
+    let path = folder.path().join("set.csv");
+    std::fs::write(&path, "messages,label\n").unwrap();
+    let error = open_set(&path).append_expected("new", &conversation, &expected).unwrap_err().to_string();
+    assert!(error.contains("a table holds one label a record") && error.ends_with("in a set of JSON lines (*.jsonl)"), "{error}");
+}
+
+#[test]
 fn corrected_labels_and_new_cases_leave_every_other_byte() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("set.jsonl");
-    let hello = waypost::chat::Conversation::from_prompt("hello \"you\"");
+    let hello = Conversation::from_prompt("hello \"you\"");
     let check = |text: &str, case: usize, turn: usize, expected: &str| {
         std::fs::write(&path, text).unwrap();
         let undo = apply_set_edit(&path, &open_set(&path).relabel(case, turn, "né\"w").unwrap()).unwrap();

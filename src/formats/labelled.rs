@@ -235,14 +235,17 @@ fn expected_from(key: &str, node: Node, origin: &Origin<'_>) -> Result<Expected,
 
 /// With a label a turn, each turn must have its own.
 fn check_turns(expected: &Expected, conversation: &Conversation, label_at: Pos, origin: &Origin<'_>) -> Result<(), FormatError> {
-    if let Expected::PerTurn(labels) = expected {
-        let turns = conversation.user_turns().count();
-        if labels.len() != turns {
-            let message = format!("the case has {} for {}", counted(labels.len(), "label"), counted(turns, "user message"));
-            return Err(origin.error(label_at, message, "write one label a user message"));
-        }
+    match labels_missing(expected, conversation) {
+        Some(message) => Err(origin.error(label_at, message, "write one label a user message")),
+        None => Ok(()),
     }
-    Ok(())
+}
+
+/// Returns how many labels a case has for how many turns, where these differ.
+pub(super) fn labels_missing(expected: &Expected, conversation: &Conversation) -> Option<String> {
+    let Expected::PerTurn(labels) = expected else { return None };
+    let turns = conversation.user_turns().count();
+    (labels.len() != turns).then(|| format!("the case has {} for {}", counted(labels.len(), "label"), counted(turns, "user message")))
 }
 
 /// Where a case brings its own routes, a label that is none of them can only be a mistake.
