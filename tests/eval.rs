@@ -4,7 +4,7 @@
 //! (scikit-learn), `proportion_confint(method="wilson")` (statsmodels) and `percentile` (numpy) say about them.
 
 use serde::Deserialize;
-use waypost::eval::{Judged, calibration, paper_metrics, percentile, summarise};
+use waypost::eval::{Judged, calibration, paper_metrics, percentile, spans, summarise};
 
 #[derive(Deserialize)]
 struct Fixture {
@@ -39,7 +39,7 @@ fn figures_equal_scikit_learn_and_statsmodels() {
                 conversation,
                 label: label.clone(),
                 decided: decided.clone(),
-                confidence,
+                confidence: Some(confidence),
             })
             .collect();
         let summary = summarise(&judged, fixture.labels.iter().cloned());
@@ -55,7 +55,7 @@ fn figures_equal_scikit_learn_and_statsmodels() {
         close(summary.macro_f1, fixture.macro_f1);
         close(summary.agreement_ci95[0], fixture.wilson[0]);
         close(summary.agreement_ci95[1], fixture.wilson[1]);
-        close(calibration(&judged).ece, fixture.ece);
+        close(calibration(&judged).ece.unwrap(), fixture.ece);
         close(percentile(&fixture.confidence, 0.5), fixture.p50);
         close(percentile(&fixture.confidence, 0.95), fixture.p95);
     }
@@ -72,12 +72,17 @@ fn spans_end_where_the_label_or_the_conversation_does() {
             conversation,
             label: label.to_owned(),
             decided: Some(decided.to_owned()),
-            confidence: 1.0,
+            confidence: Some(1.0),
         })
         .collect();
     let paper = paper_metrics(&judged).unwrap();
     assert_eq!((paper.turn, paper.span, paper.conversation), (0.8, 0.75, 0.5));
     assert_eq!(paper_metrics(&[]), None);
+    let spans = spans(&judged);
+    let lengths: Vec<_> = spans.by_length.iter().map(|of| (of.length, of.spans, of.accuracy)).collect();
+    assert_eq!(lengths, [(1, 3, 2.0 / 3.0), (2, 1, 1.0)]);
+    let failures: Vec<_> = spans.first_failure.iter().map(|at| (at.position, at.reached, at.failed)).collect();
+    assert_eq!(failures, [(1, 4, 1), (2, 1, 0)]);
 }
 
 #[test]

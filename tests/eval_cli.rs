@@ -117,6 +117,7 @@ fn compare_takes_policies_dialects_and_saved_runs() {
     let report = json(&out);
     assert_eq!(report["verdict"], "A and B decide all 4 cases alike");
     assert_eq!((&report["a"]["cases"], &report["b"]["agreement"], &report["mcnemar"]["p"]), (&4.into(), &0.5.into(), &1.0.into()));
+    assert_eq!((&report["by_conversation"], &report["labels_of"]), (&serde_json::json!({"b": 0, "c": 0, "p": 1.0}), &"b".into()));
     assert_eq!(report["changes"], serde_json::json!(["the description of talk"]));
     assert!(report["policy_diff"].to_string().contains("+    description: \\\"Small talk\\\""), "{}", report["policy_diff"]);
     assert!(folder.read("both/matrix.csv").starts_with("line,id,turn,label,A,B\n2,2,0,code,code,code\n"));

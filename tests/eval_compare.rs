@@ -5,9 +5,10 @@ use std::sync::Arc;
 use serde::Deserialize;
 use waypost::decision::{OrderStability, Outcome, TokenCounts};
 use waypost::eval::{
-    Better, FlipKind, LeftOut, Run, RunInfo, TurnKey, TurnResult, calibration, compare, figures, mcnemar, overlap, review_sweep,
+    Better, FlipKind, LeftOut, Run, RunInfo, Side, TurnKey, TurnResult, calibration, compare, figures, mcnemar, overlap, review_sweep,
+    wilson_interval,
 };
-use waypost::formats::{junit_xml, read_run, report_json, report_markdown, write_cases};
+use waypost::formats::{CompareReport, Compared, junit_xml, read_run, report_json, report_markdown, report_text, write_cases};
 use waypost::policy::{DialectId, NO_ROUTE_LABEL, Policy, Route};
 
 #[derive(Deserialize)]
@@ -39,8 +40,13 @@ fn close(ours: f64, theirs: f64, tolerance: f64) {
     assert!((ours - theirs).abs() <= tolerance, "{ours} against {theirs}");
 }
 
-/// A run over single turns; conversations number from 0, and each case's id is its position.
-pub fn run(policy: Policy, turns: Vec<TurnResult>) -> Run {
+/// A run over turns, those of one conversation numbered; conversations number from 0, and each turn's id is its position.
+pub fn run(policy: Policy, mut turns: Vec<TurnResult>) -> Run {
+    for at in 1..turns.len() {
+        if turns[at].conversation == turns[at - 1].conversation {
+            turns[at].turn = turns[at - 1].turn + 1;
+        }
+    }
     let labels = policy.routes.iter().map(|route| route.name.clone()).chain([NO_ROUTE_LABEL.to_owned()]).collect();
     let info = RunInfo {
         name: "test".to_owned(),
@@ -66,7 +72,8 @@ pub fn run(policy: Policy, turns: Vec<TurnResult>) -> Run {
 }
 
 pub fn turn(at: usize, conversation: usize, label: &str, decided: Option<&str>, confidence: f32) -> TurnResult {
-    let key = TurnKey { conversation, line: at + 1, id: at.to_string().into(), turn: 0, label: label.into(), routes: None };
+    let key =
+        TurnKey { conversation, line: at + 1, id: at.to_string().into(), turn: 0, label: label.into(), tags: Arc::default(), routes: None };
     let outcome = match decided {
         None => Outcome::Error,
         Some(NO_ROUTE_LABEL) => Outcome::NoRoute,
@@ -106,7 +113,7 @@ fn the_exact_test_equals_statsmodels() {
 fn comparisons_equal_other_libraries() {
     for fixture in fixtures() {
         let [a, b] = runs(&fixture);
-        let comparison = compare(&a, &b, ["A", "B"], 7);
+        let comparison = compare(&a, &b, ["A", "B"], 7, None);
         close(comparison.agreement[0], fixture.agreement[0], 1e-12);
         close(comparison.agreement[1], fixture.agreement[1], 1e-12);
         assert_eq!((comparison.mcnemar.b, comparison.mcnemar.c), (fixture.mcnemar.b, fixture.mcnemar.c));
@@ -122,16 +129,16 @@ fn comparisons_equal_other_libraries() {
         let width = fixture.bootstrap[1] - fixture.bootstrap[0];
         close(comparison.difference.ci95[0], fixture.bootstrap[0], 0.06 * width);
         close(comparison.difference.ci95[1], fixture.bootstrap[1], 0.06 * width);
-        assert_eq!(comparison, compare(&a, &b, ["A", "B"], 7), "a seed gives one interval");
+        assert_eq!(comparison, compare(&a, &b, ["A", "B"], 7, None), "a seed gives one interval");
 
         let judged: Vec<_> = b
             .judged()
             .into_iter()
             .zip(&fixture.confidence)
-            .map(|(judged, &confidence)| waypost::eval::Judged { confidence, ..judged })
+            .map(|(judged, &confidence)| waypost::eval::Judged { confidence: Some(confidence), ..judged })
             .collect();
         let calibration = calibration(&judged);
-        close(calibration.ece, fixture.ece, 1e-9);
+        close(calibration.ece.unwrap(), fixture.ece, 1e-9);
         let full: Vec<_> = calibration.bins.iter().filter(|bin| bin.cases > 0).collect();
         assert_eq!(full.len(), fixture.reliability[0].len());
         for (bin, (share, mean)) in full.iter().zip(fixture.reliability[0].iter().zip(&fixture.reliability[1])) {
@@ -162,7 +169,7 @@ fn verdict(cases: usize, fixed: usize, broken: usize, changed: usize, together: 
         });
         run(routes(&["a", "b", "c"]), turns.collect())
     };
-    let comparison = compare(&of(false), &of(true), ["A", "B"], 0);
+    let comparison = compare(&of(false), &of(true), ["A", "B"], 0, None);
     assert_eq!(comparison.flips.len(), fixed + broken + changed);
     let kinds =
         [FlipKind::Fixed, FlipKind::Broken, FlipKind::Changed].map(|kind| comparison.flips.iter().filter(|flip| flip.kind == kind).count());
@@ -188,7 +195,49 @@ fn verdicts_say_what_the_cases_allow() {
 }
 
 #[test]
-fn runs_over_different_files_meet_by_id_and_the_later_label_counts() {
+fn few_conversations_give_no_verdict_however_many_turns_they_have() {
+    let of = |conversations: usize, decided: &str| {
+        let turns = (0..2 * conversations).map(|at| turn(at, at / 2, "a", Some(decided), 0.5));
+        run(routes(&["a", "b"]), turns.collect())
+    };
+    let four = compare(&of(4, "b"), &of(4, "a"), ["A", "B"], 0, None);
+    // What a test over turns and a bootstrap over four conversations take for proof.
+    assert!(four.mcnemar.p < 0.05 && four.difference.ci95[0] > 0.0);
+    assert_eq!((four.by_conversation.b, four.by_conversation.c), (0, 4));
+    close(four.by_conversation.p, 0.125, 1e-12);
+    assert_eq!(four.better, Better::Unknown);
+    assert!(four.verdict.starts_with("8 cases cannot tell these apart: 8 fixed, 0 broken, p = 0.1"), "{}", four.verdict);
+    // The larger of the two probabilities is told.
+    let six = compare(&of(6, "b"), &of(6, "a"), ["A", "B"], 0, None);
+    assert_eq!((six.better, six.verdict.as_str()), (Better::B, "B is better: 12 fixed, 0 broken, p = 0.031"));
+}
+
+#[test]
+fn cases_that_share_a_line_stay_apart() {
+    let of = |decided: [&str; 3]| {
+        let one = |(at, decided): (usize, &&str)| TurnResult { line: 1, id: "1".into(), ..turn(at, at, "a", Some(decided), 0.5) };
+        run(routes(&["a", "b"]), decided.iter().enumerate().map(one).collect())
+    };
+    let (a, b) = (of(["a", "b", "b"]), of(["a", "a", "b"]));
+    let comparison = compare(&a, &b, ["A", "B"], 0, None);
+    assert_eq!((comparison.cases, comparison.unmatched, comparison.fixed, comparison.broken), (3, [0, 0], 1, 0));
+    let mut cases = Vec::new();
+    write_cases(&b, &mut cases).unwrap();
+    let json = report_json(&b, "digest");
+    assert_eq!(read_run(&json, "report.json", cases.as_slice(), "cases.csv").unwrap(), b);
+    // Runs that were kept before these columns were.
+    let text = String::from_utf8(cases).unwrap();
+    let old: String = text.lines().map(|line| line.rsplitn(3, ',').nth(2).unwrap().to_owned() + "\n").collect();
+    assert!(old.lines().next().unwrap().ends_with(",probabilities"), "{old}");
+    assert_eq!(read_run(&json, "report.json", old.as_bytes(), "cases.csv").unwrap(), b);
+    // A case that only one of two stopped runs got to is no pair of another that has its number there.
+    let mut later = a.clone();
+    later.turns.iter_mut().for_each(|turn| turn.line = 2);
+    assert_eq!(compare(&later, &b, ["A", "B"], 0, None).cases, 0);
+}
+
+#[test]
+fn runs_over_different_files_meet_by_id_and_labels_of_the_present_set_count() {
     let mut a =
         run(routes(&["a", "b"]), vec![turn(0, 0, "a", Some("b"), 0.5), turn(1, 1, "a", Some("a"), 0.5), turn(2, 2, "a", Some("a"), 0.5)]);
     a.info.set.sha256 = "old".to_owned();
@@ -196,10 +245,23 @@ fn runs_over_different_files_meet_by_id_and_the_later_label_counts() {
     let mut b =
         run(routes(&["a", "b"]), vec![turn(2, 0, "a", Some("a"), 0.5), turn(1, 1, "b", Some("b"), 0.5), turn(7, 2, "a", Some("a"), 0.5)]);
     b.info.set.sha256 = "new".to_owned();
-    let comparison = compare(&a, &b, ["A", "B"], 0);
+    let comparison = compare(&a, &b, ["A", "B"], 0, None);
     assert_eq!((comparison.cases, comparison.unmatched, comparison.relabelled), (2, [1, 1], 1));
-    assert_eq!((comparison.fixed, comparison.broken), (1, 0));
+    assert_eq!((comparison.fixed, comparison.broken, comparison.labels_of), (1, 0, Side::B));
     assert_eq!(&*comparison.flips[0].id, "1");
+    let names = ["A", "B"].map(str::to_owned);
+    let runs = [a, b];
+    let told = |comparison| {
+        let comparisons = [Compared { at: 1, comparison }];
+        CompareReport { names: &names, runs: &runs, comparisons: &comparisons }.to_text()
+    };
+    assert!(told(comparison).contains("1 labels differ between the runs; those of B count\n"));
+    let comparison = compare(&runs[0], &runs[1], ["A", "B"], 0, Some("old"));
+    assert_eq!((comparison.fixed, comparison.broken, comparison.labels_of), (0, 1, Side::A));
+    assert_eq!((&*comparison.flips[0].label, comparison.agreement), ("a", [1.0, 0.5]));
+    let text = told(comparison);
+    assert!(text.contains("; those of A count, since it measured the set as it is now"), "{text}");
+    assert!(text.contains("by conversation: 0 better, 1 worse, exact sign test p = 1.00"), "{text}");
 }
 
 #[test]
@@ -267,8 +329,69 @@ fn scenarios_models_orders_and_errors_stand_apart() {
     assert_eq!((stability.orders, stability.changed_cases, stability.mean_agreement), (3, 1, 0.75));
     assert!(figures.partial && !figures.gate.unwrap().passed);
     assert_eq!((figures.span_accuracy, figures.conversation_accuracy), (None, None));
-    let histogram: usize = figures.confidence.iter().map(|bin| bin.right + bin.wrong).sum();
-    assert_eq!(histogram, 5);
+}
+
+#[test]
+fn without_probabilities_nothing_is_said_about_confidence() {
+    let mut run = run(routes(&["a", "b"]), (0..4).map(|at| turn(at, at, "a", Some(if at < 3 { "a" } else { "b" }), 0.0)).collect());
+    let none = figures(&run);
+    assert_eq!((none.agreement, none.calibration.ece), (0.75, None));
+    assert!(none.confidence.is_empty() && none.review.is_empty());
+    for text in [report_text(&none), report_markdown(&run), junit_xml(&run)] {
+        assert!(!text.contains("calibration") && !text.contains("threshold") && !text.contains(" with "), "{text}");
+    }
+    // Of a mixed run those count that have some.
+    for turn in &mut run.turns[2..] {
+        (turn.probabilities, turn.confidence) = (vec![0.9, 0.1, 0.0], 0.9);
+    }
+    let some = figures(&run);
+    close(some.calibration.ece.unwrap(), 0.4, 1e-6);
+    assert_eq!(some.confidence.iter().map(|bin| (bin.right, bin.wrong)).fold((0, 0), |sum, bin| (sum.0 + bin.0, sum.1 + bin.1)), (1, 1));
+    assert_eq!((some.review[0].coverage, some.review[0].accuracy), (1.0, Some(0.5)));
+    assert!(report_markdown(&run).contains("calibration error 0.400"));
+}
+
+#[test]
+fn parts_of_a_set_have_their_own_figures() {
+    let tagged = |at: usize, conversation: usize, decided: &str, tags: &[&str]| TurnResult {
+        tags: tags.iter().map(|tag| Arc::from(*tag)).collect(),
+        ..turn(at, conversation, "a", Some(decided), 0.5)
+    };
+    let turns = vec![
+        tagged(0, 0, "a", &["long", "de|en"]),
+        tagged(1, 0, "b", &["long", "de|en"]),
+        tagged(2, 1, "a", &["long"]),
+        tagged(3, 2, "b", &[]),
+    ];
+    let mut run = run(routes(&["a", "b"]), turns);
+    let single = figures(&run);
+    assert_eq!((single.per_turn_number.len(), &single.spans), (0, &None));
+    run.info.per_turn = true;
+    let figures = figures(&run);
+    let tags: Vec<_> = figures.per_tag.iter().map(|part| (part.tag.as_str(), part.slice.cases, part.slice.agreement)).collect();
+    assert_eq!(tags, [("long", 3, 2.0 / 3.0), ("de|en", 2, 0.5)]);
+    assert_eq!(figures.per_tag[1].slice.agreement_ci95, wilson_interval(1, 2));
+    let turns: Vec<_> = figures.per_turn_number.iter().map(|part| (part.turn, part.slice.cases, part.slice.agreement)).collect();
+    assert_eq!(turns, [(1, 3, 2.0 / 3.0), (2, 1, 0.0)]);
+    let json = serde_json::to_value(&figures).unwrap();
+    assert_eq!(
+        json["per_tag"][1],
+        serde_json::json!({"tag": "de|en", "cases": 2, "agreement": 0.5, "agreement_ci95": wilson_interval(1, 2)})
+    );
+    assert_eq!(json["spans"]["by_length"][1], serde_json::json!({"length": 2, "spans": 1, "accuracy": 0.0}));
+    let report = report_markdown(&run);
+    for part in ["| de\\|en | 2 | 50.0 % | 9.5 % to 90.5 % |", "| 2 | 1 | 0.0 % |", "| 2 | 1 | 1 |"] {
+        assert!(report.contains(part), "{part} is not in {report}");
+    }
+    run.turns = run
+        .turns
+        .iter()
+        .cycle()
+        .take(200)
+        .enumerate()
+        .map(|(at, turn)| TurnResult { tags: [format!("{at}").into()].into(), ..turn.clone() })
+        .collect();
+    assert_eq!(waypost::eval::figures(&run).per_tag.len(), 50);
 }
 
 #[test]
@@ -281,6 +404,7 @@ fn a_run_that_is_read_back_is_the_same() {
             probabilities: vec![0.1, 0.2, 0.700_000_05],
             tokens: TokenCounts { prompt: 500, cached: 300, computed: 220 },
             order_stability: Some(OrderStability { orders: 2, changed: 1, agreement: 2.0 / 3.0, decisions: Vec::new() }),
+            tags: ["long".into(), "two, words".into()].into(),
             ..turn(0, 0, "a", Some("b"), 1.0 / 3.0)
         },
         TurnResult { routes: Some(own), probabilities: vec![f32::MIN_POSITIVE, 0.5, 0.5], ..turn(1, 1, "x", Some("y"), 0.5) },

@@ -4,6 +4,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use waypost::app::measure::{Measurement, apply_set_edit, attribute, list_runs, open_run, plan, write_run};
+use waypost::chat::labelled::Expected;
+use waypost::chat::{Conversation, Message, Role};
 use waypost::decision::{Decision, RouterInfo};
 use waypost::engine::{EngineError, RouteRequest};
 use waypost::eval::{Cause, Run, Source, compare};
@@ -62,7 +64,7 @@ fn measure(measurement: &Measurement, most: usize) -> (Run, usize) {
 }
 
 const SET: &str = r#"{"id": "one", "messages": [{"role": "user", "content": "please sort"}], "route": "code"}
-{"id": "two", "messages": [{"role": "user", "content": "hello"}, {"role": "assistant", "content": "hi"}, {"role": "user", "content": "sort it"}], "labels": ["talk", "code"]}
+{"id": "two", "messages": [{"role": "user", "content": "hello"}, {"role": "assistant", "content": "hi"}, {"role": "user", "content": "sort it"}], "labels": ["talk", "code"], "tags": ["multi turn", "a;b", " ", "a;b"]}
 {"id": "three", "messages": [{"role": "user", "content": "this fails"}], "route": "code"}
 not JSON
 {"id": "four", "messages": [{"role": "user", "content": "a own question"}], "route": "x", "routes": [{"name": "x", "description": "own"}]}
@@ -95,6 +97,9 @@ fn a_run_is_in_the_order_of_the_set_whatever_order_it_was_decided_in() {
     assert_eq!(seen, expected);
     assert_eq!(run.turns[3].error.as_deref(), Some("the prompt is too long"));
     assert!(run.info.per_turn);
+    // Once each, and without what stands between them in a table.
+    assert_eq!(run.turns[2].tags.iter().map(|tag| &**tag).collect::<Vec<_>>(), ["multi turn", "a,b"]);
+    assert!(run.turns[0].tags.is_empty());
 
     // Written, listed and read back.
     let runs = folder.path().join("runs");
@@ -212,7 +217,7 @@ fn flips_name_the_edit_that_causes_them() {
     let set = open_set(&path);
     let (a, b) = (policy(["", "hello"]), policy(["sort", "hello bye"]));
     let [first, second] = [&a, &b].map(|policy| measure(&measurement(&set, policy, None), usize::MAX).0);
-    let mut comparison = compare(&first, &second, ["A", "B"], 0);
+    let mut comparison = compare(&first, &second, ["A", "B"], 0, None);
     let mut search = attribute(&first, &second, &comparison, &set).unwrap().unwrap();
     assert_eq!(search.changes().len(), 2);
     while let Some(requests) = search.next_round() {
@@ -249,10 +254,34 @@ fn evidence_is_that_of_the_run() {
 }
 
 #[test]
+fn a_case_with_a_label_for_each_turn_is_read_as_it_was_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let messages = [(Role::User, "sort \"it\""), (Role::Assistant, "done"), (Role::User, "thanks")];
+    let conversation = Conversation { messages: messages.map(|(role, text)| Message::new(role, text)).to_vec() };
+    let expected = Expected::PerTurn(vec!["code".to_owned(), "né\"w".to_owned()]);
+    for (name, text) in [("set.jsonl", SET.trim_end().to_owned()), ("set.json", "[{\"prompt\": \"p\", \"label\": \"code\"}]\n".to_owned())]
+    {
+        let path = folder.path().join(name);
+        std::fs::write(&path, &text).unwrap();
+        apply_set_edit(&path, &open_set(&path).append_expected("new", &conversation, &expected).unwrap()).unwrap();
+        let set = open_set(&path);
+        let case = set.read(set.cases().len() - 1).unwrap();
+        assert_eq!((case.id.as_str(), &case.conversation, &case.expected), ("new", &conversation, &expected), "{name}");
+        let few = Expected::PerTurn(vec!["code".to_owned()]);
+        let error = set.append_expected("new", &conversation, &few).unwrap_err().to_string();
+        assert!(error.ends_with(&format!("{name}: the case has 1 label for 2 user messages; write one label a user message")), "{error}");
+    }
+    let path = folder.path().join("set.csv");
+    std::fs::write(&path, "messages,label\n").unwrap();
+    let error = open_set(&path).append_expected("new", &conversation, &expected).unwrap_err().to_string();
+    assert!(error.contains("a table holds one label a record") && error.ends_with("in a set of JSON lines (*.jsonl)"), "{error}");
+}
+
+#[test]
 fn corrected_labels_and_new_cases_leave_every_other_byte() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("set.jsonl");
-    let hello = waypost::chat::Conversation::from_prompt("hello \"you\"");
+    let hello = Conversation::from_prompt("hello \"you\"");
     let check = |text: &str, case: usize, turn: usize, expected: &str| {
         std::fs::write(&path, text).unwrap();
         let undo = apply_set_edit(&path, &open_set(&path).relabel(case, turn, "né\"w").unwrap()).unwrap();
@@ -278,4 +307,9 @@ fn corrected_labels_and_new_cases_leave_every_other_byte() {
     apply_set_edit(&path, &open_set(&path).relabel(1, 0, "c,d").unwrap()).unwrap();
     apply_set_edit(&path, &open_set(&path).append("", &hello, "talk").unwrap()).unwrap();
     assert_eq!(std::fs::read_to_string(&path).unwrap(), "text,label\n\"one,\ntwo\",a\nthree,\"c,d\"\n\"hello \"\"you\"\"\",talk\n");
+    // Empty fields at the end of a file without a last line end stay.
+    let path = folder.path().join("set.tsv");
+    std::fs::write(&path, "text\tlabel\tid\ttags\none\ta\t\t").unwrap();
+    apply_set_edit(&path, &open_set(&path).relabel(0, 0, "b").unwrap()).unwrap();
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), "text\tlabel\tid\ttags\none\tb\t\t");
 }

@@ -153,7 +153,7 @@ impl Action {
             Self::NewVariant => (File, "New variant", "Copy this policy, to change the copy and compare both", Some((CTRL, Key::D))),
             Self::ClosePolicy => (File, "Close policy", "Close this policy; unsaved changes are asked about", Some((CTRL, Key::W))),
             Self::NewConversation => (File, "New conversation", "Put an empty conversation on the shelf", Some((CTRL_SHIFT, Key::N))),
-            Self::ImportConversation => (File, "Paste or import conversation…", "Read a conversation from any text: OpenAI JSON, a ChatGPT or ShareGPT export, a transcript, one prompt", Some((CTRL_SHIFT, Key::V))),
+            Self::ImportConversation => (File, "Paste or import conversation…", "Read a conversation from any text: OpenAI JSON, a ChatGPT, Claude or ShareGPT export, a transcript, one prompt", Some((CTRL_SHIFT, Key::V))),
             Self::SaveConversation => (File, "Save conversation as…", "Write the conversation to a file", None),
             Self::CloseConversation => (File, "Remove conversation from shelf", "Close this conversation; unsaved changes are asked about", None),
             Self::Undo => (Edit, "Undo", "Take the last change back", Some((CTRL, Key::Z))),

@@ -153,6 +153,8 @@ pub enum SampleSet {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Correction {
     pub set: PathBuf,
+    /// Position of the case in the set: several may stand on one line.
+    pub case: usize,
     pub line: usize,
     pub id: String,
     pub turn: usize,

@@ -91,15 +91,16 @@ pub struct ComparisonView {
 pub struct CaseRow(pub Vec<Option<u32>>);
 
 impl ComparisonView {
-    /// Compares `runs`, of which there are at least two, and the first with the one at `focus` in detail.
-    pub fn new(runs: Vec<Contender>, focus: usize) -> Self {
+    /// Compares `runs`, of which there are at least two, and the first with the one at `focus` in detail. `present` is the SHA-256 of the set
+    /// that is open.
+    pub fn new(runs: Vec<Contender>, focus: usize, present: Option<&str>) -> Self {
         let rows = rows(&runs);
         let decided = |row: &CaseRow, run: usize| row.0[run].map(|at| runs[run].view.run.turns[at as usize].decided.clone());
         let differs =
             |row: &CaseRow| (1..runs.len()).any(|run| decided(row, run).is_some_and(|it| decided(row, 0).is_some_and(|base| it != base)));
         let different = positions(rows.iter().map(differs));
         let (a, b) = (&runs[0], &runs[focus]);
-        let comparison = compare(&a.view.run, &b.view.run, [&a.name, &b.name], SEED);
+        let comparison = compare(&a.view.run, &b.view.run, [&a.name, &b.name], SEED, present);
         let of = |wanted: Option<FlipKind>| positions(comparison.flips.iter().map(|flip| wanted.is_none_or(|kind| flip.kind == kind)));
         let flips = [of(None), of(Some(FlipKind::Fixed)), of(Some(FlipKind::Broken)), of(Some(FlipKind::Changed))];
         let (before, after) = (&a.view.run.policy, &b.view.run.policy);
@@ -137,11 +138,11 @@ fn rows(runs: &[Contender]) -> Vec<CaseRow> {
     let mut rows: Vec<CaseRow> = Vec::new();
     // By their place where all measured the same file, as ids may stand twice; otherwise by id.
     let same_file = runs.windows(2).all(|pair| pair[0].view.run.info.set.sha256 == pair[1].view.run.info.set.sha256);
-    let mut known: HashMap<(usize, &str, usize), usize> = HashMap::new();
+    let mut known: HashMap<(usize, usize, &str, usize), usize> = HashMap::new();
     for (place, contender) in runs.iter().enumerate() {
         let run: &Run = &contender.view.run;
         for (at, turn) in run.turns.iter().enumerate() {
-            let key = if same_file { (turn.line, "", turn.turn) } else { (0, &*turn.id, turn.turn) };
+            let key = if same_file { (turn.conversation, turn.line, "", turn.turn) } else { (0, 0, &*turn.id, turn.turn) };
             let row = *known.entry(key).or_insert_with(|| {
                 rows.push(CaseRow(vec![None; runs.len()]));
                 rows.len() - 1

@@ -97,8 +97,9 @@ impl App {
         }
         let focus = runs.iter().skip(1).position(|run| state.compare.focus.as_ref() == Some(&run.id)).map_or(runs.len() - 1, |at| at + 1);
         state.compare.computing = true;
+        let set = state.batch.set.as_ref().map(|open| Arc::clone(&open.set));
         self.figures.run(
-            move || ComparisonView::new(runs, focus),
+            move || ComparisonView::new(runs, focus, set.as_deref().map(|set| set.sha256())),
             |app, view| {
                 app.state.compare.computing = false;
                 app.state.compare.view = Some(Arc::new(view));

@@ -207,7 +207,7 @@ impl RunChange {
     fn apply(self, run: &mut Run) {
         match self {
             Self::Label(wanted) => {
-                let is_it = |turn: &TurnResult| (turn.line, &*turn.id, turn.turn) == (wanted.line, wanted.id.as_str(), wanted.turn);
+                let is_it = |turn: &TurnResult| (turn.conversation, turn.turn) == (wanted.case, wanted.turn);
                 if let Some(turn) = run.turns.iter_mut().find(|turn| is_it(turn)) {
                     turn.label = wanted.after.into();
                 }

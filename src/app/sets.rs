@@ -173,6 +173,7 @@ impl App {
         let Some(view) = &self.state.batch.view else { return };
         let correction = Correction {
             set: PathBuf::from(&view.run.info.set.path),
+            case: result.conversation,
             line: result.line,
             id: result.id.to_string(),
             turn: result.turn,
@@ -312,12 +313,13 @@ fn write_labels(open: &OpenSet, corrections: &[Correction]) -> Result<OpenSet, S
     let mut edits: Vec<SetEdit> = Vec::new();
     // Of several corrections of one label the last counts.
     for (at, one) in corrections.iter().enumerate() {
-        if corrections[at + 1..].iter().any(|later| (later.line, &later.id, later.turn) == (one.line, &one.id, one.turn)) {
+        if corrections[at + 1..].iter().any(|later| (later.case, later.turn) == (one.case, one.turn)) {
             continue;
         }
-        let case = open.set.cases().iter().position(|case| case.place.line == one.line && *case.id == *one.id);
-        let case = case.ok_or_else(|| format!("line {} is no longer the case {}; open the set again", one.line, one.id))?;
-        edits.push(open.set.relabel(case, one.turn, &one.after).map_err(|error| error.to_string())?);
+        if open.set.cases().get(one.case).is_none_or(|case| case.place.line != one.line || *case.id != *one.id) {
+            return Err(format!("line {} is no longer the case {}; open the set again", one.line, one.id));
+        }
+        edits.push(open.set.relabel(one.case, one.turn, &one.after).map_err(|error| error.to_string())?);
     }
     edit_file(open.set.path(), edits).map_err(|error| error.to_string())?;
     read_again(open.set.path(), &open.policy)

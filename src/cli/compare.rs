@@ -47,7 +47,8 @@ pub fn run(arguments: &CompareArguments) -> Result<(), Failure> {
     let mut comparisons = Vec::new();
     for (at, variant) in variants.iter().enumerate().skip(1) {
         let first = &variants[0];
-        let mut comparison = compare(&first.run, &variant.run, [&names[0], &names[at]], arguments.seed);
+        let present = set.as_ref().map(|open| open.set.sha256());
+        let mut comparison = compare(&first.run, &variant.run, [&names[0], &names[at]], arguments.seed, present);
         if let Some(OpenSet { set, .. }) = set.as_ref().filter(|_| !arguments.no_causes && first.router == variant.router) {
             // What was measured is worth more than what explains it.
             if let Err(failure) = causes(&first.run, variant, &mut comparison, set, &mut routers, &cancel) {

@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use super::Judged;
 use super::metrics::summarise;
 use super::run::{Run, TurnResult};
-use super::significance::{Cluster, McNemar, bootstrap, mcnemar};
+use super::significance::{Cluster, McNemar, bootstrap, mcnemar, sign_test};
 
 /// What became of a turn from the first run to the second.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
@@ -90,6 +91,14 @@ pub enum Better {
     Unknown,
 }
 
+/// One of two runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Side {
+    A,
+    B,
+}
+
 /// A difference of agreement, second run minus first.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Difference {
@@ -107,8 +116,10 @@ pub struct Comparison {
     pub cases: usize,
     /// Turns that only the first and only the second run decided.
     pub unmatched: [usize; 2],
-    /// Turns whose label was corrected between the runs; the second run's counts.
+    /// Turns whose label differs between the runs.
     pub relabelled: usize,
+    /// The run whose labels count where they differ.
+    pub labels_of: Side,
     pub agreement: [f64; 2],
     pub difference: Difference,
     pub fixed: usize,
@@ -117,6 +128,8 @@ pub struct Comparison {
     /// Fixed first, then broken, then changed; in each in the order of the set.
     pub flips: Vec<Flip>,
     pub mcnemar: McNemar,
+    /// The exact sign test over conversations: in how many the first run decides more turns right (`b`), and the second (`c`).
+    pub by_conversation: McNemar,
     pub per_route: Vec<RouteDelta>,
     /// Positions of the turns that belong together, in the second run's order.
     #[serde(skip)]
@@ -130,16 +143,23 @@ pub struct Comparison {
 const LEVEL: f64 = 0.05;
 
 /// Compares two runs turn by turn. Turns belong together by their place where both measured the same file, otherwise by id.
-/// `names` stand for the runs in the verdict; `seed` is the bootstrap's.
-pub fn compare(a: &Run, b: &Run, names: [&str; 2], seed: u64) -> Comparison {
+///
+/// `names` stand for the runs in the verdict; `seed` is the bootstrap's. `present` is the SHA-256 of the set as it is now, where that is
+/// known: where labels differ, those of the run that has it count, otherwise the second run's.
+pub fn compare(a: &Run, b: &Run, names: [&str; 2], seed: u64, present: Option<&str>) -> Comparison {
     let pairs = pairs(a, b);
+    let is_present = |run: &Run| present == Some(run.info.set.sha256.as_str());
+    let labels_of = if is_present(a) && !is_present(b) { Side::A } else { Side::B };
     let mut flips = Vec::new();
     let (mut relabelled, mut right) = (0, [0_usize; 2]);
     let (mut clusters, mut last): (Vec<Cluster>, Option<usize>) = (Vec::new(), None);
     let (mut judged_a, mut judged_b) = (Vec::with_capacity(pairs.len()), Vec::with_capacity(pairs.len()));
     for &(at_a, at_b) in &pairs {
         let (before, now) = (&a.turns[at_a], &b.turns[at_b]);
-        let label = &now.label;
+        let label = match labels_of {
+            Side::A => &before.label,
+            Side::B => &now.label,
+        };
         relabelled += usize::from(before.label != now.label);
         let agrees = |turn: &TurnResult| turn.decided.as_ref() == Some(label);
         let (was, is) = (agrees(before), agrees(now));
@@ -153,10 +173,9 @@ pub fn compare(a: &Run, b: &Run, names: [&str; 2], seed: u64) -> Comparison {
             cluster.turns += 1;
             cluster.gain += i64::from(is) - i64::from(was);
         }
-        let mut judged = before.judged();
-        judged.label = label.to_string();
-        judged_a.push(judged);
-        judged_b.push(now.judged());
+        let judged = |turn: &TurnResult| Judged { label: label.to_string(), ..turn.judged() };
+        judged_a.push(judged(before));
+        judged_b.push(judged(now));
         if before.decided != now.decided {
             let kind = match (was, is) {
                 (false, true) => FlipKind::Fixed,
@@ -186,7 +205,7 @@ pub fn compare(a: &Run, b: &Run, names: [&str; 2], seed: u64) -> Comparison {
     let share = |right: usize| right as f64 / cases.max(1) as f64;
     let (ci95, resamples) = bootstrap(&clusters, seed);
     let difference = Difference { value: share(right[1]) - share(right[0]), ci95, resamples, seed };
-    let mcnemar = mcnemar(broken, fixed);
+    let (mcnemar, by_conversation) = (mcnemar(broken, fixed), sign_test(&clusters));
     let labels = |run: &Run| run.info.labels.clone();
     let order: Vec<String> = labels(b).into_iter().chain(labels(a)).collect();
     let of_a = summarise(&judged_a, order.clone());
@@ -206,11 +225,12 @@ pub fn compare(a: &Run, b: &Run, names: [&str; 2], seed: u64) -> Comparison {
             }
         })
         .collect();
-    let (better, verdict) = verdict(cases, [fixed, broken, changed], &mcnemar, &difference, names);
+    let (better, verdict) = verdict(cases, [fixed, broken, changed], [&mcnemar, &by_conversation], &difference, names);
     Comparison {
         cases,
         unmatched: [a.turns.len() - cases, b.turns.len() - cases],
         relabelled,
+        labels_of,
         agreement: right.map(share),
         difference,
         fixed,
@@ -218,6 +238,7 @@ pub fn compare(a: &Run, b: &Run, names: [&str; 2], seed: u64) -> Comparison {
         changed,
         flips,
         mcnemar,
+        by_conversation,
         per_route,
         pairs,
         better,
@@ -228,8 +249,11 @@ pub fn compare(a: &Run, b: &Run, names: [&str; 2], seed: u64) -> Comparison {
 /// Returns which turns of two runs belong together, in the second run's order.
 fn pairs(a: &Run, b: &Run) -> Vec<(usize, usize)> {
     let same_file = a.info.set.sha256 == b.info.set.sha256;
-    let by_place: HashMap<(usize, usize), usize> =
-        if same_file { a.turns.iter().enumerate().map(|(at, turn)| ((turn.line, turn.turn), at)).collect() } else { HashMap::new() };
+    let by_place: HashMap<(usize, usize), usize> = if same_file {
+        a.turns.iter().enumerate().map(|(at, turn)| ((turn.conversation, turn.turn), at)).collect()
+    } else {
+        HashMap::new()
+    };
     let by_id: HashMap<(&str, usize), usize> = if same_file {
         HashMap::new()
     } else {
@@ -238,59 +262,49 @@ fn pairs(a: &Run, b: &Run) -> Vec<(usize, usize)> {
     };
     let mut taken = vec![false; a.turns.len()];
     let mut pair = |(at_b, turn): (usize, &TurnResult)| {
-        let found = if same_file { by_place.get(&(turn.line, turn.turn)) } else { by_id.get(&(&*turn.id, turn.turn)) };
-        let at_a = *found?;
+        let found = if same_file { by_place.get(&(turn.conversation, turn.turn)) } else { by_id.get(&(&*turn.id, turn.turn)) };
+        // A stopped run that was kept without the positions of its cases numbers them without gaps; its lines tell.
+        let at_a = *found.filter(|&&at_a| !same_file || a.turns[at_a].line == turn.line)?;
         (!std::mem::replace(&mut taken[at_a], true)).then_some((at_a, at_b))
     };
     b.turns.iter().enumerate().filter_map(&mut pair).collect()
 }
 
-fn verdict(cases: usize, flips: [usize; 3], test: &McNemar, difference: &Difference, names: [&str; 2]) -> (Better, String) {
+/// `tests` are those over turns and over conversations. Both must hold, and the bootstrap's interval: each is wrong for some sets.
+fn verdict(cases: usize, flips: [usize; 3], tests: [&McNemar; 2], difference: &Difference, names: [&str; 2]) -> (Better, String) {
     let [fixed, broken, changed] = flips;
+    let [by_turn, by_conversation] = tests;
+    let weaker = if by_conversation.p > by_turn.p { by_conversation } else { by_turn };
     let counted = if cases == 1 { "1 case".to_owned() } else { format!("{cases} cases") };
-    let p = if test.p < 0.001 { "p < 0.001".to_owned() } else { format!("p = {}", significant(test.p)) };
     if cases == 0 {
         return (Better::Unknown, "the two have no case in common, so nothing can be said".to_owned());
     }
     if fixed + broken + changed == 0 {
         return (Better::Unknown, format!("{} and {} decide all {counted} alike", names[0], names[1]));
     }
-    let counts = format!("{fixed} fixed, {broken} broken, {p}");
+    let counts = format!("{fixed} fixed, {broken} broken, {}", weaker.p_words());
     let [low, high] = difference.ci95;
-    if test.p < LEVEL && (low > 0.0 || high < 0.0) {
+    let same_way = (fixed > broken) == (by_conversation.c > by_conversation.b);
+    if weaker.p < LEVEL && same_way && (low > 0.0 || high < 0.0) {
         let (better, name) = if fixed > broken { (Better::B, names[1]) } else { (Better::A, names[0]) };
         return (better, format!("{name} is better: {counts}"));
     }
     let cannot = format!("{counted} cannot tell these apart: {counts}");
-    let hint = if test.p < LEVEL {
-        ", but the flips stand in so few conversations that this may be chance".to_owned()
+    let hint = if by_turn.p < LEVEL {
+        "; the flips stand in so few conversations that this may be chance".to_owned()
     } else if fixed + broken == 0 {
         format!(" ({changed} wrong in both, in different ways)")
     } else {
-        needed(cases, fixed, broken).map_or_else(String::new, |needed| format!("; if it goes on like this, about {needed} cases would"))
+        needed(cases, tests).map_or_else(String::new, |needed| format!("; if it goes on like this, about {needed} cases would"))
     };
     (Better::Unknown, cannot + &hint)
 }
 
-/// Returns how many cases would tell the two apart if flips kept their shares: the smallest multiple that passes the test.
-fn needed(cases: usize, fixed: usize, broken: usize) -> Option<usize> {
-    if fixed == broken {
-        return None;
-    }
-    let times = (2..=50).find(|times| mcnemar(broken * times, fixed * times).p < LEVEL)?;
+/// Returns how many cases would tell the two apart if flips kept their shares: the smallest multiple that passes the tests.
+fn needed(cases: usize, tests: [&McNemar; 2]) -> Option<usize> {
+    let times = (2..=50).find(|times| tests.iter().all(|test| mcnemar(test.b * times, test.c * times).p < LEVEL))?;
     // Two figures: more would claim to know.
     let exact = cases * times;
     let unit = 10_usize.pow(exact.ilog10().saturating_sub(1));
     Some(exact.div_ceil(unit) * unit)
-}
-
-/// Returns a number below 1 with two significant digits.
-fn significant(p: f64) -> String {
-    if p >= 0.1 {
-        format!("{p:.2}")
-    } else if p >= 0.01 {
-        format!("{p:.3}")
-    } else {
-        format!("{p:.4}")
-    }
 }

@@ -7,9 +7,10 @@ use serde::Serialize;
 use super::calibration::{Calibration, calibration};
 use super::confidence::{ConfidenceBin, ReviewPoint, confidence_histogram, review_sweep};
 use super::metrics::{Confusion, RouteFigures, percentile, summarise};
-use super::paper::paper_metrics;
+use super::paper::{Spans, paper_metrics, spans};
 use super::run::{LeftOut, Run, Source};
 use super::scenarios::{Scenarios, scenarios};
+use super::slices::{TagFigures, TurnFigures, per_tag, per_turn_number};
 use crate::decision::{Outcome, RouterInfo, TokenCounts};
 use crate::policy::{DialectId, NO_ROUTE_LABEL};
 
@@ -53,6 +54,13 @@ pub struct Figures {
     pub error_kinds: Vec<ErrorKind>,
     /// By the paper's scenarios; `None` where the policy has no domains and actions.
     pub scenarios: Option<Scenarios>,
+    /// `None` for sets with one label a case.
+    pub spans: Option<Spans>,
+    /// By the cases' tags, the most frequent first, 50 at most.
+    pub per_tag: Vec<TagFigures>,
+    /// By the number of the user turn, 50 at most; empty for sets with one label a case.
+    pub per_turn_number: Vec<TurnFigures>,
+    /// Empty where the router gives no probabilities, as `review`.
     pub confidence: Vec<ConfidenceBin>,
     pub review: Vec<ReviewPoint>,
     /// Share of the prompts' tokens that came from the prefix cache.
@@ -161,6 +169,9 @@ pub fn figures(run: &Run) -> Figures {
         }),
         error_kinds: error_kinds(run),
         scenarios: scenarios(&judged, &run.policy),
+        spans: run.info.per_turn.then(|| spans(&judged)),
+        per_tag: per_tag(run),
+        per_turn_number: per_turn_number(run),
         confidence: confidence_histogram(&judged),
         review: review_sweep(&judged),
         cache_hit_rate: if tokens.prompt == 0 { 0.0 } else { tokens.cached as f64 / tokens.prompt as f64 },

@@ -13,18 +13,20 @@ mod random;
 mod run;
 mod scenarios;
 mod significance;
+mod slices;
 
 pub use calibration::{Calibration, ReliabilityBin, calibration};
-pub use compare::{Better, Cause, Comparison, Difference, Flip, FlipKind, RouteDelta, compare};
+pub use compare::{Better, Cause, Comparison, Difference, Flip, FlipKind, RouteDelta, Side, compare};
 pub use confidence::{ConfidenceBin, ReviewPoint, confidence_histogram, review_sweep};
 pub use figures::{ErrorKind, Figures, GateFigures, ModelCount, ModelFigures, OrderFigures, Percentiles, figures};
 pub use metrics::{Confusion, RouteFigures, Summary, percentile, summarise, wilson_interval};
 pub use overlap::{OverlapCase, RoutePair, overlap};
-pub use paper::{PaperMetrics, paper_metrics};
+pub use paper::{FirstFailure, PaperMetrics, SpanLength, Spans, paper_metrics, spans};
 pub use random::SplitMix;
 pub use run::{LeftOut, Run, RunInfo, Source, TurnKey, TurnResult};
 pub use scenarios::{Scenarios, Share, scenarios};
 pub use significance::{McNemar, mcnemar};
+pub use slices::{Slice, TagFigures, TurnFigures};
 
 /// One labelled decision: a user turn with its expected route and what was decided.
 #[derive(Clone, Debug, PartialEq)]
@@ -35,8 +37,8 @@ pub struct Judged {
     pub label: String,
     /// The decided route's name, `other` for no route, `None` where the gateway would have failed.
     pub decided: Option<String>,
-    /// Probability of the decided answer, in 0 to 1.
-    pub confidence: f64,
+    /// Probability of the decided answer, in 0 to 1; `None` where the router gives no probabilities.
+    pub confidence: Option<f64>,
 }
 
 impl Judged {

@@ -88,6 +88,8 @@ pub struct TurnResult {
     pub turn: usize,
     /// The expected route's name; `other` for no route.
     pub label: Arc<str>,
+    /// The case's tags.
+    pub tags: Arc<[Arc<str>]>,
     pub outcome: Outcome,
     /// The decided route's name, `other` for no route, `None` for an error.
     pub decided: Option<Arc<str>>,
@@ -126,6 +128,7 @@ pub struct TurnKey {
     pub id: Arc<str>,
     pub turn: usize,
     pub label: Arc<str>,
+    pub tags: Arc<[Arc<str>]>,
     /// As in [`TurnResult::routes`].
     pub routes: Option<Arc<[String]>>,
 }
@@ -143,6 +146,7 @@ impl TurnResult {
             id: key.id,
             turn: key.turn,
             label: key.label,
+            tags: key.tags,
             outcome: decision.outcome,
             confidence: confidence.map_or(0.0, |route| route.p as f32),
             decided,
@@ -166,6 +170,7 @@ impl TurnResult {
             id: key.id,
             turn: key.turn,
             label: key.label,
+            tags: key.tags,
             outcome: Outcome::Error,
             decided: None,
             model: None,
@@ -192,7 +197,7 @@ impl TurnResult {
             conversation: self.conversation,
             label: self.label.to_string(),
             decided: self.decided.as_deref().map(str::to_owned),
-            confidence: f64::from(self.confidence),
+            confidence: (!self.probabilities.is_empty()).then(|| f64::from(self.confidence)),
         }
     }
 }

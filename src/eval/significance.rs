@@ -15,6 +15,19 @@ pub struct McNemar {
     pub p: f64,
 }
 
+impl McNemar {
+    /// Returns the probability for people: `p = 0.013`.
+    pub fn p_words(&self) -> String {
+        // Two significant digits: more would claim to know.
+        match self.p {
+            p if p < 0.001 => "p < 0.001".to_owned(),
+            p if p < 0.01 => format!("p = {p:.4}"),
+            p if p < 0.1 => format!("p = {p:.3}"),
+            p => format!("p = {p:.2}"),
+        }
+    }
+}
+
 /// Runs the exact test: under chance each of the `b + c` turns falls to either side like a coin.
 pub fn mcnemar(b: usize, c: usize) -> McNemar {
     let n = (b + c) as f64;
@@ -26,6 +39,13 @@ pub fn mcnemar(b: usize, c: usize) -> McNemar {
         term += ((n - k as f64) / (k as f64 + 1.0)).ln();
     }
     McNemar { b, c, p: if b == c { 1.0 } else { (2.0 * tail).min(1.0) } }
+}
+
+/// Runs the exact sign test over conversations: `b` are those in which the first run decides more turns right than the second, `c` those in
+/// which the second does. However many turns they have, few conversations cannot pass it; the bootstrap's interval is too narrow for few.
+pub(super) fn sign_test(clusters: &[Cluster]) -> McNemar {
+    let count = |wanted: fn(i64) -> bool| clusters.iter().filter(|cluster| wanted(cluster.gain)).count();
+    mcnemar(count(|gain| gain < 0), count(|gain| gain > 0))
 }
 
 /// Turns of one conversation: how many, and by how many more the second run decides right.

@@ -6,7 +6,7 @@ use std::io::Write;
 
 use serde::Serialize;
 
-use crate::eval::{Cause, Comparison, Figures, Flip, FlipKind, Run, figures};
+use crate::eval::{Cause, Comparison, Figures, Flip, FlipKind, McNemar, Run, Side, figures};
 use crate::policy::policy_changes;
 
 use super::policy_diff::{DiffKind, policy_diff};
@@ -109,7 +109,7 @@ impl CompareReport<'_> {
         }
         for Compared { at, comparison } in self.comparisons {
             let _ = writeln!(text, "\n{}", comparison.verdict);
-            for note in notes(comparison) {
+            for note in self.notes(*at, comparison) {
                 let _ = writeln!(text, "{note}");
             }
             for flip in &comparison.flips {
@@ -148,7 +148,7 @@ impl CompareReport<'_> {
         }
         for Compared { at, comparison } in self.comparisons {
             let _ = writeln!(text, "\n## {} and {}\n\n**{}**\n", self.names[0], self.names[*at], cell(&comparison.verdict));
-            for note in notes(comparison) {
+            for note in self.notes(*at, comparison) {
                 let _ = writeln!(text, "- {}", cell(&note));
             }
             if !comparison.flips.is_empty() {
@@ -182,6 +182,31 @@ impl CompareReport<'_> {
         text
     }
 
+    fn notes(&self, at: usize, comparison: &Comparison) -> Vec<String> {
+        let [low, high] = comparison.difference.ci95.map(|share| share * 100.0);
+        let McNemar { b, c, .. } = comparison.by_conversation;
+        let mut notes = vec![
+            format!(
+                "difference {:+.1} points (95 % interval {low:+.1} to {high:+.1}, conversations resampled {} times)",
+                comparison.difference.value * 100.0,
+                comparison.difference.resamples
+            ),
+            format!("by conversation: {c} better, {b} worse, exact sign test {}", comparison.by_conversation.p_words()),
+        ];
+        if comparison.unmatched != [0, 0] {
+            let [a, b] = comparison.unmatched;
+            notes.push(format!("not compared: {a} cases that only the first run has, {b} that only the second has"));
+        }
+        if comparison.relabelled > 0 {
+            let whose = match comparison.labels_of {
+                Side::A => format!("those of {} count, since it measured the set as it is now", self.names[0]),
+                Side::B => format!("those of {} count", self.names[at]),
+            };
+            notes.push(format!("{} labels differ between the runs; {whose}", comparison.relabelled));
+        }
+        notes
+    }
+
     /// Writes the matrix of cases by variants: a record for each turn of the baseline, a column for each variant's decision.
     ///
     /// # Errors
@@ -208,23 +233,6 @@ impl CompareReport<'_> {
 fn describe(run: &Run) -> String {
     let stopped = if run.is_partial() { ", stopped early" } else { "" };
     format!("{} ({}, {}, {}{stopped})", run.info.name, run.info.policy.path, run.info.router.id, run.info.dialect)
-}
-
-fn notes(comparison: &Comparison) -> Vec<String> {
-    let [low, high] = comparison.difference.ci95.map(|share| share * 100.0);
-    let mut notes = vec![format!(
-        "difference {:+.1} points (95 % interval {low:+.1} to {high:+.1}, conversations resampled {} times)",
-        comparison.difference.value * 100.0,
-        comparison.difference.resamples
-    )];
-    if comparison.unmatched != [0, 0] {
-        let [a, b] = comparison.unmatched;
-        notes.push(format!("not compared: {a} cases that only the first run has, {b} that only the second has"));
-    }
-    if comparison.relabelled > 0 {
-        notes.push(format!("{} labels were corrected between the runs; the later ones count", comparison.relabelled));
-    }
-    notes
 }
 
 fn flip_line(flip: &Flip) -> String {

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::conversation::{exported_role, parse_conversation};
 use super::error::{FormatError, Origin};
+use super::source::without_bom;
 use crate::chat::{Conversation, Message, Role};
 
 /// One conversation that was found in a text.
@@ -26,18 +27,33 @@ pub struct Understood {
     pub found: Vec<Found>,
 }
 
-/// Reads a ChatGPT export, a ShareGPT export, several requests in one JSON list or one a line, or whatever [`parse_conversation`] reads.
+/// Reads one conversation of an export; `None` where the value has another shape.
+type Read = fn(&Value) -> Option<Vec<Message>>;
+
+/// What is recognised, in this order, and what people call it.
+const SHAPES: [(&str, Read); 6] = [
+    ("ChatGPT export", chatgpt),
+    ("Claude export", claude),
+    ("ShareGPT export", sharegpt),
+    ("LMSYS export", lmsys),
+    ("Request log", logged),
+    ("List of conversations", request),
+];
+
+/// Reads an export of ChatGPT, Claude, ShareGPT or LMSYS, a log of requests, several requests in one JSON list or one a line, or whatever
+/// [`parse_conversation`] reads.
 ///
 /// # Errors
 /// As [`parse_conversation`], and for an export without a conversation in which a user says something.
 pub fn find_conversations(text: &str, label: &str) -> Result<Understood, FormatError> {
-    let start = text.trim_start();
+    let start = without_bom(text).trim_start();
     let is_json = start.starts_with(['{', '[']);
-    let (kind, found) = match values(start).as_deref() {
-        Some([first, ..]) if first.get("mapping").is_some() => ("ChatGPT export", collect(start, chatgpt)),
-        Some([first, ..]) if first.get("conversations").or(first.get("items")).is_some() => ("ShareGPT export", collect(start, sharegpt)),
-        Some([first, _, ..]) if first.get("messages").is_some() => ("List of conversations", collect(start, request)),
-        _ => {
+    let values = values(start).unwrap_or_default();
+    let is_one_request = matches!(values.as_slice(), [only] if start.starts_with('{') && only.get("messages").is_some());
+    let shape_of = |value: &Value| SHAPES.into_iter().find(|(_, read)| read(value).is_some());
+    let (kind, found) = match values.iter().find_map(shape_of).filter(|_| !is_one_request) {
+        Some((kind, read)) => (kind, collect(&values, read)),
+        None => {
             let (conversation, _) = parse_conversation(text, label)?;
             let kind = match conversation.messages.len() {
                 _ if is_json => "Messages in JSON",
@@ -66,16 +82,16 @@ fn values(text: &str) -> Option<Vec<Value>> {
     }
 }
 
-fn collect(text: &str, read: impl Fn(&Value) -> Option<Vec<Message>>) -> Vec<Found> {
+fn collect(values: &[Value], read: Read) -> Vec<Found> {
     let found = |value: &Value| {
         let messages = read(value)?;
         messages.iter().any(|message| message.role == Role::User).then(|| {
             let conversation = Conversation { messages };
-            let named = ["title", "id"].into_iter().find_map(|key| value.get(key)?.as_str());
+            let named = ["title", "name", "id"].into_iter().find_map(|key| value.get(key)?.as_str());
             Found { title: title(named, &conversation), conversation }
         })
     };
-    values(text).unwrap_or_default().iter().filter_map(found).collect()
+    values.iter().filter_map(found).collect()
 }
 
 /// ChatGPT keeps a tree of messages, since answers can be asked for again; the branch that was seen last ends in `current_node`.
@@ -102,17 +118,39 @@ fn chatgpt(value: &Value) -> Option<Vec<Message>> {
 }
 
 fn parts(parts: &Value) -> String {
-    let texts: Vec<&str> = parts.as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    let text = |part: &Value| part.as_str().or_else(|| part.get("text")?.as_str()).map(str::to_owned);
+    let texts: Vec<String> = parts.as_array().into_iter().flatten().filter_map(text).collect();
     texts.join("\n")
 }
 
+fn claude(value: &Value) -> Option<Vec<Message>> {
+    let message = |message: &Value| {
+        let role = exported_role(message.get("sender")?.as_str()?)?;
+        let whole = message.get("text").and_then(Value::as_str).filter(|text| !text.trim().is_empty());
+        let text = whole.map_or_else(|| message.get("content").map(parts).unwrap_or_default(), str::to_owned);
+        (!text.trim().is_empty()).then(|| Message::new(role, text))
+    };
+    Some(value.get("chat_messages")?.as_array()?.iter().filter_map(message).collect())
+}
+
 fn sharegpt(value: &Value) -> Option<Vec<Message>> {
-    let turns = value.get("conversations").or(value.get("items"))?.as_array()?;
+    turns(value.get("conversations").or(value.get("items"))?)
+}
+
+fn lmsys(value: &Value) -> Option<Vec<Message>> {
+    turns(value.get("conversation")?)
+}
+
+fn turns(turns: &Value) -> Option<Vec<Message>> {
     let message = |turn: &Value| {
         let role = exported_role(turn.get("from").or(turn.get("role"))?.as_str()?)?;
         Some(Message::new(role, turn.get("value").or(turn.get("content"))?.as_str()?))
     };
-    Some(turns.iter().filter_map(message).collect())
+    Some(turns.as_array()?.iter().filter_map(message).collect())
+}
+
+fn logged(value: &Value) -> Option<Vec<Message>> {
+    ["request", "body"].iter().find_map(|key| request(value.get(key)?))
 }
 
 fn request(value: &Value) -> Option<Vec<Message>> {
@@ -153,11 +191,28 @@ mod tests {
         let lines =
             "{\"messages\": [{\"role\": \"user\", \"content\": \"one\"}]}\n{\"messages\": [{\"role\": \"user\", \"content\": \"two\"}]}\n";
         check(lines, "List of conversations", &["one", "two"], 1);
+        check("\u{feff}[{\"messages\": [{\"role\": \"user\", \"content\": \"alone\"}]}]", "List of conversations", &["alone"], 1);
+    }
+
+    #[test]
+    fn exports_of_other_products_and_logs_of_requests() {
+        let lmsys =
+            r#"{"conversation_id": "c1", "conversation": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]}"#;
+        check(lmsys, "LMSYS export", &["a"], 2);
+        let claude = r#"[{"uuid": "1", "name": "Tax", "chat_messages": [{"sender": "human", "text": "a"},
+            {"sender": "assistant", "text": "", "content": [{"type": "text", "text": "b"}, {"type": "tool_use", "id": "t"}]},
+            {"sender": "assistant", "text": "", "content": []}]}, {"name": "", "chat_messages": [{"sender": "human", "text": "c d"}]}]"#;
+        check(claude, "Claude export", &["Tax", "c d"], 2);
+        let body = r#""messages": [{"role": "system", "content": "s"}, {"role": "user", "content": "a"}]"#;
+        let log = format!("{{\"note\": 1}}\n{{\"request\": {{\"model\": \"m\", {body}}}, \"status\": 200}}\n");
+        check(&log, "Request log", &["a"], 2);
+        check(&format!("{{\"custom_id\": \"1\", \"body\": {{{body}}}}}"), "Request log", &["a"], 2);
     }
 
     #[test]
     fn single_conversations_keep_their_exact_messages() {
         check("[{\"role\": \"user\", \"content\": \"hello there\"}]", "Messages in JSON", &["hello there"], 1);
+        check("{\"model\": \"m\", \"messages\": [{\"role\": \"user\", \"content\": \"hello\"}]}", "Messages in JSON", &["hello"], 1);
         check("User: a\nAssistant: b\nUser: c", "Transcript", &["a"], 3);
         check("just a prompt", "One prompt", &["just a prompt"], 1);
     }

@@ -25,6 +25,8 @@ pub struct LabelledReader<R> {
     columns: Option<Columns>,
     place: Place,
     column: usize,
+    /// Records read so far.
+    count: usize,
 }
 
 /// Where a case stands in its file.
@@ -41,7 +43,7 @@ pub struct Place {
 impl<R: BufRead> LabelledReader<R> {
     /// Returns a reader over a set; `path` stands in messages, and its extension tells CSV.
     pub fn new(reader: R, path: impl Into<String>) -> Self {
-        Self { records: Records::new(reader, path), columns: None, place: Place::default(), column: 1 }
+        Self { records: Records::new(reader, path), columns: None, place: Place::default(), column: 1, count: 0 }
     }
 
     /// Returns the number of the line on which the case that was read last begins, counted from 1.
@@ -81,6 +83,7 @@ impl<R: BufRead> LabelledReader<R> {
     fn case(&mut self, record: Record, format: SetFormat) -> Option<Result<LabelledCase, FormatError>> {
         self.place = Place { line: record.at.line, offset: record.offset, len: record.bytes.len() };
         self.column = record.at.column;
+        self.count += 1;
         if record.bytes.trim_ascii().is_empty() {
             return None;
         }
@@ -97,7 +100,9 @@ impl<R: BufRead> LabelledReader<R> {
                 }
             };
         }
-        Some(read_case(record, self.columns.as_ref(), self.records.path()))
+        // All elements of a list may stand on one line.
+        let number = if format == SetFormat::JsonList { self.count } else { record.at.line };
+        Some(read_case(record, self.columns.as_ref(), &number.to_string(), self.records.path()))
     }
 }
 
@@ -121,18 +126,18 @@ impl<R: BufRead> Iterator for LabelledReader<R> {
     }
 }
 
-/// Reads the record of one case; `columns` where the set is a table.
+/// Reads the record of one case; `columns` where the set is a table, `id` for a case that says none.
 ///
 /// # Errors
 /// Names the place and the remedy: no UTF-8, no JSON, a missing conversation or label, labels that do not fit the conversation.
-pub(super) fn read_case(record: Record, columns: Option<&Columns>, path: &str) -> Result<LabelledCase, FormatError> {
+pub(super) fn read_case(record: Record, columns: Option<&Columns>, id: &str, path: &str) -> Result<LabelledCase, FormatError> {
     let mut origin = Origin::new(path);
     let at = record.at;
     if let Some(columns) = columns {
-        return labelled_csv::case(&record, columns, &mut origin);
+        return labelled_csv::case(&record, columns, id, &mut origin);
     }
     let text = into_utf8(record.bytes, "the line", at.line, &origin)?;
-    case(text.trim_end(), at.line, &mut origin).map_err(|error| match error.column {
+    case(text.trim_end(), at.line, id, &mut origin).map_err(|error| match error.column {
         // An element of a list may begin far to the right in its line.
         Some(column) if error.line == Some(at.line) => FormatError { column: Some(column + at.column - 1), ..error },
         _ => error,
@@ -164,14 +169,14 @@ pub(super) fn label_span(root: &Node, text: &str, turn: usize) -> Option<Range<u
     Some(start..start + value.byte_offset())
 }
 
-fn case(line: &str, number: usize, origin: &mut Origin<'_>) -> Result<LabelledCase, FormatError> {
+fn case(line: &str, number: usize, id: &str, origin: &mut Origin<'_>) -> Result<LabelledCase, FormatError> {
     let root = json::parse(line, number, origin)?;
     let at = root.at;
     let Value::Map(entries) = root.value else {
         let message = format!("a case must be an object, found {}", root.describe());
         return Err(origin.error(at, message, "write {\"messages\": [...], \"route\": \"...\"}"));
     };
-    let mut id = number.to_string();
+    let mut id = id.to_owned();
     let mut conversation = None;
     let (mut expected, mut label_at) = (None, at);
     let (mut routes, mut tags) = (None, Vec::new());
@@ -181,7 +186,8 @@ fn case(line: &str, number: usize, origin: &mut Origin<'_>) -> Result<LabelledCa
     for Entry { key, at, node } in entries {
         match key.as_str() {
             "id" => id = id_from(&node, origin)?,
-            "route" | "labels" if expected.is_some() => {
+            // Of the two, `route` is looked for first.
+            "labels" if label_key == "route" => {
                 return Err(origin.error(at, "the case has both \"route\" and \"labels\"", "keep one of them"));
             }
             key if key == label_key => {
@@ -229,14 +235,17 @@ fn expected_from(key: &str, node: Node, origin: &Origin<'_>) -> Result<Expected,
 
 /// With a label a turn, each turn must have its own.
 fn check_turns(expected: &Expected, conversation: &Conversation, label_at: Pos, origin: &Origin<'_>) -> Result<(), FormatError> {
-    if let Expected::PerTurn(labels) = expected {
-        let turns = conversation.user_turns().count();
-        if labels.len() != turns {
-            let message = format!("the case has {} for {}", counted(labels.len(), "label"), counted(turns, "user message"));
-            return Err(origin.error(label_at, message, "write one label a user message"));
-        }
+    match labels_missing(expected, conversation) {
+        Some(message) => Err(origin.error(label_at, message, "write one label a user message")),
+        None => Ok(()),
     }
-    Ok(())
+}
+
+/// Returns how many labels a case has for how many turns, where these differ.
+pub(super) fn labels_missing(expected: &Expected, conversation: &Conversation) -> Option<String> {
+    let Expected::PerTurn(labels) = expected else { return None };
+    let turns = conversation.user_turns().count();
+    (labels.len() != turns).then(|| format!("the case has {} for {}", counted(labels.len(), "label"), counted(turns, "user message")))
 }
 
 /// Where a case brings its own routes, a label that is none of them can only be a mistake.

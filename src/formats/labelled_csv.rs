@@ -89,11 +89,11 @@ impl Columns {
     }
 }
 
-/// Reads the record of one case.
+/// Reads the record of one case; `id` is for a record that says none.
 ///
 /// # Errors
 /// The number of fields is another than the header's, the text or the label is empty, or the conversation cannot be read.
-pub(super) fn case(record: &Record, columns: &Columns, origin: &mut Origin<'_>) -> Result<LabelledCase, FormatError> {
+pub(super) fn case(record: &Record, columns: &Columns, id: &str, origin: &mut Origin<'_>) -> Result<LabelledCase, FormatError> {
     let path = origin.path();
     let fields = fields(record, columns.delimiter, origin)?;
     if fields.len() != columns.count {
@@ -117,7 +117,7 @@ pub(super) fn case(record: &Record, columns: &Columns, origin: &mut Origin<'_>) 
     } else {
         Conversation::from_prompt(text)
     };
-    let id = columns.id.map(field).filter(|id| !id.is_empty()).map_or_else(|| record.at.line.to_string(), str::to_owned);
+    let id = columns.id.map(field).filter(|id| !id.is_empty()).unwrap_or(id).to_owned();
     let tags = columns.tags.map_or("", field).split([';', ',']).map(str::trim).filter(|tag| !tag.is_empty()).map(str::to_owned).collect();
     Ok(LabelledCase { id, conversation, expected: Expected::Last(label.to_owned()), routes: None, tags })
 }

@@ -1,11 +1,12 @@
 //! Changes to the file of a labelled set that leave every other byte as it was: a corrected label, a new case.
 
 use crate::chat::Conversation;
+use crate::chat::labelled::Expected;
 
 use super::conversation::write_conversation;
 use super::error::{FormatError, Origin};
 use super::json;
-use super::labelled::label_span;
+use super::labelled::{label_span, labels_missing};
 use super::labelled_records::SetFormat;
 use super::labelled_set::LabelledSet;
 use super::source::into_utf8;
@@ -31,10 +32,12 @@ impl LabelledSet {
         let entry = self.cases().get(case).filter(|entry| turn < entry.labels.len()).ok_or_else(missing)?;
         let record = self.reader()?.record(entry)?;
         if let Some(columns) = &self.columns {
-            let bytes = columns.with_label(&record, label, self.label())?;
-            // The last record of a file may lack its line end.
-            let keep = if record.bytes.ends_with(b"\n") { bytes.len() } else { bytes.trim_ascii_end().len() };
-            return Ok(SetEdit { offset: record.offset, len: record.bytes.len(), bytes: bytes[..keep].to_vec() });
+            let mut bytes = columns.with_label(&record, label, self.label())?;
+            // The last record of a file may lack its line end; tabs before it are empty fields.
+            if !record.bytes.ends_with(b"\n") {
+                bytes.pop_if(|byte| *byte == b'\n');
+            }
+            return Ok(SetEdit { offset: record.offset, len: record.bytes.len(), bytes });
         }
         let text = into_utf8(record.bytes, "the line", record.at.line, &origin)?;
         let span = label_span(&json::parse(text.trim_end(), 1, &origin)?, &text, turn).ok_or_else(missing)?;
@@ -46,7 +49,18 @@ impl LabelledSet {
     /// # Errors
     /// The set is a table of single prompts and the conversation is more than one.
     pub fn append(&self, id: &str, conversation: &Conversation, label: &str) -> Result<SetEdit, FormatError> {
+        self.append_expected(id, conversation, &Expected::Last(label.to_owned()))
+    }
+
+    /// As [`Self::append`], with one label or one for each user message.
+    ///
+    /// # Errors
+    /// As [`Self::append`], also where there is not one label for each user message, and for a label each in a table.
+    pub fn append_expected(&self, id: &str, conversation: &Conversation, expected: &Expected) -> Result<SetEdit, FormatError> {
         let origin = Origin::new(self.label());
+        if let Some(message) = labels_missing(expected, conversation) {
+            return Err(origin.whole(message, "write one label a user message"));
+        }
         let (size, ends_line) = self.reader()?.end()?;
         let before = if ends_line { "" } else { "\n" };
         let insert = |offset: u64, text: String| SetEdit { offset, len: 0, bytes: text.into_bytes() };
@@ -60,6 +74,10 @@ impl LabelledSet {
                         return Err(origin.whole(message, "keep conversations in a set of JSON lines (*.jsonl)"));
                     }
                 };
+                let Expected::Last(label) = expected else {
+                    let message = "a table holds one label a record, and this conversation has one for each user message";
+                    return Err(origin.whole(message, "keep such conversations in a set of JSON lines (*.jsonl)"));
+                };
                 let record = columns.new_record(id, &text, label, false);
                 Ok(insert(size, before.to_owned() + &String::from_utf8_lossy(&record)))
             }
@@ -69,16 +87,28 @@ impl LabelledSet {
                 if comma.is_empty() {
                     return Err(origin.whole("the list has no case yet", "add the first one by hand, or use a set of JSON lines (*.jsonl)"));
                 }
-                Ok(insert(offset, format!("{comma}\n{}", case_json(id, conversation, label))))
+                Ok(insert(offset, format!("{comma}\n{}", expected_json(id, conversation, expected))))
             }
-            _ => Ok(insert(size, format!("{before}{}\n", case_json(id, conversation, label)))),
+            _ => Ok(insert(size, format!("{before}{}\n", expected_json(id, conversation, expected)))),
         }
     }
 }
 
-/// Returns a case as a line of a labelled set, without its line feed.
+/// Returns a case with one label as a line of a labelled set, without its line feed.
 pub fn case_json(id: &str, conversation: &Conversation, label: &str) -> String {
-    format!("{{\"id\": {}, \"messages\": {}, \"route\": {}}}", json_text(id), messages_json(conversation), json_text(label))
+    expected_json(id, conversation, &Expected::Last(label.to_owned()))
+}
+
+/// As [`case_json`], with one label or one for each user message, of which there must be as many.
+pub fn expected_json(id: &str, conversation: &Conversation, expected: &Expected) -> String {
+    let expected = match expected {
+        Expected::Last(label) => format!("\"route\": {}", json_text(label)),
+        Expected::PerTurn(labels) => {
+            let labels: Vec<String> = labels.iter().map(|label| json_text(label)).collect();
+            format!("\"labels\": [{}]", labels.join(", "))
+        }
+    };
+    format!("{{\"id\": {}, \"messages\": {}, {expected}}}", json_text(id), messages_json(conversation))
 }
 
 /// Returns the messages as a JSON list on one line.

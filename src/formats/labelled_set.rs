@@ -31,6 +31,8 @@ pub struct CaseEntry {
     pub per_turn: bool,
     /// Whether the case brings its own routes.
     pub own_routes: bool,
+    /// Words by which reports group cases, each once.
+    pub tags: Arc<[Arc<str>]>,
     /// The beginning of the last user message, on one line.
     pub preview: Box<str>,
     column: u32,
@@ -190,7 +192,7 @@ impl CaseReader {
     /// # Errors
     /// The file cannot be read, or holds something else at that place by now.
     pub fn read(&mut self, entry: &CaseEntry) -> Result<LabelledCase, FormatError> {
-        read_case(self.record(entry)?, self.columns.as_ref(), &self.label)
+        read_case(self.record(entry)?, self.columns.as_ref(), &entry.id, &self.label)
     }
 
     /// Returns the length of the file, and whether its last line is ended.
@@ -228,11 +230,20 @@ fn entry<R: std::io::BufRead>(case: LabelledCase, reader: &LabelledReader<R>, na
     };
     let labels = labels.into_iter().map(|label| shared(label, names)).collect();
     let own_routes = case.routes.is_some();
+    let mut tags: Vec<Arc<str>> = Vec::new();
+    for tag in case.tags {
+        // A table of results keeps them with semicolons between.
+        let tag = shared(tag.trim().replace(';', ","), names);
+        if !tag.is_empty() && !tags.contains(&tag) {
+            tags.push(tag);
+        }
+    }
     let column = u32::try_from(reader.column()).unwrap_or(1);
-    CaseEntry { place: reader.place(), id: case.id.into(), labels, per_turn, own_routes, preview: preview(&case.conversation), column }
+    let preview = preview(&case.conversation);
+    CaseEntry { place: reader.place(), id: case.id.into(), labels, per_turn, own_routes, tags: tags.into(), preview, column }
 }
 
-/// A set has many cases and few labels.
+/// A set has many cases and few labels and tags.
 fn shared(name: String, names: &mut HashSet<Arc<str>>) -> Arc<str> {
     if let Some(known) = names.get(name.as_str()) {
         return Arc::clone(known);

@@ -39,8 +39,8 @@ pub fn report_json(run: &Run, cases_sha256: &str) -> String {
     serde_json::to_string_pretty(&Whole { figures: &figures(run), kept }).unwrap_or_default() + "\n"
 }
 
-/// Columns of `cases.csv`.
-const COLUMNS: [&str; 18] = [
+/// Columns of `cases.csv`; the last [`ADDED`] are missing in older files.
+const COLUMNS: [&str; 20] = [
     "line",
     "id",
     "turn",
@@ -59,9 +59,14 @@ const COLUMNS: [&str; 18] = [
     "error",
     "order_stability",
     "probabilities",
+    "case",
+    "tags",
 ];
 
-/// Writes `cases.csv`: a record for each turn, in the order of the set. The last two columns hold JSON.
+const ADDED: usize = 2;
+
+/// Writes `cases.csv`: a record for each turn, in the order of the set. `order_stability` and `probabilities` hold JSON; `case` is the
+/// position of the conversation in the set, and between `tags` stand semicolons.
 ///
 /// # Errors
 /// The writer fails.
@@ -91,6 +96,8 @@ pub fn write_cases(run: &Run, to: impl Write) -> std::io::Result<()> {
             turn.error.as_deref().unwrap_or_default(),
             &order,
             &if turn.probabilities.is_empty() { String::new() } else { Value::Object(probabilities).to_string() },
+            &turn.conversation.to_string(),
+            &turn.tags.join(";"),
         ])?;
     }
     writer.flush()
@@ -166,7 +173,7 @@ impl Cases<'_> {
     fn read(&self, cases: impl Read) -> Result<Vec<TurnResult>, FormatError> {
         let mut reader = csv::Reader::from_reader(cases);
         let header = reader.headers().map_err(|error| self.damaged(1, &error.to_string()))?;
-        if header != COLUMNS.as_slice() {
+        if header != COLUMNS.as_slice() && header != &COLUMNS[..COLUMNS.len() - ADDED] {
             return Err(self.damaged(1, "its columns are others"));
         }
         let mut turns: Vec<TurnResult> = Vec::new();
@@ -175,13 +182,8 @@ impl Cases<'_> {
             let line = reader.position().line() as usize;
             match reader.read_record(&mut record) {
                 Ok(true) => {
-                    let mut turn = self.turn(&record, &mut texts).ok_or_else(|| self.damaged(line, "a field is not what it should be"))?;
-                    turn.conversation = match turns.last() {
-                        Some(last) if last.line == turn.line => last.conversation,
-                        Some(last) => last.conversation + 1,
-                        None => 0,
-                    };
-                    turns.push(turn);
+                    let turn = self.turn(&record, turns.last(), &mut texts);
+                    turns.push(turn.ok_or_else(|| self.damaged(line, "a field is not what it should be"))?);
                 }
                 Ok(false) => return Ok(turns),
                 Err(error) => return Err(self.damaged(line, &error.to_string())),
@@ -189,7 +191,7 @@ impl Cases<'_> {
         }
     }
 
-    fn turn(&self, record: &csv::StringRecord, texts: &mut Texts) -> Option<TurnResult> {
+    fn turn(&self, record: &csv::StringRecord, last: Option<&TurnResult>, texts: &mut Texts) -> Option<TurnResult> {
         let [
             line,
             id,
@@ -209,7 +211,7 @@ impl Cases<'_> {
             error,
             order,
             probabilities,
-        ] = (0..COLUMNS.len()).map(|at| record.get(at)).collect::<Option<Vec<&str>>>()?.try_into().ok()?;
+        ] = (0..COLUMNS.len() - ADDED).map(|at| record.get(at)).collect::<Option<Vec<&str>>>()?.try_into().ok()?;
         let outcome = match outcome {
             "route" => Outcome::Route,
             "no_route" => Outcome::NoRoute,
@@ -218,12 +220,21 @@ impl Cases<'_> {
         };
         let stability: Option<OrderStability> = if order.is_empty() { None } else { Some(serde_json::from_str(order).ok()?) };
         let (routes, probabilities) = self.probabilities(probabilities)?;
+        let (line, turn): (usize, usize) = (line.parse().ok()?, turn.parse().ok()?);
+        let conversation = match (record.get(COLUMNS.len() - ADDED), last) {
+            (Some(case), _) => case.parse().ok()?,
+            // The turns of a conversation follow each other.
+            (None, Some(last)) => last.conversation + usize::from(last.line != line || last.turn >= turn),
+            (None, None) => 0,
+        };
+        let tags = record.get(COLUMNS.len() - ADDED + 1).unwrap_or_default();
         Some(TurnResult {
-            conversation: 0,
-            line: line.parse().ok()?,
+            conversation,
+            line,
             id: id.into(),
-            turn: turn.parse().ok()?,
+            turn,
             label: texts.shared(label),
+            tags: tags.split(';').filter(|tag| !tag.is_empty()).map(|tag| texts.shared(tag)).collect(),
             outcome,
             decided: (outcome != Outcome::Error).then(|| texts.shared(decided)),
             model: (!model.is_empty()).then(|| texts.shared(model)),
@@ -258,7 +269,7 @@ impl Cases<'_> {
     }
 }
 
-/// A run has many turns and few names.
+/// A run has many turns and few names and tags.
 #[derive(Default)]
 struct Texts(std::collections::HashSet<Arc<str>>);
 

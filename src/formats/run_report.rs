@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::decision::Outcome;
-use crate::eval::{Figures, RouteFigures, Run, TurnResult, figures, overlap};
+use crate::eval::{Figures, FirstFailure, RouteFigures, Run, Slice, SpanLength, TurnResult, figures, overlap};
 
 /// Returns the figures of a run for a terminal.
 pub fn report_text(figures: &Figures) -> String {
@@ -77,7 +77,7 @@ fn facts(figures: &Figures) -> Vec<String> {
             distinct => format!("models: {distinct} different ones, the expected one reached in {}", percent(models.agreement)),
         });
     }
-    facts.push(format!("calibration error {:.3}", figures.calibration.ece));
+    facts.extend(figures.calibration.ece.map(|ece| format!("calibration error {ece:.3}")));
     let reused = match figures.reused {
         0 => String::new(),
         reused if reused == figures.cases => format!("all {reused} results kept from earlier runs, made at "),
@@ -119,6 +119,7 @@ pub fn report_markdown(run: &Run) -> String {
     for RouteFigures { route, support, precision, recall, f1 } in &figures.per_route {
         let _ = writeln!(text, "| {} | {support} | {precision:.3} | {recall:.3} | {f1:.3} |", cell(route));
     }
+    text += &slices(&figures);
     text += &confusions(&figures);
     let pairs = overlap(run, 0);
     if !pairs.is_empty() {
@@ -136,7 +137,9 @@ pub fn report_markdown(run: &Run) -> String {
             );
         }
     }
-    text += "\n## Review threshold\n\n| decisions of at least | taken as they are | of these right |\n|---:|---:|---:|\n";
+    if !figures.review.is_empty() {
+        text += "\n## Review threshold\n\n| decisions of at least | taken as they are | of these right |\n|---:|---:|---:|\n";
+    }
     for point in figures.review.iter().filter(|point| point.coverage > 0.0) {
         let _ =
             writeln!(text, "| {:.2} | {} | {} |", point.threshold, percent(point.coverage), point.accuracy.map_or("-".to_owned(), percent));
@@ -145,6 +148,33 @@ pub fn report_markdown(run: &Run) -> String {
         text += "\n## Left out\n\n";
         for reason in &figures.left_out.reasons {
             let _ = writeln!(text, "- {}", cell(reason));
+        }
+    }
+    text
+}
+
+/// The agreement in parts of the set, and what the paper looks at in spans.
+fn slices(figures: &Figures) -> String {
+    let mut text = String::new();
+    let mut table = |heading: &str, first: &str, rows: Vec<(String, &Slice)>| {
+        if rows.is_empty() {
+            return;
+        }
+        let _ = writeln!(text, "\n## {heading}\n\n| {first} | cases | agreement | 95 % interval |\n|---|---:|---:|---:|");
+        for (name, Slice { cases, agreement, agreement_ci95: [low, high] }) in rows {
+            let _ = writeln!(text, "| {} | {cases} | {} | {} to {} |", cell(&name), percent(*agreement), percent(*low), percent(*high));
+        }
+    };
+    table("Tags", "tag", figures.per_tag.iter().map(|figures| (figures.tag.clone(), &figures.slice)).collect());
+    table("User turns", "turn", figures.per_turn_number.iter().map(|figures| (figures.turn.to_string(), &figures.slice)).collect());
+    if let Some(spans) = &figures.spans {
+        text += "\n## Spans\n\n| turns in the span | spans | all right |\n|---:|---:|---:|\n";
+        for SpanLength { length, spans, accuracy } in &spans.by_length {
+            let _ = writeln!(text, "| {length} | {spans} | {} |", percent(*accuracy));
+        }
+        text += "\n| turn of the span | right up to it | first wrong here |\n|---:|---:|---:|\n";
+        for FirstFailure { position, reached, failed } in &spans.first_failure {
+            let _ = writeln!(text, "| {position} | {reached} | {failed} |");
         }
     }
     text
@@ -220,7 +250,8 @@ pub fn junit_xml(run: &Run) -> String {
             xml += "/>\n";
         } else {
             let decided = turn.decided.as_deref().unwrap_or_default();
-            let message = escaped(&format!("expected {}, decided {decided} with {:.3}", turn.label, turn.confidence));
+            let sure = if turn.probabilities.is_empty() { String::new() } else { format!(" with {:.3}", turn.confidence) };
+            let message = escaped(&format!("expected {}, decided {decided}{sure}", turn.label));
             let _ = writeln!(xml, ">\n      <failure message=\"{message}\">{}</failure>\n    </testcase>", escaped(&place));
         }
     }

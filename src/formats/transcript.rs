@@ -1,4 +1,4 @@
-//! Transcripts: "User: … Assistant: …" as people paste them.
+//! Transcripts: "User: … Assistant: …" as people write them, "You said: … ChatGPT said: …" as they copy them.
 
 use crate::chat::{Message, Role};
 
@@ -60,6 +60,8 @@ enum Decoration {
     Heading,
     /// `**User:** …` or `**User**: …`
     Bold,
+    /// `You said:` alone on its line, also as a heading of any depth, as text copied from ChatGPT has it
+    Said,
 }
 
 fn marker(line: &str) -> Option<Marker<'_>> {
@@ -70,12 +72,17 @@ fn marker(line: &str) -> Option<Marker<'_>> {
     } else {
         (Decoration::Plain, line)
     };
+    let said = [("You said:", Role::User), ("ChatGPT said:", Role::Assistant)];
+    if let Some((_, role)) = said.into_iter().find(|(words, _)| inner.trim_end() == *words) {
+        return Some(Marker { style: Style { decoration: Decoration::Said, capital: true }, role, rest: "" });
+    }
     let end = inner.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(inner.len());
     let (word, after) = inner.split_at(end);
     let role = role(word)?;
     let rest = match decoration {
         Decoration::Plain => after.trim_start().strip_prefix(':')?,
         Decoration::Bold => after.strip_prefix(":**").or_else(|| after.strip_prefix("**:"))?,
+        Decoration::Said => return None,
         // A heading that goes on, such as "### User guide", is a heading of a text.
         Decoration::Heading => match after.trim_start().strip_prefix(':') {
             Some(rest) => rest,

@@ -6,7 +6,7 @@ use super::batch_tab::file_name;
 use super::tokens::{self, space, text};
 use super::{actions, bars, case_table, compare_cases, compare_policies, theme, widgets};
 use crate::app::{Action, Command, CompareCommand, ComparePart, ComparisonView, KeptRun, State};
-use crate::eval::Better;
+use crate::eval::{Better, McNemar};
 
 const PARTS: [(ComparePart, &str, &str); 4] = [
     (ComparePart::Flips, "Flips", "Cases that were fixed, broken or changed"),
@@ -199,6 +199,9 @@ fn verdict_ui(ui: &mut Ui, state: &State, view: &ComparisonView, commands: &mut 
             format!("McNemar exact: {} fixed against {} broken, p = {:.3}", comparison.fixed, comparison.broken, comparison.mcnemar.p);
         widgets::caption_ui(ui, test)
             .on_hover_text("How often chance alone would split the cases that only one of the two gets right at least as unevenly");
+        let McNemar { b, c, .. } = comparison.by_conversation;
+        widgets::caption_ui(ui, format!("By conversation: {c} better, {b} worse, {}", comparison.by_conversation.p_words()))
+            .on_hover_text("Exact sign test: turns of one conversation are right and wrong together, so they are no proof of their own");
         let [only_a, only_b] = comparison.unmatched;
         if only_a + only_b > 0 {
             widgets::caption_ui(

@@ -6,7 +6,7 @@ use super::confusion_view::{self, title};
 use super::tokens::{self, space, text};
 use super::{bars, case_table, plots, theme, widgets};
 use crate::app::{Batch, BatchCommand, CaseQuery, Command, Figure, RunView};
-use crate::eval::{RouteFigures, Share};
+use crate::eval::{Figures, RouteFigures, Share, Slice};
 
 const ROW_HEIGHT: f32 = 26.0;
 
@@ -28,17 +28,26 @@ pub fn figures_ui(ui: &mut Ui, batch: &Batch, view: &RunView, commands: &mut Vec
     match batch.figure {
         Figure::Matrix => confusion_view::confusion_ui(ui, view, &batch.query, commands),
         Figure::Routes => routes_ui(ui, &view.figures.per_route, &batch.query, commands),
-        Figure::Confidence => {
-            ScrollArea::vertical().id_salt("confidence").auto_shrink(false).show(ui, |ui| {
-                plots::reliability_ui(ui, &view.figures.calibration, commands);
-                ui.add_space(space::M);
-                plots::confidence_ui(ui, &view.figures.confidence, commands);
-                ui.add_space(space::M);
-                plots::review_ui(ui, &view.figures.review);
-            });
-        }
+        Figure::Confidence => confidence_ui(ui, &view.figures, commands),
         Figure::More => drop(ScrollArea::vertical().id_salt("more").auto_shrink(false).show(ui, |ui| more_ui(ui, view))),
     }
+}
+
+fn confidence_ui(ui: &mut Ui, figures: &Figures, commands: &mut Vec<Command>) {
+    let Some(ece) = figures.calibration.ece else {
+        // Before the first decision nobody knows.
+        if figures.cases > figures.errors {
+            widgets::empty_ui(ui, "This router gives no probabilities", "So nothing can be said about how sure it is");
+        }
+        return;
+    };
+    ScrollArea::vertical().id_salt("confidence").auto_shrink(false).show(ui, |ui| {
+        plots::reliability_ui(ui, &figures.calibration, ece, commands);
+        ui.add_space(space::M);
+        plots::confidence_ui(ui, &figures.confidence, commands);
+        ui.add_space(space::M);
+        plots::review_ui(ui, &figures.review);
+    });
 }
 
 /// The figure that the whole run is about, and how far to trust it.
@@ -159,6 +168,8 @@ fn more_ui(ui: &mut Ui, view: &RunView) {
         fact_ui(ui, "fQcA", share(&scenarios.fqca), "Turns that expect a domain's own route, without an action");
         fact_ui(ui, "Irrelevance", share(&scenarios.irrelevance), "Turns that expect no route");
     }
+    slices_ui(ui, "By user turn", figures.per_turn_number.iter().map(|part| (format!("Turn {}", part.turn), &part.slice)));
+    slices_ui(ui, "By tag", figures.per_tag.iter().map(|part| (part.tag.clone(), &part.slice)));
     ui.add_space(space::M);
     widgets::subheading_ui(ui, "No route and errors");
     let no_route = &figures.no_route;
@@ -197,6 +208,18 @@ fn more_ui(ui: &mut Ui, view: &RunView) {
         let words = format!("{} of {} cases", order.changed_cases, figures.cases);
         fact_ui(ui, "Depend on it", words, "Cases whose decision changed under one of the other orders");
         fact_ui(ui, "Mean agreement", bars::percent(order.mean_agreement), "Mean share of orders that decide as the policy's own does");
+    }
+}
+
+/// The agreement in parts of the set, one row each; nothing where there are none.
+fn slices_ui<'a>(ui: &mut Ui, heading: &str, parts: impl Iterator<Item = (String, &'a Slice)>) {
+    for (at, (name, Slice { cases, agreement, agreement_ci95: [low, high] })) in parts.enumerate() {
+        if at == 0 {
+            ui.add_space(space::M);
+            widgets::subheading_ui(ui, heading);
+        }
+        let words = format!("{} of {}", bars::percent(*agreement), case_table::grouped(*cases));
+        fact_ui(ui, &name, words, &format!("{name}: 95 % interval {} to {}", bars::percent(*low), bars::percent(*high)));
     }
 }
 

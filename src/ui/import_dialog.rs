@@ -20,7 +20,7 @@ pub fn import_dialog_ui(ui: &mut Ui, state: &State, import: &Import, commands: &
     widgets::heading_ui(ui, "Paste or import a conversation");
     widgets::caption_ui(
         ui,
-        "OpenAI messages as JSON, a ChatGPT or ShareGPT export, a transcript (“User: … Assistant: …”), or one prompt; a file can be dropped on the window",
+        "OpenAI messages as JSON, a ChatGPT, Claude, ShareGPT or LMSYS export, a log of requests, a transcript (“User: … Assistant: …”), or one prompt; a file can be dropped on the window",
     );
     let mut buffer = Cow::Borrowed(import.text.as_str());
     ScrollArea::vertical().id_salt("pasted").max_height(170.0).show(ui, |ui| {

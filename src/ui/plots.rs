@@ -9,8 +9,8 @@ use crate::eval::{Calibration, ConfidenceBin, ReliabilityBin, ReviewPoint};
 
 const HEIGHT: f32 = 172.0;
 
-/// Draws how the share of right decisions grows with the confidence; a click shows the cases of a bin.
-pub fn reliability_ui(ui: &mut Ui, calibration: &Calibration, commands: &mut Vec<Command>) {
+/// Draws how the share of right decisions grows with the confidence; a click shows the cases of a bin. `ece` is the calibration's own.
+pub fn reliability_ui(ui: &mut Ui, calibration: &Calibration, ece: f64, commands: &mut Vec<Command>) {
     widgets::subheading_ui(ui, "Reliability");
     let palette = theme::palette(ui);
     let bins = &calibration.bins;
@@ -34,7 +34,7 @@ pub fn reliability_ui(ui: &mut Ui, calibration: &Calibration, commands: &mut Vec
     });
     let words = format!(
         "Calibration error {}: how far confidence and the share of right decisions are apart. On the dashed line the router is as sure as it is right.",
-        bars::percent(calibration.ece)
+        bars::percent(ece)
     );
     widgets::caption_ui(ui, words);
     name(&shown.response, "Reliability plot; the list below has its figures");

@@ -105,6 +105,8 @@ fn a_live_gateway_measures_and_is_compared_with_a_server() {
     let (live, endpoint) = (format!("plano+{}", gateway.url), format!("{}/v1#arch", server.url));
     let report = eval(&folder, &live, &[]);
     assert_eq!((&report["agreement"], &report["confusion"]["counts"][1][0]), (&json!(0.5), &json!(12)));
+    // It tells its choice and no probability.
+    assert_eq!((&report["calibration"]["ece"], &report["confidence"], &report["review"]), (&Value::Null, &json!([]), &json!([])));
 
     let policy = ["--policy", "policy.yaml", "--set", "set.jsonl"];
     let output = waypost(&folder, &[&["compare", "--router", &live, "--router", &endpoint, "--json"], &policy[..]].concat());

@@ -33,6 +33,21 @@ fn every_shape_of_conversation_is_read() {
 }
 
 #[test]
+fn text_copied_from_chatgpt_is_a_transcript() {
+    let expected = [
+        (Role::User, "You said: that it works".to_owned()),
+        (Role::Assistant, "It does.\n\nUser: x".to_owned()),
+        (Role::User, "Thanks".to_owned()),
+    ];
+    let copied = "You said:\nYou said: that it works\nChatGPT said:\nIt does.\n\nUser: x\nYou said:\r\nThanks\n\nChatGPT said:\n";
+    for text in [copied.to_owned(), copied.replace("You said:\n", "##### You said:\n").replace("ChatGPT said:", "###### ChatGPT said:")] {
+        assert_eq!(reads(&text), expected, "in:\n{text}");
+    }
+    // Somebody's own words.
+    assert_eq!(reads("You said: use a list"), [(Role::User, "You said: use a list".to_owned())]);
+}
+
+#[test]
 fn text_without_roles_is_one_user_message() {
     for text in
         ["Fix this bug", "  What is\n\n a role?\n", "Note: user: is a key", "### User guide\nRead it.", "Username: bob", "User\nsays hi"]

@@ -51,6 +51,10 @@ fn each_mistake_has_its_sentence() {
             format!("{{{m}, \"route\": \"r\", \"labels\": [\"r\"]}}"),
             "s.jsonl:2:64: the case has both \"route\" and \"labels\"; keep one of them",
         ),
+        (
+            format!("{{\"labels\": [\"r\"], {m}, \"route\": \"r\"}}"),
+            "s.jsonl:2:2: the case has both \"route\" and \"labels\"; keep one of them",
+        ),
         (format!("{{{m}, \"labels\": \"r\"}}"), "s.jsonl:2:60: \"labels\" must be a list, found the text \"r\"; put it in `[` and `]`"),
         (
             format!("{{{m}, \"labels\": [\"r\", \"r\"]}}"),
@@ -135,6 +139,10 @@ fn tables_and_exports_with_labels_are_read() {
     let list = read("s.json", export);
     assert_eq!(said(list[0].as_ref().unwrap()), ["user a]}\"", "assistant b"]);
     assert_eq!(said(list[1].as_ref().unwrap()), ["user p"]);
+    // Its place in the list names a case without an id: all of them may stand on one line.
+    assert_eq!(list[1].as_ref().unwrap().id, "2");
+    let one_line = read("s.json", "[{\"prompt\": \"p\", \"label\": \"r\"}, 7, {\"prompt\": \"q\", \"label\": \"r\"}]");
+    assert_eq!(one_line.iter().map(|case| case.as_ref().map_or("", |case| case.id.as_str())).collect::<Vec<_>>(), ["1", "", "3"]);
     assert!(
         list[2].as_ref().unwrap_err().to_string().starts_with("s.json:3:37: a case must be an object, found the number 7"),
         "{:?}",

@@ -56,10 +56,14 @@ fn agreement(harness: &Harness<'_, Window>) -> f64 {
 
 /// A window in which the cases above were measured.
 fn measured(behaviour: Behaviour, folder: &Path, drafts: Option<&Path>) -> Harness<'static, Window> {
+    measured_set(behaviour, &write_set(folder), drafts)
+}
+
+fn measured_set(behaviour: Behaviour, set: &Path, drafts: Option<&Path>) -> Harness<'static, Window> {
     let mut harness = window_in(options(behaviour), drafts);
     perform(&mut harness, Command::EditYaml(POLICY.to_owned()));
     press(&mut harness, Modifiers::COMMAND, Key::Num3);
-    open_set(&mut harness, &write_set(folder));
+    open_set(&mut harness, set);
     wait_for(&mut harness, "Ready");
     harness.get_by_role_and_label(Role::Button, "Measure agreement").click();
     harness.run();
@@ -141,6 +145,29 @@ fn a_wrong_label_is_corrected_with_one_key_in_the_file_and_undone() {
     wait_until(&mut harness, "the figures as they were", |harness| (agreement(harness) - 4.0 / 6.0).abs() < 1e-9);
     press(&mut harness, Modifiers::COMMAND, Key::Y);
     wait_until(&mut harness, "the file again", |_| written() == wanted);
+}
+
+#[test]
+fn cases_of_a_list_on_one_line_are_corrected_each_by_itself() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("labelled.json");
+    let case = |(_, text, label): &(&str, &str, &str)| {
+        format!("{{\"messages\": [{{\"role\": \"user\", \"content\": \"{text}\"}}], \"route\": \"{label}\", \"tags\": [\"{label}s\"]}}")
+    };
+    let before = format!("[{}]", CASES.iter().map(case).collect::<Vec<_>>().join(", "));
+    std::fs::write(&path, &before).unwrap();
+    let mut harness = measured_set(Behaviour::Words, &path, None);
+    assert!((agreement(&harness) - 4.0 / 6.0).abs() < 1e-9);
+    perform(&mut harness, Command::Batch(BatchCommand::ShowFigure(Figure::More)));
+    assert!(has(&harness, "By tag") && has(&harness, "shippings"), "{:#?}", texts(&harness));
+    press(&mut harness, Modifiers::NONE, Key::F8);
+    wait_for(&mut harness, "the driver never came");
+    press(&mut harness, Modifiers::NONE, Key::F2);
+    wait_until(&mut harness, "the new figures", |harness| (agreement(harness) - 5.0 / 6.0).abs() < 1e-9);
+    let line = "\"content\": \"the driver never came\"}], \"route\": \"shipping\"";
+    let wanted = before.replace(line, &line.replace("shipping", "other"));
+    assert_ne!(wanted, before);
+    wait_until(&mut harness, "the file", |_| std::fs::read_to_string(&path).unwrap() == wanted);
 }
 
 #[test]

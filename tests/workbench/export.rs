@@ -107,7 +107,15 @@ fn run_of(policy: &Arc<Policy>) -> Run {
         left_out: LeftOut::default(),
         labels: labels.clone(),
     };
-    let key = TurnKey { conversation: 0, line: 1, id: Arc::from("a"), turn: 0, label: Arc::from(labels[1].as_str()), routes: None };
+    let key = TurnKey {
+        conversation: 0,
+        line: 1,
+        id: Arc::from("a"),
+        turn: 0,
+        label: Arc::from(labels[1].as_str()),
+        tags: Arc::default(),
+        routes: None,
+    };
     let request = RouteRequest {
         policy: Arc::clone(policy),
         conversation: Arc::new(Conversation { messages: Vec::new() }),

@@ -84,6 +84,7 @@ impl Requests {
             id: Arc::clone(&entry.id),
             turn,
             label: Arc::clone(&entry.labels[turn]),
+            tags: Arc::clone(&entry.tags),
             routes,
         };
         match self.reader.read(entry) {
