@@ -231,7 +231,7 @@ fn flips_name_the_edit_that_causes_them() {
     assert_eq!(causes, [("1", Some(&alone("code"))), ("2", Some(&alone("talk"))), ("3", Some(&alone("code")))]);
 
     // Where nothing could be decided nothing is said.
-    let mut comparison = compare(&first, &second, ["A", "B"], 0);
+    let mut comparison = compare(&first, &second, ["A", "B"], 0, None);
     let mut search = attribute(&first, &second, &comparison, &set).unwrap().unwrap();
     while let Some(requests) = search.next_round() {
         (0..requests.len()).for_each(|index| search.take(index, Err(EngineError::request("too busy"))));
