@@ -77,6 +77,8 @@ pub struct Measuring {
     pub fresh: usize,
     /// Variants that are measured after this one.
     pub waiting: usize,
+    /// Its address tells this measurement from others, so that one that was stopped while it was prepared does not begin later.
+    pub(super) ticket: Arc<()>,
 }
 
 impl Measuring {
@@ -158,6 +160,13 @@ pub struct Correction {
     pub turn: usize,
     pub before: String,
     pub after: String,
+}
+
+impl Correction {
+    /// Returns whether the other one is of the same label.
+    pub(super) fn is_of(&self, other: &Self) -> bool {
+        (&self.set, self.line, &self.id, self.turn) == (&other.set, other.line, &other.id, other.turn)
+    }
 }
 
 impl Batch {

@@ -3,7 +3,7 @@
 //! [`App`] owns the [`State`] and the engine thread. Whoever draws reads the state and sends [`Command`]s; nothing here knows how it is drawn,
 //! so all of it can be tested without a window. `App` is one type in several files, by concern: `session` starts it and dispatches
 //! commands, `edits` changes documents, `routing` asks the router, `reaction` takes the answers, `files` and `store` read and write;
-//! `sets`, `measuring`, `looking`, `keeping` and `comparing` are the work of the tabs Batch and Compare, `tasks` their threads.
+//! `sets`, `labels`, `measuring`, `looking`, `keeping` and `comparing` are the work of the tabs Batch and Compare, `tasks` their threads.
 
 mod action;
 mod batch;
@@ -23,6 +23,7 @@ mod files;
 mod gateway_import;
 mod import;
 mod keeping;
+mod labels;
 mod library;
 mod log;
 mod looking;

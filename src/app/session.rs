@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::batch::{Batch, Correction};
 use super::causes::CauseSearch;
-use super::looking::RunChange;
+use super::labels::RunChange;
 use super::measuring::Ongoing;
 use super::state::{Dialog, Section, Settings, Side, State, Tab, ThemeChoice};
 use super::store::Store;
@@ -75,8 +75,8 @@ pub struct App {
     /// Corrected labels that are not in their set's file yet, and whether some are being written.
     pub(super) unwritten: Vec<Correction>,
     pub(super) writing: bool,
-    /// Changes that the figures on screen do not know yet, and whether some are being counted.
-    pub(super) uncounted: Vec<RunChange>,
+    /// Changes that the figures of kept runs do not know yet, and whether some are being counted.
+    pub(super) uncounted: Vec<(RunId, RunChange)>,
     pub(super) counting: bool,
     /// Whether the selected case is to be scrolled to once its rows are there.
     pub(super) reveal_case: bool,

@@ -144,6 +144,29 @@ fn a_wrong_label_is_corrected_with_one_key_in_the_file_and_undone() {
 }
 
 #[test]
+fn a_corrected_label_reaches_every_kept_run_of_the_set() {
+    let folder = tempfile::tempdir().unwrap();
+    let drafts = folder.path().join("drafts");
+    let mut harness = measured(Behaviour::Words, folder.path(), Some(&drafts));
+    perform(&mut harness, Command::Perform(Action::Measure));
+    wait_until(&mut harness, "the second run", |harness| harness.state().app().state().library.runs.len() == 2);
+    wait_for_run(&mut harness);
+    press(&mut harness, Modifiers::NONE, Key::F8);
+    wait_for(&mut harness, "the driver never came");
+    press(&mut harness, Modifiers::NONE, Key::F2);
+    wait_until(&mut harness, "both runs", |harness| {
+        let runs = &harness.state().app().state().library.runs;
+        runs.iter().all(|run| (run.agreement - 5.0 / 6.0).abs() < 1e-9)
+    });
+    drop(harness);
+    let kept = waypost::app::measure::list_runs(&drafts.join("runs"));
+    let digests: Vec<&str> = kept.iter().map(|run| run.summary.info.set.sha256.as_str()).collect();
+    let shown = waypost::formats::LabelledSet::open(&folder.path().join("labelled.jsonl"), &mut |_, _| true).unwrap().unwrap();
+    assert_eq!(digests, [shown.sha256(); 2], "both are of the file as it is now");
+    assert!(kept.iter().all(|run| (run.summary.agreement - 5.0 / 6.0).abs() < 1e-9));
+}
+
+#[test]
 fn a_case_opens_in_the_playground_and_a_conversation_joins_a_set() {
     let folder = tempfile::tempdir().unwrap();
     let mut harness = measured(Behaviour::Words, folder.path(), None);
@@ -153,6 +176,9 @@ fn a_case_opens_in_the_playground_and_a_conversation_joins_a_set() {
     press(&mut harness, Modifiers::NONE, Key::F4);
     assert_eq!(harness.get_by_label("Message 1").value().unwrap(), "where is my parcel");
     wait_for(&mut harness, "shipping: 91.3 %, chosen");
+    let measured_on =
+        |harness: &Harness<'_, Window>| harness.state().app().state().batch.view.as_ref().unwrap().run.info.set.sha256.clone();
+    let before = measured_on(&harness);
     press(&mut harness, Modifiers::COMMAND | Modifiers::SHIFT, Key::A);
     assert_eq!(harness.get_by_label("Expected route").value().unwrap(), "shipping", "the decision is proposed");
     perform(&mut harness, Command::AddLabel("billing".to_owned()));
@@ -162,6 +188,9 @@ fn a_case_opens_in_the_playground_and_a_conversation_joins_a_set() {
     let written = std::fs::read_to_string(&path).unwrap();
     let last = written.lines().last().unwrap();
     assert!(last.contains("where is my parcel") && last.contains("\"route\": \"billing\""), "{last}");
+    let cases = |harness: &Harness<'_, Window>| harness.state().app().state().batch.set.as_ref().map(|open| open.set.cases().len());
+    wait_until(&mut harness, "the longer set", |harness| cases(harness) == Some(7));
+    assert_eq!(measured_on(&harness), before, "the run is of the set without the new case");
 }
 
 #[test]
@@ -181,12 +210,33 @@ fn stopping_leaves_a_partial_run_that_can_be_looked_at() {
     wait_for(&mut harness, "Ready");
     perform(&mut harness, Command::Perform(Action::Measure));
     wait_for(&mut harness, "a second");
+    let state = harness.state().app().state();
+    assert!(state.router_change_obstacle().is_some() && Action::LoadRouter.obstacle(state).is_some(), "one run is of one router");
     click(&mut harness, "Stop measuring");
     wait_for_run(&mut harness);
     assert!(has(&harness, "Partial: "), "{:#?}", texts(&harness));
     let view = harness.state().app().state().batch.view.clone().unwrap();
     assert!(view.run.is_partial() && !view.run.turns.is_empty());
     assert!(has(&harness, "Case 0: label billing, decided billing"));
+}
+
+#[test]
+fn a_measurement_that_is_stopped_while_it_is_prepared_does_not_begin_beside_the_next() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut harness = window(options(Behaviour::Words));
+    perform(&mut harness, Command::EditYaml(POLICY.to_owned()));
+    open_set(&mut harness, &write_set(folder.path()));
+    wait_for(&mut harness, "Ready");
+    // Before a frame is drawn, so that nothing is begun in between.
+    for command in [Command::Perform(Action::Measure), Command::Batch(BatchCommand::Stop), Command::Perform(Action::Measure)] {
+        harness.state_mut().run(command);
+    }
+    wait_until(&mut harness, "a job", |harness| harness.state().app().state().batch.measuring.as_ref().is_none_or(|it| it.job.is_some()));
+    let measures = |job: &waypost::app::Job| matches!(job.kind, waypost::app::JobKind::Measure);
+    assert!(harness.state().app().state().jobs.iter().filter(|job| measures(job)).count() < 2);
+    wait_for_run(&mut harness);
+    assert_eq!(harness.state().app().state().library.runs.len(), 1);
+    assert!((agreement(&harness) - 4.0 / 6.0).abs() < 1e-9);
 }
 
 #[test]
