@@ -14,8 +14,9 @@ use egui::accesskit::Role;
 use egui::{Key, Modifiers};
 use egui_kittest::Harness;
 use egui_kittest::kittest::{NodeT as _, Queryable as _};
-use waypost::app::{Action, Command, Question, RouterSource, Section, StartOptions, StudyKind};
+use waypost::app::{Action, Command, Question, RouterSource, RoutersCommand, Section, StartOptions, StudyKind};
 use waypost::engine::loader;
+use waypost::policy::PolicyEdit;
 use waypost::ui::{Window, theme};
 
 use crate::fake_router::{Behaviour, options};
@@ -270,6 +271,84 @@ fn a_file_that_cannot_be_read_is_a_sentence_and_the_sample_opens() {
     let harness = window(missing);
     assert!(has(&harness, "/nowhere/p.yaml: there is no such file; check the path"), "{:#?}", texts(&harness));
     assert!(has(&harness, "Route bug_fixing"));
+}
+
+#[test]
+fn several_files_that_other_programs_changed_are_asked_about_one_after_another() {
+    let folder = tempfile::tempdir().unwrap();
+    let paths = ["p.yaml", "q.yaml"].map(|name| folder.path().join(name));
+    let mut harness = window(options(Behaviour::Decide));
+    for path in &paths {
+        std::fs::write(path, "name: before\nroutes:\n  - name: a\n    description: b\n").unwrap();
+        perform(&mut harness, Command::Open(path.clone()));
+        std::fs::write(path, "name: after it\nroutes:\n  - name: a\n    description: b\n").unwrap();
+    }
+    perform(&mut harness, Command::Open(paths[0].clone()));
+    click(&mut harness, "Load the file");
+    assert!(has(&harness, "before was changed on disk"), "{:#?}", texts(&harness));
+    click(&mut harness, "Load the file");
+    let state = harness.state().app().state();
+    assert!(state.dialog.is_none());
+    assert_eq!(
+        state.policies.iter().map(|document| document.title.as_str()).collect::<Vec<_>>(),
+        ["Coding assistant", "after it", "after it"]
+    );
+}
+
+#[test]
+fn an_undone_name_is_gone_from_the_tab_too() {
+    let mut harness = window(options(Behaviour::Decide));
+    perform(&mut harness, Command::EditPolicy(PolicyEdit::SetName(Some("Another".to_owned()))));
+    let title = |harness: &Harness<'_, Window>| harness.state().app().state().policy().title.clone();
+    assert_eq!(title(&harness), "Another");
+    press(&mut harness, Modifiers::COMMAND, Key::Z);
+    assert_eq!(title(&harness), "Coding assistant");
+    press(&mut harness, Modifiers::COMMAND, Key::Y);
+    assert_eq!(title(&harness), "Another");
+}
+
+#[test]
+fn routes_are_moved_inside_their_domain() {
+    let mut harness = window(options(Behaviour::Decide));
+    let route = |name: &str, domain: &str| format!("  - name: {name}\n    description: d\n    domain: {domain}\n");
+    let routes = [("a", "x"), ("b", "y"), ("c", "x"), ("d", "y")].map(|(name, domain)| route(name, domain)).concat();
+    perform(&mut harness, Command::EditYaml(format!("routes:\n{routes}")));
+    let names = |harness: &Harness<'_, Window>| {
+        let state = harness.state().app().state();
+        let names: String = state.routes().routes.iter().map(|route| route.name.as_str()).collect();
+        (names, state.selected)
+    };
+    perform(&mut harness, Command::SelectRoute(2));
+    assert_eq!(Action::MoveRouteDown.obstacle(harness.state().app().state()), Some("The route is the last of its group"));
+    perform(&mut harness, Command::SelectRoute(0));
+    press(&mut harness, Modifiers::ALT, Key::ArrowDown);
+    assert_eq!(names(&harness), ("cabd".to_owned(), 1), "x stays before y, and the moved route selected");
+    press(&mut harness, Modifiers::ALT, Key::ArrowUp);
+    assert_eq!(names(&harness), ("acbd".to_owned(), 0));
+}
+
+#[test]
+fn a_decision_of_another_router_is_told_and_while_typing_replaced() {
+    let mut harness = window(options(Behaviour::Decide));
+    press(&mut harness, Modifiers::COMMAND, Key::Enter);
+    wait_for(&mut harness, "bug_fixing: 91.3 %");
+    let choose = |name: &str| Command::Routers(RoutersCommand::Choose(RouterSource::Folder(name.into())));
+    perform(&mut harness, choose("second"));
+    wait_for(&mut harness, "Another router made this decision");
+    perform(&mut harness, Command::Perform(Action::Live));
+    perform(&mut harness, choose("third"));
+    wait_until(&mut harness, "its decision", |harness| {
+        harness.state().app().state().shown.as_ref().is_some_and(|shown| shown.decision.router.id == "third")
+    });
+    assert!(!has(&harness, "Another router"));
+}
+
+#[test]
+fn without_probabilities_no_margin_is_made_up() {
+    let mut harness = window(options(Behaviour::Bare));
+    press(&mut harness, Modifiers::COMMAND, Key::Enter);
+    wait_for(&mut harness, "This router gives no probabilities");
+    assert!(!has(&harness, "Close call") && !has(&harness, "Outside valid answers"), "{:#?}", texts(&harness));
 }
 
 /// Draws frames and returns the median time of one, in milliseconds; layout and all, without the graphics card.

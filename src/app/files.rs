@@ -41,9 +41,8 @@ impl App {
         let Ok((policy, warnings)) = parse_policy(&text, &name).map_err(|error| self.state.log.error(error.to_string())) else { return };
         note(&warnings, &mut self.state.log);
         let id = self.next_id();
-        let title = policy.name.clone().unwrap_or_else(|| stem(path));
-        let document = Document::new(id, title, PolicyText::from_file(policy, &text));
-        let document = document.in_file(path.to_owned(), stamp(path));
+        let mut document = Document::new(id, stem(path), PolicyText::from_file(policy, &text)).in_file(path.to_owned(), stamp(path));
+        document.follow_name();
         if self.state.policies.is_empty() {
             self.state.policies.push(document);
         } else {
@@ -156,19 +155,26 @@ impl App {
 
     /// Asks about the first document whose file another program changed; called when the window gets the focus back.
     pub fn check_disk(&mut self) {
-        if self.state.dialog.is_some() {
-            return;
+        if self.state.dialog.is_none() {
+            let documents = self.documents();
+            self.ask_about_disk(&documents);
         }
-        let policies = self.state.policies.iter().map(|document| document.id);
-        let documents: Vec<DocId> = policies.chain(self.state.conversations.iter().map(|document| document.id)).collect();
-        if let Some(document) = documents.into_iter().find(|id| self.is_changed_on_disk(*id)) {
+    }
+
+    fn ask_about_disk(&mut self, documents: &[DocId]) {
+        if let Some(&document) = documents.iter().find(|id| self.is_changed_on_disk(**id)) {
             self.state.dialog = Some(Dialog::Question(Question::Changed { document, saving: false }));
         }
     }
 
+    fn documents(&self) -> Vec<DocId> {
+        let policies = self.state.policies.iter().map(|document| document.id);
+        policies.chain(self.state.conversations.iter().map(|document| document.id)).collect()
+    }
+
     pub(super) fn answer(&mut self, answer: Answer) {
         let Some(Dialog::Question(question)) = self.state.dialog.take() else { return };
-        match (question, answer) {
+        match (question.clone(), answer) {
             (Question::Close(id), Answer::Discard) => self.close_now(id),
             (Question::Close(id), Answer::Save) => {
                 self.save(id);
@@ -181,6 +187,12 @@ impl App {
             (Question::Changed { document, .. }, Answer::LoadFile) => self.reload(document),
             (Question::Changed { document, saving }, Answer::KeepMine) => self.keep_mine(document, saving),
             _ => {}
+        }
+        // A checkout changes many files at once. The one that was just answered about is not asked about twice, even if it cannot be read.
+        if let Question::Changed { document, .. } = question {
+            let documents = self.documents();
+            let next = documents.iter().position(|id| *id == document).map_or(0, |at| at + 1);
+            self.ask_about_disk(&documents[next..]);
         }
     }
 
@@ -206,6 +218,7 @@ impl App {
             let Some((text, (policy, warnings))) = read(&path, parse_policy, &mut self.state.log) else { return };
             note(&warnings, &mut self.state.log);
             document.replace(PolicyText::from_file(policy, &text), "file", None);
+            document.follow_name();
         } else if let Some(document) = self.state.conversations.iter_mut().find(|document| document.id == id) {
             let Some((_, (conversation, warnings))) = read(&path, parse_conversation, &mut self.state.log) else { return };
             note(&warnings, &mut self.state.log);

@@ -135,6 +135,11 @@ pub enum RoutersCommand {
 
 impl App {
     pub(super) fn routers(&mut self, command: RoutersCommand) {
+        if matches!(command, RoutersCommand::Choose(_) | RoutersCommand::Device(_))
+            && let Some(obstacle) = self.state.router_change_obstacle()
+        {
+            return self.state.log.error(obstacle);
+        }
         match command {
             RoutersCommand::Choose(source) => self.choose_router(source),
             RoutersCommand::Device(device) => {

@@ -108,19 +108,17 @@ impl App {
         self.state.section = section;
         if let Some(kind @ (StudyKind::Turns | StudyKind::Variants)) = section_study(section)
             && self.state.shown.is_some()
-            && self.is_study_outdated(kind)
+            && self.wants_study(kind)
         {
             self.study(kind);
         }
     }
 
-    fn is_study_outdated(&self, kind: StudyKind) -> bool {
+    fn wants_study(&self, kind: StudyKind) -> bool {
         let state = &self.state;
-        state.study(kind).is_none_or(|study| {
-            !Arc::ptr_eq(&study.policy, state.routes())
-                || !Arc::ptr_eq(&study.conversation, &state.conversation().text)
-                || (kind == StudyKind::Variants && study.rows.len() != state.policies.len())
-        })
+        state
+            .study(kind)
+            .is_none_or(|study| state.is_study_outdated(study) || (kind == StudyKind::Variants && study.rows.len() != state.policies.len()))
     }
 
     /// Starts a study of the texts on screen, in place of the last one of its kind.
@@ -134,6 +132,7 @@ impl App {
             kind,
             policy: Arc::clone(self.state.routes()),
             conversation: Arc::clone(&self.state.conversation().text),
+            router: self.state.router.info().cloned(),
             rows: rows.clone(),
         };
         self.state.studies.retain(|old| old.kind != kind);

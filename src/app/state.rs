@@ -217,17 +217,17 @@ impl State {
         self.routes().routes.len().checked_sub(1).map(|last| self.selected.min(last))
     }
 
-    /// Returns the route above or below the selected one in the list.
+    /// Returns the route above or below the selected one in the list, as long as it is of the same domain: routes stand under their domain
+    /// whatever their order in the policy.
     pub fn neighbour(&self, below: bool) -> Option<usize> {
-        let selected = self.selected_route()?;
-        let routes = self.policy().text.outline().iter().filter_map(|row| match row {
+        let selected = OutlineRow::Route(self.selected_route()?);
+        let rows = self.policy().text.outline();
+        let place = rows.iter().position(|row| *row == selected)?;
+        let place = if below { place.checked_add(1) } else { place.checked_sub(1) };
+        match rows.get(place?)? {
             OutlineRow::Route(position) => Some(*position),
             OutlineRow::Domain(_) => None,
-        });
-        let routes: Vec<usize> = routes.collect();
-        let place = routes.iter().position(|route| *route == selected)?;
-        let place = if below { place.checked_add(1) } else { place.checked_sub(1) };
-        routes.get(place?).copied()
+        }
     }
 
     /// Returns the document that Save writes: what the tab is for.
@@ -278,10 +278,18 @@ impl State {
         self.route_when_loaded || self.jobs.iter().any(waits)
     }
 
-    /// Returns whether the shown decision belongs to older texts than those on screen.
+    /// Returns whether the shown decision belongs to older texts than those on screen, or to another router.
     pub fn is_shown_outdated(&self) -> bool {
-        let is_outdated = |shown: &ShownDecision| shown.is_outdated(self.routes(), &self.conversation().text, self.dialect());
+        let (routes, conversation) = (self.routes(), &self.conversation().text);
+        let is_outdated = |shown: &ShownDecision| shown.is_outdated(routes, conversation, self.dialect(), self.router.info());
         self.shown.as_ref().is_some_and(is_outdated)
+    }
+
+    /// Returns whether a study is of older texts than those on screen, or of another router.
+    pub fn is_study_outdated(&self, study: &Study) -> bool {
+        !Arc::ptr_eq(&study.policy, self.routes())
+            || !Arc::ptr_eq(&study.conversation, &self.conversation().text)
+            || study.router.as_ref() != self.router.info()
     }
 
     /// Returns the study of a kind, if it was made.
@@ -322,6 +330,15 @@ impl State {
     fn router_obstacle(&self) -> Option<&'static str> {
         let is_missing = self.router.phase == RouterPhase::Absent || matches!(self.router.phase, RouterPhase::Failed(_));
         (is_missing && self.router.description.is_none()).then_some("Load a router first")
+    }
+
+    /// Returns why no other router can be loaded now: what is decided for one run, or for its causes, is decided by one router.
+    pub fn router_change_obstacle(&self) -> Option<&'static str> {
+        if self.batch.measuring.is_some() {
+            Some("A set is being measured with this router; stop measuring first")
+        } else {
+            self.compare.searching.then_some("The causes of flips are being found with this router; cancel that first")
+        }
     }
 
     /// Returns whether the user says something in the conversation on screen.

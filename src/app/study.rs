@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use crate::chat::Conversation;
-use crate::decision::Decision;
+use crate::decision::{Decision, RouterInfo};
 use crate::policy::{DialectId, Policy, Route};
 
 use super::DocId;
@@ -31,6 +31,8 @@ pub struct Study {
     pub kind: StudyKind,
     pub policy: Arc<Policy>,
     pub conversation: Arc<Conversation>,
+    /// Who decides the rows.
+    pub router: Option<RouterInfo>,
     pub rows: Vec<StudyRow>,
 }
 

@@ -211,7 +211,8 @@ fn row_ui(row: &mut egui_extras::TableRow<'_, '_>, batch: &Batch, turn: &TurnRes
         let (rect, response) = ui.allocate_exact_size(vec2(ui.available_width(), ROW_HEIGHT), Sense::click());
         response.widget_info(|| {
             let verdict = if wrong { "wrong" } else { "right" };
-            let name = format!("Case {}: label {}, decided {decision}, {}, {verdict}", case_name(turn), title(&turn.label), sure(turn));
+            let sure = sure(turn).map(|sure| format!("{sure}, ")).unwrap_or_default();
+            let name = format!("Case {}: label {}, decided {decision}, {sure}{verdict}", case_name(turn), title(&turn.label));
             WidgetInfo::labeled(Role::Button, true, name)
         });
         widgets::focus_ring(ui, &response);
@@ -253,7 +254,8 @@ fn cell_ui(ui: &mut Ui, words: &str, colour: egui::Color32) {
 fn confidence_cell_ui(ui: &mut Ui, turn: &TurnResult) {
     let palette = theme::palette(ui);
     let (rect, _) = ui.allocate_exact_size(vec2(ui.available_width(), ROW_HEIGHT), Sense::hover());
-    let number = widgets::line(ui, &sure(turn), FontId::proportional(text::SMALL), palette.text, 48.0);
+    let Some(sure) = sure(turn) else { return };
+    let number = widgets::line(ui, &sure, FontId::proportional(text::SMALL), palette.text, 48.0);
     let track = egui::Rect::from_min_size(pos2(rect.left(), rect.center().y - 3.0), vec2(rect.width() - 52.0, 6.0));
     ui.painter().rect_filled(track, 2.0, palette.bar_track);
     let filled = track.with_max_x(track.left() + track.width() * turn.confidence.clamp(0.0, 1.0));
@@ -261,8 +263,9 @@ fn confidence_cell_ui(ui: &mut Ui, turn: &TurnResult) {
     ui.painter().galley(pos2(rect.right() - number.size().x, rect.center().y - number.size().y / 2.0), number, palette.text);
 }
 
-fn sure(turn: &TurnResult) -> String {
-    bars::percent(f64::from(turn.confidence))
+/// Returns the confidence for people; `None` where the router gives no probabilities.
+pub fn sure(turn: &TurnResult) -> Option<String> {
+    (!turn.probabilities.is_empty()).then(|| bars::percent(f64::from(turn.confidence)))
 }
 
 /// Returns the id of a case, with its turn where the conversation has several that were decided.

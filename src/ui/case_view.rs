@@ -122,15 +122,9 @@ fn decision_ui(ui: &mut Ui, case: Option<&OpenCase>, turn: &TurnResult) {
             widgets::caption_ui(ui, format!("The label {label} has {}", bars::percent(entry.p)));
         }
         let tokens = turn.tokens;
-        widgets::caption_ui(
-            ui,
-            format!(
-                "Margin {:.1} points, {:.0} ms, {} prompt tokens, {} from cache",
-                100.0 * turn.margin,
-                turn.latency_ms,
-                tokens.prompt,
-                tokens.cached
-            ),
-        );
+        let sure =
+            if turn.probabilities.is_empty() { "No probabilities".to_owned() } else { format!("Margin {:.1} points", 100.0 * turn.margin) };
+        let spent = format!("{:.0} ms, {} prompt tokens, {} from cache", turn.latency_ms, tokens.prompt, tokens.cached);
+        widgets::caption_ui(ui, format!("{sure}, {spent}"));
     });
 }

@@ -58,7 +58,9 @@ fn device_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
         widgets::caption_ui(ui, "Runs on");
         for (device, label, is_built, explanation) in choices {
             let button = egui::Button::selectable(state.router.device == device, label);
-            let response = ui.add_enabled(is_built, button).on_hover_text(explanation).on_disabled_hover_text(explanation);
+            let obstacle = state.router_change_obstacle().filter(|_| is_built);
+            let response = ui.add_enabled(is_built && obstacle.is_none(), button).on_hover_text(explanation);
+            let response = response.on_disabled_hover_text(obstacle.unwrap_or(explanation));
             if response.clicked() && state.router.device != device {
                 commands.push(Command::Routers(RoutersCommand::Device(device)));
             }

@@ -1,7 +1,5 @@
 //! Questions that take several decisions: each turn, each open policy, other orders, parts of a description left out.
 
-use std::sync::Arc;
-
 use egui::{Label, RichText, ScrollArea, Ui};
 
 use super::tokens::{self, space, text};
@@ -29,7 +27,8 @@ pub fn turns_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
         let (title, note) = match (&row.result, decision) {
             (_, Some(decision)) => {
                 let flip = if flipped { format!("flip from {from}, ") } else { String::new() };
-                (result_view::chosen_name(decision).to_owned(), format!("{flip}{}", bars::percent(top(decision))))
+                let sure = top(decision).map_or_else(|| flip.trim_end_matches(", ").to_owned(), |p| format!("{flip}{}", bars::percent(p)));
+                (result_view::chosen_name(decision).to_owned(), sure)
             }
             (Some(Err(_)), _) => ("Could not be routed".to_owned(), String::new()),
             _ => (undecided(state, StudyKind::Turns).to_owned(), String::new()),
@@ -110,10 +109,13 @@ fn variant_ui(ui: &mut Ui, row: &StudyRow, reference: Option<&Decision>, waiting
                 let differs = if differs { "Differs, " } else { "" };
                 let sure = match decision.outcome {
                     Outcome::Error => "the gateway would fail".to_owned(),
+                    _ if decision.probabilities.is_empty() => "no probabilities".to_owned(),
                     _ => format!("{}, margin {:.1}", result_view::margin_word(decision.margin), 100.0 * decision.margin),
                 };
                 widgets::caption_ui(ui, format!("{differs}{sure}"));
-                ui.scope(|ui| bars::bars_ui(ui, decision, &row.policy, None));
+                if !decision.probabilities.is_empty() {
+                    ui.scope(|ui| bars::bars_ui(ui, decision, &row.policy, None));
+                }
             }
         }
     });
@@ -178,8 +180,11 @@ pub fn wording_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
                 } else {
                     "now"
                 };
-                let change = if std::ptr::eq(decision, base) { String::new() } else { format!("{} points, ", bars::points(p - was)) };
-                (bars::percent(p), format!("{change}{flips} {}", result_view::chosen_name(decision)))
+                let is_known = !decision.probabilities.is_empty() && !base.probabilities.is_empty();
+                let is_change = is_known && !std::ptr::eq(decision, base);
+                let change = if is_change { format!("{} points, ", bars::points(p - was)) } else { String::new() };
+                let note = if is_known { bars::percent(p) } else { String::new() };
+                (note, format!("{change}{flips} {}", result_view::chosen_name(decision)))
             }
             (_, _, Some(Err(error))) => (String::new(), error.clone()),
             _ => (undecided(state, StudyKind::Wording).to_owned(), String::new()),
@@ -205,8 +210,7 @@ fn head_ui<'a>(
     let loading = (state.router.phase != RouterPhase::Ready).then_some("The router is not loaded yet");
     let obstacle = state.routing_obstacle().or(loading);
     let study = state.study(kind);
-    let outdated = study
-        .is_some_and(|study| !Arc::ptr_eq(&study.policy, state.routes()) || !Arc::ptr_eq(&study.conversation, &state.conversation().text));
+    let outdated = study.is_some_and(|study| state.is_study_outdated(study));
     ui.add(Label::new(RichText::new(explanation).small().color(theme::palette(ui).text_weak)).wrap());
     ui.horizontal(|ui| {
         let response = ui.add_enabled(obstacle.is_none(), egui::Button::new(button));
@@ -214,7 +218,7 @@ fn head_ui<'a>(
             commands.push(Command::Study(kind));
         }
         if outdated {
-            widgets::caption_ui(ui, "Made for older texts");
+            widgets::caption_ui(ui, "Made for older texts, or by another router");
         }
     });
     ui.add_space(space::XS);
@@ -229,7 +233,7 @@ fn undecided(state: &State, kind: StudyKind) -> &'static str {
     if state.is_studying(kind) { "Waiting" } else { "Not routed" }
 }
 
-/// Returns the largest probability.
-fn top(decision: &Decision) -> f64 {
-    decision.probabilities.first().map_or(0.0, |entry| entry.p)
+/// Returns the largest probability; `None` where the router gives none.
+fn top(decision: &Decision) -> Option<f64> {
+    decision.probabilities.first().map(|entry| entry.p)
 }
