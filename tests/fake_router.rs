@@ -38,8 +38,7 @@ pub enum Behaviour {
 /// Returns options of a window on the sample with such a router.
 pub fn options(behaviour: Behaviour) -> StartOptions {
     StartOptions {
-        policy: None,
-        conversation: None,
+        files: Vec::new(),
         router: Some(RouterSource::Builtin),
         device: DeviceChoice::Cpu,
         loader: loader(behaviour),

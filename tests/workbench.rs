@@ -121,7 +121,7 @@ fn author_a_route_paste_a_conversation_route_it_undo_save_and_reopen() {
     assert!(std::fs::read_to_string(&path).unwrap().contains("receipts"));
     drop(harness);
 
-    let reopened = StartOptions { policy: Some(path), ..options(Behaviour::Decide) };
+    let reopened = StartOptions { files: vec![path], ..options(Behaviour::Decide) };
     let harness = window(reopened);
     assert!(has(&harness, "Route new_route"));
     assert!(!harness.state().app().state().policy().is_modified());
@@ -242,7 +242,7 @@ fn closing_unsaved_changes_asks_first() {
     let mut harness = window(options(Behaviour::Decide));
     click(&mut harness, "Add route");
     press(&mut harness, Modifiers::COMMAND, Key::W);
-    assert!(has(&harness, "Close Coding assistant?"));
+    assert!(has(&harness, "Close Coding assistant?") && has(&harness, "Save as…"));
     click(&mut harness, "Go on editing");
     assert!(has(&harness, "Route new_route"));
     press(&mut harness, Modifiers::COMMAND, Key::W);
@@ -255,7 +255,7 @@ fn a_file_that_another_program_changed_is_asked_about() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("p.yaml");
     std::fs::write(&path, "routes:\n  - name: a\n    description: b\n").unwrap();
-    let mut harness = window(StartOptions { policy: Some(path.clone()), ..options(Behaviour::Decide) });
+    let mut harness = window(StartOptions { files: vec![path.clone()], ..options(Behaviour::Decide) });
     std::fs::write(&path, "routes:\n  - name: changed\n    description: b\n").unwrap();
     click(&mut harness, "Add route");
     press(&mut harness, Modifiers::COMMAND, Key::S);
@@ -266,8 +266,37 @@ fn a_file_that_another_program_changed_is_asked_about() {
 }
 
 #[test]
+fn all_files_of_the_command_line_are_opened() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path
+    };
+    let policy = |name: &str| format!("name: {name}\nroutes:\n  - name: a\n    description: b\n");
+    let talk = file("talk.txt", "User: hello\nAssistant: good day\nUser: bye");
+    let files = vec![talk, file("a.yaml", &policy("first")), file("b.yaml", &policy("second"))];
+    let harness = window(StartOptions { files, ..options(Behaviour::Decide) });
+    let state = harness.state().app().state();
+    assert_eq!(state.policies.iter().map(|document| document.title.as_str()).collect::<Vec<_>>(), ["first", "second"]);
+    assert_eq!(state.conversations.iter().map(|document| document.title.as_str()).collect::<Vec<_>>(), ["talk"]);
+}
+
+#[test]
+fn a_router_that_is_dropped_is_chosen_and_stays_in_the_list() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("config.json"), "{}").unwrap();
+    let mut harness = window(options(Behaviour::Decide));
+    wait_for(&mut harness, "Ready");
+    perform(&mut harness, Command::Open(folder.path().to_owned()));
+    let state = harness.state().app().state();
+    assert_eq!(state.router.source, RouterSource::Folder(folder.path().to_owned()));
+    assert_eq!(state.settings.routers, [folder.path().display().to_string()]);
+}
+
+#[test]
 fn a_file_that_cannot_be_read_is_a_sentence_and_the_sample_opens() {
-    let missing = StartOptions { policy: Some("/nowhere/p.yaml".into()), ..options(Behaviour::Decide) };
+    let missing = StartOptions { files: vec!["/nowhere/p.yaml".into()], ..options(Behaviour::Decide) };
     let harness = window(missing);
     assert!(has(&harness, "/nowhere/p.yaml: there is no such file; check the path"), "{:#?}", texts(&harness));
     assert!(has(&harness, "Route bug_fixing"));

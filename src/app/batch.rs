@@ -42,6 +42,8 @@ pub enum BatchCommand {
     SetDialect(Option<DialectId>),
     /// Measures the first conversations of the set only.
     SetLimit(Option<usize>),
+    /// Demands this agreement of the run, between 0 and 1.
+    SetGate(Option<f64>),
     /// Repeats each decision under this many other orders of the routes.
     SetOrders(usize),
     Query(CaseQuery),
@@ -58,6 +60,8 @@ pub enum BatchCommand {
     ShowPart(BatchPart),
     /// Shows a kept run.
     ShowRun(RunId),
+    /// Writes the report of the run on screen to a folder of its own in this one.
+    SaveReport(PathBuf),
     /// Stops measuring; what is decided so far stays.
     Stop,
     /// Shows the cases of two routes that the router confuses.
@@ -117,6 +121,8 @@ pub struct Batch {
     pub dialect: Option<DialectId>,
     /// Conversations to measure, the first ones; `None` for all.
     pub limit: Option<usize>,
+    /// The agreement that is demanded, between 0 and 1.
+    pub gate: Option<f64>,
     /// Other orders of the routes to decide each turn under as well; 0 tests none.
     pub orders: usize,
     pub measuring: Option<Measuring>,

@@ -12,19 +12,19 @@ use crate::formats::{FormatError, Warning, looks_like_gateway, parse_conversatio
 const RECENT: usize = 12;
 
 impl App {
-    /// Opens a file: a policy, a gateway's configuration that holds one, a labelled set, or a conversation where the text is one.
+    /// Opens a file: a router, a policy, a gateway's configuration that holds one, a labelled set, or a conversation where the text is one.
     pub(super) fn open(&mut self, path: &Path) {
+        // What is dropped on the list of routers is for it.
+        if matches!(self.state.dialog, None | Some(Dialog::Routers)) && self.open_as_router(path) {
+            return;
+        }
         if self.state.dialog.is_some() {
             return self.waiting.push_back(path.to_owned());
         }
         if self.open_as_set(path) {
             return;
         }
-        let has_extension = |wanted: &[&str]| {
-            let extension = path.extension().map(|extension| extension.to_string_lossy().to_ascii_lowercase());
-            extension.is_some_and(|extension| wanted.contains(&extension.as_str()))
-        };
-        let is_conversation = has_extension(&["txt", "md"]) || (has_extension(&["json", "jsonl"]) && !holds_policy(path));
+        let is_conversation = has_extension(path, &["txt", "md"]) || (has_extension(path, &["json", "jsonl"]) && !holds_policy(path));
         if is_conversation { self.open_conversation(path) } else { self.open_policy(path) }
     }
 
@@ -252,6 +252,15 @@ fn is_stale<T>(document: &Document<T>, write: impl Fn(&T) -> String) -> bool {
 fn stamp(path: &Path) -> Option<FileStamp> {
     let metadata = std::fs::metadata(path).ok()?;
     Some(FileStamp { modified: metadata.modified().ok(), bytes: metadata.len() })
+}
+
+fn has_extension(path: &Path, wanted: &[&str]) -> bool {
+    path.extension().is_some_and(|extension| wanted.iter().any(|wanted| extension.eq_ignore_ascii_case(wanted)))
+}
+
+/// Returns whether a file is to be opened as a policy, or as a configuration that holds one.
+pub(super) fn is_policy(path: &Path) -> bool {
+    has_extension(path, &["yaml", "yml"]) || (has_extension(path, &["json"]) && holds_policy(path))
 }
 
 /// A policy may be JSON too: the model card's own example is, and what some gateways read.

@@ -1,6 +1,6 @@
 //! Keeping runs on disk, each in a folder of its own beside the drafts, so that they can be looked at and compared later.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -69,6 +69,21 @@ impl App {
             |app, written| {
                 if let Err(sentence) = written {
                     app.state.log.error(sentence);
+                }
+            },
+        );
+    }
+
+    /// Writes the report of the run on screen to a folder of its own, as `waypost eval --out` does.
+    pub(super) fn save_report(&mut self, folder: &Path) {
+        let Some(view) = self.state.batch.view.clone() else { return };
+        let folder = folder.join(run_folder_name(&view.run.info));
+        self.files.run(
+            move || (write_run(&folder, &view.run), folder),
+            |app, (written, folder)| match written {
+                Ok(()) => app.state.log.info(format!("Saved the report to {}", folder.display())),
+                Err(error) => {
+                    app.state.log.error(format!("{} cannot be written ({error}); choose another folder", folder.display()));
                 }
             },
         );

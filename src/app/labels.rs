@@ -182,7 +182,7 @@ impl App {
             match view {
                 Ok(view) if is_of_present => app.keep_changed(&id, Arc::new(view)),
                 // It was read or renamed meanwhile.
-                Ok(_) => app.uncounted.splice(..0, changes).for_each(drop),
+                Ok(_) => drop(app.uncounted.splice(..0, changes)),
                 Err(error) => app.state.log.error(format!("The labels of a kept run stay as they were: {error}")),
             }
             app.count_changes();

@@ -22,6 +22,7 @@ impl App {
             BatchCommand::CancelOpening => self.cancel_opening(),
             BatchCommand::SetDialect(dialect) => batch.dialect = dialect,
             BatchCommand::SetLimit(limit) => batch.limit = limit,
+            BatchCommand::SetGate(gate) => batch.gate = gate,
             BatchCommand::SetOrders(orders) => batch.orders = orders,
             BatchCommand::Query(query) => {
                 batch.query = query;
@@ -38,6 +39,7 @@ impl App {
             }
             BatchCommand::ShowRun(run) => self.show_run(run, None),
             BatchCommand::ShowPair(pair) => batch.pair = pair,
+            BatchCommand::SaveReport(folder) => self.save_report(&folder),
             BatchCommand::Stop => self.stop_measuring(),
         }
     }

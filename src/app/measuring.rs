@@ -102,7 +102,7 @@ impl App {
             router: self.state.router.description.as_ref().map(|router| router.info.clone()).unwrap_or_default(),
             router_digest: None,
             name: name.clone(),
-            min_agreement: None,
+            min_agreement: self.state.batch.gate,
             kept: self.store.as_ref().map(|store| store.folder().join("results")),
         };
         let progress = Progressed { planned: open.set.turns(measurement.limit), ..Progressed::default() };

@@ -144,6 +144,35 @@ fn a_wrong_label_is_corrected_with_one_key_in_the_file_and_undone() {
 }
 
 #[test]
+fn digits_label_the_selected_case() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut harness = measured(Behaviour::Words, folder.path(), None);
+    press(&mut harness, Modifiers::NONE, Key::F8);
+    wait_for(&mut harness, "or press 1 to 2, 0 for no route");
+    press(&mut harness, Modifiers::NONE, Key::Num0);
+    wait_until(&mut harness, "no route", |harness| (agreement(harness) - 5.0 / 6.0).abs() < 1e-9);
+    press(&mut harness, Modifiers::NONE, Key::Num2);
+    wait_until(&mut harness, "shipping", |harness| (agreement(harness) - 4.0 / 6.0).abs() < 1e-9);
+    // In a text field they are digits.
+    write_in(&mut harness, "Search cases", "0");
+    assert_eq!(harness.state().app().state().batch.corrections.len(), 2);
+}
+
+#[test]
+fn a_gate_is_judged_and_the_report_saved_where_the_user_wants_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut harness = measured(Behaviour::Words, folder.path(), None);
+    perform(&mut harness, Command::Batch(BatchCommand::SetGate(Some(0.9))));
+    perform(&mut harness, Command::Perform(Action::Measure));
+    wait_for(&mut harness, "Fails its gate of 90.0 %");
+    wait_for_run(&mut harness);
+    let reports = folder.path().join("reports");
+    perform(&mut harness, Command::Batch(BatchCommand::SaveReport(reports.clone())));
+    wait_until(&mut harness, "the report", |_| waypost::app::measure::list_runs(&reports).len() == 1);
+    assert_eq!(waypost::app::measure::list_runs(&reports)[0].summary.info.min_agreement, Some(0.9));
+}
+
+#[test]
 fn a_corrected_label_reaches_every_kept_run_of_the_set() {
     let folder = tempfile::tempdir().unwrap();
     let drafts = folder.path().join("drafts");
