@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::measure::Progressed;
-use super::{CaseQuery, JobId, OpenSet, Opening, RunId, RunView};
+use super::{CaseQuery, JobId, OpenSet, Opening, RunId, RunView, Sample};
 use crate::chat::Conversation;
 use crate::decision::Decision;
 use crate::eval::TurnResult;
@@ -149,12 +149,12 @@ pub struct Batch {
 }
 
 /// A labelled set that is offered for the policy on screen.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum SampleSet {
     /// The one beside the policy's file.
     File(PathBuf),
-    /// That of the sample policy, which is part of the program.
-    BuiltIn,
+    /// That of a sample policy, which is part of the program.
+    BuiltIn(&'static Sample),
 }
 
 /// A label that was corrected in the set's file.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::session::App;
 use super::state::{Dialog, Question, Reveal, Side, Target};
-use super::{DocId, Document, PolicyText};
+use super::{DocId, Document, PolicyText, SAMPLES};
 use crate::chat::{Conversation, ConversationEdit, Message, Role};
 use crate::policy::{Policy, PolicyEdit, Route};
 
@@ -119,6 +119,12 @@ impl App {
         let id = self.next_id();
         let policy = Policy { routes: vec![Route::new("new_route", "")], ..Policy::default() };
         self.add_policy(Document::new(id, format!("Untitled {}", id.0), PolicyText::new(policy)));
+    }
+
+    pub(super) fn new_from_sample(&mut self, sample: usize) {
+        let Some(sample) = SAMPLES.get(sample) else { return };
+        let id = self.next_id();
+        self.add_policy(sample.document(id));
     }
 
     pub(super) fn new_variant(&mut self) {

@@ -70,6 +70,7 @@ pub use replace::replace_file;
 pub use router::{Job, JobKind, Purpose, RouterPhase, RouterStatus};
 pub use routers::{OpenHub, RouterPanel, RoutersCommand};
 pub use run_view::RunView;
+pub use sample::{SAMPLES, Sample};
 pub use session::{App, StartOptions, ZOOM_RANGE};
 pub use sets::{AddToSet, OpenSet, Opening};
 pub use shown::ShownDecision;

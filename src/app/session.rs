@@ -17,7 +17,7 @@ use super::store::Store;
 use super::tasks::{Apply, Tasks, Wake};
 use super::{
     Action, Command, Compare, DeviceChoice, DocId, Document, Import, Library, Loader, Log, OpenHub, PolicyText, RouterPanel, RouterPhase,
-    RouterSource, RouterStatus, RunId, routers, sample,
+    RouterSource, RouterStatus, RunId, SAMPLES, routers, sample,
 };
 use crate::engine::{Engine, EngineError};
 use crate::policy::PolicyEdit;
@@ -76,6 +76,8 @@ pub struct App {
     pub(super) search: Arc<AtomicBool>,
     /// The policy that the offered set was looked for beside.
     pub(super) sample_of: Option<(DocId, Option<PathBuf>)>,
+    /// Whether the Batch tab was shown since the start.
+    pub(super) batch_seen: bool,
     /// Corrected labels that are not in their set's file yet, and whether some are being written.
     pub(super) unwritten: Vec<Correction>,
     pub(super) writing: bool,
@@ -177,6 +179,7 @@ impl App {
             figures,
             search: Arc::default(),
             sample_of: None,
+            batch_seen: false,
             unwritten: Vec::new(),
             writing: false,
             uncounted: Vec::new(),
@@ -208,7 +211,7 @@ impl App {
         policies.into_iter().for_each(|path| self.open(path));
         if self.state.policies.is_empty() {
             let id = self.next_id();
-            self.state.policies.push(Document::new(id, "Coding assistant", PolicyText::from_file(sample::policy(), sample::POLICY)));
+            self.state.policies.push(SAMPLES[0].document(id));
         }
         others.into_iter().for_each(|path| self.open(path));
         if self.state.conversations.is_empty() {
@@ -259,6 +262,7 @@ impl App {
             }
             Command::ClosePolicy(id) | Command::CloseConversation(id) => self.close(id),
             Command::Open(path) => self.open(&path),
+            Command::NewFromSample(sample) => self.new_from_sample(sample),
             Command::SaveTo(id, path) => self.save_to(id, &path),
             Command::ShowSection(section) => self.show_section(section),
             Command::ShowTurn(turn) => self.state.turn = turn,
@@ -295,6 +299,7 @@ impl App {
     fn refresh(&mut self) {
         self.refresh_prompt();
         self.refresh_sample();
+        self.refresh_set();
         self.refresh_checks();
         self.refresh_export();
     }

@@ -8,7 +8,7 @@ use super::batch::SampleSet;
 use super::measure::apply_set_edit;
 use super::session::App;
 use super::state::Dialog;
-use super::{Command, Tab, sample};
+use super::{Command, Sample, Tab};
 use crate::chat::Conversation;
 use crate::formats::{FormatError, LabelledReader, LabelledSet, SetEdit, SetFinding, case_json};
 use crate::policy::{NO_ROUTE_LABEL, Policy};
@@ -141,15 +141,27 @@ impl App {
         }
         self.state.batch.sample = match &policy.path {
             Some(path) => Some(path.with_file_name("labelled.jsonl")).filter(|path| path.is_file()).map(SampleSet::File),
-            None => sample::fits(&policy.text.policy).then_some(SampleSet::BuiltIn),
+            None => Sample::of(&policy.text.policy).map(SampleSet::BuiltIn),
         };
         self.sample_of = Some(present);
+    }
+
+    /// Opens the set that was open last, when the Batch tab is shown for the first time and nothing else is open there.
+    pub(super) fn refresh_set(&mut self) {
+        if self.state.settings.tab != Tab::Batch || std::mem::replace(&mut self.batch_seen, true) {
+            return;
+        }
+        let is_free = self.state.batch.set.is_none() && self.state.batch.opening.is_none();
+        let last = self.state.settings.recent_sets.first().filter(|path| is_free && path.is_file());
+        if let Some(path) = last.cloned() {
+            self.open_set(&path);
+        }
     }
 
     pub(super) fn open_sample_set(&mut self) {
         match self.state.batch.sample.clone() {
             Some(SampleSet::File(path)) => self.open_set(&path),
-            Some(SampleSet::BuiltIn) => match self.write_sample() {
+            Some(SampleSet::BuiltIn(sample)) => match self.write_sample(sample) {
                 Ok(path) => self.open_set(&path),
                 Err(error) => self.state.log.error(format!("The sample set could not be written ({error}); open one from a file")),
             },
@@ -158,12 +170,12 @@ impl App {
     }
 
     /// The sample is part of the program; as a file its labels can be corrected like any other's.
-    fn write_sample(&self) -> std::io::Result<PathBuf> {
+    fn write_sample(&self, sample: &Sample) -> std::io::Result<PathBuf> {
         let folder = self.store.as_ref().map_or_else(|| std::env::temp_dir().join("waypost"), |store| store.folder().join("sample"));
         std::fs::create_dir_all(&folder)?;
-        let path = folder.join("coding_assistant.jsonl");
+        let path = folder.join(sample.folder).with_extension("jsonl");
         if !path.exists() {
-            super::store::write_atomically(&path, sample::SET.as_bytes())?;
+            super::store::write_atomically(&path, sample.set.as_bytes())?;
         }
         Ok(path)
     }

@@ -284,7 +284,8 @@ fn empty_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
                     ui.add_space((ui.available_width() / 2.0 - 178.0).max(0.0));
                     actions::primary_button_ui(ui, state, Action::OpenSet, commands);
                     if let Some(sample) = &state.batch.sample {
-                        let name = if *sample == SampleSet::BuiltIn { "Try the sample set" } else { "Use the set beside this policy" };
+                        let name =
+                            if matches!(sample, SampleSet::BuiltIn(_)) { "Try the sample set" } else { "Use the set beside this policy" };
                         let button = ui.add(Button::new(name).min_size(egui::vec2(0.0, tokens::CONTROL_HEIGHT)));
                         if button.clicked() {
                             commands.push(Command::Batch(BatchCommand::OpenSample));
