@@ -186,7 +186,9 @@ fn every_tab_and_every_section_can_be_drawn_in_both_themes() {
         perform(&mut harness, Command::Perform(theme));
         for tab in [Action::ShowBatch, Action::ShowCompare, Action::ShowExport, Action::ShowPolicy, Action::ShowPlayground] {
             perform(&mut harness, Command::Perform(tab));
-            for section in [Section::Turns, Section::Variants, Section::Prompt, Section::Order, Section::Wording, Section::Result] {
+            for section in
+                [Section::Turns, Section::Variants, Section::Prompt, Section::Order, Section::Wording, Section::Shelf, Section::Result]
+            {
                 perform(&mut harness, Command::ShowSection(section));
             }
         }
@@ -224,6 +226,27 @@ fn variants_and_turns_are_routed_and_shown_beside_each_other() {
     harness.get_by_label_contains("After message 1: bug_fixing").click();
     harness.run();
     assert!(has(&harness, "After message 1"));
+}
+
+#[test]
+fn the_shelf_is_replayed_and_what_is_routed_elsewhere_since_the_save_is_marked() {
+    let mut harness = window(options(Behaviour::Words));
+    perform(&mut harness, Command::EditYaml(batch::POLICY.to_owned()));
+    perform(&mut harness, Command::ImportText("User: refund please".to_owned()));
+    perform(&mut harness, Command::ImportAccept { replace: true });
+    perform(&mut harness, Command::ImportText("User: where is my parcel".to_owned()));
+    perform(&mut harness, Command::ImportAccept { replace: false });
+    let folder = tempfile::tempdir().unwrap();
+    let id = harness.state().app().state().policy().id;
+    perform(&mut harness, Command::SaveTo(id, folder.path().join("p.yaml")));
+    press(&mut harness, Modifiers::COMMAND, Key::Enter);
+    wait_for(&mut harness, "shipping: 91.3 %, chosen");
+    click(&mut harness, "Shelf");
+    wait_for(&mut harness, ": shipping, 91.3 %");
+    assert!(has(&harness, "The policy was not changed since it was saved"), "{:#?}", texts(&harness));
+    perform(&mut harness, Command::EditPolicy(PolicyEdit::Describe { route: 0, description: "invoice charge".to_owned() }));
+    wait_for(&mut harness, "1 of 2 are routed elsewhere than by the saved policy");
+    assert!(has(&harness, ": No route, was billing, 91.3 %"), "{:#?}", texts(&harness));
 }
 
 #[test]

@@ -121,6 +121,11 @@ impl<T> Document<T> {
         self.saved.as_ref().is_none_or(|saved| !Arc::ptr_eq(saved, &self.text))
     }
 
+    /// Returns the text that closing would lose nothing of.
+    pub fn saved(&self) -> Option<&Arc<T>> {
+        self.saved.as_ref()
+    }
+
     /// Notes that the present text is in the file.
     pub fn mark_saved(&mut self) {
         self.saved = Some(Arc::clone(&self.text));

@@ -100,6 +100,7 @@ impl Job {
                 StudyKind::Order => "Testing the order of the routes",
                 StudyKind::Wording => "Testing the wording",
                 StudyKind::Gateways => "Asking as each gateway does",
+                StudyKind::Shelf => "Routing the shelf",
             },
         }
     }

@@ -42,6 +42,7 @@ pub enum Section {
     Prompt,
     Order,
     Wording,
+    Shelf,
 }
 
 /// What the user chose about the window itself; kept from start to start.
@@ -285,13 +286,6 @@ impl State {
         self.shown.as_ref().is_some_and(is_outdated)
     }
 
-    /// Returns whether a study is of older texts than those on screen, or of another router.
-    pub fn is_study_outdated(&self, study: &Study) -> bool {
-        !Arc::ptr_eq(&study.policy, self.routes())
-            || !Arc::ptr_eq(&study.conversation, &self.conversation().text)
-            || study.router.as_ref() != self.router.info()
-    }
-
     /// Returns the study of a kind, if it was made.
     pub fn study(&self, kind: StudyKind) -> Option<&Study> {
         self.studies.iter().find(|study| study.kind == kind)
@@ -365,6 +359,6 @@ impl State {
 }
 
 /// Stops at the first user message that says something, so a long conversation costs no more than a short one.
-fn has_question(conversation: &Conversation) -> bool {
+pub(super) fn has_question(conversation: &Conversation) -> bool {
     conversation.messages.iter().any(|message| message.role == Role::User && !message.text().trim().is_empty())
 }

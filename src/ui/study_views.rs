@@ -8,7 +8,7 @@ use super::{actions, bars, result_view, theme};
 use crate::app::{Action, Command, RouterPhase, State, Study, StudyKind, StudyRow, Subject};
 use crate::decision::{Decision, OrderStability, Outcome};
 
-const ROW_HEIGHT: f32 = 46.0;
+pub const ROW_HEIGHT: f32 = 46.0;
 
 /// Draws the timeline: the route after each user message, flips marked.
 pub fn turns_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
@@ -49,12 +49,7 @@ pub fn turns_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
             },
         );
         if flipped {
-            let palette = theme::palette(ui);
-            let mark = egui::Rect::from_min_size(
-                response.rect.min + egui::vec2(space::XS, space::S),
-                egui::vec2(3.0, ROW_HEIGHT - 2.0 * space::S),
-            );
-            ui.painter().rect_filled(mark, 1.5, palette.warning);
+            mark_ui(ui, response.rect);
         }
         if response.on_hover_text("Show this turn's decision").clicked() && decision.is_some() {
             commands.push(Command::ShowTurn(Some(message)));
@@ -62,6 +57,13 @@ pub fn turns_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
         }
         last = decision.or(last);
     }
+}
+
+/// Marks a row whose decision is another one than before.
+pub fn mark_ui(ui: &Ui, row: egui::Rect) {
+    let size = egui::vec2(3.0, ROW_HEIGHT - 2.0 * space::S);
+    let mark = egui::Rect::from_min_size(row.min + egui::vec2(space::XS, space::S), size);
+    ui.painter().rect_filled(mark, 1.5, theme::palette(ui).warning);
 }
 
 /// Draws the decision under each open policy, side by side.
@@ -199,7 +201,7 @@ pub fn wording_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
 }
 
 /// Draws the button that starts a study, and whether it is about the texts on screen. Returns the study, if there is one.
-fn head_ui<'a>(
+pub fn head_ui<'a>(
     ui: &mut Ui,
     state: &'a State,
     kind: StudyKind,
@@ -229,11 +231,11 @@ fn head_ui<'a>(
 }
 
 /// Returns what stands in place of a decision: it is still to come, or it was cancelled.
-fn undecided(state: &State, kind: StudyKind) -> &'static str {
+pub fn undecided(state: &State, kind: StudyKind) -> &'static str {
     if state.is_studying(kind) { "Waiting" } else { "Not routed" }
 }
 
 /// Returns the largest probability; `None` where the router gives none.
-fn top(decision: &Decision) -> Option<f64> {
+pub fn top(decision: &Decision) -> Option<f64> {
     decision.probabilities.first().map(|entry| entry.p)
 }
