@@ -289,6 +289,28 @@ fn a_file_that_another_program_changed_is_asked_about() {
 }
 
 #[test]
+fn a_sample_policy_opens_beside_the_others_with_its_set() {
+    let mut harness = window(options(Behaviour::Decide));
+    perform(&mut harness, Command::NewFromSample(4));
+    assert!(has(&harness, "Route travel_advice") && !harness.state().app().state().policy().is_modified());
+    perform(&mut harness, Command::Perform(Action::ShowBatch));
+    click(&mut harness, "Try the sample set");
+    wait_for(&mut harness, "labelled conversations are ready");
+    let set = harness.state().app().state().batch.set.clone().unwrap();
+    assert!(set.set.path().ends_with("travel.jsonl") && set.findings.is_empty(), "{:?}", set.findings);
+}
+
+#[test]
+fn the_zoom_is_an_action_too() {
+    let mut harness = window(options(Behaviour::Decide));
+    let zooms = |harness: &Harness<'_, Window>| [harness.state().app().state().settings.zoom, harness.ctx.zoom_factor()];
+    press(&mut harness, Modifiers::COMMAND, Key::Plus);
+    assert_eq!(zooms(&harness), [1.1; 2], "once, whoever takes the keys");
+    press(&mut harness, Modifiers::COMMAND, Key::Num0);
+    assert_eq!(zooms(&harness), [1.0; 2]);
+}
+
+#[test]
 fn all_files_of_the_command_line_are_opened() {
     let folder = tempfile::tempdir().unwrap();
     let file = |name: &str, text: &str| {
