@@ -241,7 +241,7 @@ fn the_shelf_is_replayed_and_what_is_routed_elsewhere_since_the_save_is_marked()
     perform(&mut harness, Command::SaveTo(id, folder.path().join("p.yaml")));
     press(&mut harness, Modifiers::COMMAND, Key::Enter);
     wait_for(&mut harness, "shipping: 91.3 %, chosen");
-    click(&mut harness, "Shelf");
+    perform(&mut harness, Command::ShowSection(Section::Shelf));
     wait_for(&mut harness, ": shipping, 91.3 %");
     assert!(has(&harness, "The policy was not changed since it was saved"), "{:#?}", texts(&harness));
     perform(&mut harness, Command::EditPolicy(PolicyEdit::Describe { route: 0, description: "invoice charge".to_owned() }));
@@ -296,8 +296,7 @@ fn a_sample_policy_opens_beside_the_others_with_its_set() {
     perform(&mut harness, Command::Perform(Action::ShowBatch));
     click(&mut harness, "Try the sample set");
     wait_for(&mut harness, "labelled conversations are ready");
-    let set = harness.state().app().state().batch.set.clone().unwrap();
-    assert!(set.set.path().ends_with("travel.jsonl") && set.findings.is_empty(), "{:?}", set.findings);
+    assert!(harness.state().app().state().batch.set.as_ref().unwrap().set.path().ends_with("travel.jsonl"));
 }
 
 #[test]

@@ -167,6 +167,7 @@ impl App {
         self.uncounted = later;
         self.counting = true;
         let (loaded, folder) = (library.loaded.get(&id).cloned(), self.run_folder(&id).unwrap_or_default());
+        let is_loaded = loaded.is_some();
         let compute = move || {
             let run = loaded.as_ref().map_or_else(|| open_run(&folder), |view| Ok(Run::clone(&view.run)));
             let view = run.map(|mut run| {
@@ -175,7 +176,9 @@ impl App {
             });
             (id, loaded, changes, view)
         };
-        self.figures.run(compute, |app, (id, loaded, changes, view)| {
+        // A run that is read again is read after its last change was written, which is done there.
+        let thread = if is_loaded { &self.figures } else { &self.files };
+        thread.run(compute, |app, (id, loaded, changes, view)| {
             app.counting = false;
             let present = app.state.library.loaded.get(&id);
             let is_of_present = present.map(Arc::as_ptr) == loaded.as_ref().map(Arc::as_ptr);

@@ -75,6 +75,12 @@ impl App {
             self.state.batch.measuring = None;
             self.end_series();
         }
+        // What was counted before stays, as when it is stopped.
+        let batch = &self.state.batch;
+        let counted = batch.view.clone().filter(|_| ongoing.is_some() && batch.shown.is_none() && !self.is_first_view);
+        if let Some(view) = counted {
+            self.state.batch.shown = Some(self.keep(view));
+        }
     }
 
     fn measure_next(&mut self) {
