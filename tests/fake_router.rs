@@ -19,6 +19,8 @@ pub enum Behaviour {
     Words,
     /// As [`Self::Words`], and takes its time.
     Slow,
+    /// As [`Self::Decide`], as a live gateway does, which gives no probabilities.
+    Bare,
     /// Loads, and finds that no route fits.
     DecideNone,
     /// Loads, and fails each request with this sentence.
@@ -36,8 +38,7 @@ pub enum Behaviour {
 /// Returns options of a window on the sample with such a router.
 pub fn options(behaviour: Behaviour) -> StartOptions {
     StartOptions {
-        policy: None,
-        conversation: None,
+        files: Vec::new(),
         router: Some(RouterSource::Builtin),
         device: DeviceChoice::Cpu,
         loader: loader(behaviour),
@@ -46,12 +47,15 @@ pub fn options(behaviour: Behaviour) -> StartOptions {
 }
 
 fn loader(behaviour: Behaviour) -> Loader {
-    Box::new(move |_source, _device, progress: OnProgress<'_>, cancel: &CancelToken, _previous| {
+    Box::new(move |source, _device, progress: OnProgress<'_>, cancel: &CancelToken, _previous| {
         progress(Progress { stage: "Reading weights", done: 50, total: Some(100) });
         match behaviour {
             Behaviour::FailLoading(sentence) => Err(EngineError::router(sentence)),
             Behaviour::BlockLoading => Err(wait_for(cancel)),
-            _ => Ok(Box::new(FakeRouter { behaviour, prompts: 0 })),
+            _ => {
+                let id = if *source == RouterSource::Builtin { "fake".to_owned() } else { source.to_string() };
+                Ok(Box::new(FakeRouter { behaviour, prompts: 0, info: RouterInfo { id, ..info() } }))
+            }
         }
     })
 }
@@ -59,11 +63,12 @@ fn loader(behaviour: Behaviour) -> Loader {
 struct FakeRouter {
     behaviour: Behaviour,
     prompts: u64,
+    info: RouterInfo,
 }
 
 impl Router for FakeRouter {
     fn description(&self) -> RouterDescription {
-        RouterDescription { info: info(), label: "Fake router".to_owned(), context: 32_768, weight_bytes: 538_000_000 }
+        RouterDescription { info: self.info.clone(), label: "Fake router".to_owned(), context: 32_768, weight_bytes: 538_000_000 }
     }
 
     fn cache_stats(&self) -> CacheStats {
@@ -89,7 +94,14 @@ impl Router for FakeRouter {
                 moved.probabilities[0].p -= 0.01 * self.prompts as f64;
                 Ok(moved)
             }
-            _ => Ok(decision(request, request.policy.routes.get(1).map(|route| route.name.clone()))),
+            Behaviour::Bare => {
+                let decision = decision(request, request.policy.routes.get(1).map(|route| route.name.clone()));
+                Ok(Decision { probabilities: Vec::new(), margin: 0.0, invalid_mass: 0.0, ..decision })
+            }
+            _ => {
+                let decision = decision(request, request.policy.routes.get(1).map(|route| route.name.clone()));
+                Ok(Decision { router: self.info.clone(), ..decision })
+            }
         }
     }
 }

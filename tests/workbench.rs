@@ -14,8 +14,9 @@ use egui::accesskit::Role;
 use egui::{Key, Modifiers};
 use egui_kittest::Harness;
 use egui_kittest::kittest::{NodeT as _, Queryable as _};
-use waypost::app::{Action, Command, Question, RouterSource, Section, StartOptions, StudyKind};
+use waypost::app::{Action, Command, Question, RouterSource, RoutersCommand, Section, StartOptions, StudyKind};
 use waypost::engine::loader;
+use waypost::policy::PolicyEdit;
 use waypost::ui::{Window, theme};
 
 use crate::fake_router::{Behaviour, options};
@@ -120,7 +121,7 @@ fn author_a_route_paste_a_conversation_route_it_undo_save_and_reopen() {
     assert!(std::fs::read_to_string(&path).unwrap().contains("receipts"));
     drop(harness);
 
-    let reopened = StartOptions { policy: Some(path), ..options(Behaviour::Decide) };
+    let reopened = StartOptions { files: vec![path], ..options(Behaviour::Decide) };
     let harness = window(reopened);
     assert!(has(&harness, "Route new_route"));
     assert!(!harness.state().app().state().policy().is_modified());
@@ -185,7 +186,9 @@ fn every_tab_and_every_section_can_be_drawn_in_both_themes() {
         perform(&mut harness, Command::Perform(theme));
         for tab in [Action::ShowBatch, Action::ShowCompare, Action::ShowExport, Action::ShowPolicy, Action::ShowPlayground] {
             perform(&mut harness, Command::Perform(tab));
-            for section in [Section::Turns, Section::Variants, Section::Prompt, Section::Order, Section::Wording, Section::Result] {
+            for section in
+                [Section::Turns, Section::Variants, Section::Prompt, Section::Order, Section::Wording, Section::Shelf, Section::Result]
+            {
                 perform(&mut harness, Command::ShowSection(section));
             }
         }
@@ -226,6 +229,27 @@ fn variants_and_turns_are_routed_and_shown_beside_each_other() {
 }
 
 #[test]
+fn the_shelf_is_replayed_and_what_is_routed_elsewhere_since_the_save_is_marked() {
+    let mut harness = window(options(Behaviour::Words));
+    perform(&mut harness, Command::EditYaml(batch::POLICY.to_owned()));
+    perform(&mut harness, Command::ImportText("User: refund please".to_owned()));
+    perform(&mut harness, Command::ImportAccept { replace: true });
+    perform(&mut harness, Command::ImportText("User: where is my parcel".to_owned()));
+    perform(&mut harness, Command::ImportAccept { replace: false });
+    let folder = tempfile::tempdir().unwrap();
+    let id = harness.state().app().state().policy().id;
+    perform(&mut harness, Command::SaveTo(id, folder.path().join("p.yaml")));
+    press(&mut harness, Modifiers::COMMAND, Key::Enter);
+    wait_for(&mut harness, "shipping: 91.3 %, chosen");
+    perform(&mut harness, Command::ShowSection(Section::Shelf));
+    wait_for(&mut harness, ": shipping, 91.3 %");
+    assert!(has(&harness, "The policy was not changed since it was saved"), "{:#?}", texts(&harness));
+    perform(&mut harness, Command::EditPolicy(PolicyEdit::Describe { route: 0, description: "invoice charge".to_owned() }));
+    wait_for(&mut harness, "1 of 2 are routed elsewhere than by the saved policy");
+    assert!(has(&harness, ": No route, was billing, 91.3 %"), "{:#?}", texts(&harness));
+}
+
+#[test]
 fn the_prompt_is_shown_exactly_and_says_what_is_not_sent() {
     let mut harness = window(options(Behaviour::Decide));
     let system = r#"[{"role": "system", "content": "be brief"}, {"role": "user", "content": "hi"}]"#;
@@ -241,7 +265,7 @@ fn closing_unsaved_changes_asks_first() {
     let mut harness = window(options(Behaviour::Decide));
     click(&mut harness, "Add route");
     press(&mut harness, Modifiers::COMMAND, Key::W);
-    assert!(has(&harness, "Close Coding assistant?"));
+    assert!(has(&harness, "Close Coding assistant?") && has(&harness, "Save as…"));
     click(&mut harness, "Go on editing");
     assert!(has(&harness, "Route new_route"));
     press(&mut harness, Modifiers::COMMAND, Key::W);
@@ -254,7 +278,7 @@ fn a_file_that_another_program_changed_is_asked_about() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("p.yaml");
     std::fs::write(&path, "routes:\n  - name: a\n    description: b\n").unwrap();
-    let mut harness = window(StartOptions { policy: Some(path.clone()), ..options(Behaviour::Decide) });
+    let mut harness = window(StartOptions { files: vec![path.clone()], ..options(Behaviour::Decide) });
     std::fs::write(&path, "routes:\n  - name: changed\n    description: b\n").unwrap();
     click(&mut harness, "Add route");
     press(&mut harness, Modifiers::COMMAND, Key::S);
@@ -265,11 +289,139 @@ fn a_file_that_another_program_changed_is_asked_about() {
 }
 
 #[test]
+fn a_sample_policy_opens_beside_the_others_with_its_set() {
+    let mut harness = window(options(Behaviour::Decide));
+    perform(&mut harness, Command::NewFromSample(4));
+    assert!(has(&harness, "Route travel_advice") && !harness.state().app().state().policy().is_modified());
+    perform(&mut harness, Command::Perform(Action::ShowBatch));
+    click(&mut harness, "Try the sample set");
+    wait_for(&mut harness, "labelled conversations are ready");
+    assert!(harness.state().app().state().batch.set.as_ref().unwrap().set.path().ends_with("travel.jsonl"));
+}
+
+#[test]
+fn the_zoom_is_an_action_too() {
+    let mut harness = window(options(Behaviour::Decide));
+    let zooms = |harness: &Harness<'_, Window>| [harness.state().app().state().settings.zoom, harness.ctx.zoom_factor()];
+    press(&mut harness, Modifiers::COMMAND, Key::Plus);
+    assert_eq!(zooms(&harness), [1.1; 2], "once, whoever takes the keys");
+    press(&mut harness, Modifiers::COMMAND, Key::Num0);
+    assert_eq!(zooms(&harness), [1.0; 2]);
+}
+
+#[test]
+fn all_files_of_the_command_line_are_opened() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path
+    };
+    let policy = |name: &str| format!("name: {name}\nroutes:\n  - name: a\n    description: b\n");
+    let talk = file("talk.txt", "User: hello\nAssistant: good day\nUser: bye");
+    let files = vec![talk, file("a.yaml", &policy("first")), file("b.yaml", &policy("second"))];
+    let harness = window(StartOptions { files, ..options(Behaviour::Decide) });
+    let state = harness.state().app().state();
+    assert_eq!(state.policies.iter().map(|document| document.title.as_str()).collect::<Vec<_>>(), ["first", "second"]);
+    assert_eq!(state.conversations.iter().map(|document| document.title.as_str()).collect::<Vec<_>>(), ["talk"]);
+}
+
+#[test]
+fn a_router_that_is_dropped_is_chosen_and_stays_in_the_list() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("config.json"), "{}").unwrap();
+    let mut harness = window(options(Behaviour::Decide));
+    wait_for(&mut harness, "Ready");
+    perform(&mut harness, Command::Open(folder.path().to_owned()));
+    let state = harness.state().app().state();
+    assert_eq!(state.router.source, RouterSource::Folder(folder.path().to_owned()));
+    assert_eq!(state.settings.routers, [folder.path().display().to_string()]);
+}
+
+#[test]
 fn a_file_that_cannot_be_read_is_a_sentence_and_the_sample_opens() {
-    let missing = StartOptions { policy: Some("/nowhere/p.yaml".into()), ..options(Behaviour::Decide) };
+    let missing = StartOptions { files: vec!["/nowhere/p.yaml".into()], ..options(Behaviour::Decide) };
     let harness = window(missing);
     assert!(has(&harness, "/nowhere/p.yaml: there is no such file; check the path"), "{:#?}", texts(&harness));
     assert!(has(&harness, "Route bug_fixing"));
+}
+
+#[test]
+fn several_files_that_other_programs_changed_are_asked_about_one_after_another() {
+    let folder = tempfile::tempdir().unwrap();
+    let paths = ["p.yaml", "q.yaml"].map(|name| folder.path().join(name));
+    let mut harness = window(options(Behaviour::Decide));
+    for path in &paths {
+        std::fs::write(path, "name: before\nroutes:\n  - name: a\n    description: b\n").unwrap();
+        perform(&mut harness, Command::Open(path.clone()));
+        std::fs::write(path, "name: after it\nroutes:\n  - name: a\n    description: b\n").unwrap();
+    }
+    perform(&mut harness, Command::Open(paths[0].clone()));
+    click(&mut harness, "Load the file");
+    assert!(has(&harness, "before was changed on disk"), "{:#?}", texts(&harness));
+    click(&mut harness, "Load the file");
+    let state = harness.state().app().state();
+    assert!(state.dialog.is_none());
+    assert_eq!(
+        state.policies.iter().map(|document| document.title.as_str()).collect::<Vec<_>>(),
+        ["Coding assistant", "after it", "after it"]
+    );
+}
+
+#[test]
+fn an_undone_name_is_gone_from_the_tab_too() {
+    let mut harness = window(options(Behaviour::Decide));
+    perform(&mut harness, Command::EditPolicy(PolicyEdit::SetName(Some("Another".to_owned()))));
+    let title = |harness: &Harness<'_, Window>| harness.state().app().state().policy().title.clone();
+    assert_eq!(title(&harness), "Another");
+    press(&mut harness, Modifiers::COMMAND, Key::Z);
+    assert_eq!(title(&harness), "Coding assistant");
+    press(&mut harness, Modifiers::COMMAND, Key::Y);
+    assert_eq!(title(&harness), "Another");
+}
+
+#[test]
+fn routes_are_moved_inside_their_domain() {
+    let mut harness = window(options(Behaviour::Decide));
+    let route = |name: &str, domain: &str| format!("  - name: {name}\n    description: d\n    domain: {domain}\n");
+    let routes = [("a", "x"), ("b", "y"), ("c", "x"), ("d", "y")].map(|(name, domain)| route(name, domain)).concat();
+    perform(&mut harness, Command::EditYaml(format!("routes:\n{routes}")));
+    let names = |harness: &Harness<'_, Window>| {
+        let state = harness.state().app().state();
+        let names: String = state.routes().routes.iter().map(|route| route.name.as_str()).collect();
+        (names, state.selected)
+    };
+    perform(&mut harness, Command::SelectRoute(2));
+    assert_eq!(Action::MoveRouteDown.obstacle(harness.state().app().state()), Some("The route is the last of its group"));
+    perform(&mut harness, Command::SelectRoute(0));
+    press(&mut harness, Modifiers::ALT, Key::ArrowDown);
+    assert_eq!(names(&harness), ("cabd".to_owned(), 1), "x stays before y, and the moved route selected");
+    press(&mut harness, Modifiers::ALT, Key::ArrowUp);
+    assert_eq!(names(&harness), ("acbd".to_owned(), 0));
+}
+
+#[test]
+fn a_decision_of_another_router_is_told_and_while_typing_replaced() {
+    let mut harness = window(options(Behaviour::Decide));
+    press(&mut harness, Modifiers::COMMAND, Key::Enter);
+    wait_for(&mut harness, "bug_fixing: 91.3 %");
+    let choose = |name: &str| Command::Routers(RoutersCommand::Choose(RouterSource::Folder(name.into())));
+    perform(&mut harness, choose("second"));
+    wait_for(&mut harness, "Another router made this decision");
+    perform(&mut harness, Command::Perform(Action::Live));
+    perform(&mut harness, choose("third"));
+    wait_until(&mut harness, "its decision", |harness| {
+        harness.state().app().state().shown.as_ref().is_some_and(|shown| shown.decision.router.id == "third")
+    });
+    assert!(!has(&harness, "Another router"));
+}
+
+#[test]
+fn without_probabilities_no_margin_is_made_up() {
+    let mut harness = window(options(Behaviour::Bare));
+    press(&mut harness, Modifiers::COMMAND, Key::Enter);
+    wait_for(&mut harness, "This router gives no probabilities");
+    assert!(!has(&harness, "Close call") && !has(&harness, "Outside valid answers"), "{:#?}", texts(&harness));
 }
 
 /// Draws frames and returns the median time of one, in milliseconds; layout and all, without the graphics card.

@@ -37,6 +37,7 @@ pub enum Action {
     AddToSet,
     Measure,
     MeasureVariants,
+    SaveReport,
     NextWrong,
     PreviousWrong,
     AcceptDecision,
@@ -51,6 +52,9 @@ pub enum Action {
     ToggleFindings,
     ToggleDock,
     ToggleLog,
+    ZoomIn,
+    ZoomOut,
+    ZoomReset,
     ThemeSystem,
     ThemeLight,
     ThemeDark,
@@ -90,7 +94,7 @@ type Line = (Menu, &'static str, &'static str, Option<(Modifiers, Key)>);
 
 impl Action {
     /// Every action, in the order menus show them.
-    pub const ALL: [Self; 46] = {
+    pub const ALL: [Self; 50] = {
         use Action::*;
         [
             NewPolicy,
@@ -122,6 +126,7 @@ impl Action {
             AddToSet,
             Measure,
             MeasureVariants,
+            SaveReport,
             NextWrong,
             PreviousWrong,
             AcceptDecision,
@@ -136,6 +141,9 @@ impl Action {
             ToggleFindings,
             ToggleDock,
             ToggleLog,
+            ZoomIn,
+            ZoomOut,
+            ZoomReset,
             ThemeSystem,
             ThemeLight,
             ThemeDark,
@@ -175,6 +183,7 @@ impl Action {
             Self::AddToSet => (Measure, "Add conversation to set…", "Add the conversation of the Playground, with its expected route, to a labelled set", Some((CTRL_SHIFT, Key::A))),
             Self::Measure => (Measure, "Measure agreement", "Decide every case of the labelled set and compare with the labels", Some((CTRL_SHIFT, Key::Enter))),
             Self::MeasureVariants => (Measure, "Measure open variants", "Measure every open policy on the labelled set and compare them", None),
+            Self::SaveReport => (Measure, "Save report…", "Write the figures and cases of the run on screen to a folder: report.md, report.json, cases.csv, junit.xml", None),
             Self::NextWrong => (Measure, "Next wrong case", "Show the next case whose decision differs from its label", Some((Modifiers::NONE, Key::F8))),
             Self::PreviousWrong => (Measure, "Previous wrong case", "Show the wrong case before this one", Some((Modifiers::SHIFT, Key::F8))),
             Self::AcceptDecision => (Measure, "Label as decided", "The decision is right and the label wrong: correct the label in the set's file", Some((Modifiers::NONE, Key::F2))),
@@ -189,6 +198,10 @@ impl Action {
             Self::ToggleFindings => (View, "Show findings", "List what gateways would refuse or misread, and advice for writing routes", Some((CTRL_SHIFT, Key::F))),
             Self::ToggleDock => (View, "Show decision beside policy", "Keep the conversation and its decision in view while writing", Some((CTRL, Key::B))),
             Self::ToggleLog => (View, "Show log", "Show or hide what happened since the start", Some((CTRL_SHIFT, Key::L))),
+            // The keys are egui's own, which also takes Ctrl and = to zoom in.
+            Self::ZoomIn => (View, "Zoom in", "Make everything larger", Some((CTRL, Key::Plus))),
+            Self::ZoomOut => (View, "Zoom out", "Make everything smaller", Some((CTRL, Key::Minus))),
+            Self::ZoomReset => (View, "Reset zoom", "Make everything as large as at first", Some((CTRL, Key::Num0))),
             Self::ThemeSystem => (View, "Theme of the system", "Follow the light or dark theme of the system", None),
             Self::ThemeLight => (View, "Light theme", "Dark text on light ground", None),
             Self::ThemeDark => (View, "Dark theme", "Light text on dark ground", None),
@@ -226,7 +239,7 @@ impl Action {
                 | Self::ChooseRouter
                 | Self::Measure
                 | Self::NextWrong
-        ) || matches!(self, Self::ShowPolicy | Self::ToggleYaml | Self::ThemeSystem)
+        ) || matches!(self, Self::ShowPolicy | Self::ToggleYaml | Self::ZoomIn | Self::ThemeSystem)
     }
 
     /// Returns why the action cannot be done now, or `None` when it can.
@@ -242,6 +255,8 @@ impl Action {
             Self::MeasureVariants => {
                 (state.policies.len() < 2).then_some("Only one policy is open; make a variant first").or_else(|| state.measuring_obstacle())
             }
+            Self::SaveReport => state.batch.view.is_none().then_some("No run is on screen"),
+            Self::ZoomReset => (state.settings.zoom == 1.0).then_some("It is as large as at first"),
             Self::NextWrong => state.batch.next_wrong(false).is_none().then_some("No wrong case follows"),
             Self::PreviousWrong => state.batch.next_wrong(true).is_none().then_some("No wrong case comes before"),
             Self::AcceptDecision | Self::OpenCase if state.settings.tab != Tab::Batch => Some("Show the Batch tab first"),
@@ -251,10 +266,11 @@ impl Action {
                 Some(turn) => turn.decided.is_none().then_some("The router decided nothing"),
             },
             Self::OpenCase => state.batch.selected_turn().is_none().then_some("No case is selected"),
-            Self::LoadRouter => (state.router.phase == RouterPhase::Loading).then_some("The router is being loaded"),
+            Self::LoadRouter if state.router.phase == RouterPhase::Loading => Some("The router is being loaded"),
+            Self::LoadRouter => state.router_change_obstacle(),
             Self::DuplicateRoute | Self::RemoveRoute => no_route(),
-            Self::MoveRouteUp => no_route().or_else(|| state.neighbour(false).is_none().then_some("The route is the first")),
-            Self::MoveRouteDown => no_route().or_else(|| state.neighbour(true).is_none().then_some("The route is the last")),
+            Self::MoveRouteUp => no_route().or_else(|| state.neighbour(false).is_none().then_some("The route is the first of its group")),
+            Self::MoveRouteDown => no_route().or_else(|| state.neighbour(true).is_none().then_some("The route is the last of its group")),
             Self::Undo => state.undo_label().is_none().then_some("Nothing was changed"),
             Self::Redo => state.redo_label().is_none().then_some("Nothing was undone"),
             _ => None,

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::measure::Progressed;
-use super::{CaseQuery, JobId, OpenSet, Opening, RunId, RunView};
+use super::{CaseQuery, JobId, OpenSet, Opening, RunId, RunView, Sample};
 use crate::chat::Conversation;
 use crate::decision::Decision;
 use crate::eval::TurnResult;
@@ -42,6 +42,8 @@ pub enum BatchCommand {
     SetDialect(Option<DialectId>),
     /// Measures the first conversations of the set only.
     SetLimit(Option<usize>),
+    /// Demands this agreement of the run, between 0 and 1.
+    SetGate(Option<f64>),
     /// Repeats each decision under this many other orders of the routes.
     SetOrders(usize),
     Query(CaseQuery),
@@ -58,6 +60,8 @@ pub enum BatchCommand {
     ShowPart(BatchPart),
     /// Shows a kept run.
     ShowRun(RunId),
+    /// Writes the report of the run on screen to a folder of its own in this one.
+    SaveReport(PathBuf),
     /// Stops measuring; what is decided so far stays.
     Stop,
     /// Shows the cases of two routes that the router confuses.
@@ -77,6 +81,8 @@ pub struct Measuring {
     pub fresh: usize,
     /// Variants that are measured after this one.
     pub waiting: usize,
+    /// Its address tells this measurement from others, so that one that was stopped while it was prepared does not begin later.
+    pub(super) ticket: Arc<()>,
 }
 
 impl Measuring {
@@ -115,6 +121,8 @@ pub struct Batch {
     pub dialect: Option<DialectId>,
     /// Conversations to measure, the first ones; `None` for all.
     pub limit: Option<usize>,
+    /// The agreement that is demanded, between 0 and 1.
+    pub gate: Option<f64>,
     /// Other orders of the routes to decide each turn under as well; 0 tests none.
     pub orders: usize,
     pub measuring: Option<Measuring>,
@@ -141,12 +149,12 @@ pub struct Batch {
 }
 
 /// A labelled set that is offered for the policy on screen.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum SampleSet {
     /// The one beside the policy's file.
     File(PathBuf),
-    /// That of the sample policy, which is part of the program.
-    BuiltIn,
+    /// That of a sample policy, which is part of the program.
+    BuiltIn(&'static Sample),
 }
 
 /// A label that was corrected in the set's file.
@@ -160,6 +168,13 @@ pub struct Correction {
     pub turn: usize,
     pub before: String,
     pub after: String,
+}
+
+impl Correction {
+    /// Returns whether the other one is of the same label.
+    pub(super) fn is_of(&self, other: &Self) -> bool {
+        (&self.set, self.case, self.line, &self.id, self.turn) == (&other.set, other.case, other.line, &other.id, other.turn)
+    }
 }
 
 impl Batch {

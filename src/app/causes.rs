@@ -51,6 +51,11 @@ impl App {
         });
     }
 
+    /// Ends a search that was being prepared.
+    pub(super) fn abandon_causes(&mut self) {
+        self.state.compare.searching = self.cause_search.is_some();
+    }
+
     /// Asks the router about the next round, or ends the search.
     fn next_causes(&mut self, mut attribution: Attribution, view: Arc<ComparisonView>) {
         match attribution.next_round() {

@@ -28,6 +28,8 @@ pub enum Command {
     CloseConversation(DocId),
     /// Opens a file, whichever kind it is.
     Open(PathBuf),
+    /// Opens a sample policy, a position in [`super::SAMPLES`].
+    NewFromSample(usize),
     /// Writes a document to this file.
     SaveTo(DocId, PathBuf),
     ShowSection(Section),

@@ -31,6 +31,8 @@ pub type Typing = (&'static str, usize);
 pub struct Document<T> {
     pub id: DocId,
     pub title: String,
+    /// What it was called at first.
+    given: String,
     pub path: Option<PathBuf>,
     pub stamp: Option<FileStamp>,
     pub text: Arc<T>,
@@ -57,13 +59,19 @@ impl<T> Document<T> {
     /// Returns a document whose text needs no saving yet.
     pub fn new(id: DocId, title: impl Into<String>, text: T) -> Self {
         let text = Arc::new(text);
-        let saved = Some(Arc::clone(&text));
-        Self { id, title: title.into(), path: None, stamp: None, text, saved, past: VecDeque::new(), future: Vec::new(), typing: None }
+        let (title, saved) = (title.into(), Some(Arc::clone(&text)));
+        let (past, future, given) = (VecDeque::new(), Vec::new(), title.clone());
+        Self { id, title, given, path: None, stamp: None, text, saved, past, future, typing: None }
     }
 
     /// Returns the document as the content of a file.
     pub fn in_file(self, path: PathBuf, stamp: Option<FileStamp>) -> Self {
         Self { path: Some(path), stamp, ..self }
+    }
+
+    /// Calls the document what its text says, or what it was called at first where that says nothing.
+    pub fn call(&mut self, name: Option<&str>) {
+        self.title = name.filter(|name| !name.trim().is_empty()).unwrap_or(&self.given).to_owned();
     }
 
     /// Replaces the text. Returns whether this begins a new step to undo, rather than going on with the last one.
@@ -111,6 +119,11 @@ impl<T> Document<T> {
     /// Returns whether closing would lose something. Compares addresses: every edit makes a new text, and undoing it brings the old one back.
     pub fn is_modified(&self) -> bool {
         self.saved.as_ref().is_none_or(|saved| !Arc::ptr_eq(saved, &self.text))
+    }
+
+    /// Returns the text that closing would lose nothing of.
+    pub fn saved(&self) -> Option<&Arc<T>> {
+        self.saved.as_ref()
     }
 
     /// Notes that the present text is in the file.

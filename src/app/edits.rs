@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::session::App;
 use super::state::{Dialog, Question, Reveal, Side, Target};
-use super::{DocId, Document, PolicyText};
+use super::{DocId, Document, PolicyText, SAMPLES};
 use crate::chat::{Conversation, ConversationEdit, Message, Role};
 use crate::policy::{Policy, PolicyEdit, Route};
 
@@ -51,12 +51,9 @@ impl App {
     }
 
     pub(super) fn replace_policy(&mut self, text: PolicyText, label: &'static str, typing: Option<super::document::Typing>) {
-        let name = text.policy.name.clone().filter(|name| !name.trim().is_empty());
         let document = self.policy_mut();
         let begins = document.replace(text, label, typing);
-        if let Some(name) = name {
-            document.title = name;
-        }
+        document.follow_name();
         self.edited(Side::Policy, begins);
     }
 
@@ -95,13 +92,21 @@ impl App {
             (Side::Labels, redo) => return self.undo_label(redo),
         };
         if done {
+            if side == Side::Policy {
+                self.policy_mut().follow_name();
+            }
             self.edited(side, true);
         }
     }
 
     pub(super) fn move_route(&mut self, below: bool) {
-        if let (Some(route), Some(to)) = (self.state.selected_route(), self.state.neighbour(below)) {
-            self.edit_policy(PolicyEdit::MoveRoute { route, to });
+        let (Some(route), Some(other)) = (self.state.selected_route(), self.state.neighbour(below)) else { return };
+        // The lower one takes the place of the upper one. The other way round the first route of a domain could pass that of another domain,
+        // and the domains would change places too.
+        let (upper, lower) = if below { (route, other) } else { (other, route) };
+        self.edit_policy(PolicyEdit::MoveRoute { route: lower, to: upper });
+        if below {
+            self.state.selected = upper + 1;
         }
     }
 
@@ -114,6 +119,12 @@ impl App {
         let id = self.next_id();
         let policy = Policy { routes: vec![Route::new("new_route", "")], ..Policy::default() };
         self.add_policy(Document::new(id, format!("Untitled {}", id.0), PolicyText::new(policy)));
+    }
+
+    pub(super) fn new_from_sample(&mut self, sample: usize) {
+        let Some(sample) = SAMPLES.get(sample) else { return };
+        let id = self.next_id();
+        self.add_policy(sample.document(id));
     }
 
     pub(super) fn new_variant(&mut self) {

@@ -13,7 +13,7 @@ use super::session::App;
 use super::state::{Dialog, State, Tab};
 use super::store::write_atomically;
 use crate::dialect::{GATEWAYS, Gateway};
-use crate::eval::Run;
+use crate::eval::{Run, RunInfo};
 use crate::formats::{ExportFormat, read_text};
 use crate::policy::Policy;
 
@@ -59,6 +59,8 @@ pub struct ExportKey {
     pub kept: Option<(PathBuf, usize)>,
     /// What the policy is called: a kept run of the same name may be of an earlier version of it.
     pub title: String,
+    /// Where the policy is kept: a run of this file is of an earlier version of it, whatever it is called.
+    pub path: Option<PathBuf>,
 }
 
 impl ExportKey {
@@ -70,11 +72,27 @@ impl ExportKey {
             _ => false,
         };
         same_file
-            && (self.format, &self.kept, &self.title) == (other.format, &other.kept, &other.title)
+            && (self.format, &self.kept, &self.title, &self.path) == (other.format, &other.kept, &other.title, &other.path)
             && Arc::ptr_eq(&self.policy, &other.policy)
             && self.runs.len() == other.runs.len()
             && self.runs.iter().zip(&*other.runs).all(|(a, b)| Arc::ptr_eq(a, b))
     }
+}
+
+/// Returns whether a run is of some version of a policy: by its file, or by its name with or without the number that [`Library::free_name`]
+/// puts after it.
+///
+/// [`Library::free_name`]: super::Library::free_name
+pub(super) fn is_version_of(info: &RunInfo, title: &str, path: Option<&Path>) -> bool {
+    is_named(&info.name, title) || path.is_some_and(|path| path.as_os_str() == info.policy.path.as_str())
+}
+
+fn is_named(name: &str, title: &str) -> bool {
+    let is_number = |rest: &str| {
+        let number = rest.strip_prefix(" (").and_then(|rest| rest.strip_suffix(')'));
+        number.is_some_and(|number| number.parse::<u64>().is_ok())
+    };
+    name.strip_prefix(title).is_some_and(|rest| rest.is_empty() || is_number(rest))
 }
 
 /// What the Export tab is set to, and what was made for that.
@@ -176,6 +194,7 @@ impl App {
             runs: self.runs_of_policy(),
             kept: self.store.as_ref().map(|store| (store.folder().join("runs"), self.state.library.runs.len())),
             title: self.state.policy().title.clone(),
+            path: self.state.policy().path.clone(),
         };
         if self.state.export.asked.as_ref().is_some_and(|asked| asked.is(&key)) {
             return;
@@ -194,7 +213,8 @@ impl App {
     fn runs_of_policy(&self) -> Arc<[Arc<Run>]> {
         let document = self.state.policy();
         // A run that was just measured may not be in its folder yet.
-        let loaded = self.state.library.loaded.values().map(|view| &view.run).filter(|run| run.info.name.starts_with(&document.title));
+        let is_version = |run: &&Arc<Run>| is_version_of(&run.info, &document.title, document.path.as_deref());
+        let loaded = self.state.library.loaded.values().map(|view| &view.run).filter(is_version);
         let opened = self.state.export.runs.get(&document.id).into_iter().flat_map(|runs| runs.iter());
         let mut runs: Vec<Arc<Run>> = opened.chain(loaded).cloned().collect();
         runs.sort_by(|a, b| a.info.date.cmp(&b.info.date).then_with(|| Arc::as_ptr(a).cmp(&Arc::as_ptr(b))));
@@ -301,5 +321,16 @@ impl App {
             self.state.export.into.insert(self.state.policy().id, into);
         }
         self.state.export.written = Some((key, path.to_owned()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_named;
+
+    #[test]
+    fn a_longer_name_is_of_another_policy() {
+        assert!(is_named("Support", "Support") && is_named("Support (2)", "Support"));
+        assert!(!is_named("Support-EU", "Support") && !is_named("Support (EU)", "Support") && !is_named("Sup", "Support"));
     }
 }

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use similar::{ChangeTag, TextDiff};
 
-use super::export::ExportKey;
+use super::export::{ExportKey, is_version_of};
 use super::measure::{list_runs, open_run};
 use crate::formats::{
     Evidence, ExportError, ExportOptions, Exported, Standing, evidence_problems, export_gateway, policy_digest, run_evidence, standing,
@@ -118,7 +118,7 @@ fn tested_with(of: &ExportKey) -> Option<Evidence> {
     }
     let kept = of.kept.as_ref().map(|(folder, _)| list_runs(folder)).unwrap_or_default();
     let same = kept.iter().find(|run| run.summary.info.policy_digest == digest);
-    let earlier = || kept.iter().find(|run| run.summary.info.name.starts_with(&of.title));
+    let earlier = || kept.iter().find(|run| is_version_of(&run.summary.info, &of.title, of.path.as_deref()));
     if let Some(run) = same.and_then(|run| open_run(&run.folder).ok()) {
         return Some(run_evidence(&run));
     }

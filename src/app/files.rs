@@ -12,19 +12,19 @@ use crate::formats::{FormatError, Warning, looks_like_gateway, parse_conversatio
 const RECENT: usize = 12;
 
 impl App {
-    /// Opens a file: a policy, a gateway's configuration that holds one, a labelled set, or a conversation where the text is one.
+    /// Opens a file: a router, a policy, a gateway's configuration that holds one, a labelled set, or a conversation where the text is one.
     pub(super) fn open(&mut self, path: &Path) {
+        // What is dropped on the list of routers is for it.
+        if matches!(self.state.dialog, None | Some(Dialog::Routers)) && self.open_as_router(path) {
+            return;
+        }
         if self.state.dialog.is_some() {
             return self.waiting.push_back(path.to_owned());
         }
         if self.open_as_set(path) {
             return;
         }
-        let has_extension = |wanted: &[&str]| {
-            let extension = path.extension().map(|extension| extension.to_string_lossy().to_ascii_lowercase());
-            extension.is_some_and(|extension| wanted.contains(&extension.as_str()))
-        };
-        let is_conversation = has_extension(&["txt", "md"]) || (has_extension(&["json", "jsonl"]) && !holds_policy(path));
+        let is_conversation = has_extension(path, &["txt", "md"]) || (has_extension(path, &["json", "jsonl"]) && !holds_policy(path));
         if is_conversation { self.open_conversation(path) } else { self.open_policy(path) }
     }
 
@@ -41,9 +41,8 @@ impl App {
         let Ok((policy, warnings)) = parse_policy(&text, &name).map_err(|error| self.state.log.error(error.to_string())) else { return };
         note(&warnings, &mut self.state.log);
         let id = self.next_id();
-        let title = policy.name.clone().unwrap_or_else(|| stem(path));
-        let document = Document::new(id, title, PolicyText::from_file(policy, &text));
-        let document = document.in_file(path.to_owned(), stamp(path));
+        let mut document = Document::new(id, stem(path), PolicyText::from_file(policy, &text)).in_file(path.to_owned(), stamp(path));
+        document.follow_name();
         if self.state.policies.is_empty() {
             self.state.policies.push(document);
         } else {
@@ -156,19 +155,26 @@ impl App {
 
     /// Asks about the first document whose file another program changed; called when the window gets the focus back.
     pub fn check_disk(&mut self) {
-        if self.state.dialog.is_some() {
-            return;
+        if self.state.dialog.is_none() {
+            let documents = self.documents();
+            self.ask_about_disk(&documents);
         }
-        let policies = self.state.policies.iter().map(|document| document.id);
-        let documents: Vec<DocId> = policies.chain(self.state.conversations.iter().map(|document| document.id)).collect();
-        if let Some(document) = documents.into_iter().find(|id| self.is_changed_on_disk(*id)) {
+    }
+
+    fn ask_about_disk(&mut self, documents: &[DocId]) {
+        if let Some(&document) = documents.iter().find(|id| self.is_changed_on_disk(**id)) {
             self.state.dialog = Some(Dialog::Question(Question::Changed { document, saving: false }));
         }
     }
 
+    fn documents(&self) -> Vec<DocId> {
+        let policies = self.state.policies.iter().map(|document| document.id);
+        policies.chain(self.state.conversations.iter().map(|document| document.id)).collect()
+    }
+
     pub(super) fn answer(&mut self, answer: Answer) {
         let Some(Dialog::Question(question)) = self.state.dialog.take() else { return };
-        match (question, answer) {
+        match (question.clone(), answer) {
             (Question::Close(id), Answer::Discard) => self.close_now(id),
             (Question::Close(id), Answer::Save) => {
                 self.save(id);
@@ -181,6 +187,12 @@ impl App {
             (Question::Changed { document, .. }, Answer::LoadFile) => self.reload(document),
             (Question::Changed { document, saving }, Answer::KeepMine) => self.keep_mine(document, saving),
             _ => {}
+        }
+        // A checkout changes many files at once. The one that was just answered about is not asked about twice, even if it cannot be read.
+        if let Question::Changed { document, .. } = question {
+            let documents = self.documents();
+            let next = documents.iter().position(|id| *id == document).map_or(0, |at| at + 1);
+            self.ask_about_disk(&documents[next..]);
         }
     }
 
@@ -206,6 +218,7 @@ impl App {
             let Some((text, (policy, warnings))) = read(&path, parse_policy, &mut self.state.log) else { return };
             note(&warnings, &mut self.state.log);
             document.replace(PolicyText::from_file(policy, &text), "file", None);
+            document.follow_name();
         } else if let Some(document) = self.state.conversations.iter_mut().find(|document| document.id == id) {
             let Some((_, (conversation, warnings))) = read(&path, parse_conversation, &mut self.state.log) else { return };
             note(&warnings, &mut self.state.log);
@@ -239,6 +252,15 @@ fn is_stale<T>(document: &Document<T>, write: impl Fn(&T) -> String) -> bool {
 fn stamp(path: &Path) -> Option<FileStamp> {
     let metadata = std::fs::metadata(path).ok()?;
     Some(FileStamp { modified: metadata.modified().ok(), bytes: metadata.len() })
+}
+
+fn has_extension(path: &Path, wanted: &[&str]) -> bool {
+    path.extension().is_some_and(|extension| wanted.iter().any(|wanted| extension.eq_ignore_ascii_case(wanted)))
+}
+
+/// Returns whether a file is to be opened as a policy, or as a configuration that holds one.
+pub(super) fn is_policy(path: &Path) -> bool {
+    has_extension(path, &["yaml", "yml"]) || (has_extension(path, &["json"]) && holds_policy(path))
 }
 
 /// A policy may be JSON too: the model card's own example is, and what some gateways read.

@@ -1,6 +1,6 @@
 //! Keeping runs on disk, each in a folder of its own beside the drafts, so that they can be looked at and compared later.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -14,7 +14,7 @@ const PAUSE: Duration = Duration::from_millis(600);
 
 impl App {
     /// Returns the folder of a run; `None` where nothing outlives the window.
-    fn run_folder(&self, id: &RunId) -> Option<PathBuf> {
+    pub(super) fn run_folder(&self, id: &RunId) -> Option<PathBuf> {
         self.store.as_ref().map(|store| store.folder().join("runs").join(&id.0))
     }
 
@@ -74,16 +74,36 @@ impl App {
         );
     }
 
-    /// Keeps what changed about the run on screen, which is only its labels.
-    pub(super) fn keep_shown(&mut self) {
-        let (Some(id), Some(view)) = (self.state.batch.shown.clone(), self.state.batch.view.clone()) else { return };
-        self.write_kept(&id, &view.run);
+    /// Writes the report of the run on screen to a folder of its own, as `waypost eval --out` does.
+    pub(super) fn save_report(&mut self, folder: &Path) {
+        let Some(view) = self.state.batch.view.clone() else { return };
+        let folder = folder.join(run_folder_name(&view.run.info));
+        self.files.run(
+            move || (write_run(&folder, &view.run), folder),
+            |app, (written, folder)| match written {
+                Ok(()) => app.state.log.info(format!("Saved the report to {}", folder.display())),
+                Err(error) => {
+                    app.state.log.error(format!("{} cannot be written ({error}); choose another folder", folder.display()));
+                }
+            },
+        );
+    }
+
+    /// Keeps what changed about a run, which is only its labels.
+    pub(super) fn keep_changed(&mut self, id: &RunId, view: Arc<RunView>) {
         let library = &mut self.state.library;
-        if let Some(kept) = library.runs.iter_mut().find(|run| run.id == id) {
-            *kept = KeptRun::of(id.clone(), &view);
+        // Unless it was deleted meanwhile.
+        let Some(kept) = library.runs.iter_mut().find(|run| run.id == *id) else { return };
+        // A name that is being typed is newer than the run's.
+        *kept = KeptRun { name: std::mem::take(&mut kept.name), ..KeptRun::of(id.clone(), &view) };
+        if let Some(loaded) = library.loaded.get_mut(id) {
+            *loaded = Arc::clone(&view);
+            self.refresh_comparison();
         }
-        library.loaded.insert(id, view);
-        self.refresh_comparison();
+        self.write_kept(id, &view.run);
+        if self.state.batch.shown.as_ref() == Some(id) {
+            self.show_view(view, false);
+        }
     }
 
     /// Gives a run another name, at once on screen and soon on disk.
@@ -115,9 +135,13 @@ impl App {
         let rename = move || {
             let mut run = Run::clone(&view.run);
             run.info.name = kept.name;
-            (kept.id, view.with_run(run))
+            (kept.id, view.with_run(run), view)
         };
-        self.figures.run(rename, |app, (id, view)| {
+        self.figures.run(rename, |app, (id, view, old)| {
+            // A label was corrected meanwhile.
+            if app.state.library.loaded.get(&id).is_some_and(|present| !Arc::ptr_eq(present, &old)) {
+                return app.name_loaded(&id);
+            }
             let view = Arc::new(view);
             app.write_kept(&id, &view.run);
             if app.state.batch.shown.as_ref() == Some(&id) {

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::batch::{BatchCommand, BatchPart, Correction, OpenCase};
+use super::batch::{BatchCommand, BatchPart, OpenCase};
 use super::session::App;
 use super::{CaseQuery, Document, RunView, Tab};
 use crate::chat::Conversation;
@@ -22,6 +22,7 @@ impl App {
             BatchCommand::CancelOpening => self.cancel_opening(),
             BatchCommand::SetDialect(dialect) => batch.dialect = dialect,
             BatchCommand::SetLimit(limit) => batch.limit = limit,
+            BatchCommand::SetGate(gate) => batch.gate = gate,
             BatchCommand::SetOrders(orders) => batch.orders = orders,
             BatchCommand::Query(query) => {
                 batch.query = query;
@@ -38,6 +39,7 @@ impl App {
             }
             BatchCommand::ShowRun(run) => self.show_run(run, None),
             BatchCommand::ShowPair(pair) => batch.pair = pair,
+            BatchCommand::SaveReport(folder) => self.save_report(&folder),
             BatchCommand::Stop => self.stop_measuring(),
         }
     }
@@ -148,7 +150,8 @@ impl App {
 
     /// Puts the conversation of the selected case on the shelf and shows it in the Playground.
     pub(super) fn open_case(&mut self) {
-        let Some(case) = &self.state.batch.case else { return };
+        // Not the one before, while the one that was just selected is being read.
+        let Some(case) = self.state.batch.case.as_ref().filter(|case| self.state.batch.selected == Some(case.position)) else { return };
         let Ok(conversation) = case.conversation.clone() else { return };
         let name = self.state.batch.selected_turn().map_or_else(String::new, |turn| format!("Case {}", turn.id));
         let known = self.state.conversations.iter().position(|document| document.title == name && document.text == conversation);
@@ -162,57 +165,6 @@ impl App {
         self.change_settings(|settings| settings.tab = Tab::Playground);
         if self.state.routing_obstacle().is_none() {
             self.route();
-        }
-    }
-
-    /// Changes the run on screen; its figures follow.
-    pub(super) fn change_run(&mut self, change: RunChange) {
-        self.uncounted.push(change);
-        self.count_changes();
-    }
-
-    /// Computes the figures anew with the changes that are not in them yet; one computation at a time, each from the last one's result.
-    fn count_changes(&mut self) {
-        let Some(old) = self.state.batch.view.clone().filter(|_| !self.counting && !self.uncounted.is_empty()) else { return };
-        self.counting = true;
-        let changes = std::mem::take(&mut self.uncounted);
-        let compute = move || {
-            let mut run = Run::clone(&old.run);
-            changes.into_iter().for_each(|change| change.apply(&mut run));
-            (RunView::new(Arc::new(run)), old)
-        };
-        self.figures.run(compute, |app, (view, old)| {
-            app.counting = false;
-            // Unless another run was chosen meanwhile.
-            if app.state.batch.view.as_ref().is_some_and(|present| Arc::ptr_eq(present, &old)) {
-                app.show_view(Arc::new(view), false);
-                app.keep_shown();
-            }
-            app.count_changes();
-        });
-    }
-}
-
-/// What may change about a run after it was measured. Its decisions never do, but what was expected of them may turn out to have been wrong.
-#[derive(Clone, Debug)]
-pub(super) enum RunChange {
-    Label(Correction),
-    /// The set's file was changed by Waypost itself and is the one of this run all the same.
-    Set {
-        sha256: String,
-    },
-}
-
-impl RunChange {
-    fn apply(self, run: &mut Run) {
-        match self {
-            Self::Label(wanted) => {
-                let is_it = |turn: &TurnResult| (turn.conversation, turn.turn) == (wanted.case, wanted.turn);
-                if let Some(turn) = run.turns.iter_mut().find(|turn| is_it(turn)) {
-                    turn.label = wanted.after.into();
-                }
-            }
-            Self::Set { sha256 } => run.info.set.sha256 = sha256,
         }
     }
 }

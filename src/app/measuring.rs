@@ -46,7 +46,7 @@ struct Counted {
 impl App {
     /// Measures the policy on screen.
     pub(super) fn measure_present(&mut self) {
-        self.to_measure.clear();
+        self.end_series();
         self.measure(self.state.policy().id);
     }
 
@@ -56,6 +56,31 @@ impl App {
         self.to_measure = self.state.policies.iter().filter(has_routes).map(|document| document.id).collect();
         self.compare_measured = true;
         self.measure_next();
+    }
+
+    /// Nothing is measured after the present measurement, which then is one of its own.
+    fn end_series(&mut self) {
+        self.to_measure.clear();
+        self.compare_measured = false;
+    }
+
+    /// Ends a measurement whose preparing or counting failed.
+    pub(super) fn abandon_measuring(&mut self) {
+        let is_prepared = self.state.batch.measuring.as_ref().is_some_and(|measuring| measuring.job.is_none());
+        let ongoing = self.ongoing.take_if(|ongoing| ongoing.collector.is_none());
+        if let Some(ongoing) = &ongoing {
+            self.cancel(ongoing.job);
+        }
+        if is_prepared || ongoing.is_some() {
+            self.state.batch.measuring = None;
+            self.end_series();
+        }
+        // What was counted before stays, as when it is stopped.
+        let batch = &self.state.batch;
+        let counted = batch.view.clone().filter(|_| ongoing.is_some() && batch.shown.is_none() && !self.is_first_view);
+        if let Some(view) = counted {
+            self.state.batch.shown = Some(self.keep(view));
+        }
     }
 
     fn measure_next(&mut self) {
@@ -83,27 +108,31 @@ impl App {
             router: self.state.router.description.as_ref().map(|router| router.info.clone()).unwrap_or_default(),
             router_digest: None,
             name: name.clone(),
-            min_agreement: None,
+            min_agreement: self.state.batch.gate,
             kept: self.store.as_ref().map(|store| store.folder().join("results")),
         };
         let progress = Progressed { planned: open.set.turns(measurement.limit), ..Progressed::default() };
-        self.state.batch.measuring = Some(Measuring { job: None, name, progress, fresh: 0, waiting: self.to_measure.len() });
+        let ticket = Arc::new(());
+        let measuring = Measuring { job: None, name, progress, fresh: 0, waiting: self.to_measure.len(), ticket: Arc::clone(&ticket) };
+        self.state.batch.measuring = Some(measuring);
         let source = self.state.router.source.clone();
         let prepare = move || {
             measurement.router_digest = router_digest(&source);
             plan(&measurement)
         };
-        self.files.run(prepare, Self::begin);
+        self.files.run(prepare, move |app, planned| app.begin(planned, &ticket));
     }
 
-    fn begin(&mut self, planned: Result<(Requests, Collector), FormatError>) {
-        // Stopped while it was prepared.
-        let Some(measuring) = &mut self.state.batch.measuring else { return };
+    fn begin(&mut self, planned: Result<(Requests, Collector), FormatError>, ticket: &Arc<()>) {
+        // Unless it was stopped while it was prepared.
+        let Some(measuring) = self.state.batch.measuring.as_mut().filter(|measuring| Arc::ptr_eq(&measuring.ticket, ticket)) else {
+            return;
+        };
         let (requests, collector) = match planned {
             Ok(planned) => planned,
             Err(error) => {
                 self.state.batch.measuring = None;
-                self.to_measure.clear();
+                self.end_series();
                 return self.state.log.error(error.to_string());
             }
         };
@@ -118,7 +147,7 @@ impl App {
 
     /// Stops measuring; what is decided so far stays.
     pub(super) fn stop_measuring(&mut self) {
-        self.to_measure.clear();
+        self.end_series();
         match self.state.batch.measuring.as_ref().map(|measuring| measuring.job) {
             Some(Some(job)) => self.cancel(job),
             Some(None) => self.state.batch.measuring = None,
@@ -203,7 +232,7 @@ impl App {
             Err(error) => self.state.log.error(format!("Measuring {name} ended after {decided} of {planned} cases: {error}")),
         }
         if result.is_err() {
-            self.to_measure.clear();
+            self.end_series();
         }
         if decided > 0 {
             let id = self.keep(view);

@@ -3,7 +3,7 @@
 //! [`App`] owns the [`State`] and the engine thread. Whoever draws reads the state and sends [`Command`]s; nothing here knows how it is drawn,
 //! so all of it can be tested without a window. `App` is one type in several files, by concern: `session` starts it and dispatches
 //! commands, `edits` changes documents, `routing` asks the router, `reaction` takes the answers, `files` and `store` read and write;
-//! `sets`, `measuring`, `looking`, `keeping` and `comparing` are the work of the tabs Batch and Compare, `tasks` their threads.
+//! `sets`, `labels`, `measuring`, `looking`, `keeping` and `comparing` are the work of the tabs Batch and Compare, `tasks` their threads.
 
 mod action;
 mod batch;
@@ -15,6 +15,7 @@ mod command;
 mod compare;
 mod comparing;
 mod document;
+mod downloads;
 mod draft;
 mod edits;
 mod export;
@@ -23,6 +24,7 @@ mod files;
 mod gateway_import;
 mod import;
 mod keeping;
+mod labels;
 mod library;
 mod log;
 mod looking;
@@ -54,6 +56,7 @@ pub use checks::{CheckCommand, Checks};
 pub use command::{Answer, Command};
 pub use compare::{CaseRow, Compare, CompareCommand, ComparePart, ComparisonView, Contender, PolicyStep};
 pub use document::{DocId, Document, FileStamp};
+pub use downloads::{Download, DownloadPhase, Transfer};
 pub use export::{ExportCommand, ExportKey, ExportState, IntoFile};
 pub use export_made::{Change, Made, MadeText};
 pub use files::proposed_name;
@@ -65,9 +68,10 @@ pub use policy_text::{OutlineRow, PolicyText};
 pub use remembered::{Remembered, data_folder};
 pub use replace::replace_file;
 pub use router::{Job, JobKind, Purpose, RouterPhase, RouterStatus};
-pub use routers::{Download, DownloadPhase, OpenHub, RouterPanel, RoutersCommand, Transfer};
+pub use routers::{OpenHub, RouterPanel, RoutersCommand};
 pub use run_view::RunView;
-pub use session::{App, StartOptions};
+pub use sample::{SAMPLES, Sample};
+pub use session::{App, StartOptions, ZOOM_RANGE};
 pub use sets::{AddToSet, OpenSet, Opening};
 pub use shown::ShownDecision;
 pub use state::{Dialog, Question, Reveal, Section, Settings, Side, State, Tab, Target, ThemeChoice};

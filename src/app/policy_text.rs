@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
+use super::Document;
 use crate::formats::{FormatError, parse_policy, policy_text, write_policy};
 use crate::policy::Policy;
 
@@ -91,6 +92,14 @@ impl PolicyText {
     /// domain come first. Made once for each version.
     pub fn outline(&self) -> &[OutlineRow] {
         self.outline.get_or_init(|| outline(&self.policy))
+    }
+}
+
+impl Document<PolicyText> {
+    /// Calls the document what its policy is called.
+    pub fn follow_name(&mut self) {
+        let text = Arc::clone(&self.text);
+        self.call(text.policy.name.as_deref());
     }
 }
 

@@ -63,11 +63,17 @@ impl App {
     fn loaded(&mut self, description: RouterDescription) {
         self.state.log.info(format!("Loaded {} on {} in {}", description.label, description.info.device, description.info.dtype));
         self.state.router.loaded = Some(self.state.router.source.clone());
+        if self.state.router.info() != Some(&description.info) {
+            // What another router decided is no turn of this one's timeline and nothing to mark its decisions against.
+            (self.state.turn, self.state.before_edit) = (None, None);
+        }
         self.state.router.description = Some(description);
         self.state.router.phase = RouterPhase::Ready;
         (self.state.counted, self.count_at) = (None, Some(Instant::now()));
         if std::mem::take(&mut self.state.route_when_loaded) {
             self.route();
+        } else if self.state.is_live() && self.state.shown.is_some() {
+            self.route_at = Some(Instant::now());
         }
     }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::{CacheStats, DeviceChoice, JobId, Progress, RouterDescription, RouterSource, StudyKind};
 use crate::chat::Conversation;
+use crate::decision::RouterInfo;
 use crate::dialect::RenderedPrompt;
 use crate::policy::{DialectId, Policy};
 
@@ -29,6 +30,13 @@ pub struct RouterStatus {
     /// `Some` while a router is loaded, also while another one is being loaded in its place.
     pub description: Option<RouterDescription>,
     pub cache: Option<CacheStats>,
+}
+
+impl RouterStatus {
+    /// Returns who decides.
+    pub fn info(&self) -> Option<&RouterInfo> {
+        self.description.as_ref().map(|description| &description.info)
+    }
 }
 
 /// What a decision is wanted for.
@@ -92,6 +100,7 @@ impl Job {
                 StudyKind::Order => "Testing the order of the routes",
                 StudyKind::Wording => "Testing the wording",
                 StudyKind::Gateways => "Asking as each gateway does",
+                StudyKind::Shelf => "Routing the shelf",
             },
         }
     }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::session::App;
 use super::state::Section;
 use super::study::{Study, StudyKind, StudyRow, Subject, turns, without_parts};
-use super::{Job, JobKind, Purpose, RouterPhase};
+use super::{Document, Job, JobKind, Purpose, RouterPhase};
 use crate::chat::Conversation;
 use crate::dialect::{GATEWAYS, Gateway};
 use crate::engine::{JobId, RouteRequest};
@@ -90,7 +90,7 @@ impl App {
         let (policy, conversation) = (Arc::clone(self.state.routes()), Arc::clone(&self.state.conversation().text));
         self.submit(Purpose::Current, policy, conversation, self.state.dialect(), 0);
         // What the open section shows follows the texts, after the decision that everybody waits for.
-        if let Some(kind @ (StudyKind::Turns | StudyKind::Variants)) = section_study(self.state.section) {
+        if let Some(kind @ (StudyKind::Turns | StudyKind::Variants | StudyKind::Shelf)) = section_study(self.state.section) {
             self.study(kind);
         }
     }
@@ -106,21 +106,19 @@ impl App {
     /// Shows a section of the decision panel; one that needs more decisions asks for them where that is cheap.
     pub(super) fn show_section(&mut self, section: Section) {
         self.state.section = section;
-        if let Some(kind @ (StudyKind::Turns | StudyKind::Variants)) = section_study(section)
+        if let Some(kind @ (StudyKind::Turns | StudyKind::Variants | StudyKind::Shelf)) = section_study(section)
             && self.state.shown.is_some()
-            && self.is_study_outdated(kind)
+            && self.wants_study(kind)
         {
             self.study(kind);
         }
     }
 
-    fn is_study_outdated(&self, kind: StudyKind) -> bool {
+    fn wants_study(&self, kind: StudyKind) -> bool {
         let state = &self.state;
-        state.study(kind).is_none_or(|study| {
-            !Arc::ptr_eq(&study.policy, state.routes())
-                || !Arc::ptr_eq(&study.conversation, &state.conversation().text)
-                || (kind == StudyKind::Variants && study.rows.len() != state.policies.len())
-        })
+        state
+            .study(kind)
+            .is_none_or(|study| state.is_study_outdated(study) || (kind == StudyKind::Variants && study.rows.len() != state.policies.len()))
     }
 
     /// Starts a study of the texts on screen, in place of the last one of its kind.
@@ -134,11 +132,15 @@ impl App {
             kind,
             policy: Arc::clone(self.state.routes()),
             conversation: Arc::clone(&self.state.conversation().text),
+            router: self.state.router.info().cloned(),
             rows: rows.clone(),
         };
         self.state.studies.retain(|old| old.kind != kind);
         self.state.studies.push(study);
-        for (row, StudyRow { policy, conversation, dialect, subject, .. }) in rows.into_iter().enumerate() {
+        for (row, StudyRow { policy, conversation, dialect, subject, result, .. }) in rows.into_iter().enumerate() {
+            if result.is_some() {
+                continue;
+            }
             let orders = if let Subject::Orders(orders) = subject { orders } else { 0 };
             self.submit(Purpose::Study { kind, row }, policy, conversation, dialect, orders);
         }
@@ -161,7 +163,7 @@ impl App {
                 .map(|(turn, part)| row(first_line(conversation, turn), Subject::Message(turn), policy, &Arc::new(part)))
                 .collect(),
             StudyKind::Variants => {
-                let variant = |document: &super::Document<super::PolicyText>| StudyRow {
+                let variant = |document: &Document<super::PolicyText>| StudyRow {
                     dialect: document.text.policy.dialect.unwrap_or(DialectId::DEFAULT),
                     ..row(document.title.clone(), Subject::Policy(document.id), &document.text.policy, conversation)
                 };
@@ -173,6 +175,19 @@ impl App {
                     ..row(gateway.versions.to_owned(), Subject::Gateway(position), policy, conversation)
                 };
                 GATEWAYS.iter().enumerate().map(asked).collect()
+            }
+            StudyKind::Shelf => {
+                let of = |policy: &Arc<Policy>, document: &Document<Conversation>, saved: bool| StudyRow {
+                    dialect: policy.dialect.unwrap_or(DialectId::DEFAULT),
+                    ..row(document.title.clone(), Subject::Shelf { conversation: document.id, saved }, policy, &document.text)
+                };
+                let present = state.shelf().map(|document| of(policy, document, false));
+                let before = state.saved_policy().into_iter().flat_map(|saved| {
+                    let known = |document: &Document<Conversation>| state.shelf_result(saved, &document.text);
+                    state.shelf().map(move |document| StudyRow { result: known(document), ..of(saved, document, true) })
+                });
+                // One policy after the other, since its prompts begin alike.
+                present.chain(before).collect()
             }
             StudyKind::Order => vec![row("Other orders".to_owned(), Subject::Orders(ORDERS), policy, conversation)],
             StudyKind::Wording => {
@@ -223,6 +238,7 @@ pub(super) fn section_study(section: Section) -> Option<StudyKind> {
         Section::Variants => Some(StudyKind::Variants),
         Section::Order => Some(StudyKind::Order),
         Section::Wording => Some(StudyKind::Wording),
+        Section::Shelf => Some(StudyKind::Shelf),
         Section::Result | Section::Prompt => None,
     }
 }

@@ -1,24 +1,59 @@
-//! What is open at a first start: the coding assistant of `sample_policies/`, a conversation for it, and a labelled set to try.
+//! What is open at a first start, the coding assistant of `sample_policies/` and a conversation for it, and the other samples, each with a
+//! labelled set to try.
 
+use super::{DocId, Document, PolicyText};
 use crate::chat::Conversation;
 use crate::formats::{parse_conversation, parse_policy};
 use crate::policy::Policy;
 
-/// The texts are part of the program, so that a first start needs no files; a test reads both.
-pub const POLICY: &str = include_str!("../../sample_policies/coding_assistant/policy.yaml");
-const CONVERSATION: &str = include_str!("../../sample_policies/coding_assistant/conversations/quickstart.json");
-
-/// The labelled set of the same policy.
-pub const SET: &str = include_str!("../../sample_policies/coding_assistant/labelled.jsonl");
-
-/// Returns whether the labels of [`SET`] are routes of a policy.
-pub fn fits(policy: &Policy) -> bool {
-    self::policy().routes.iter().all(|route| policy.route(&route.name).is_some())
+/// A policy of `sample_policies/` with its labelled set.
+#[derive(Debug)]
+pub struct Sample {
+    /// The name of the policy.
+    pub title: &'static str,
+    /// The name of its folder.
+    pub folder: &'static str,
+    policy: &'static str,
+    pub set: &'static str,
 }
 
-/// Returns the five routes of Arch-Router's model card, each with its models.
-pub fn policy() -> Policy {
-    parse_policy(POLICY, "coding_assistant.yaml").map(|(policy, _)| policy).unwrap_or_default()
+/// The texts are part of the program, so that a first start needs no files; a test reads them.
+macro_rules! sample {
+    ($title:literal, $folder:literal) => {
+        Sample {
+            title: $title,
+            folder: $folder,
+            policy: include_str!(concat!("../../sample_policies/", $folder, "/policy.yaml")),
+            set: include_str!(concat!("../../sample_policies/", $folder, "/labelled.jsonl")),
+        }
+    };
+}
+
+/// Every sample; the first one is open at a first start.
+pub static SAMPLES: [Sample; 5] = [
+    sample!("Coding assistant", "coding_assistant"),
+    sample!("Customer support", "customer_support"),
+    sample!("Company assistant", "company_assistant"),
+    sample!("General LLM", "general_llm"),
+    sample!("Travel assistant", "travel"),
+];
+
+const CONVERSATION: &str = include_str!("../../sample_policies/coding_assistant/conversations/quickstart.json");
+
+impl Sample {
+    /// Returns the sample whose labels are routes of a policy.
+    pub fn of(policy: &Policy) -> Option<&'static Self> {
+        SAMPLES.iter().find(|sample| sample.policy().routes.iter().all(|route| policy.route(&route.name).is_some()))
+    }
+
+    fn policy(&self) -> Policy {
+        parse_policy(self.policy, self.title).map(|(policy, _)| policy).unwrap_or_default()
+    }
+
+    /// Returns the policy as a document that is in no file.
+    pub(super) fn document(&self, id: DocId) -> Document<PolicyText> {
+        Document::new(id, self.title, PolicyText::from_file(self.policy(), self.policy))
+    }
 }
 
 /// Returns the quickstart's conversation of the model card.
@@ -28,9 +63,16 @@ pub fn conversation() -> Conversation {
 
 #[cfg(test)]
 mod tests {
+    use super::{SAMPLES, Sample, conversation};
+
     #[test]
-    fn both_can_be_read() {
-        assert_eq!(super::policy().routes.len(), 5);
-        assert_eq!(super::conversation().messages.len(), 1);
+    fn all_can_be_read_and_told_apart() {
+        for sample in &SAMPLES {
+            let policy = sample.policy();
+            assert_eq!(policy.name.as_deref(), Some(sample.title));
+            assert_eq!(Sample::of(&policy).map(|sample| sample.title), Some(sample.title));
+        }
+        assert_eq!(SAMPLES[0].policy().routes.len(), 5);
+        assert_eq!(conversation().messages.len(), 1);
     }
 }

@@ -9,24 +9,28 @@ use std::time::{Duration, Instant};
 
 use super::batch::{Batch, Correction};
 use super::causes::CauseSearch;
-use super::looking::RunChange;
+use super::files::is_policy;
+use super::labels::RunChange;
 use super::measuring::Ongoing;
 use super::state::{Dialog, Section, Settings, Side, State, Tab, ThemeChoice};
 use super::store::Store;
 use super::tasks::{Apply, Tasks, Wake};
 use super::{
     Action, Command, Compare, DeviceChoice, DocId, Document, Import, Library, Loader, Log, OpenHub, PolicyText, RouterPanel, RouterPhase,
-    RouterSource, RouterStatus, RunId, routers, sample,
+    RouterSource, RouterStatus, RunId, SAMPLES, routers, sample,
 };
 use crate::engine::{Engine, EngineError};
 use crate::policy::PolicyEdit;
 
+/// One step of the zoom, as egui's own keys make it.
+const ZOOM_STEP: f32 = 0.1;
+/// Beyond these nothing could be read, or nothing had its place.
+pub const ZOOM_RANGE: [f32; 2] = [0.5, 3.0];
+
 /// How the window starts.
 pub struct StartOptions {
-    /// The policy to open instead of the sample.
-    pub policy: Option<PathBuf>,
-    /// The conversation to open instead of the sample.
-    pub conversation: Option<PathBuf>,
+    /// What to open instead of the samples, of whichever kinds.
+    pub files: Vec<PathBuf>,
     /// `None` takes the one that was chosen last, or the built-in one.
     pub router: Option<RouterSource>,
     pub device: DeviceChoice,
@@ -72,11 +76,13 @@ pub struct App {
     pub(super) search: Arc<AtomicBool>,
     /// The policy that the offered set was looked for beside.
     pub(super) sample_of: Option<(DocId, Option<PathBuf>)>,
+    /// Whether the Batch tab was shown since the start.
+    pub(super) batch_seen: bool,
     /// Corrected labels that are not in their set's file yet, and whether some are being written.
     pub(super) unwritten: Vec<Correction>,
     pub(super) writing: bool,
-    /// Changes that the figures on screen do not know yet, and whether some are being counted.
-    pub(super) uncounted: Vec<RunChange>,
+    /// Changes that the figures of kept runs do not know yet, and whether some are being counted.
+    pub(super) uncounted: Vec<(RunId, RunChange)>,
     pub(super) counting: bool,
     /// Whether the selected case is to be scrolled to once its rows are there.
     pub(super) reveal_case: bool,
@@ -106,7 +112,7 @@ impl App {
         let start_tasks = |name: &str| {
             Tasks::start(name, Arc::clone(&wake)).map_err(|error| EngineError::router(format!("cannot start a thread: {error}")))
         };
-        let StartOptions { policy, conversation, router, device, loader, hub } = options;
+        let StartOptions { files: wanted, router, device, loader, hub } = options;
         let data = routers::beside(drafts.as_ref());
         let mut log = Log::default();
         let store = drafts.and_then(|folder| Store::open(folder).map_err(|error| log.error(error)).ok());
@@ -173,6 +179,7 @@ impl App {
             figures,
             search: Arc::default(),
             sample_of: None,
+            batch_seen: false,
             unwritten: Vec::new(),
             writing: false,
             uncounted: Vec::new(),
@@ -189,26 +196,24 @@ impl App {
             compare_outdated: false,
         };
         app.read_library();
-        app.open_first(policy, conversation);
+        app.open_first(&wanted);
         app.refresh();
-        app.load_router();
+        // Unless a router was opened as a file.
+        if app.state.router.phase == RouterPhase::Absent {
+            app.load_router();
+        }
         Ok(app)
     }
 
-    /// Opens what was asked for, and the samples where nothing is open.
-    fn open_first(&mut self, policy: Option<PathBuf>, conversation: Option<PathBuf>) {
-        if let Some(path) = policy {
-            self.open_policy(&path);
-        }
-        if let Some(path) = conversation
-            && !self.open_as_set(&path)
-        {
-            self.open_conversation(&path);
-        }
+    /// Opens what was asked for, and the samples where nothing is open. Policies first: what else is opened stands beside one.
+    fn open_first(&mut self, files: &[PathBuf]) {
+        let (policies, others): (Vec<&PathBuf>, Vec<&PathBuf>) = files.iter().partition(|path| is_policy(path));
+        policies.into_iter().for_each(|path| self.open(path));
         if self.state.policies.is_empty() {
             let id = self.next_id();
-            self.state.policies.push(Document::new(id, "Coding assistant", PolicyText::from_file(sample::policy(), sample::POLICY)));
+            self.state.policies.push(SAMPLES[0].document(id));
         }
+        others.into_iter().for_each(|path| self.open(path));
         if self.state.conversations.is_empty() {
             let id = self.next_id();
             self.state.conversations.push(Document::new(id, "Quickstart", sample::conversation()));
@@ -257,6 +262,7 @@ impl App {
             }
             Command::ClosePolicy(id) | Command::CloseConversation(id) => self.close(id),
             Command::Open(path) => self.open(&path),
+            Command::NewFromSample(sample) => self.new_from_sample(sample),
             Command::SaveTo(id, path) => self.save_to(id, &path),
             Command::ShowSection(section) => self.show_section(section),
             Command::ShowTurn(turn) => self.state.turn = turn,
@@ -293,6 +299,7 @@ impl App {
     fn refresh(&mut self) {
         self.refresh_prompt();
         self.refresh_sample();
+        self.refresh_set();
         self.refresh_checks();
         self.refresh_export();
     }
@@ -308,7 +315,7 @@ impl App {
             Action::ClosePolicy => self.close(self.state.policy().id),
             Action::Save => self.save(self.state.save_target().0),
             // Choosing a file is the window's business: it answers with `Command::Open` or `Command::SaveTo`.
-            Action::Open | Action::OpenSet | Action::SaveAs | Action::SaveConversation => {}
+            Action::Open | Action::OpenSet | Action::SaveAs | Action::SaveConversation | Action::SaveReport => {}
             Action::NewConversation => self.new_conversation(),
             Action::ImportConversation => self.state.dialog = Some(Dialog::Import(Import::new(String::new()))),
             Action::CloseConversation => self.close(self.state.conversation().id),
@@ -350,10 +357,18 @@ impl App {
             Action::ToggleYaml => self.change_settings(|settings| settings.yaml = !settings.yaml),
             Action::ToggleDock => self.change_settings(|settings| settings.dock = !settings.dock),
             Action::ToggleLog => self.state.log_open = !self.state.log_open,
+            Action::ZoomIn => self.zoom_by(ZOOM_STEP),
+            Action::ZoomOut => self.zoom_by(-ZOOM_STEP),
+            Action::ZoomReset => self.change_settings(|settings| settings.zoom = 1.0),
             Action::ThemeSystem => self.change_settings(|settings| settings.theme = ThemeChoice::System),
             Action::ThemeLight => self.change_settings(|settings| settings.theme = ThemeChoice::Light),
             Action::ThemeDark => self.change_settings(|settings| settings.theme = ThemeChoice::Dark),
         }
+    }
+
+    fn zoom_by(&mut self, step: f32) {
+        let zoom = ((self.state.settings.zoom + step) * 10.0).round() / 10.0;
+        self.change_settings(|settings| settings.zoom = zoom.clamp(ZOOM_RANGE[0], ZOOM_RANGE[1]));
     }
 
     fn edit_selected(&mut self, edit: impl FnOnce(usize) -> PolicyEdit) {

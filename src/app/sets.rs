@@ -1,15 +1,14 @@
-//! Labelled sets: opening them, correcting a label in the file, adding a case. Files are read and written on the thread of `tasks`.
+//! Labelled sets: opening them, adding a case. Files are read and written on the thread of `tasks`.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use super::batch::{Correction, SampleSet};
-use super::looking::RunChange;
+use super::batch::SampleSet;
 use super::measure::apply_set_edit;
 use super::session::App;
 use super::state::Dialog;
-use super::{Command, RunView, Tab, sample};
+use super::{Command, Sample, Tab};
 use crate::chat::Conversation;
 use crate::formats::{FormatError, LabelledReader, LabelledSet, SetEdit, SetFinding, case_json};
 use crate::policy::{NO_ROUTE_LABEL, Policy};
@@ -105,6 +104,8 @@ impl App {
                 self.note_recent_set(path.to_owned());
                 // What was said in the selected case can be read now, if it is of this set.
                 self.select_case(self.state.batch.selected);
+                // Corrections that could not be written before.
+                self.write_corrections();
             }
             Ok(None) => {}
             Err(error) => self.state.log.error(error.to_string()),
@@ -140,15 +141,27 @@ impl App {
         }
         self.state.batch.sample = match &policy.path {
             Some(path) => Some(path.with_file_name("labelled.jsonl")).filter(|path| path.is_file()).map(SampleSet::File),
-            None => sample::fits(&policy.text.policy).then_some(SampleSet::BuiltIn),
+            None => Sample::of(&policy.text.policy).map(SampleSet::BuiltIn),
         };
         self.sample_of = Some(present);
+    }
+
+    /// Opens the set that was open last, when the Batch tab is shown for the first time and nothing else is open there.
+    pub(super) fn refresh_set(&mut self) {
+        if self.state.settings.tab != Tab::Batch || std::mem::replace(&mut self.batch_seen, true) {
+            return;
+        }
+        let is_free = self.state.batch.set.is_none() && self.state.batch.opening.is_none();
+        let last = self.state.settings.recent_sets.first().filter(|path| is_free && path.is_file());
+        if let Some(path) = last.cloned() {
+            self.open_set(&path);
+        }
     }
 
     pub(super) fn open_sample_set(&mut self) {
         match self.state.batch.sample.clone() {
             Some(SampleSet::File(path)) => self.open_set(&path),
-            Some(SampleSet::BuiltIn) => match self.write_sample() {
+            Some(SampleSet::BuiltIn(sample)) => match self.write_sample(sample) {
                 Ok(path) => self.open_set(&path),
                 Err(error) => self.state.log.error(format!("The sample set could not be written ({error}); open one from a file")),
             },
@@ -157,93 +170,20 @@ impl App {
     }
 
     /// The sample is part of the program; as a file its labels can be corrected like any other's.
-    fn write_sample(&self) -> std::io::Result<PathBuf> {
+    fn write_sample(&self, sample: &Sample) -> std::io::Result<PathBuf> {
         let folder = self.store.as_ref().map_or_else(|| std::env::temp_dir().join("waypost"), |store| store.folder().join("sample"));
         std::fs::create_dir_all(&folder)?;
-        let path = folder.join("coding_assistant.jsonl");
+        let path = folder.join(sample.folder).with_extension("jsonl");
         if !path.exists() {
-            super::store::write_atomically(&path, sample::SET.as_bytes())?;
+            super::store::write_atomically(&path, sample.set.as_bytes())?;
         }
         Ok(path)
     }
 
-    /// Corrects the label of a case of the run on screen: at once in its figures, and soon after in the set's file.
-    pub(super) fn relabel(&mut self, turn: u32, label: &str) {
-        let Some(result) = self.state.batch.view.as_ref().and_then(|view| view.run.turns.get(turn as usize)) else { return };
-        let Some(view) = &self.state.batch.view else { return };
-        let correction = Correction {
-            set: PathBuf::from(&view.run.info.set.path),
-            case: result.conversation,
-            line: result.line,
-            id: result.id.to_string(),
-            turn: result.turn,
-            before: result.label.to_string(),
-            after: label.to_owned(),
-        };
-        if correction.before == correction.after {
-            return;
-        }
-        let is_open = self.state.batch.set.as_ref().is_some_and(|open| open.set.path() == correction.set);
-        if !is_open {
-            let path = correction.set.display();
-            return self.state.log.error(format!("The label was not changed: the run's set is not open; open {path} and correct it again"));
-        }
-        if self.state.batch.shown.is_none() {
-            return self.state.log.error("Labels can be corrected once the run has ended; stop it or wait");
-        }
-        self.state.batch.undone.clear();
-        self.correct(&correction);
-        self.state.batch.corrections.push(correction);
-    }
-
-    /// Takes the last correction back, or does it again.
-    pub(super) fn undo_label(&mut self, redo: bool) {
-        let batch = &mut self.state.batch;
-        let Some(correction) = (if redo { batch.undone.pop() } else { batch.corrections.pop() }) else { return };
-        let (before, after) = (correction.before.clone(), correction.after.clone());
-        let (before, after) = if redo { (before, after) } else { (after, before) };
-        self.correct(&Correction { before, after, ..correction.clone() });
-        let batch = &mut self.state.batch;
-        if redo { batch.corrections.push(correction) } else { batch.undone.push(correction) }
-    }
-
-    fn correct(&mut self, correction: &Correction) {
-        self.change_run(RunChange::Label(correction.clone()));
-        self.unwritten.push(correction.clone());
-        self.write_corrections();
-    }
-
-    /// Writes the labels that are not in the file yet. One write at a time: each makes the set's index anew.
-    fn write_corrections(&mut self) {
-        if self.writing || self.unwritten.is_empty() {
-            return;
-        }
-        let Some(open) = self.state.batch.set.clone() else { return };
-        let (now, later): (Vec<_>, Vec<_>) = std::mem::take(&mut self.unwritten).into_iter().partition(|one| one.set == open.set.path());
-        self.unwritten = later;
-        if now.is_empty() {
-            return;
-        }
-        self.writing = true;
-        let write = move || write_labels(&open, &now);
-        self.files.run(write, |app, written| {
-            app.writing = false;
-            match written {
-                Ok(set) => app.set_rewritten(set),
-                Err(sentence) => app.state.log.error(format!("The corrected label is not in the set's file: {sentence}")),
-            }
-            app.write_corrections();
-        });
-    }
-
     /// Takes in a set that Waypost itself has just changed.
-    fn set_rewritten(&mut self, set: OpenSet) {
-        let is_of_run = |view: &RunView| set.set.path().as_os_str() == view.run.info.set.path.as_str();
-        if self.state.batch.view.as_deref().is_some_and(is_of_run) {
-            self.change_run(RunChange::Set { sha256: set.set.sha256().to_owned() });
-        }
+    pub(super) fn set_rewritten(&mut self, set: Arc<OpenSet>) {
         self.note_recent_set(set.set.path().to_owned());
-        self.state.batch.set = Some(Arc::new(set));
+        self.state.batch.set = Some(set);
     }
 
     fn note_recent_set(&mut self, path: PathBuf) {
@@ -277,7 +217,7 @@ impl App {
         self.files.run(append, move |app, appended| match appended {
             Ok(set) => {
                 app.state.log.info(format!("Added the conversation to {} as {}", shown.display(), add.label));
-                app.set_rewritten(set);
+                app.set_rewritten(Arc::new(set));
             }
             Err(sentence) => app.state.log.error(format!("The conversation was not added to {}: {sentence}", shown.display())),
         });
@@ -304,25 +244,9 @@ fn read_set(path: &Path, policy: &Arc<Policy>, progress: &Reading) -> Result<Opt
 }
 
 /// Opens a set that was just written.
-fn read_again(path: &Path, policy: &Arc<Policy>) -> Result<OpenSet, String> {
+pub(super) fn read_again(path: &Path, policy: &Arc<Policy>) -> Result<OpenSet, String> {
     let set = read_set(path, policy, &Reading::default()).map_err(|error| error.to_string())?;
     set.ok_or_else(|| "reading it again was cancelled".to_owned())
-}
-
-fn write_labels(open: &OpenSet, corrections: &[Correction]) -> Result<OpenSet, String> {
-    let mut edits: Vec<SetEdit> = Vec::new();
-    // Of several corrections of one label the last counts.
-    for (at, one) in corrections.iter().enumerate() {
-        if corrections[at + 1..].iter().any(|later| (later.case, later.turn) == (one.case, one.turn)) {
-            continue;
-        }
-        if open.set.cases().get(one.case).is_none_or(|case| case.place.line != one.line || *case.id != *one.id) {
-            return Err(format!("line {} is no longer the case {}; open the set again", one.line, one.id));
-        }
-        edits.push(open.set.relabel(one.case, one.turn, &one.after).map_err(|error| error.to_string())?);
-    }
-    edit_file(open.set.path(), edits).map_err(|error| error.to_string())?;
-    read_again(open.set.path(), &open.policy)
 }
 
 fn append_case(path: &Path, conversation: &Conversation, label: &str, policy: &Arc<Policy>) -> Result<OpenSet, String> {
@@ -340,7 +264,7 @@ fn append_case(path: &Path, conversation: &Conversation, label: &str, policy: &A
 }
 
 /// Applies edits to a file, the last one in it first, so that each is where it was found.
-fn edit_file(path: &Path, mut edits: Vec<SetEdit>) -> std::io::Result<()> {
+pub(super) fn edit_file(path: &Path, mut edits: Vec<SetEdit>) -> std::io::Result<()> {
     edits.sort_by_key(|edit| std::cmp::Reverse(edit.offset));
     edits.iter().try_for_each(|edit| apply_set_edit(path, edit).map(drop))
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::chat::Conversation;
-use crate::decision::Decision;
+use crate::decision::{Decision, RouterInfo};
 use crate::policy::{DialectId, Policy};
 
 /// A decision and the exact texts that led to it.
@@ -16,10 +16,24 @@ pub struct ShownDecision {
 }
 
 impl ShownDecision {
-    /// Returns whether these texts are no longer the ones the decision was made from.
+    /// Returns whether these texts are no longer the ones the decision was made from, or the router that is loaded is not the one that made it.
     ///
     /// Compares addresses: every edit makes a new text, and undoing it brings the old one back, so a decision that is valid again is shown so.
-    pub fn is_outdated(&self, policy: &Arc<Policy>, conversation: &Arc<Conversation>, dialect: DialectId) -> bool {
-        !Arc::ptr_eq(&self.policy, policy) || !Arc::ptr_eq(&self.conversation, conversation) || self.dialect != dialect
+    pub fn is_outdated(
+        &self,
+        policy: &Arc<Policy>,
+        conversation: &Arc<Conversation>,
+        dialect: DialectId,
+        router: Option<&RouterInfo>,
+    ) -> bool {
+        !Arc::ptr_eq(&self.policy, policy)
+            || !Arc::ptr_eq(&self.conversation, conversation)
+            || self.dialect != dialect
+            || self.is_of_another(router)
+    }
+
+    /// Returns whether another router than this one decided.
+    pub fn is_of_another(&self, router: Option<&RouterInfo>) -> bool {
+        router.is_some_and(|router| *router != self.decision.router)
     }
 }

@@ -42,6 +42,7 @@ pub enum Section {
     Prompt,
     Order,
     Wording,
+    Shelf,
 }
 
 /// What the user chose about the window itself; kept from start to start.
@@ -217,17 +218,17 @@ impl State {
         self.routes().routes.len().checked_sub(1).map(|last| self.selected.min(last))
     }
 
-    /// Returns the route above or below the selected one in the list.
+    /// Returns the route above or below the selected one in the list, as long as it is of the same domain: routes stand under their domain
+    /// whatever their order in the policy.
     pub fn neighbour(&self, below: bool) -> Option<usize> {
-        let selected = self.selected_route()?;
-        let routes = self.policy().text.outline().iter().filter_map(|row| match row {
+        let selected = OutlineRow::Route(self.selected_route()?);
+        let rows = self.policy().text.outline();
+        let place = rows.iter().position(|row| *row == selected)?;
+        let place = if below { place.checked_add(1) } else { place.checked_sub(1) };
+        match rows.get(place?)? {
             OutlineRow::Route(position) => Some(*position),
             OutlineRow::Domain(_) => None,
-        });
-        let routes: Vec<usize> = routes.collect();
-        let place = routes.iter().position(|route| *route == selected)?;
-        let place = if below { place.checked_add(1) } else { place.checked_sub(1) };
-        routes.get(place?).copied()
+        }
     }
 
     /// Returns the document that Save writes: what the tab is for.
@@ -278,9 +279,10 @@ impl State {
         self.route_when_loaded || self.jobs.iter().any(waits)
     }
 
-    /// Returns whether the shown decision belongs to older texts than those on screen.
+    /// Returns whether the shown decision belongs to older texts than those on screen, or to another router.
     pub fn is_shown_outdated(&self) -> bool {
-        let is_outdated = |shown: &ShownDecision| shown.is_outdated(self.routes(), &self.conversation().text, self.dialect());
+        let (routes, conversation) = (self.routes(), &self.conversation().text);
+        let is_outdated = |shown: &ShownDecision| shown.is_outdated(routes, conversation, self.dialect(), self.router.info());
         self.shown.as_ref().is_some_and(is_outdated)
     }
 
@@ -324,6 +326,15 @@ impl State {
         (is_missing && self.router.description.is_none()).then_some("Load a router first")
     }
 
+    /// Returns why no other router can be loaded now: what is decided for one run, or for its causes, is decided by one router.
+    pub fn router_change_obstacle(&self) -> Option<&'static str> {
+        if self.batch.measuring.is_some() {
+            Some("A set is being measured with this router; stop measuring first")
+        } else {
+            self.compare.searching.then_some("The causes of flips are being found with this router; cancel that first")
+        }
+    }
+
     /// Returns whether the user says something in the conversation on screen.
     pub fn has_question(&self) -> bool {
         has_question(&self.conversation().text)
@@ -348,6 +359,6 @@ impl State {
 }
 
 /// Stops at the first user message that says something, so a long conversation costs no more than a short one.
-fn has_question(conversation: &Conversation) -> bool {
+pub(super) fn has_question(conversation: &Conversation) -> bool {
     conversation.messages.iter().any(|message| message.role == Role::User && !message.text().trim().is_empty())
 }

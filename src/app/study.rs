@@ -5,10 +5,14 @@
 use std::sync::Arc;
 
 use crate::chat::Conversation;
-use crate::decision::Decision;
+use crate::decision::{Decision, RouterInfo};
 use crate::policy::{DialectId, Policy, Route};
 
-use super::DocId;
+use super::state::{State, has_question};
+use super::{DocId, Document};
+
+/// Conversations of the shelf that are routed at once, the newest ones.
+const SHELF: usize = 60;
 
 /// What is being studied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -23,6 +27,8 @@ pub enum StudyKind {
     Wording,
     /// The same conversation as each gateway version would ask.
     Gateways,
+    /// Each conversation of the shelf, under the policy as it is and as it was saved.
+    Shelf,
 }
 
 /// A study of the texts it was made from.
@@ -31,6 +37,8 @@ pub struct Study {
     pub kind: StudyKind,
     pub policy: Arc<Policy>,
     pub conversation: Arc<Conversation>,
+    /// Who decides the rows.
+    pub router: Option<RouterInfo>,
     pub rows: Vec<StudyRow>,
 }
 
@@ -57,12 +65,56 @@ pub enum Subject {
     Orders(usize),
     /// A position in [`crate::dialect::GATEWAYS`].
     Gateway(usize),
+    /// A conversation, under the policy as it is or as it was saved.
+    Shelf {
+        conversation: DocId,
+        saved: bool,
+    },
 }
 
 impl StudyRow {
     /// Returns the decision once it is made.
     pub fn decision(&self) -> Option<&Decision> {
         self.result.as_ref()?.as_ref().ok().map(Arc::as_ref)
+    }
+}
+
+impl State {
+    /// Returns whether a study is of older texts than those on screen, or of another router.
+    pub fn is_study_outdated(&self, study: &Study) -> bool {
+        let is_of_texts = match study.kind {
+            StudyKind::Shelf => self.is_of_shelf(study),
+            _ => Arc::ptr_eq(&study.conversation, &self.conversation().text),
+        };
+        !is_of_texts || !Arc::ptr_eq(&study.policy, self.routes()) || study.router.as_ref() != self.router.info()
+    }
+
+    fn is_of_shelf(&self, study: &Study) -> bool {
+        let rows =
+            |wanted: bool| study.rows.iter().filter(move |row| matches!(row.subject, Subject::Shelf { saved, .. } if saved == wanted));
+        let conversations = self.shelf().map(|document| Arc::as_ptr(&document.text));
+        rows(false).map(|row| Arc::as_ptr(&row.conversation)).eq(conversations)
+            && rows(true).next().map(|row| Arc::as_ptr(&row.policy)) == self.saved_policy().map(Arc::as_ptr)
+    }
+
+    /// Returns the conversations of the shelf in which a user says something.
+    pub(super) fn shelf(&self) -> impl Iterator<Item = &Document<Conversation>> {
+        let said = self.conversations.iter().filter(|document| has_question(&document.text));
+        let surplus = said.clone().count().saturating_sub(SHELF);
+        said.skip(surplus)
+    }
+
+    /// Returns the policy on screen as it was saved, where it was changed since.
+    pub(super) fn saved_policy(&self) -> Option<&Arc<Policy>> {
+        let saved = &self.policy().saved()?.policy;
+        (!Arc::ptr_eq(saved, self.routes()) && !saved.routes.is_empty()).then_some(saved)
+    }
+
+    /// Returns what the last study of the shelf found for a conversation under a policy, which needs no second pass.
+    pub(super) fn shelf_result(&self, policy: &Arc<Policy>, conversation: &Arc<Conversation>) -> Option<Result<Arc<Decision>, String>> {
+        let study = self.study(StudyKind::Shelf).filter(|study| study.router.as_ref() == self.router.info())?;
+        let is_it = |row: &&StudyRow| Arc::ptr_eq(&row.policy, policy) && Arc::ptr_eq(&row.conversation, conversation);
+        study.rows.iter().find(is_it)?.result.clone().filter(Result::is_ok)
     }
 }
 

@@ -56,7 +56,7 @@ impl Default for Command {
 
 #[derive(Args)]
 pub struct GuiArguments {
-    /// A policy (.yaml) and a conversation (.json, .txt) to open
+    /// Policies, conversations and labelled sets to open
     pub files: Vec<PathBuf>,
     #[command(flatten)]
     pub router: RouterArguments,
@@ -64,10 +64,8 @@ pub struct GuiArguments {
 
 impl GuiArguments {
     pub fn start_options(&self) -> Result<StartOptions, Failure> {
-        let is_policy = |file: &&PathBuf| file.extension().is_some_and(|extension| extension == "yaml" || extension == "yml");
         Ok(StartOptions {
-            policy: self.files.iter().find(is_policy).cloned(),
-            conversation: self.files.iter().find(|file| !is_policy(file)).cloned(),
+            files: self.files.clone(),
             router: self.router.router.is_some().then(|| router::source_of(&self.router)).transpose()?,
             device: self.router.device.choice(),
             loader: loader(),

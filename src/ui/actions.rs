@@ -4,7 +4,7 @@ use egui::{Button, Response, RichText, Ui};
 
 use super::tokens::{self, space};
 use super::{theme, widgets};
-use crate::app::{Action, Command, Menu, State};
+use crate::app::{Action, Command, Menu, SAMPLES, State};
 
 /// Returns the commands of the shortcuts pressed in this frame, and keeps text fields from seeing them.
 pub fn pressed(ui: &Ui, state: &State) -> Vec<Command> {
@@ -79,8 +79,18 @@ pub fn menu_ui(ui: &mut Ui, state: &State, menu: Menu, commands: &mut Vec<Comman
             ui.close();
         }
     }
-    if menu == Menu::File && !state.settings.recent.is_empty() {
+    if menu == Menu::File {
         ui.separator();
+        ui.menu_button("New from sample", |ui| {
+            for (position, sample) in SAMPLES.iter().enumerate() {
+                if ui.button(sample.title).clicked() {
+                    commands.push(Command::NewFromSample(position));
+                    ui.close();
+                }
+            }
+        });
+    }
+    if menu == Menu::File && !state.settings.recent.is_empty() {
         ui.menu_button("Recent files", |ui| {
             for path in &state.settings.recent {
                 let name = path.file_name().map_or_else(|| path.display().to_string(), |name| name.to_string_lossy().into_owned());

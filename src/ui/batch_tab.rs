@@ -13,6 +13,9 @@ const PARTS: [(BatchPart, &str, &str); 3] = [
     (BatchPart::Problems, "Set", "What is wrong with lines of the set"),
 ];
 
+/// Room for the button beside the run's name.
+const REPORT_WIDTH: f32 = 96.0;
+
 /// Draws the tab.
 pub fn batch_tab_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
     let palette = theme::palette(ui);
@@ -69,6 +72,8 @@ fn setup_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
             dialect_ui(ui, state, commands);
             ui.add_space(space::S);
             limit_ui(ui, batch, commands);
+            ui.add_space(space::S);
+            gate_ui(ui, batch, commands);
             ui.add_space(space::S);
             orders_ui(ui, batch, commands);
         },
@@ -172,6 +177,23 @@ fn limit_ui(ui: &mut Ui, batch: &Batch, commands: &mut Vec<Command>) {
     }
 }
 
+fn gate_ui(ui: &mut Ui, batch: &Batch, commands: &mut Vec<Command>) {
+    let caption = widgets::caption_ui(ui, "Gate");
+    let mut percent = batch.gate.map_or(0.0, |gate| 100.0 * gate);
+    let format = |value: f64, _: std::ops::RangeInclusive<usize>| if value <= 0.0 { "none".to_owned() } else { format!("{value:.0} %") };
+    let parse = |text: &str| match text.trim().trim_end_matches('%').trim() {
+        "none" => Some(0.0),
+        text => text.parse().ok(),
+    };
+    let drag = DragValue::new(&mut percent).range(0.0..=100.0).speed(0.5).custom_formatter(format).custom_parser(parse);
+    let response = ui.add(drag).labelled_by(caption.id).accessible_name("Minimum agreement");
+    let hint = "The agreement that a run must reach: its report, its JUnit file and the export say whether it did. 0 for none";
+    if response.on_hover_text(hint).changed() {
+        let gate = (percent.round() / 100.0).clamp(0.0, 1.0);
+        commands.push(Command::Batch(BatchCommand::SetGate((gate > 0.0).then_some(gate))));
+    }
+}
+
 fn orders_ui(ui: &mut Ui, batch: &Batch, commands: &mut Vec<Command>) {
     let caption = widgets::caption_ui(ui, "Orders");
     let mut orders = batch.orders;
@@ -224,7 +246,7 @@ fn run_ui(ui: &mut Ui, state: &State, view: &RunView, commands: &mut Vec<Command
         let shown = if state.batch.shown.is_none() { format!("{}, being measured", info.name) } else { info.name.clone() };
         let combo = ComboBox::from_id_salt("run on screen")
             .selected_text(RichText::new(shown).font(tokens::strong_font(text::BODY)))
-            .width(ui.available_width() - space::S);
+            .width(ui.available_width() - REPORT_WIDTH);
         let response = combo.truncate().show_ui(ui, |ui| {
             for kept in state.library.runs.iter().rev() {
                 let line = format!("{}, {}, {}", kept.name, kept.date(), super::bars::percent(kept.agreement));
@@ -234,6 +256,7 @@ fn run_ui(ui: &mut Ui, state: &State, view: &RunView, commands: &mut Vec<Command
             }
         });
         response.response.accessible_name("Run on screen");
+        actions::short_button_ui(ui, state, Action::SaveReport, "Report…", commands);
     });
     let line = format!("{} on {}, {}", info.router.id, info.router.device, info.dialect);
     widgets::short_caption_ui(ui, line);
@@ -261,7 +284,8 @@ fn empty_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
                     ui.add_space((ui.available_width() / 2.0 - 178.0).max(0.0));
                     actions::primary_button_ui(ui, state, Action::OpenSet, commands);
                     if let Some(sample) = &state.batch.sample {
-                        let name = if *sample == SampleSet::BuiltIn { "Try the sample set" } else { "Use the set beside this policy" };
+                        let name =
+                            if matches!(sample, SampleSet::BuiltIn(_)) { "Try the sample set" } else { "Use the set beside this policy" };
                         let button = ui.add(Button::new(name).min_size(egui::vec2(0.0, tokens::CONTROL_HEIGHT)));
                         if button.clicked() {
                             commands.push(Command::Batch(BatchCommand::OpenSample));

@@ -8,6 +8,7 @@ use super::tokens::{self, space, text};
 use super::{bars, theme, widgets};
 use crate::app::{Batch, BatchCommand, CaseQuery, Command, RunView, SortBy, State, Verdict};
 use crate::eval::TurnResult;
+use crate::policy::NO_ROUTE_LABEL;
 
 const ROW_HEIGHT: f32 = 26.0;
 const HEADER_HEIGHT: f32 = 26.0;
@@ -23,7 +24,7 @@ const VERDICTS: [(Verdict, &str, &str); 5] = [
 /// Draws the filters and the table.
 pub fn cases_ui(ui: &mut Ui, state: &State, view: &RunView, commands: &mut Vec<Command>) {
     if state.dialog.is_none() {
-        keys_ui(ui, commands);
+        keys_ui(ui, &state.batch, view, commands);
     }
     filters_ui(ui, &state.batch, view, commands);
     ui.add_space(space::XS);
@@ -45,8 +46,18 @@ pub fn count_ui(ui: &mut Ui, batch: &Batch, view: &RunView) {
     widgets::caption_ui(ui, if batch.filtering { "Searching".to_owned() } else { words });
 }
 
-/// Moves the selection with the arrow keys while nothing else has the keyboard.
-fn keys_ui(ui: &Ui, commands: &mut Vec<Command>) {
+/// Digits in the order of the labels that they set; the first is for no route.
+const DIGITS: [Key; 10] = [Key::Num0, Key::Num1, Key::Num2, Key::Num3, Key::Num4, Key::Num5, Key::Num6, Key::Num7, Key::Num8, Key::Num9];
+
+/// Returns the labels that digits set for a case, no route first; there may be more labels than digits.
+pub fn keyed_labels<'a>(view: &'a RunView, turn: &'a TurnResult) -> Vec<&'a str> {
+    let labels = turn.routes.as_deref().unwrap_or(&view.run.info.labels).iter().map(String::as_str);
+    let routes = labels.filter(|label| *label != NO_ROUTE_LABEL);
+    std::iter::once(NO_ROUTE_LABEL).chain(routes).take(DIGITS.len()).collect()
+}
+
+/// Moves the selection with the arrow keys and labels the selected case with digits while nothing else has the keyboard.
+fn keys_ui(ui: &Ui, batch: &Batch, view: &RunView, commands: &mut Vec<Command>) {
     if ui.memory(|memory| memory.focused().is_some()) {
         return;
     }
@@ -61,6 +72,13 @@ fn keys_ui(ui: &Ui, commands: &mut Vec<Command>) {
     for (key, step) in steps {
         if ui.input_mut(|input| input.consume_key(egui::Modifiers::NONE, key)) {
             commands.push(Command::Batch(BatchCommand::Step(step)));
+        }
+    }
+    if let Some((turn, case)) = batch.selected.zip(batch.selected_turn()) {
+        for (digit, label) in DIGITS.into_iter().zip(keyed_labels(view, case)) {
+            if ui.input_mut(|input| input.consume_key(egui::Modifiers::NONE, digit)) {
+                commands.push(Command::Batch(BatchCommand::Relabel { turn, label: label.to_owned() }));
+            }
         }
     }
     if ui.input_mut(|input| input.consume_key(egui::Modifiers::NONE, Key::Escape)) {
@@ -211,7 +229,8 @@ fn row_ui(row: &mut egui_extras::TableRow<'_, '_>, batch: &Batch, turn: &TurnRes
         let (rect, response) = ui.allocate_exact_size(vec2(ui.available_width(), ROW_HEIGHT), Sense::click());
         response.widget_info(|| {
             let verdict = if wrong { "wrong" } else { "right" };
-            let name = format!("Case {}: label {}, decided {decision}, {}, {verdict}", case_name(turn), title(&turn.label), sure(turn));
+            let sure = sure(turn).map(|sure| format!("{sure}, ")).unwrap_or_default();
+            let name = format!("Case {}: label {}, decided {decision}, {sure}{verdict}", case_name(turn), title(&turn.label));
             WidgetInfo::labeled(Role::Button, true, name)
         });
         widgets::focus_ring(ui, &response);
@@ -253,7 +272,8 @@ fn cell_ui(ui: &mut Ui, words: &str, colour: egui::Color32) {
 fn confidence_cell_ui(ui: &mut Ui, turn: &TurnResult) {
     let palette = theme::palette(ui);
     let (rect, _) = ui.allocate_exact_size(vec2(ui.available_width(), ROW_HEIGHT), Sense::hover());
-    let number = widgets::line(ui, &sure(turn), FontId::proportional(text::SMALL), palette.text, 48.0);
+    let Some(sure) = sure(turn) else { return };
+    let number = widgets::line(ui, &sure, FontId::proportional(text::SMALL), palette.text, 48.0);
     let track = egui::Rect::from_min_size(pos2(rect.left(), rect.center().y - 3.0), vec2(rect.width() - 52.0, 6.0));
     ui.painter().rect_filled(track, 2.0, palette.bar_track);
     let filled = track.with_max_x(track.left() + track.width() * turn.confidence.clamp(0.0, 1.0));
@@ -261,8 +281,9 @@ fn confidence_cell_ui(ui: &mut Ui, turn: &TurnResult) {
     ui.painter().galley(pos2(rect.right() - number.size().x, rect.center().y - number.size().y / 2.0), number, palette.text);
 }
 
-fn sure(turn: &TurnResult) -> String {
-    bars::percent(f64::from(turn.confidence))
+/// Returns the confidence for people; `None` where the router gives no probabilities.
+pub fn sure(turn: &TurnResult) -> Option<String> {
+    (!turn.probabilities.is_empty()).then(|| bars::percent(f64::from(turn.confidence)))
 }
 
 /// Returns the id of a case, with its turn where the conversation has several that were decided.

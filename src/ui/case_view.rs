@@ -73,8 +73,10 @@ fn label_ui(ui: &mut Ui, state: &State, view: &RunView, position: u32, turn: &Tu
         if !turn.agrees() && turn.decided.is_some() {
             actions::action_button_ui(ui, state, Action::AcceptDecision, commands);
         }
-        let place = format!("line {} of the set", turn.line);
-        widgets::caption_ui(ui, place);
+        let labels = case_table::keyed_labels(view, turn);
+        let keys: Vec<String> = labels.iter().enumerate().map(|(digit, label)| format!("{digit}  {}", title(label))).collect();
+        let place = format!("or press 1 to {}, 0 for no route; line {} of the set", labels.len() - 1, turn.line);
+        widgets::caption_ui(ui, place).on_hover_text(keys.join("\n"));
     });
 }
 
@@ -122,15 +124,9 @@ fn decision_ui(ui: &mut Ui, case: Option<&OpenCase>, turn: &TurnResult) {
             widgets::caption_ui(ui, format!("The label {label} has {}", bars::percent(entry.p)));
         }
         let tokens = turn.tokens;
-        widgets::caption_ui(
-            ui,
-            format!(
-                "Margin {:.1} points, {:.0} ms, {} prompt tokens, {} from cache",
-                100.0 * turn.margin,
-                turn.latency_ms,
-                tokens.prompt,
-                tokens.cached
-            ),
-        );
+        let sure =
+            if turn.probabilities.is_empty() { "No probabilities".to_owned() } else { format!("Margin {:.1} points", 100.0 * turn.margin) };
+        let spent = format!("{:.0} ms, {} prompt tokens, {} from cache", turn.latency_ms, tokens.prompt, tokens.cached);
+        widgets::caption_ui(ui, format!("{sure}, {spent}"));
     });
 }

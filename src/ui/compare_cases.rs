@@ -5,7 +5,7 @@ use egui_extras::{Column, TableBuilder};
 
 use super::confusion_view::title;
 use super::tokens::{self, space, text};
-use super::{bars, case_table, theme, widgets};
+use super::{case_table, theme, widgets};
 use crate::app::{Command, CompareCommand, ComparisonView, State};
 use crate::eval::{Flip, FlipKind};
 
@@ -46,7 +46,9 @@ pub fn flips_ui(ui: &mut Ui, state: &State, view: &ComparisonView, commands: &mu
     table.body(|body| {
         body.rows(ROW_HEIGHT, flips.len(), |mut row| {
             let Some(flip) = flips.get(row.index()).and_then(|at| view.flip(*at)) else { return };
-            if flip_ui(&mut row, flip) {
+            let sure =
+                [(0, flip.at_a), (view.focus, flip.at_b)].map(|(run, at)| view.runs[run].view.run.turns.get(at).and_then(case_table::sure));
+            if flip_ui(&mut row, flip, sure) {
                 let at = u32::try_from(flip.at_b).unwrap_or(u32::MAX);
                 commands.push(Command::Compare(CompareCommand::OpenCase(view.runs[view.focus].id.clone(), at)));
             }
@@ -54,7 +56,7 @@ pub fn flips_ui(ui: &mut Ui, state: &State, view: &ComparisonView, commands: &mu
     });
 }
 
-fn flip_ui(row: &mut egui_extras::TableRow<'_, '_>, flip: &Flip) -> bool {
+fn flip_ui(row: &mut egui_extras::TableRow<'_, '_>, flip: &Flip, [sure_a, sure_b]: [Option<String>; 2]) -> bool {
     let decided = |decided: &Option<std::sync::Arc<str>>| decided.as_deref().map_or("Error", title).to_owned();
     let (a, b) = (decided(&flip.a), decided(&flip.b));
     let id = if flip.turn == 0 { flip.id.to_string() } else { format!("{} turn {}", flip.id, flip.turn + 1) };
@@ -78,9 +80,9 @@ fn flip_ui(row: &mut egui_extras::TableRow<'_, '_>, flip: &Flip) -> bool {
     for (words, weak) in [(id.as_str(), false), (title(&flip.label), false)] {
         row.col(|ui| cell_ui(ui, words, weak));
     }
-    let sure = |p: f32| bars::percent(f64::from(p));
-    row.col(|ui| cell_ui(ui, &format!("{a}, {}", sure(flip.confidence_a)), flip.kind == FlipKind::Fixed));
-    row.col(|ui| cell_ui(ui, &format!("{b}, {}", sure(flip.confidence_b)), flip.kind == FlipKind::Broken));
+    let with = |decision: &str, sure: Option<String>| sure.map_or_else(|| decision.to_owned(), |sure| format!("{decision}, {sure}"));
+    row.col(|ui| cell_ui(ui, &with(&a, sure_a), flip.kind == FlipKind::Fixed));
+    row.col(|ui| cell_ui(ui, &with(&b, sure_b), flip.kind == FlipKind::Broken));
     clicked || row.response().clicked()
 }
 

@@ -195,8 +195,11 @@ fn verdict_ui(ui: &mut Ui, state: &State, view: &ComparisonView, commands: &mut 
             points(high)
         );
         widgets::caption_ui(ui, interval);
-        let test =
-            format!("McNemar exact: {} fixed against {} broken, p = {:.3}", comparison.fixed, comparison.broken, comparison.mcnemar.p);
+        let p = match comparison.mcnemar.p {
+            p if p < 0.0005 => "p < 0.001".to_owned(),
+            p => format!("p = {p:.3}"),
+        };
+        let test = format!("McNemar exact: {} fixed against {} broken, {p}", comparison.fixed, comparison.broken);
         widgets::caption_ui(ui, test)
             .on_hover_text("How often chance alone would split the cases that only one of the two gets right at least as unevenly");
         let McNemar { b, c, .. } = comparison.by_conversation;
@@ -208,6 +211,9 @@ fn verdict_ui(ui: &mut Ui, state: &State, view: &ComparisonView, commands: &mut 
                 ui,
                 format!("{} cases in both; {only_a} only in the baseline, {only_b} only in the other", comparison.cases),
             );
+        }
+        if comparison.relabelled > 0 {
+            widgets::caption_ui(ui, format!("{} labels were corrected between the runs; the later ones count", comparison.relabelled));
         }
         if state.compare.computing {
             widgets::caption_ui(ui, "Comparing again");

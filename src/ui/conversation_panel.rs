@@ -35,6 +35,7 @@ pub fn conversation_panel_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Comm
             |ui| {
                 actions::short_button_ui(ui, state, Action::CloseConversation, "Remove", commands);
                 actions::short_button_ui(ui, state, Action::SaveConversation, "Save as…", commands);
+                actions::short_button_ui(ui, state, Action::AddToSet, "Add to set…", commands);
                 actions::action_button_ui(ui, state, Action::AddMessage, commands);
             },
         );

@@ -44,13 +44,9 @@ fn question_ui(ui: &mut Ui, state: &State, question: &Question, commands: &mut V
             let answers: &[_] = if has_file {
                 &[(Answer::Cancel, "Go on editing"), (Answer::Discard, "Close without saving"), (Answer::Save, "Save and close")]
             } else {
-                &[(Answer::Cancel, "Go on editing"), (Answer::Discard, "Close without saving")]
+                &[(Answer::Cancel, "Go on editing"), (Answer::Discard, "Close without saving"), (Answer::Save, "Save as…")]
             };
-            let sentence = if has_file {
-                "Its changes are in no file yet"
-            } else {
-                "It is in no file yet; go on editing and save it to a file to keep it"
-            };
+            let sentence = if has_file { "Its changes are in no file yet" } else { "It is in no file yet" };
             (format!("Close {}?", title(state, id)), sentence, answers)
         }
         Question::DeleteRun(ref id) => {

@@ -137,11 +137,10 @@ fn outlook_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
         widgets::caption_ui(ui, format!("with “{}”", state.conversation().title));
     });
     let Some(study) = state.study(StudyKind::Gateways) else { return };
-    let outdated =
-        !std::sync::Arc::ptr_eq(&study.policy, state.routes()) || !std::sync::Arc::ptr_eq(&study.conversation, &state.conversation().text);
+    let outdated = state.is_study_outdated(study);
     ui.scope(|ui| {
         if outdated {
-            widgets::caption_ui(ui, "Made for older texts");
+            widgets::caption_ui(ui, "Made for older texts, or by another router");
             ui.multiply_opacity(0.55);
         }
         let names: Vec<&str> = study.policy.routes.iter().map(|route| route.name.as_str()).collect();
@@ -153,8 +152,10 @@ fn outlook_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
                 None => (format!("{}: {waiting}", gateway.versions), palette.text_weak),
                 Some(Err(error)) => (format!("{}: {error}", gateway.versions), palette.error),
                 Some(Ok(decision)) => {
-                    let share = decision.label().map(|label| format!(" ({})", bars::percent(bars::p_of(decision, label))));
-                    let colour = if share.is_some() { palette.text } else { palette.error };
+                    let label = decision.label();
+                    let share = label.filter(|_| !decision.probabilities.is_empty());
+                    let share = share.map(|label| format!(" ({})", bars::percent(bars::p_of(decision, label))));
+                    let colour = if label.is_some() { palette.text } else { palette.error };
                     (outlook(gateway, &names, &decision.answer) + &share.unwrap_or_default(), colour)
                 }
             };

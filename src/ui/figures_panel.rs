@@ -74,6 +74,11 @@ fn headline_ui(ui: &mut Ui, view: &RunView) {
             .on_hover_text("Mean of F1 over the routes that occur, each counting the same");
         let errors = widgets::caption_ui(ui, format!("Errors {}", case_table::grouped(summary.errors)));
         errors.on_hover_text("Cases in which the gateway would answer with HTTP 500");
+        if let Some(gate) = summary.gate {
+            let (word, colour, ground) =
+                if gate.passed { ("Passes", palette.good, palette.good_soft) } else { ("Fails", palette.error, palette.error_soft) };
+            widgets::chip_ui(ui, &format!("{word} its gate of {}", bars::percent(gate.min_agreement)), colour, ground);
+        }
         if view.run.is_partial() {
             let words = format!("Partial: {} of {}", case_table::grouped(view.run.turns.len()), case_table::grouped(view.run.info.planned));
             widgets::chip_ui(ui, &words, palette.warning, palette.warning_soft);

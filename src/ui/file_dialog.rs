@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use std::sync::mpsc::{Receiver, Sender};
 
-use crate::app::{Action, BatchCommand, Command, Dialog, ExportCommand, State, proposed_name};
+use crate::app::{Action, Answer, BatchCommand, Command, Dialog, ExportCommand, Question, RoutersCommand, State, proposed_name};
 
 /// Dialogs that are open, and what was chosen in them.
 pub struct FileDialogs {
@@ -35,6 +35,12 @@ impl FileDialogs {
         if let Command::Export(command) = command {
             return self.ask_about_export(command, state);
         }
+        match command {
+            Command::Routers(RoutersCommand::ChooseFolder) => return self.router(true),
+            Command::Routers(RoutersCommand::ChooseFile) => return self.router(false),
+            Command::Answer(Answer::Save) => return self.save_and_close(state),
+            _ => {}
+        }
         let Command::Perform(action) = command else { return };
         let (policy, conversation) = (state.policy(), state.conversation());
         match action {
@@ -46,6 +52,11 @@ impl FileDialogs {
                 if path.is_none() {
                     self.save(id, None, proposed);
                 }
+            }
+            Action::SaveReport if action.obstacle(state).is_none() => {
+                let dialog = rfd::FileDialog::new().set_title("Choose where the report's folder is made");
+                let save = |path| Command::Batch(BatchCommand::SaveReport(path));
+                self.spawn(move || dialog.pick_folder().map(save).into_iter().collect());
             }
             Action::SaveConversation => {
                 self.save(conversation.id, conversation.path.clone(), proposed_name(&conversation.title, "json"));
@@ -89,6 +100,31 @@ impl FileDialogs {
             .add_filter("All files", &["*"]);
         let command = move |path| if to_add { Command::AddSet(path) } else { Command::Batch(BatchCommand::OpenSet(path)) };
         self.spawn(move || dialog.pick_file().map(command).into_iter().collect());
+    }
+
+    fn router(&self, is_folder: bool) {
+        let open = |path| Command::Routers(RoutersCommand::Open(path));
+        if is_folder {
+            let dialog = rfd::FileDialog::new().set_title("Choose a router's folder, with config.json, tokenizer.json and safetensors");
+            self.spawn(move || dialog.pick_folder().map(open).into_iter().collect());
+        } else {
+            let dialog = rfd::FileDialog::new().set_title("Choose a router's file").add_filter("GGUF files", &["gguf"]);
+            self.spawn(move || dialog.pick_file().map(open).into_iter().collect());
+        }
+    }
+
+    /// Asks where a document without a file is saved before it is closed.
+    fn save_and_close(&self, state: &State) {
+        let Some(Dialog::Question(Question::Close(id))) = state.dialog else { return };
+        let policy = state.policies.iter().find(|document| document.id == id).filter(|document| document.path.is_none());
+        let conversation = state.conversations.iter().find(|document| document.id == id).filter(|document| document.path.is_none());
+        let proposed = policy.map(|document| proposed_name(&document.title, "yaml"));
+        let proposed = proposed.or_else(|| conversation.map(|document| proposed_name(&document.title, "json")));
+        let Some(proposed) = proposed else { return };
+        let dialog = rfd::FileDialog::new().set_title("Save as").set_file_name(proposed);
+        // One that could not be saved is asked about again.
+        let save = move |path| [Command::SaveTo(id, path), Command::ClosePolicy(id)];
+        self.spawn(move || dialog.save_file().map(save).into_iter().flatten().collect());
     }
 
     fn new_set(&self) {

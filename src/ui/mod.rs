@@ -40,6 +40,7 @@ mod route_list;
 mod router_panel;
 mod router_row;
 mod set_view;
+mod shelf_view;
 mod status_bar;
 mod study_views;
 pub mod theme;

@@ -3,7 +3,7 @@
 use egui::{Key, Modifiers, ScrollArea, TextEdit, Ui};
 
 use super::widgets::{self, Row};
-use crate::app::{Action, Command, State};
+use crate::app::{Action, Command, SAMPLES, State};
 
 const ROW_HEIGHT: f32 = 32.0;
 
@@ -83,10 +83,15 @@ fn found(ui: &Ui, state: &State, query: &str) -> Vec<Entry> {
         .iter()
         .map(|document| entry(document.title.clone(), "conversation on the shelf", Command::SelectConversation(document.id)));
     let recent = state.settings.recent.iter().map(|path| entry(path.display().to_string(), "recent file", Command::Open(path.clone())));
+    let samples = SAMPLES
+        .iter()
+        .enumerate()
+        .map(|(position, sample)| entry(sample.title.to_owned(), "sample policy", Command::NewFromSample(position)));
     let mut found: Vec<(u8, Entry)> = actions
         .chain(policies)
         .chain(conversations)
         .chain(recent)
+        .chain(samples)
         .filter_map(|entry| rank(&entry.title, query).map(|rank| (rank, entry)))
         .collect();
     found.sort_by_key(|(rank, _)| *rank);

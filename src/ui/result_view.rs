@@ -13,6 +13,9 @@ const CLEAR: f64 = 0.5;
 /// Below this margin another wording of the same request may well get another route.
 const CLOSE: f64 = 0.2;
 
+/// Of live gateways and of servers that give no log-probabilities.
+pub const NO_PROBABILITIES: &str = "This router gives no probabilities";
+
 /// Draws the decision on screen: that of the whole conversation, or of the turn that was clicked in the timeline.
 pub fn result_view_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
     if let Some(turn) = state.turn
@@ -33,10 +36,15 @@ pub fn result_view_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
             let outdated = state.is_shown_outdated();
             ui.scope(|ui| {
                 if outdated {
-                    widgets::caption_ui(ui, "The texts have changed since this decision");
+                    let other = shown.is_of_another(state.router.info());
+                    let sentence = if other { "Another router made this decision" } else { "The texts have changed since this decision" };
+                    widgets::caption_ui(ui, sentence);
                     ui.multiply_opacity(0.55);
                 }
-                let before = state.before_edit.as_ref().filter(|before| !outdated && before.decision != shown.decision);
+                let before = state
+                    .before_edit
+                    .as_ref()
+                    .filter(|before| !outdated && before.decision != shown.decision && !before.decision.probabilities.is_empty());
                 decision_ui(ui, &shown.decision, &shown.policy, before.map(|before| &*before.decision));
             });
         }
@@ -65,13 +73,18 @@ fn decision_ui(ui: &mut Ui, decision: &Decision, policy: &Policy, before: Option
     ui.spacing_mut().item_spacing.y = space::S;
     chosen_ui(ui, decision);
     ui.add_space(space::XS);
-    ui.horizontal(|ui| {
-        widgets::subheading_ui(ui, "Probability of each answer");
-        if before.is_some() {
-            widgets::caption_ui(ui, "with the change since the last edit");
-        }
-    });
-    ui.scope(|ui| bars::bars_ui(ui, decision, policy, before));
+    if decision.probabilities.is_empty() {
+        // Zeros would look like an unsure router.
+        widgets::caption_ui(ui, NO_PROBABILITIES);
+    } else {
+        ui.horizontal(|ui| {
+            widgets::subheading_ui(ui, "Probability of each answer");
+            if before.is_some() {
+                widgets::caption_ui(ui, "with the change since the last edit");
+            }
+        });
+        ui.scope(|ui| bars::bars_ui(ui, decision, policy, before));
+    }
     ui.add_space(space::S);
     decision_facts::facts_ui(ui, decision);
 }
@@ -100,7 +113,7 @@ fn chosen_ui(ui: &mut Ui, decision: &Decision) {
         if let Some(model) = model {
             ui.add(Label::new(RichText::new(model).color(palette.text_weak)).wrap().selectable(true));
         }
-        if decision.outcome != Outcome::Error {
+        if decision.outcome != Outcome::Error && !decision.probabilities.is_empty() {
             ui.add_space(space::XS);
             margin_ui(ui, decision.margin);
         }

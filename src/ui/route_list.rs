@@ -79,12 +79,20 @@ fn route_ui(ui: &mut Ui, state: &State, position: usize, route: &Route, commands
         commands.push(Command::SelectRoute(position));
     }
     response.dnd_set_drag_payload(Dragged(position));
-    if response.dnd_hover_payload::<Dragged>().is_some_and(|dragged| dragged.0 != position) {
+    // The line is where the route goes: over the row, or in its lower half under it.
+    let under = ui.ctx().pointer_interact_pos().is_some_and(|pointer| pointer.y > response.rect.center().y);
+    let place = |dragged: &Dragged| {
+        let is_of_domain = state.routes().routes.get(dragged.0).is_some_and(|other| domain(other) == domain(route));
+        drop_place(dragged.0, position, under).filter(|_| is_of_domain)
+    };
+    if response.dnd_hover_payload::<Dragged>().is_some_and(|dragged| place(&dragged).is_some()) {
         let palette = theme::palette(ui);
-        ui.painter().hline(response.rect.x_range(), response.rect.top(), (2.0, palette.accent));
+        let y = if under { response.rect.bottom() - 1.0 } else { response.rect.top() };
+        ui.painter().hline(response.rect.x_range(), y, (2.0, palette.accent));
     }
     if let Some(dragged) = response.dnd_release_payload::<Dragged>() {
-        commands.push(Command::EditPolicy(PolicyEdit::MoveRoute { route: dragged.0, to: position }));
+        let edit = place(&dragged).map(|to| PolicyEdit::MoveRoute { route: dragged.0, to });
+        commands.extend(edit.map(Command::EditPolicy));
     } else if response.drag_stopped() {
         DragAndDrop::clear_payload(ui.ctx());
     }
@@ -94,5 +102,31 @@ fn route_ui(ui: &mut Ui, state: &State, position: usize, route: &Route, commands
         let ghost = widgets::line(ui, &route.name, FontId::proportional(text::BODY), palette.accent, 240.0);
         let painter = ui.ctx().layer_painter(egui::LayerId::new(egui::Order::Tooltip, egui::Id::unique("dragged route")));
         painter.galley(pointer + egui::vec2(space::M, 0.0), ghost, palette.accent);
+    }
+}
+
+/// Routes stand under their domain, so one that is dropped among those of another would not be where it was dropped.
+fn domain(route: &Route) -> Option<&str> {
+    route.domain.as_deref().filter(|domain| !domain.trim().is_empty())
+}
+
+/// Returns where a dragged route is put when it is dropped over the route of a row, or under it; `None` where it stays where it is.
+/// It is taken out first, so that what comes after it moves up.
+fn drop_place(dragged: usize, row: usize, under: bool) -> Option<usize> {
+    let before = row + usize::from(under);
+    let to = before - usize::from(dragged < before);
+    (to != dragged).then_some(to)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::drop_place;
+
+    #[test]
+    fn a_route_lands_at_the_line_whichever_way_it_is_dragged() {
+        // Of five routes: over and under the last one, under the first one, and beside itself.
+        assert_eq!((drop_place(1, 4, false), drop_place(1, 4, true)), (Some(3), Some(4)));
+        assert_eq!((drop_place(3, 0, false), drop_place(3, 0, true)), (Some(0), Some(1)));
+        assert_eq!((drop_place(2, 2, false), drop_place(2, 1, true), drop_place(2, 3, false)), (None, None, None));
     }
 }

@@ -58,7 +58,9 @@ fn device_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
         widgets::caption_ui(ui, "Runs on");
         for (device, label, is_built, explanation) in choices {
             let button = egui::Button::selectable(state.router.device == device, label);
-            let response = ui.add_enabled(is_built, button).on_hover_text(explanation).on_disabled_hover_text(explanation);
+            let obstacle = state.router_change_obstacle().filter(|_| is_built);
+            let response = ui.add_enabled(is_built && obstacle.is_none(), button).on_hover_text(explanation);
+            let response = response.on_disabled_hover_text(obstacle.unwrap_or(explanation));
             if response.clicked() && state.router.device != device {
                 commands.push(Command::Routers(RoutersCommand::Device(device)));
             }
@@ -82,7 +84,8 @@ fn add_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
     ui.horizontal(|ui| {
         let mut address = Cow::Borrowed(panel.address.as_str());
         let hint = "Folder, .gguf file, owner/name on Hugging Face, http://server/v1#model, plano+http://gateway";
-        let width = ui.available_width() - 90.0;
+        // Less the buttons.
+        let width = ui.available_width() - 270.0;
         let edit =
             TextEdit::singleline(&mut address).hint_text(hint).desired_width(width).min_size(egui::vec2(0.0, tokens::CONTROL_HEIGHT));
         let response = ui.add(edit).accessible_name("Router to add");
@@ -94,6 +97,17 @@ fn add_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
         }
         let button = egui::Button::new("Add").min_size(egui::vec2(72.0, tokens::CONTROL_HEIGHT));
         add |= ui.add_enabled(!panel.address.trim().is_empty(), button).accessible_name("Add router").clicked();
+        let obstacle = state.router_change_obstacle();
+        for (label, name, command) in [
+            ("Folder…", "Choose a router's folder", RoutersCommand::ChooseFolder),
+            ("File…", "Choose a router's .gguf file", RoutersCommand::ChooseFile),
+        ] {
+            let button = egui::Button::new(label).min_size(egui::vec2(72.0, tokens::CONTROL_HEIGHT));
+            let response = ui.add_enabled(obstacle.is_none(), button).accessible_name(name).on_hover_text(name);
+            if response.on_disabled_hover_text(obstacle.unwrap_or_default()).clicked() {
+                commands.push(Command::Routers(command));
+            }
+        }
     });
     if panel.address.contains("://") {
         let mut key = Cow::Borrowed(panel.key.as_str());

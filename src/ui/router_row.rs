@@ -54,7 +54,9 @@ fn hub_id(router: &ListedRouter) -> Option<&str> {
 fn buttons_ui(ui: &mut Ui, state: &State, router: &ListedRouter, download: Option<&Download>, commands: &mut Vec<Command>) {
     let mut press = |ui: &mut Ui, label: &str, name: String, command: RoutersCommand| {
         let button = egui::Button::new(label).min_size(egui::vec2(0.0, tokens::CONTROL_HEIGHT));
-        if ui.add(button).accessible_name(name).clicked() {
+        let obstacle = state.router_change_obstacle().filter(|_| matches!(command, RoutersCommand::Choose(_)));
+        let response = ui.add_enabled(obstacle.is_none(), button).on_disabled_hover_text(obstacle.unwrap_or_default());
+        if response.accessible_name(name).clicked() {
             commands.push(Command::Routers(command));
         }
     };

@@ -1,7 +1,5 @@
 //! Questions that take several decisions: each turn, each open policy, other orders, parts of a description left out.
 
-use std::sync::Arc;
-
 use egui::{Label, RichText, ScrollArea, Ui};
 
 use super::tokens::{self, space, text};
@@ -10,7 +8,7 @@ use super::{actions, bars, result_view, theme};
 use crate::app::{Action, Command, RouterPhase, State, Study, StudyKind, StudyRow, Subject};
 use crate::decision::{Decision, OrderStability, Outcome};
 
-const ROW_HEIGHT: f32 = 46.0;
+pub const ROW_HEIGHT: f32 = 46.0;
 
 /// Draws the timeline: the route after each user message, flips marked.
 pub fn turns_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
@@ -29,7 +27,8 @@ pub fn turns_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
         let (title, note) = match (&row.result, decision) {
             (_, Some(decision)) => {
                 let flip = if flipped { format!("flip from {from}, ") } else { String::new() };
-                (result_view::chosen_name(decision).to_owned(), format!("{flip}{}", bars::percent(top(decision))))
+                let sure = top(decision).map_or_else(|| flip.trim_end_matches(", ").to_owned(), |p| format!("{flip}{}", bars::percent(p)));
+                (result_view::chosen_name(decision).to_owned(), sure)
             }
             (Some(Err(_)), _) => ("Could not be routed".to_owned(), String::new()),
             _ => (undecided(state, StudyKind::Turns).to_owned(), String::new()),
@@ -50,12 +49,7 @@ pub fn turns_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
             },
         );
         if flipped {
-            let palette = theme::palette(ui);
-            let mark = egui::Rect::from_min_size(
-                response.rect.min + egui::vec2(space::XS, space::S),
-                egui::vec2(3.0, ROW_HEIGHT - 2.0 * space::S),
-            );
-            ui.painter().rect_filled(mark, 1.5, palette.warning);
+            mark_ui(ui, response.rect);
         }
         if response.on_hover_text("Show this turn's decision").clicked() && decision.is_some() {
             commands.push(Command::ShowTurn(Some(message)));
@@ -63,6 +57,13 @@ pub fn turns_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
         }
         last = decision.or(last);
     }
+}
+
+/// Marks a row whose decision is another one than before.
+pub fn mark_ui(ui: &Ui, row: egui::Rect) {
+    let size = egui::vec2(3.0, ROW_HEIGHT - 2.0 * space::S);
+    let mark = egui::Rect::from_min_size(row.min + egui::vec2(space::XS, space::S), size);
+    ui.painter().rect_filled(mark, 1.5, theme::palette(ui).warning);
 }
 
 /// Draws the decision under each open policy, side by side.
@@ -110,10 +111,13 @@ fn variant_ui(ui: &mut Ui, row: &StudyRow, reference: Option<&Decision>, waiting
                 let differs = if differs { "Differs, " } else { "" };
                 let sure = match decision.outcome {
                     Outcome::Error => "the gateway would fail".to_owned(),
+                    _ if decision.probabilities.is_empty() => "no probabilities".to_owned(),
                     _ => format!("{}, margin {:.1}", result_view::margin_word(decision.margin), 100.0 * decision.margin),
                 };
                 widgets::caption_ui(ui, format!("{differs}{sure}"));
-                ui.scope(|ui| bars::bars_ui(ui, decision, &row.policy, None));
+                if !decision.probabilities.is_empty() {
+                    ui.scope(|ui| bars::bars_ui(ui, decision, &row.policy, None));
+                }
             }
         }
     });
@@ -178,8 +182,11 @@ pub fn wording_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
                 } else {
                     "now"
                 };
-                let change = if std::ptr::eq(decision, base) { String::new() } else { format!("{} points, ", bars::points(p - was)) };
-                (bars::percent(p), format!("{change}{flips} {}", result_view::chosen_name(decision)))
+                let is_known = !decision.probabilities.is_empty() && !base.probabilities.is_empty();
+                let is_change = is_known && !std::ptr::eq(decision, base);
+                let change = if is_change { format!("{} points, ", bars::points(p - was)) } else { String::new() };
+                let note = if is_known { bars::percent(p) } else { String::new() };
+                (note, format!("{change}{flips} {}", result_view::chosen_name(decision)))
             }
             (_, _, Some(Err(error))) => (String::new(), error.clone()),
             _ => (undecided(state, StudyKind::Wording).to_owned(), String::new()),
@@ -194,7 +201,7 @@ pub fn wording_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
 }
 
 /// Draws the button that starts a study, and whether it is about the texts on screen. Returns the study, if there is one.
-fn head_ui<'a>(
+pub fn head_ui<'a>(
     ui: &mut Ui,
     state: &'a State,
     kind: StudyKind,
@@ -205,8 +212,7 @@ fn head_ui<'a>(
     let loading = (state.router.phase != RouterPhase::Ready).then_some("The router is not loaded yet");
     let obstacle = state.routing_obstacle().or(loading);
     let study = state.study(kind);
-    let outdated = study
-        .is_some_and(|study| !Arc::ptr_eq(&study.policy, state.routes()) || !Arc::ptr_eq(&study.conversation, &state.conversation().text));
+    let outdated = study.is_some_and(|study| state.is_study_outdated(study));
     ui.add(Label::new(RichText::new(explanation).small().color(theme::palette(ui).text_weak)).wrap());
     ui.horizontal(|ui| {
         let response = ui.add_enabled(obstacle.is_none(), egui::Button::new(button));
@@ -214,7 +220,7 @@ fn head_ui<'a>(
             commands.push(Command::Study(kind));
         }
         if outdated {
-            widgets::caption_ui(ui, "Made for older texts");
+            widgets::caption_ui(ui, "Made for older texts, or by another router");
         }
     });
     ui.add_space(space::XS);
@@ -225,11 +231,11 @@ fn head_ui<'a>(
 }
 
 /// Returns what stands in place of a decision: it is still to come, or it was cancelled.
-fn undecided(state: &State, kind: StudyKind) -> &'static str {
+pub fn undecided(state: &State, kind: StudyKind) -> &'static str {
     if state.is_studying(kind) { "Waiting" } else { "Not routed" }
 }
 
-/// Returns the largest probability.
-fn top(decision: &Decision) -> f64 {
-    decision.probabilities.first().map_or(0.0, |entry| entry.p)
+/// Returns the largest probability; `None` where the router gives none.
+pub fn top(decision: &Decision) -> Option<f64> {
+    decision.probabilities.first().map(|entry| entry.p)
 }

@@ -9,7 +9,7 @@ use super::frame_times::FrameTimes;
 use super::{
     actions, batch_tab, compare_tab, dialogs, export_tab, log_panel, notice, playground_tab, policy_tab, status_bar, theme, tokens, top_bar,
 };
-use crate::app::{App, Command, StartOptions, Tab, ThemeChoice};
+use crate::app::{App, Command, StartOptions, Tab, ThemeChoice, ZOOM_RANGE};
 
 /// Why the window could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -61,7 +61,7 @@ impl Window {
     pub fn with_drafts(ctx: &egui::Context, options: StartOptions, drafts: Option<PathBuf>) -> Result<Self, WindowError> {
         let wake = ctx.clone();
         let app = App::start(options, drafts, move || wake.request_repaint()).map_err(|error| WindowError(error.to_string()))?;
-        ctx.set_zoom_factor(app.state().settings.zoom.clamp(0.5, 3.0));
+        ctx.set_zoom_factor(app.state().settings.zoom.clamp(ZOOM_RANGE[0], ZOOM_RANGE[1]));
         follow_theme(ctx, app.state().settings.theme);
         Ok(Self { app, files: FileDialogs::new(ctx), focused: true, times: FrameTimes::new() })
     }
@@ -114,9 +114,14 @@ impl eframe::App for Window {
         window_ui(ui, &self.app, &mut commands);
         dialogs::dialogs_ui(ui.ctx(), self.app.state(), &mut commands);
         if !commands.is_empty() {
+            let zoom = self.app.state().settings.zoom;
             for command in commands {
                 self.files.ask_where_needed(&command, self.app.state());
                 self.app.run(command);
+            }
+            let wanted = self.app.state().settings.zoom;
+            if wanted != zoom {
+                ui.ctx().set_zoom_factor(wanted);
             }
             // What the commands changed is drawn at once, not at the next movement of the mouse.
             ui.request_repaint();

@@ -90,7 +90,8 @@ fn the_sample_set_is_measured_with_two_clicks_and_kept() {
 
     let mut harness = window_in(options(Behaviour::Decide), Some(drafts.path()));
     press(&mut harness, Modifiers::COMMAND, Key::Num3);
-    wait_for(&mut harness, "Or look at a run that was kept");
+    wait_for(&mut harness, "51 labelled conversations are ready");
+    assert!(has(&harness, "Or look at a run that was kept"));
     harness.get_by_label_contains("Coding assistant, 2").click();
     wait_for(&mut harness, "agreement over 51 cases");
 }
@@ -171,6 +172,58 @@ fn cases_of_a_list_on_one_line_are_corrected_each_by_itself() {
 }
 
 #[test]
+fn digits_label_the_selected_case() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut harness = measured(Behaviour::Words, folder.path(), None);
+    press(&mut harness, Modifiers::NONE, Key::F8);
+    wait_for(&mut harness, "or press 1 to 2, 0 for no route");
+    press(&mut harness, Modifiers::NONE, Key::Num0);
+    wait_until(&mut harness, "no route", |harness| (agreement(harness) - 5.0 / 6.0).abs() < 1e-9);
+    press(&mut harness, Modifiers::NONE, Key::Num2);
+    wait_until(&mut harness, "shipping", |harness| (agreement(harness) - 4.0 / 6.0).abs() < 1e-9);
+    // In a text field they are digits.
+    write_in(&mut harness, "Search cases", "0");
+    assert_eq!(harness.state().app().state().batch.corrections.len(), 2);
+}
+
+#[test]
+fn a_gate_is_judged_and_the_report_saved_where_the_user_wants_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut harness = measured(Behaviour::Words, folder.path(), None);
+    perform(&mut harness, Command::Batch(BatchCommand::SetGate(Some(0.9))));
+    perform(&mut harness, Command::Perform(Action::Measure));
+    wait_for(&mut harness, "Fails its gate of 90.0 %");
+    wait_for_run(&mut harness);
+    let reports = folder.path().join("reports");
+    perform(&mut harness, Command::Batch(BatchCommand::SaveReport(reports.clone())));
+    wait_until(&mut harness, "the report", |_| waypost::app::measure::list_runs(&reports).len() == 1);
+    assert_eq!(waypost::app::measure::list_runs(&reports)[0].summary.info.min_agreement, Some(0.9));
+}
+
+#[test]
+fn a_corrected_label_reaches_every_kept_run_of_the_set() {
+    let folder = tempfile::tempdir().unwrap();
+    let drafts = folder.path().join("drafts");
+    let mut harness = measured(Behaviour::Words, folder.path(), Some(&drafts));
+    perform(&mut harness, Command::Perform(Action::Measure));
+    wait_until(&mut harness, "the second run", |harness| harness.state().app().state().library.runs.len() == 2);
+    wait_for_run(&mut harness);
+    press(&mut harness, Modifiers::NONE, Key::F8);
+    wait_for(&mut harness, "the driver never came");
+    press(&mut harness, Modifiers::NONE, Key::F2);
+    wait_until(&mut harness, "both runs", |harness| {
+        let runs = &harness.state().app().state().library.runs;
+        runs.iter().all(|run| (run.agreement - 5.0 / 6.0).abs() < 1e-9)
+    });
+    drop(harness);
+    let kept = waypost::app::measure::list_runs(&drafts.join("runs"));
+    let digests: Vec<&str> = kept.iter().map(|run| run.summary.info.set.sha256.as_str()).collect();
+    let shown = waypost::formats::LabelledSet::open(&folder.path().join("labelled.jsonl"), &mut |_, _| true).unwrap().unwrap();
+    assert_eq!(digests, [shown.sha256(); 2], "both are of the file as it is now");
+    assert!(kept.iter().all(|run| (run.summary.agreement - 5.0 / 6.0).abs() < 1e-9));
+}
+
+#[test]
 fn a_case_opens_in_the_playground_and_a_conversation_joins_a_set() {
     let folder = tempfile::tempdir().unwrap();
     let mut harness = measured(Behaviour::Words, folder.path(), None);
@@ -180,6 +233,9 @@ fn a_case_opens_in_the_playground_and_a_conversation_joins_a_set() {
     press(&mut harness, Modifiers::NONE, Key::F4);
     assert_eq!(harness.get_by_label("Message 1").value().unwrap(), "where is my parcel");
     wait_for(&mut harness, "shipping: 91.3 %, chosen");
+    let measured_on =
+        |harness: &Harness<'_, Window>| harness.state().app().state().batch.view.as_ref().unwrap().run.info.set.sha256.clone();
+    let before = measured_on(&harness);
     press(&mut harness, Modifiers::COMMAND | Modifiers::SHIFT, Key::A);
     assert_eq!(harness.get_by_label("Expected route").value().unwrap(), "shipping", "the decision is proposed");
     perform(&mut harness, Command::AddLabel("billing".to_owned()));
@@ -189,6 +245,9 @@ fn a_case_opens_in_the_playground_and_a_conversation_joins_a_set() {
     let written = std::fs::read_to_string(&path).unwrap();
     let last = written.lines().last().unwrap();
     assert!(last.contains("where is my parcel") && last.contains("\"route\": \"billing\""), "{last}");
+    let cases = |harness: &Harness<'_, Window>| harness.state().app().state().batch.set.as_ref().map(|open| open.set.cases().len());
+    wait_until(&mut harness, "the longer set", |harness| cases(harness) == Some(7));
+    assert_eq!(measured_on(&harness), before, "the run is of the set without the new case");
 }
 
 #[test]
@@ -208,12 +267,33 @@ fn stopping_leaves_a_partial_run_that_can_be_looked_at() {
     wait_for(&mut harness, "Ready");
     perform(&mut harness, Command::Perform(Action::Measure));
     wait_for(&mut harness, "a second");
+    let state = harness.state().app().state();
+    assert!(state.router_change_obstacle().is_some() && Action::LoadRouter.obstacle(state).is_some(), "one run is of one router");
     click(&mut harness, "Stop measuring");
     wait_for_run(&mut harness);
     assert!(has(&harness, "Partial: "), "{:#?}", texts(&harness));
     let view = harness.state().app().state().batch.view.clone().unwrap();
     assert!(view.run.is_partial() && !view.run.turns.is_empty());
     assert!(has(&harness, "Case 0: label billing, decided billing"));
+}
+
+#[test]
+fn a_measurement_that_is_stopped_while_it_is_prepared_does_not_begin_beside_the_next() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut harness = window(options(Behaviour::Words));
+    perform(&mut harness, Command::EditYaml(POLICY.to_owned()));
+    open_set(&mut harness, &write_set(folder.path()));
+    wait_for(&mut harness, "Ready");
+    // Before a frame is drawn, so that nothing is begun in between.
+    for command in [Command::Perform(Action::Measure), Command::Batch(BatchCommand::Stop), Command::Perform(Action::Measure)] {
+        harness.state_mut().run(command);
+    }
+    wait_until(&mut harness, "a job", |harness| harness.state().app().state().batch.measuring.as_ref().is_none_or(|it| it.job.is_some()));
+    let measures = |job: &waypost::app::Job| matches!(job.kind, waypost::app::JobKind::Measure);
+    assert!(harness.state().app().state().jobs.iter().filter(|job| measures(job)).count() < 2);
+    wait_for_run(&mut harness);
+    assert_eq!(harness.state().app().state().library.runs.len(), 1);
+    assert!((agreement(&harness) - 4.0 / 6.0).abs() < 1e-9);
 }
 
 #[test]

@@ -1,0 +1,213 @@
+//! Correcting labels: at once in the figures on screen, soon after in the set's file, and then in every kept run of the set.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::batch::Correction;
+use super::measure::open_run;
+use super::session::App;
+use super::sets::{OpenSet, edit_file, read_again};
+use super::{RunId, RunView};
+use crate::eval::{Run, TurnResult};
+use crate::formats::SetEdit;
+
+/// What may change about a run after it was measured. Its decisions never do, but what was expected of them may turn out to have been wrong.
+#[derive(Clone, Debug)]
+pub(super) enum RunChange {
+    Label(Correction),
+    /// Waypost itself corrected labels in the set's file, which makes it another version of what the run was measured on and no other set.
+    Set {
+        before: String,
+        after: String,
+    },
+}
+
+impl RunChange {
+    fn apply(self, run: &mut Run) {
+        match self {
+            Self::Label(wanted) => {
+                let is_it = |turn: &TurnResult| {
+                    (turn.conversation, turn.line, &*turn.id, turn.turn) == (wanted.case, wanted.line, wanted.id.as_str(), wanted.turn)
+                };
+                if let Some(turn) = run.turns.iter_mut().find(|turn| is_it(turn)) {
+                    turn.label = wanted.after.into();
+                }
+            }
+            // A run of a file that was changed by others in between stays one of that file.
+            Self::Set { before, after } if run.info.set.sha256 == before => run.info.set.sha256 = after,
+            Self::Set { .. } => {}
+        }
+    }
+}
+
+impl App {
+    /// Corrects the label of a case of the run on screen.
+    pub(super) fn relabel(&mut self, turn: u32, label: &str) {
+        let Some(view) = &self.state.batch.view else { return };
+        let Some(result) = view.run.turns.get(turn as usize) else { return };
+        let correction = Correction {
+            set: view.run.info.set.path.clone().into(),
+            case: result.conversation,
+            line: result.line,
+            id: result.id.to_string(),
+            turn: result.turn,
+            before: result.label.to_string(),
+            after: label.to_owned(),
+        };
+        if correction.before == correction.after || !self.is_set_open(&correction.set) {
+            return;
+        }
+        if self.state.batch.shown.is_none() {
+            return self.state.log.error("Labels can be corrected once the run has ended; stop it or wait");
+        }
+        self.state.batch.undone.clear();
+        self.correct(&correction);
+        self.state.batch.corrections.push(correction);
+    }
+
+    /// Takes the last correction back, or does it again.
+    pub(super) fn undo_label(&mut self, redo: bool) {
+        let batch = &self.state.batch;
+        let Some(correction) = (if redo { batch.undone.last() } else { batch.corrections.last() }).cloned() else { return };
+        if !self.is_set_open(&correction.set) {
+            return;
+        }
+        let (before, after) = (correction.before.clone(), correction.after.clone());
+        let (before, after) = if redo { (before, after) } else { (after, before) };
+        self.correct(&Correction { before, after, ..correction });
+        let batch = &mut self.state.batch;
+        let (from, to) = if redo { (&mut batch.undone, &mut batch.corrections) } else { (&mut batch.corrections, &mut batch.undone) };
+        to.extend(from.pop());
+    }
+
+    /// Returns whether a set is the open one, and says what to do where it is not.
+    fn is_set_open(&mut self, path: &Path) -> bool {
+        let is_open = self.state.batch.set.as_ref().is_some_and(|open| open.set.path() == path);
+        if !is_open {
+            let path = path.display();
+            self.state.log.error(format!("The label was not changed: the run's set is not open; open {path} and correct it again"));
+        }
+        is_open
+    }
+
+    fn correct(&mut self, correction: &Correction) {
+        if let Some(shown) = self.state.batch.shown.clone() {
+            self.change_run(shown, RunChange::Label(correction.clone()));
+        }
+        self.unwritten.push(correction.clone());
+        self.write_corrections();
+    }
+
+    /// Writes the labels of the open set that are not in its file yet.
+    pub(super) fn write_corrections(&mut self) {
+        if let Some(open) = self.state.batch.set.clone() {
+            self.write_corrections_of(open);
+        }
+    }
+
+    /// One write at a time: each makes the set's index anew.
+    fn write_corrections_of(&mut self, open: Arc<OpenSet>) {
+        if self.writing {
+            return;
+        }
+        let (now, later): (Vec<_>, Vec<_>) = std::mem::take(&mut self.unwritten).into_iter().partition(|one| one.set == open.set.path());
+        self.unwritten = later;
+        if now.is_empty() {
+            return;
+        }
+        self.writing = true;
+        let write = move || {
+            let written = write_labels(&open, &now);
+            (open, now, written)
+        };
+        self.files.run(write, |app, (open, now, written)| {
+            app.writing = false;
+            match written {
+                Ok(set) => {
+                    let set = Arc::new(set);
+                    app.labels_written(&open, &now, &set);
+                    // What was corrected meanwhile is written whichever set is open by now.
+                    app.write_corrections_of(set);
+                }
+                Err(sentence) => app.state.log.error(format!("The corrected label is not in the set's file: {sentence}")),
+            }
+            app.write_corrections();
+        });
+    }
+
+    /// Tells the kept runs of a set what was corrected in its file.
+    fn labels_written(&mut self, before: &OpenSet, corrections: &[Correction], after: &Arc<OpenSet>) {
+        if self.state.batch.set.as_ref().is_some_and(|open| open.set.path() == after.set.path()) {
+            self.set_rewritten(Arc::clone(after));
+        }
+        let set = RunChange::Set { before: before.set.sha256().to_owned(), after: after.set.sha256().to_owned() };
+        let kept = self.state.library.runs.iter().filter(|run| run.set == after.set.path());
+        // One that was corrected again meanwhile is about to be written: it would come back for a moment.
+        let is_last = |one: &&Correction| !self.unwritten.iter().any(|later| later.is_of(one));
+        let labels: Vec<RunChange> = corrections.iter().filter(is_last).cloned().map(RunChange::Label).collect();
+        for run in kept.map(|run| run.id.clone()).collect::<Vec<_>>() {
+            let labels = labels.iter().cloned();
+            labels.chain([set.clone()]).for_each(|change| self.uncounted.push((run.clone(), change)));
+        }
+        self.count_changes();
+    }
+
+    fn change_run(&mut self, run: RunId, change: RunChange) {
+        self.uncounted.push((run, change));
+        self.count_changes();
+    }
+
+    /// Computes the figures of a changed run anew, that on screen first; one computation at a time, each from the last one's result.
+    fn count_changes(&mut self) {
+        if self.counting {
+            return;
+        }
+        let (library, shown) = (&self.state.library, self.state.batch.shown.as_ref());
+        self.uncounted.retain(|(run, _)| library.run(run).is_some());
+        let is_shown = |(run, _): &&(RunId, RunChange)| Some(run) == shown;
+        let Some(id) = self.uncounted.iter().find(is_shown).or(self.uncounted.first()).map(|(run, _)| run.clone()) else { return };
+        let (changes, later): (Vec<_>, Vec<_>) = std::mem::take(&mut self.uncounted).into_iter().partition(|(run, _)| *run == id);
+        self.uncounted = later;
+        self.counting = true;
+        let (loaded, folder) = (library.loaded.get(&id).cloned(), self.run_folder(&id).unwrap_or_default());
+        let is_loaded = loaded.is_some();
+        let compute = move || {
+            let run = loaded.as_ref().map_or_else(|| open_run(&folder), |view| Ok(Run::clone(&view.run)));
+            let view = run.map(|mut run| {
+                changes.iter().cloned().for_each(|(_, change)| change.apply(&mut run));
+                RunView::new(Arc::new(run))
+            });
+            (id, loaded, changes, view)
+        };
+        // A run that is read again is read after its last change was written, which is done there.
+        let thread = if is_loaded { &self.figures } else { &self.files };
+        thread.run(compute, |app, (id, loaded, changes, view)| {
+            app.counting = false;
+            let present = app.state.library.loaded.get(&id);
+            let is_of_present = present.map(Arc::as_ptr) == loaded.as_ref().map(Arc::as_ptr);
+            match view {
+                Ok(view) if is_of_present => app.keep_changed(&id, Arc::new(view)),
+                // It was read or renamed meanwhile.
+                Ok(_) => drop(app.uncounted.splice(..0, changes)),
+                Err(error) => app.state.log.error(format!("The labels of a kept run stay as they were: {error}")),
+            }
+            app.count_changes();
+        });
+    }
+}
+
+fn write_labels(open: &OpenSet, corrections: &[Correction]) -> Result<OpenSet, String> {
+    let mut edits: Vec<SetEdit> = Vec::new();
+    // Of several corrections of one label the last counts.
+    for (at, one) in corrections.iter().enumerate() {
+        if corrections[at + 1..].iter().any(|later| later.is_of(one)) {
+            continue;
+        }
+        if open.set.cases().get(one.case).is_none_or(|case| case.place.line != one.line || *case.id != *one.id) {
+            return Err(format!("line {} is no longer the case {}; open the set again", one.line, one.id));
+        }
+        edits.push(open.set.relabel(one.case, one.turn, &one.after).map_err(|error| error.to_string())?);
+    }
+    edit_file(open.set.path(), edits).map_err(|error| error.to_string())?;
+    read_again(open.set.path(), &open.policy)
+}
