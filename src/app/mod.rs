@@ -7,6 +7,7 @@
 
 mod action;
 mod batch;
+mod carried;
 mod case_query;
 mod causes;
 mod checks;
@@ -51,6 +52,7 @@ mod word_diff;
 pub use crate::engine::{CacheStats, DeviceChoice, JobId, ListedRouter, Loader, Plan, Presence, Progress, RouterDescription, RouterSource};
 pub use action::{Action, Menu};
 pub use batch::{Batch, BatchCommand, BatchPart, Figure, Measuring, OpenCase, SampleSet};
+pub use carried::{CarriedFile, unpack_router};
 pub use case_query::{CaseQuery, SortBy, Verdict};
 pub use checks::{CheckCommand, Checks};
 pub use command::{Answer, Command};

@@ -44,7 +44,7 @@ mod weights;
 mod worker;
 
 pub use answer_tree::AnswerScore;
-pub use builtin::{CarriedFile, carry};
+pub use builtin::{Unpack, carry};
 pub use error::EngineError;
 pub use hub::{HubId, Pick, find as find_in_cache};
 pub use hub_digest::{Checked, Digest, verify_file, verify_hub};

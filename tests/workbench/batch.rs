@@ -91,6 +91,8 @@ fn the_sample_set_is_measured_with_two_clicks_and_kept() {
     let mut harness = window_in(options(Behaviour::Decide), Some(drafts.path()));
     press(&mut harness, Modifiers::COMMAND, Key::Num3);
     wait_for(&mut harness, "51 labelled conversations are ready");
+    // Until the router is there a line more stands above the runs.
+    wait_for(&mut harness, "Ready");
     assert!(has(&harness, "Or look at a run that was kept"));
     harness.get_by_label_contains("Coding assistant, 2").click();
     wait_for(&mut harness, "agreement over 51 cases");
