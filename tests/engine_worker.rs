@@ -221,6 +221,41 @@ fn jobs_end_once_in_the_order_they_were_given() {
 }
 
 #[test]
+fn a_set_that_is_measured_lets_single_decisions_pass_and_nothing_else() {
+    let stage = Stage::new();
+    let engine = stage.engine();
+    let loaded = load(&engine);
+    let (go_on, wait) = bounded(1);
+    let requests = (0..4).map(move |index| {
+        // The others are asked for while the first conversation of the set is decided.
+        if index == 1 {
+            wait.recv_timeout(PATIENCE).expect("nobody said to go on");
+        }
+        request(ANSWER)
+    });
+    let set = engine.measure(requests);
+    let [single, other, after] = [route(&engine, ANSWER), load(&engine), route(&engine, ANSWER)];
+    go_on.send(()).unwrap();
+    let (mut ended, mut decided) = (Vec::new(), Vec::new());
+    while ended.len() < 5 {
+        match next(engine.events()) {
+            Event::Finished { job, result, .. } => {
+                result.unwrap();
+                ended.push(job);
+            }
+            Event::Results { job, results } => {
+                assert_eq!(job, set);
+                decided.extend(results.into_iter().map(|(index, _)| index));
+            }
+            _ => {}
+        }
+    }
+    assert_eq!(ended, [loaded, single, set, other, after]);
+    assert_eq!(decided, [0, 1, 2, 3]);
+    assert_silent(engine.events());
+}
+
+#[test]
 fn a_panic_ends_its_job_and_nothing_else() {
     let stage = Stage::new();
     let engine = stage.engine();

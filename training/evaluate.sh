@@ -1,6 +1,6 @@
 #!/bin/sh
 # Accuracy on the dev sets, measured by Waypost itself: a markdown table on standard output.
-# usage: evaluate.sh ROUTER [LIMIT]      WAYPOST=path of the binary, DEV=folder of the dev sets, DIALECT=archgw-0.3.1, OUT=folder that keeps the JSON of each set
+# usage: evaluate.sh ROUTER [LIMIT]      WAYPOST=path of the binary, DEV=folder of the dev sets, DIALECT=archgw-0.3.1, OUT=folder that keeps the report of each set
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 router=$1
@@ -17,7 +17,7 @@ for folder in "$dev"/*/; do
         policy=$out/$name.policy.yaml
         printf 'routes:\n  - name: "unused"\n    description: "Every line has routes of its own."\n' >"$policy"
     fi
-    "$waypost" eval --policy "$policy" --set "$folder/smoke.jsonl" --dialect "$dialect" --router "$router" --limit "$limit" --json >"$out/$name.json"
+    "$waypost" eval --policy "$policy" --set "$folder/smoke.jsonl" --dialect "$dialect" --router "$router" --limit "$limit" --out "$out/$name" --json >"$out/$name.json"
     echo "$name done" >&2
 done
 python3 - "$here" "$out" <<'PY'

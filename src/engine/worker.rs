@@ -1,9 +1,10 @@
-//! The engine thread: one thread owns the router and works through jobs in order.
+//! The engine thread: one thread owns the router and works through jobs in order; only a set that is measured lets single decisions pass.
 //!
 //! The thread talks in [`Event`]s, then calls the `wake` closure it was given, so it knows nothing of any window. A job that panics ends
 //! with [`EngineError::Internal`] and the thread goes on; dropping the [`Engine`] cancels what runs, and joins.
 
 use std::any::Any;
+use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -131,7 +132,7 @@ impl Engine {
         let thread_open = Arc::clone(&open);
         let thread = std::thread::Builder::new()
             .name("waypost-engine".to_owned())
-            .spawn(move || Worker { loader, router: None, loaded: None, outbox, wake: Box::new(wake), open: thread_open }.run(&inbox))
+            .spawn(move || Worker::new(loader, inbox, outbox, Box::new(wake), thread_open).run())
             .map_err(|error| EngineError::router(format!("cannot start the engine thread: {error}")))?;
         Ok(Self { jobs: Some(jobs), events, next: AtomicU64::new(1), open, thread: Some(thread) })
     }
@@ -214,28 +215,40 @@ struct Worker {
     router: Option<Box<dyn Router>>,
     /// What the router was loaded from, to load it again.
     loaded: Option<(RouterSource, DeviceChoice)>,
+    inbox: Receiver<Job>,
+    /// Jobs that came while a set was measured and wait for its end, in their order.
+    later: VecDeque<Job>,
     outbox: Sender<Event>,
     wake: Box<dyn Fn() + Send>,
     open: Arc<Mutex<OpenJobs>>,
 }
 
 impl Worker {
-    fn run(mut self, inbox: &Receiver<Job>) {
+    fn new(loader: Loader, inbox: Receiver<Job>, outbox: Sender<Event>, wake: Box<dyn Fn() + Send>, open: Arc<Mutex<OpenJobs>>) -> Self {
+        Self { loader, router: None, loaded: None, inbox, later: VecDeque::new(), outbox, wake, open }
+    }
+
+    fn run(mut self) {
         priority::step_back();
-        for Job { id, work, cancel } in inbox {
-            self.send(Event::Started { job: id });
-            let loads = matches!(work, Work::Load(..));
-            let mut result = match cancel.check() {
-                Ok(()) => caught(|| self.work(id, work, &cancel)),
-                Err(cancelled) => Err(cancelled),
-            };
-            if loads {
-                result = result.map_err(|error| self.restored(id, error));
-            }
-            lock(&self.open).jobs.retain(|open| open.id != id);
-            let cache = catch_unwind(AssertUnwindSafe(|| self.router.as_ref().map(|router| router.cache_stats()))).unwrap_or_default();
-            self.send(Event::Finished { job: id, result, cache });
+        while let Some(job) = self.later.pop_front().or_else(|| self.inbox.recv().ok()) {
+            self.perform(job);
         }
+    }
+
+    /// Does a job from its first event to its last.
+    fn perform(&mut self, Job { id, work, cancel }: Job) {
+        self.send(Event::Started { job: id });
+        let loads = matches!(work, Work::Load(..));
+        let mut result = match cancel.check() {
+            Ok(()) => caught(|| self.work(id, work, &cancel)),
+            Err(cancelled) => Err(cancelled),
+        };
+        if loads {
+            result = result.map_err(|error| self.restored(id, error));
+        }
+        lock(&self.open).jobs.retain(|open| open.id != id);
+        let cache = catch_unwind(AssertUnwindSafe(|| self.router.as_ref().map(|router| router.cache_stats()))).unwrap_or_default();
+        self.send(Event::Finished { job: id, result, cache });
     }
 
     fn work(&mut self, job: JobId, work: Work, cancel: &CancelToken) -> Result<JobResult, EngineError> {
@@ -254,27 +267,58 @@ impl Worker {
                 None => Err(EngineError::router("no router is loaded; choose one first")),
             },
             Work::Count(request) => self.router.as_mut().map_or(Ok(None), |router| router.count(&request)).map(JobResult::Counted),
-            Work::Measure(mut requests) => match &mut self.router {
-                Some(router) => {
-                    let (mut results, mut sent) = (Vec::new(), Instant::now());
-                    let mut done = |index, result| {
-                        results.push((index, result));
-                        if sent.elapsed() >= INTERVAL {
-                            sent = Instant::now();
-                            send(&self.outbox, &self.wake, Event::Results { job, results: std::mem::take(&mut results) });
-                        }
-                    };
-                    let outcome = router.decide_all(&mut requests, &mut done, cancel);
-                    if !results.is_empty() {
-                        send(&self.outbox, &self.wake, Event::Results { job, results });
-                    }
-                    outcome.map(|()| JobResult::Measured)
-                }
-                None => Err(EngineError::router("no router is loaded; choose one first")),
-            },
+            Work::Measure(requests) => self.measure(job, requests, cancel),
             Work::Unload => {
                 (self.router, self.loaded) = (None, None);
                 Ok(JobResult::Unloaded)
+            }
+        }
+    }
+
+    /// Decides many conversations, and between them single ones that are asked for meanwhile: who tries a wording does not wait for a set.
+    fn measure(
+        &mut self,
+        job: JobId,
+        mut requests: Box<dyn Iterator<Item = RouteRequest> + Send>,
+        cancel: &CancelToken,
+    ) -> Result<JobResult, EngineError> {
+        let mut before = 0;
+        loop {
+            let Some(router) = &mut self.router else { return Err(EngineError::router("no router is loaded; choose one first")) };
+            let (mut results, mut sent) = (Vec::new(), Instant::now());
+            let mut done = |index: usize, result| {
+                results.push((before + index, result));
+                if sent.elapsed() >= INTERVAL {
+                    sent = Instant::now();
+                    send(&self.outbox, &self.wake, Event::Results { job, results: std::mem::take(&mut results) });
+                }
+            };
+            let (mut taken, mut is_over) = (0, false);
+            let mut until_others_wait = std::iter::from_fn(|| {
+                // One at least, so that the set gets on however much is asked for.
+                if taken > 0 && !self.inbox.is_empty() {
+                    return None;
+                }
+                let request = requests.next();
+                (taken, is_over) = (taken + usize::from(request.is_some()), request.is_none());
+                request
+            });
+            let outcome = router.decide_all(&mut until_others_wait, &mut done, cancel);
+            if !results.is_empty() {
+                send(&self.outbox, &self.wake, Event::Results { job, results });
+            }
+            outcome?;
+            if is_over {
+                return Ok(JobResult::Measured);
+            }
+            before += taken;
+            while let Ok(other) = self.inbox.try_recv() {
+                // What comes after a job that must wait waits with it.
+                if self.later.is_empty() && matches!(other.work, Work::Route(_) | Work::Count(_)) {
+                    self.perform(other);
+                } else {
+                    self.later.push_back(other);
+                }
             }
         }
     }

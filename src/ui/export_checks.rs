@@ -61,8 +61,13 @@ fn facts_ui(ui: &mut Ui, evidence: &Evidence) {
     let line = |ui: &mut Ui, text: String| drop(ui.add(Label::new(RichText::new(text).small()).wrap()));
     ui.label(format!("Agreement {}", percent(agreement))).on_hover_text("Share of cases whose decision equals the label");
     line(ui, format!("95 % interval {} to {}, over {cases} cases of {set}", percent(low), percent(high)));
-    line(ui, format!("Router {} on {} in {}, dialect {dialect}", router.id, router.device, router.dtype));
-    line(ui, format!("Holds for {}; measured {date}", evidence.gateway_versions));
+    match router.live_gateway() {
+        Some(url) => line(ui, format!("Decided by the gateway at {url}; measured {date}")),
+        None => {
+            line(ui, format!("Router {} on {} in {}, dialect {dialect}", router.id, router.device, router.dtype));
+            line(ui, format!("Holds for {}; measured {date}", evidence.gateway_versions));
+        }
+    }
     line(
         ui,
         match &evidence.order_stability {
@@ -94,8 +99,13 @@ pub fn gateways_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
         }
     });
     response.response.accessible_name("Gateway that the export is for");
-    let tested = state.export_made().and_then(|made| made.evidence.as_ref()).map(|evidence| evidence.dialect);
-    dialect_ui(ui, state, tested, gateway.dialect, gateway.versions, commands);
+    let evidence = state.export_made().and_then(|made| made.evidence.as_ref());
+    if evidence.is_some_and(|evidence| evidence.router.live_gateway().is_some()) {
+        ui.add(Label::new(RichText::new("The run was decided by a running gateway, with the prompt that it sends itself").small()).wrap());
+    } else {
+        let tested = evidence.map(|evidence| evidence.dialect);
+        dialect_ui(ui, state, tested, gateway.dialect, gateway.versions, commands);
+    }
     ui.add_space(space::XS);
     outlook_ui(ui, state, commands);
 }
