@@ -26,8 +26,13 @@ sleep 1
 # A home of its own, so that nobody's drafts are shown or touched.
 export DISPLAY=$display HOME=$home XDG_DATA_HOME=$home/data XDG_CONFIG_HOME=$home/config XDG_RUNTIME_DIR=$home/run
 unset WAYLAND_DISPLAY
-"$binary" gui sample_policies/coding_assistant/policy.yaml \
-    sample_policies/coding_assistant/conversations/write_then_crash_then_speed_up.json --router "$router" >"$home/app.log" 2>&1 &
+sample=sample_policies/coding_assistant
+# A second version of one description, to compare with; the set in a copy, since labels could be changed in it.
+sed -e 's/^name:.*/name: "Coding assistant, shorter"/' -e '/name: "bug_fixing"/{n;s/description:.*/description: "Fixing errors in code"/}' \
+    "$sample/policy.yaml" >"$home/shorter.yaml"
+cp "$sample/labelled.jsonl" "$home/labelled.jsonl"
+"$binary" gui "$home/shorter.yaml" "$sample/policy.yaml" "$sample/conversations/write_then_crash_then_speed_up.json" \
+    "$home/labelled.jsonl" --router "$router" >"$home/app.log" 2>&1 &
 app=$!
 sleep 4
 window=$(xdotool search --onlyvisible --name Waypost | head -1)
@@ -53,3 +58,14 @@ shot yaml-light
 keys ctrl+e ctrl+k
 xdotool type --delay 20 "rou"
 shot palette-light
+keys Escape
+action "Measure agreement"
+sleep "${WAYPOST_MEASURE_SECONDS:-30}"
+keys ctrl+3 F8
+shot batch-light
+action "Measure open variants"
+sleep "$((2 * ${WAYPOST_MEASURE_SECONDS:-30}))"
+keys ctrl+4
+shot compare-light
+keys ctrl+5
+shot export-light

@@ -263,17 +263,17 @@ fn a_case_with_a_label_for_each_turn_is_read_as_it_was_written() {
     {
         let path = folder.path().join(name);
         std::fs::write(&path, &text).unwrap();
-        apply_set_edit(&path, &open_set(&path).append_expected("new", &conversation, &expected).unwrap()).unwrap();
+        apply_set_edit(&path, &open_set(&path).append("new", &conversation, &expected).unwrap()).unwrap();
         let set = open_set(&path);
         let case = set.read(set.cases().len() - 1).unwrap();
         assert_eq!((case.id.as_str(), &case.conversation, &case.expected), ("new", &conversation, &expected), "{name}");
         let few = Expected::PerTurn(vec!["code".to_owned()]);
-        let error = set.append_expected("new", &conversation, &few).unwrap_err().to_string();
+        let error = set.append("new", &conversation, &few).unwrap_err().to_string();
         assert!(error.ends_with(&format!("{name}: the case has 1 label for 2 user messages; write one label a user message")), "{error}");
     }
     let path = folder.path().join("set.csv");
     std::fs::write(&path, "messages,label\n").unwrap();
-    let error = open_set(&path).append_expected("new", &conversation, &expected).unwrap_err().to_string();
+    let error = open_set(&path).append("new", &conversation, &expected).unwrap_err().to_string();
     assert!(error.contains("a table holds one label a record") && error.ends_with("in a set of JSON lines (*.jsonl)"), "{error}");
 }
 
@@ -290,7 +290,7 @@ fn corrected_labels_and_new_cases_leave_every_other_byte() {
         apply_set_edit(&path, &undo).unwrap();
         assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
         let before = open_set(&path);
-        apply_set_edit(&path, &before.append("new", &hello, "talk").unwrap()).unwrap();
+        apply_set_edit(&path, &before.append("new", &hello, &Expected::Last("talk".to_owned())).unwrap()).unwrap();
         let after = open_set(&path);
         assert_eq!(after.cases().len(), before.cases().len() + 1);
         assert!(after.bad().is_empty());
@@ -305,7 +305,7 @@ fn corrected_labels_and_new_cases_leave_every_other_byte() {
     let path = folder.path().join("set.csv");
     std::fs::write(&path, "text,label\n\"one,\ntwo\",a\nthree,b").unwrap();
     apply_set_edit(&path, &open_set(&path).relabel(1, 0, "c,d").unwrap()).unwrap();
-    apply_set_edit(&path, &open_set(&path).append("", &hello, "talk").unwrap()).unwrap();
+    apply_set_edit(&path, &open_set(&path).append("", &hello, &Expected::Last("talk".to_owned())).unwrap()).unwrap();
     assert_eq!(std::fs::read_to_string(&path).unwrap(), "text,label\n\"one,\ntwo\",a\nthree,\"c,d\"\n\"hello \"\"you\"\"\",talk\n");
     // Empty fields at the end of a file without a last line end stay.
     let path = folder.path().join("set.tsv");

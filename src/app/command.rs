@@ -44,8 +44,14 @@ pub enum Command {
     ImportAccept {
         replace: bool,
     },
-    /// Chooses the label of the conversation that is about to be added to a set.
-    AddLabel(String),
+    /// Chooses a label of the conversation that is about to be added to a set: of its user message at this position, counted from 0, where
+    /// each has one.
+    AddLabel {
+        turn: usize,
+        label: String,
+    },
+    /// Gives each user message of that conversation a label, or only the last one.
+    AddPerTurn(bool),
     /// Chooses the set it is added to.
     AddSet(PathBuf),
     AddToSet,

@@ -276,7 +276,9 @@ impl App {
             Command::ImportAccept { replace } => self.accept_import(replace),
             // The window asks for the file, and answers with `Command::AddSet`.
             Command::AskNewSet => {}
-            command @ (Command::AddLabel(_) | Command::AddSet(_) | Command::AddToSet) => self.set_command(command),
+            command @ (Command::AddLabel { .. } | Command::AddPerTurn(_) | Command::AddSet(_) | Command::AddToSet) => {
+                self.set_command(command)
+            }
             Command::Batch(command) => self.batch_command(command),
             Command::Compare(command) => self.compare_command(command),
             Command::ImportPolicy { replace } => self.accept_gateway(replace),

@@ -8,8 +8,9 @@ use super::batch::SampleSet;
 use super::measure::apply_set_edit;
 use super::session::App;
 use super::state::Dialog;
-use super::{Command, Sample, Tab};
+use super::{Command, Sample, StudyKind, StudyRow, Subject, Tab};
 use crate::chat::Conversation;
+use crate::chat::labelled::Expected;
 use crate::formats::{FormatError, LabelledReader, LabelledSet, SetEdit, SetFinding, case_json};
 use crate::policy::{NO_ROUTE_LABEL, Policy};
 
@@ -51,8 +52,8 @@ impl Opening {
 #[derive(Clone, Debug, PartialEq)]
 pub struct AddToSet {
     pub conversation: Arc<Conversation>,
-    /// The expected route, `other` for none.
-    pub label: String,
+    /// The expected routes, `other` for none.
+    pub expected: Expected,
     /// Labels to choose from.
     pub labels: Vec<String>,
     /// `None` until a file is chosen.
@@ -203,7 +204,7 @@ impl App {
         let open = state.batch.set.as_ref().map(|open| open.set.path().to_owned());
         let set = open.or_else(|| state.settings.recent_sets.first().cloned());
         let conversation = Arc::clone(&state.conversation().text);
-        self.state.dialog = Some(Dialog::AddToSet(AddToSet { conversation, label, labels, set }));
+        self.state.dialog = Some(Dialog::AddToSet(AddToSet { conversation, expected: Expected::Last(label), labels, set }));
     }
 
     /// Appends the conversation to the chosen set, which is made where there is none.
@@ -211,12 +212,16 @@ impl App {
         let Some(Dialog::AddToSet(add)) = self.state.dialog.take() else { return };
         let Some(path) = add.set else { return };
         let policy = Arc::clone(self.state.routes());
-        let (conversation, label) = (add.conversation, add.label.clone());
+        let (conversation, expected) = (add.conversation, add.expected.clone());
         let shown = path.clone();
-        let append = move || append_case(&path, &conversation, &label, &policy);
+        let append = move || append_case(&path, &conversation, &expected, &policy);
         self.files.run(append, move |app, appended| match appended {
             Ok(set) => {
-                app.state.log.info(format!("Added the conversation to {} as {}", shown.display(), add.label));
+                let labels = match &add.expected {
+                    Expected::Last(label) => label.clone(),
+                    Expected::PerTurn(labels) => labels.join(", "),
+                };
+                app.state.log.info(format!("Added the conversation to {} as {labels}", shown.display()));
                 app.set_rewritten(Arc::new(set));
             }
             Err(sentence) => app.state.log.error(format!("The conversation was not added to {}: {sentence}", shown.display())),
@@ -224,12 +229,44 @@ impl App {
     }
 
     pub(super) fn set_command(&mut self, command: Command) {
+        let decided = self.decided_turns();
         let Some(Dialog::AddToSet(add)) = &mut self.state.dialog else { return };
         match command {
-            Command::AddLabel(label) => add.label = label,
+            Command::AddLabel { turn, label } => match &mut add.expected {
+                Expected::Last(present) => *present = label,
+                Expected::PerTurn(labels) => labels.iter_mut().skip(turn).take(1).for_each(|present| present.clone_from(&label)),
+            },
+            Command::AddPerTurn(each) => {
+                let last = match &add.expected {
+                    Expected::Last(label) => label.clone(),
+                    Expected::PerTurn(labels) => labels.last().cloned().unwrap_or_else(|| NO_ROUTE_LABEL.to_owned()),
+                };
+                add.expected = if each {
+                    let turns: Vec<usize> = add.conversation.user_turns().collect();
+                    let proposed = |message: &usize| decided.iter().find(|(turn, _)| turn == message).map(|(_, label)| label.clone());
+                    let mut labels: Vec<String> = turns.iter().map(|turn| proposed(turn).unwrap_or_else(|| last.clone())).collect();
+                    labels.pop();
+                    labels.push(last);
+                    Expected::PerTurn(labels)
+                } else {
+                    Expected::Last(last)
+                };
+            }
             Command::AddSet(path) => add.set = Some(path),
             _ => self.add_to_set(),
         }
+    }
+}
+
+impl App {
+    /// Returns what was decided after each user message on screen, by the message's position, where that was studied.
+    fn decided_turns(&self) -> Vec<(usize, String)> {
+        let study = self.state.study(StudyKind::Turns).filter(|study| !self.state.is_study_outdated(study));
+        let turn = |row: &StudyRow| match row.subject {
+            Subject::Message(message) => Some((message, row.decision()?.label()?.to_owned())),
+            _ => None,
+        };
+        study.map(|study| study.rows.iter().filter_map(turn).collect()).unwrap_or_default()
     }
 }
 
@@ -249,15 +286,15 @@ pub(super) fn read_again(path: &Path, policy: &Arc<Policy>) -> Result<OpenSet, S
     set.ok_or_else(|| "reading it again was cancelled".to_owned())
 }
 
-fn append_case(path: &Path, conversation: &Conversation, label: &str, policy: &Arc<Policy>) -> Result<OpenSet, String> {
+fn append_case(path: &Path, conversation: &Conversation, expected: &Expected, policy: &Arc<Policy>) -> Result<OpenSet, String> {
     let sentence = |error: FormatError| error.to_string();
     if path.exists() {
         let open = read_again(path, policy)?;
         let id = format!("playground-{}", open.set.cases().len() + open.set.bad().len() + 1);
-        let edit = open.set.append(&id, conversation, label).map_err(sentence)?;
+        let edit = open.set.append(&id, conversation, expected).map_err(sentence)?;
         edit_file(path, vec![edit]).map_err(|error| error.to_string())?;
     } else {
-        let line = case_json("playground-1", conversation, label) + "\n";
+        let line = case_json("playground-1", conversation, expected) + "\n";
         super::store::write_atomically(path, line.as_bytes()).map_err(|error| error.to_string())?;
     }
     read_again(path, policy)

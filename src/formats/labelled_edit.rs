@@ -44,19 +44,12 @@ impl LabelledSet {
         Ok(SetEdit { offset: record.offset + span.start as u64, len: span.len(), bytes: json_text(label).into_bytes() })
     }
 
-    /// Returns the change that adds a case at the end, with one label for its last user message.
+    /// Returns the change that adds a case at the end, with a label for its last user message or one for each.
     ///
     /// # Errors
-    /// The set is a table of single prompts and the conversation is more than one.
-    pub fn append(&self, id: &str, conversation: &Conversation, label: &str) -> Result<SetEdit, FormatError> {
-        self.append_expected(id, conversation, &Expected::Last(label.to_owned()))
-    }
-
-    /// As [`Self::append`], with one label or one for each user message.
-    ///
-    /// # Errors
-    /// As [`Self::append`], also where there is not one label for each user message, and for a label each in a table.
-    pub fn append_expected(&self, id: &str, conversation: &Conversation, expected: &Expected) -> Result<SetEdit, FormatError> {
+    /// The set is a table of single prompts and the conversation is more than one, or there is to be a label for each user message and the
+    /// set is a table or there are not as many labels.
+    pub fn append(&self, id: &str, conversation: &Conversation, expected: &Expected) -> Result<SetEdit, FormatError> {
         let origin = Origin::new(self.label());
         if let Some(message) = labels_missing(expected, conversation) {
             return Err(origin.whole(message, "write one label a user message"));
@@ -87,20 +80,15 @@ impl LabelledSet {
                 if comma.is_empty() {
                     return Err(origin.whole("the list has no case yet", "add the first one by hand, or use a set of JSON lines (*.jsonl)"));
                 }
-                Ok(insert(offset, format!("{comma}\n{}", expected_json(id, conversation, expected))))
+                Ok(insert(offset, format!("{comma}\n{}", case_json(id, conversation, expected))))
             }
-            _ => Ok(insert(size, format!("{before}{}\n", expected_json(id, conversation, expected)))),
+            _ => Ok(insert(size, format!("{before}{}\n", case_json(id, conversation, expected)))),
         }
     }
 }
 
-/// Returns a case with one label as a line of a labelled set, without its line feed.
-pub fn case_json(id: &str, conversation: &Conversation, label: &str) -> String {
-    expected_json(id, conversation, &Expected::Last(label.to_owned()))
-}
-
-/// As [`case_json`], with one label or one for each user message, of which there must be as many.
-pub fn expected_json(id: &str, conversation: &Conversation, expected: &Expected) -> String {
+/// Returns a case as a line of a labelled set, without its line feed; where each user message has a label there must be as many.
+pub fn case_json(id: &str, conversation: &Conversation, expected: &Expected) -> String {
     let expected = match expected {
         Expected::Last(label) => format!("\"route\": {}", json_text(label)),
         Expected::PerTurn(labels) => {

@@ -7,6 +7,7 @@ use super::confusion_view::title;
 use super::tokens::{self, space, text};
 use super::{case_table, case_view, theme, widgets};
 use crate::app::{Action, AddToSet, Batch, Command, OpenSet, State};
+use crate::chat::labelled::Expected;
 use crate::formats::FindingKind;
 
 /// Problems that are drawn at most: a file of another kind has one on each line.
@@ -72,11 +73,26 @@ fn problem_ui(ui: &mut Ui, place: String, message: &str, remedy: &str, serious: 
     });
 }
 
+fn expected_ui(ui: &mut Ui, add: &AddToSet, turn: usize, present: &str, name: &str, commands: &mut Vec<Command>) {
+    ui.horizontal(|ui| {
+        let caption = widgets::caption_ui(ui, name);
+        let combo = ComboBox::from_id_salt(("expected route", turn)).selected_text(title(present)).width(240.0).truncate();
+        let response = combo.show_ui(ui, |ui| {
+            for label in &add.labels {
+                if ui.selectable_label(label == present, title(label)).clicked() {
+                    commands.push(Command::AddLabel { turn, label: label.clone() });
+                }
+            }
+        });
+        response.response.labelled_by(caption.id).accessible_name(name);
+    });
+}
+
 /// Draws the dialog that asks for the label and the set of a conversation.
 pub fn add_dialog_ui(ui: &mut Ui, state: &State, add: &AddToSet, commands: &mut Vec<Command>) {
     ui.set_width(520.0);
     ui.label(RichText::new("Add conversation to a labelled set").font(tokens::strong_font(text::HEADING)));
-    ui.label(RichText::new("Say which route a person would choose for its last message").color(theme::palette(ui).text_weak));
+    ui.label(RichText::new("Say which route a person would choose").color(theme::palette(ui).text_weak));
     ui.add_space(space::S);
     let palette = theme::palette(ui);
     theme::card_frame(palette.raised, palette.raised).show(ui, |ui| {
@@ -84,18 +100,23 @@ pub fn add_dialog_ui(ui: &mut Ui, state: &State, add: &AddToSet, commands: &mut 
         ScrollArea::vertical().max_height(150.0).stick_to_bottom(true).show(ui, |ui| case_view::conversation_ui(ui, &add.conversation));
     });
     ui.add_space(space::S);
-    ui.horizontal(|ui| {
-        let caption = widgets::caption_ui(ui, "Expected route");
-        let combo = ComboBox::from_id_salt("expected route").selected_text(title(&add.label)).width(240.0).truncate();
-        let response = combo.show_ui(ui, |ui| {
-            for label in &add.labels {
-                if ui.selectable_label(*label == add.label, title(label)).clicked() {
-                    commands.push(Command::AddLabel(label.clone()));
+    if add.conversation.user_turns().count() > 1 {
+        let mut each = matches!(add.expected, Expected::PerTurn(_));
+        let hint = "Then runs also tell how often whole spans and whole conversations are right";
+        if ui.checkbox(&mut each, "A label for each user message").on_hover_text(hint).changed() {
+            commands.push(Command::AddPerTurn(each));
+        }
+    }
+    match &add.expected {
+        Expected::Last(label) => expected_ui(ui, add, 0, label, "Expected route", commands),
+        Expected::PerTurn(labels) => {
+            ScrollArea::vertical().id_salt("labels").max_height(150.0).show(ui, |ui| {
+                for (turn, label) in labels.iter().enumerate() {
+                    expected_ui(ui, add, turn, label, &format!("Expected route of user message {}", turn + 1), commands);
                 }
-            }
-        });
-        response.response.labelled_by(caption.id).accessible_name("Expected route");
-    });
+            });
+        }
+    }
     ui.horizontal(|ui| {
         let caption = widgets::caption_ui(ui, "Set");
         let name = add.set.as_ref().map_or_else(|| "None chosen yet".to_owned(), |path| file_name(path));

@@ -7,6 +7,7 @@ use egui::{Key, Modifiers};
 use egui_kittest::Harness;
 use egui_kittest::kittest::Queryable as _;
 use waypost::app::{Action, BatchCommand, BatchPart, Command, Figure, StartOptions};
+use waypost::chat::{Conversation, ConversationEdit, Message};
 use waypost::engine::loader;
 use waypost::ui::Window;
 
@@ -240,7 +241,7 @@ fn a_case_opens_in_the_playground_and_a_conversation_joins_a_set() {
     let before = measured_on(&harness);
     press(&mut harness, Modifiers::COMMAND | Modifiers::SHIFT, Key::A);
     assert_eq!(harness.get_by_label("Expected route").value().unwrap(), "shipping", "the decision is proposed");
-    perform(&mut harness, Command::AddLabel("billing".to_owned()));
+    perform(&mut harness, Command::AddLabel { turn: 0, label: "billing".to_owned() });
     click(&mut harness, "Add to set");
     let path = folder.path().join("labelled.jsonl");
     wait_until(&mut harness, "the new line", |_| std::fs::read_to_string(&path).unwrap().lines().count() == 8);
@@ -250,6 +251,18 @@ fn a_case_opens_in_the_playground_and_a_conversation_joins_a_set() {
     let cases = |harness: &Harness<'_, Window>| harness.state().app().state().batch.set.as_ref().map(|open| open.set.cases().len());
     wait_until(&mut harness, "the longer set", |harness| cases(harness) == Some(7));
     assert_eq!(measured_on(&harness), before, "the run is of the set without the new case");
+
+    // Another message: now each can have a label of its own.
+    let said = |text: &str| Message::new(waypost::chat::Role::User, text);
+    let two = Conversation { messages: vec![said("where is my parcel"), said("and my invoice?")] };
+    perform(&mut harness, Command::EditConversation(ConversationEdit::Replace(two)));
+    press(&mut harness, Modifiers::COMMAND | Modifiers::SHIFT, Key::A);
+    click(&mut harness, "A label for each user message");
+    perform(&mut harness, Command::AddLabel { turn: 0, label: "shipping".to_owned() });
+    perform(&mut harness, Command::AddLabel { turn: 1, label: "billing".to_owned() });
+    assert_eq!(harness.get_by_label("Expected route of user message 2").value().unwrap(), "billing");
+    click(&mut harness, "Add to set");
+    wait_until(&mut harness, "the labels", |_| std::fs::read_to_string(&path).unwrap().contains("\"labels\": [\"shipping\", \"billing\"]"));
 }
 
 #[test]
