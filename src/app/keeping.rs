@@ -138,9 +138,12 @@ impl App {
             (kept.id, view.with_run(run), view)
         };
         self.figures.run(rename, |app, (id, view, old)| {
-            // A label was corrected meanwhile.
-            if app.state.library.loaded.get(&id).is_some_and(|present| !Arc::ptr_eq(present, &old)) {
-                return app.name_loaded(&id);
+            // A label was corrected meanwhile, or the run is in memory no more, or gone.
+            match app.state.library.loaded.get(&id) {
+                Some(present) if Arc::ptr_eq(present, &old) => {}
+                Some(_) => return app.name_loaded(&id),
+                None if app.state.library.run(&id).is_some() => return app.load_run(id, |app, id| app.name_loaded(id)),
+                None => return,
             }
             let view = Arc::new(view);
             app.write_kept(&id, &view.run);

@@ -54,6 +54,9 @@ impl App {
             before: result.label.to_string(),
             after: label.to_owned(),
         };
+        // The figures on screen may not have the last correction yet.
+        let last = self.state.batch.corrections.iter().rev().find(|last| last.is_of(&correction)).map(|last| last.after.clone());
+        let correction = Correction { before: last.unwrap_or(correction.before), ..correction };
         if correction.before == correction.after || !self.is_set_open(&correction.set) {
             return;
         }
@@ -129,7 +132,11 @@ impl App {
                     // What was corrected meanwhile is written whichever set is open by now.
                     app.write_corrections_of(set);
                 }
-                Err(sentence) => app.state.log.error(format!("The corrected label is not in the set's file: {sentence}")),
+                Err(sentence) => {
+                    // They are tried again with the next correction, and when the set is opened again.
+                    drop(app.unwritten.splice(..0, now));
+                    return app.state.log.error(format!("The corrected label is not in the set's file yet: {sentence}"));
+                }
             }
             app.write_corrections();
         });

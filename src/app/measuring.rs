@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use sha2::{Digest, Sha256};
 
 use super::batch::Measuring;
-use super::measure::{Collector, Measurement, Progressed, Requests, plan, router_digest};
+use super::measure::{Collector, Measurement, Progressed, Requests, Resumable, plan, router_digest};
 use super::session::App;
 use super::{DocId, Job, JobId, JobKind, RunView};
 use crate::decision::Decision;
@@ -39,6 +39,8 @@ struct Counted {
     collector: Option<Collector>,
     progress: Progressed,
     warning: Option<String>,
+    /// Of a run that is over: what it could be resumed from, until it is written.
+    resumable: Option<Resumable>,
     view: RunView,
     took: Duration,
 }
@@ -195,7 +197,7 @@ impl App {
     }
 
     fn counted(&mut self, counted: Counted, ended: Option<Result<(), EngineError>>) {
-        let Counted { collector, progress, warning, view, took } = counted;
+        let Counted { collector, progress, warning, resumable, view, took } = counted;
         let view = Arc::new(view);
         if let Some(measuring) = &mut self.state.batch.measuring {
             (measuring.progress, measuring.fresh) = (progress, 0);
@@ -217,13 +219,13 @@ impl App {
                 if let Some(sentence) = warning {
                     self.state.log.error(sentence);
                 }
-                self.finish_measuring(view, result, follows);
+                self.finish_measuring(view, resumable, result, follows);
             }
         }
     }
 
     /// Keeps a run that ended, however it ended, and goes on with the next policy.
-    fn finish_measuring(&mut self, view: Arc<RunView>, result: Result<(), EngineError>, is_shown: bool) {
+    fn finish_measuring(&mut self, view: Arc<RunView>, resumable: Option<Resumable>, result: Result<(), EngineError>, is_shown: bool) {
         self.state.batch.measuring = None;
         let (name, decided, planned) = (&view.run.info.name, view.run.turns.len(), view.run.info.planned);
         match &result {
@@ -236,6 +238,8 @@ impl App {
         }
         if decided > 0 {
             let id = self.keep(view);
+            // After the run in the order of that thread's work, so that a kill in between costs neither.
+            self.files.run(move || resumable.map_or((), Resumable::end), |_, ()| ());
             if is_shown {
                 self.state.batch.shown = Some(id.clone());
             }
@@ -256,11 +260,6 @@ fn count(mut collector: Collector, results: Results, is_over: bool) -> Counted {
     collector.listen();
     let (progress, warning) = (collector.progress(), collector.warning().map(str::to_owned));
     let run: Run = collector.run();
-    let collector = if is_over {
-        collector.end();
-        None
-    } else {
-        Some(collector)
-    };
-    Counted { collector, progress, warning, view: RunView::new(Arc::new(run)), took: start.elapsed() }
+    let (collector, resumable) = if is_over { (None, Some(collector.into_resumable())) } else { (Some(collector), None) };
+    Counted { collector, progress, warning, resumable, view: RunView::new(Arc::new(run)), took: start.elapsed() }
 }

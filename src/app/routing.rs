@@ -9,7 +9,7 @@ use super::study::{Study, StudyKind, StudyRow, Subject, turns, without_parts};
 use super::{Document, Job, JobKind, Purpose, RouterPhase};
 use crate::chat::Conversation;
 use crate::dialect::{GATEWAYS, Gateway};
-use crate::engine::{JobId, RouteRequest};
+use crate::engine::{JobId, RouteRequest, RouterSource};
 use crate::policy::{DialectId, Policy, Route};
 
 /// Pause after the last keystroke before the router is asked: short enough to feel live, long enough not to ask about half a word.
@@ -62,7 +62,10 @@ impl App {
         }
         self.count_at = None;
         // A decision under way says the number too, and until there is a router there is nobody to ask.
-        if self.state.router.phase == RouterPhase::Ready && self.state.prompt_tokens().is_none() && !self.state.is_routing() {
+        // A server never tells, and asking would hold up the set that it decides.
+        let counts = !matches!(self.state.router.source, RouterSource::Endpoint { .. } | RouterSource::Gateway { .. });
+        let can_count = counts && self.state.router.phase == RouterPhase::Ready;
+        if can_count && self.state.prompt_tokens().is_none() && !self.state.is_routing() {
             self.cancel_where(|job| matches!(job.kind, JobKind::Count { .. }));
             let prompt = Arc::clone(&self.state.prompt);
             let (policy, conversation) = (Arc::clone(self.state.routes()), Arc::clone(&self.state.conversation().text));

@@ -107,6 +107,7 @@ impl App {
                 self.select_case(self.state.batch.selected);
                 // Corrections that could not be written before.
                 self.write_corrections();
+                self.refresh_comparison();
             }
             Ok(None) => {}
             Err(error) => self.state.log.error(error.to_string()),
@@ -185,6 +186,7 @@ impl App {
     pub(super) fn set_rewritten(&mut self, set: Arc<OpenSet>) {
         self.note_recent_set(set.set.path().to_owned());
         self.state.batch.set = Some(set);
+        self.refresh_comparison();
     }
 
     fn note_recent_set(&mut self, path: PathBuf) {

@@ -56,7 +56,7 @@ impl Default for Command {
 
 #[derive(Args)]
 pub struct GuiArguments {
-    /// Policies, conversations and labelled sets to open
+    /// Policies, gateway configurations, conversations, labelled sets and local routers to open
     pub files: Vec<PathBuf>,
     #[command(flatten)]
     pub router: RouterArguments,
@@ -157,11 +157,11 @@ pub struct ExportArguments {
     /// Say in the export what the policy was tested with: the folder that `waypost eval --out` wrote, or its report.json
     #[arg(long, value_name = "RUN")]
     pub evidence: Option<PathBuf>,
-    /// Version of Plano that the export is for, as in 0.4.36 [default: the newest that reads the format]: warns when it does not send the
-    /// dialect that was tested, or does not read the format
+    /// Version of Plano that the export is for, as in 0.4.36 [default: the newest that reads the format]: asks when it does not send the
+    /// dialect that was tested, and warns when it does not read the format
     #[arg(long, value_name = "VERSION", value_parser = target)]
     pub gateway: Option<Target>,
-    /// Export without asking a policy that was not tested, was changed since, or failed its test
+    /// Export without asking a policy that was not tested, was changed since, failed its test, or was tested with another dialect
     #[arg(long)]
     pub yes: bool,
     /// Write the configuration here instead of to standard output

@@ -49,7 +49,8 @@ pub fn run(arguments: &CompareArguments) -> Result<(), Failure> {
         let first = &variants[0];
         let present = set.as_ref().map(|open| open.set.sha256());
         let mut comparison = compare(&first.run, &variant.run, [&names[0], &names[at]], arguments.seed, present);
-        if let Some(OpenSet { set, .. }) = set.as_ref().filter(|_| !arguments.no_causes && first.router == variant.router) {
+        let explained = !arguments.no_causes && first.router == variant.router && !cancel.is_cancelled();
+        if let Some(OpenSet { set, .. }) = set.as_ref().filter(|_| explained) {
             // What was measured is worth more than what explains it.
             if let Err(failure) = causes(&first.run, variant, &mut comparison, set, &mut routers, &cancel) {
                 report::tell(&format!("warning: which edits cause the flips of {} was not found out: {failure}", names[at]));
@@ -64,6 +65,9 @@ pub fn run(arguments: &CompareArguments) -> Result<(), Failure> {
         write_all(folder, &report)?;
     }
     report::print(&if arguments.json { report.to_json() } else { report.to_text() })?;
+    if cancel.is_cancelled() {
+        return Err(Failure::Stopped("stopped while the causes of flips were looked for; the same command goes on from there".to_owned()));
+    }
     resumables.into_iter().flatten().for_each(Resumable::end);
     match comparisons.last().filter(|last| arguments.fail_if_worse && last.comparison.better == Better::A) {
         Some(Compared { at, comparison }) => {

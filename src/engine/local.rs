@@ -33,8 +33,8 @@ const PASS: usize = 512;
 /// The same elsewhere: what a GPU needs to be busy.
 const GPU_PASS: usize = 2048;
 
-/// Prompts that are rendered and tokenised at a time, on all threads.
-const AHEAD: usize = 16;
+/// Prompts that are rendered and tokenised at a time, on all threads. Whoever asks for a single decision meanwhile waits for these at most.
+const AHEAD: usize = 4;
 
 /// Prompts of one batch, of which those that cannot be decided cost nothing and would never fill it.
 const PROMPTS: usize = 256;

@@ -47,6 +47,9 @@ pub struct Server {
     limits: Limits,
     /// What may still be opened: one decision can take several requests.
     free: Semaphore,
+    /// Requests lost one after the other, and whether any was ever decided: across the parts that a set is decided in.
+    lost_in_a_row: Cell<usize>,
+    was_useful: Cell<bool>,
 }
 
 /// What a server answered, and how long it took until the last byte.
@@ -111,7 +114,7 @@ impl Server {
         let client = reqwest::Client::builder().connect_timeout(CONNECT).user_agent(concat!("waypost/", env!("CARGO_PKG_VERSION")));
         let client = client.build().map_err(|error| failed(&error))?;
         let free = Semaphore::new(limits.in_flight.clamp(1, Semaphore::MAX_PERMITS));
-        Ok(Self { runtime, client, url: url.to_owned(), key, limits, free })
+        Ok(Self { runtime, client, url: url.to_owned(), key, limits, free, lost_in_a_row: Cell::new(0), was_useful: Cell::new(false) })
     }
 
     /// Returns how the server is asked.
@@ -153,7 +156,6 @@ impl Server {
         self.run(cancel, async {
             let mut open = FuturesUnordered::new();
             let mut requests = requests.enumerate();
-            let (mut lost_in_a_row, mut was_useful) = (0, false);
             loop {
                 while open.len() < in_flight
                     && let Some((index, request)) = requests.next()
@@ -164,19 +166,21 @@ impl Server {
                 let Some((index, result)) = open.next().await else { return Ok(()) };
                 match result {
                     Ok(decision) => {
-                        (lost_in_a_row, was_useful) = (0, true);
+                        self.lost_in_a_row.set(0);
+                        self.was_useful.set(true);
                         done(index, Ok(decision));
                     }
                     Err(failure) if failure.is_lasting() => return Err(EngineError::Router(self.sentence(&failure))),
                     Err(failure) => {
                         let error = self.error(&failure);
                         // A server that decided something may fail at single cases; one that never did is broken or none at all.
-                        let is_lost =
-                            matches!(failure, Failure::Unreachable(_)) || (!was_useful && matches!(error, EngineError::Router(_)));
-                        lost_in_a_row = if is_lost { lost_in_a_row + 1 } else { 0 };
+                        let is_lost = matches!(failure, Failure::Unreachable(_))
+                            || (!self.was_useful.get() && matches!(error, EngineError::Router(_)));
+                        self.lost_in_a_row.set(if is_lost { self.lost_in_a_row.get() + 1 } else { 0 });
                         done(index, Err(EngineError::Request(self.sentence(&failure))));
                         // Each of them was given its time and tries: the rest would fail alike, one long pause after the other.
-                        if lost_in_a_row >= in_flight {
+                        if self.lost_in_a_row.get() >= in_flight {
+                            self.lost_in_a_row.set(0);
                             return Err(error);
                         }
                     }

@@ -313,8 +313,9 @@ impl Worker {
             }
             before += taken;
             while let Ok(other) = self.inbox.try_recv() {
-                // What comes after a job that must wait waits with it.
-                if self.later.is_empty() && matches!(other.work, Work::Route(_) | Work::Count(_)) {
+                // A set lets them pass wherever it stands; what comes after another router's loading is for that router.
+                let only_sets_wait = self.later.iter().all(|job| matches!(job.work, Work::Measure(_)));
+                if only_sets_wait && matches!(other.work, Work::Route(_) | Work::Count(_)) {
                     self.perform(other);
                 } else {
                     self.later.push_back(other);

@@ -6,7 +6,7 @@ use super::batch_tab::file_name;
 use super::tokens::{self, space, text};
 use super::{actions, bars, case_table, compare_cases, compare_policies, theme, widgets};
 use crate::app::{Action, Command, CompareCommand, ComparePart, ComparisonView, KeptRun, State};
-use crate::eval::{Better, McNemar};
+use crate::eval::{Better, McNemar, Side};
 
 const PARTS: [(ComparePart, &str, &str); 4] = [
     (ComparePart::Flips, "Flips", "Cases that were fixed, broken or changed"),
@@ -195,10 +195,7 @@ fn verdict_ui(ui: &mut Ui, state: &State, view: &ComparisonView, commands: &mut 
             points(high)
         );
         widgets::caption_ui(ui, interval);
-        let p = match comparison.mcnemar.p {
-            p if p < 0.0005 => "p < 0.001".to_owned(),
-            p => format!("p = {p:.3}"),
-        };
+        let p = comparison.mcnemar.p_words();
         let test = format!("McNemar exact: {} fixed against {} broken, {p}", comparison.fixed, comparison.broken);
         widgets::caption_ui(ui, test)
             .on_hover_text("How often chance alone would split the cases that only one of the two gets right at least as unevenly");
@@ -213,7 +210,11 @@ fn verdict_ui(ui: &mut Ui, state: &State, view: &ComparisonView, commands: &mut 
             );
         }
         if comparison.relabelled > 0 {
-            widgets::caption_ui(ui, format!("{} labels were corrected between the runs; the later ones count", comparison.relabelled));
+            let whose = match comparison.labels_of {
+                Side::A => &view.runs[0].name,
+                Side::B => &view.runs[view.focus].name,
+            };
+            widgets::caption_ui(ui, format!("{} labels differ between the runs; those of {whose} count", comparison.relabelled));
         }
         if state.compare.computing {
             widgets::caption_ui(ui, "Comparing again");

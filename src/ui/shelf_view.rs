@@ -20,7 +20,11 @@ pub fn shelf_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
     if compared > 0 {
         widgets::caption_ui(ui, format!("{changed} of {compared} are routed elsewhere than by the saved policy"));
     } else if study.rows.len() == rows.len() {
-        widgets::caption_ui(ui, "The policy was not changed since it was saved: there is nothing to compare with");
+        let sentence = match state.policy().saved() {
+            Some(_) => "The policy was not changed since it was saved: there is nothing to compare with",
+            None => "The policy was never saved: save it, and changes are compared with what was saved",
+        };
+        widgets::caption_ui(ui, sentence);
     }
     ui.spacing_mut().item_spacing.y = 2.0;
     for (id, row) in rows {

@@ -143,11 +143,6 @@ impl Collector {
         Run { info, policy: Arc::clone(&self.policy), turns }
     }
 
-    /// Ends the measurement and what was kept to resume it.
-    pub fn end(self) {
-        self.into_resumable().end();
-    }
-
     /// Ends the measurement, but not yet what was kept to resume it.
     pub fn into_resumable(self) -> Resumable {
         Resumable { all_decided: self.turns.len() >= self.info.planned && !self.gave_up, keep: self.keep }
