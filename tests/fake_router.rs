@@ -17,6 +17,8 @@ pub enum Behaviour {
     Moves,
     /// Loads, and chooses the route most of whose description's words the last message has; the first of equals, none without a word.
     Words,
+    /// As [`Self::Words`], with the words of all messages.
+    AllWords,
     /// As [`Self::Words`], and takes its time.
     Slow,
     /// As [`Self::Decide`], as a live gateway does, which gives no probabilities.
@@ -83,11 +85,12 @@ impl Router for FakeRouter {
             Behaviour::Panic => panic!("a fake defect"),
             Behaviour::Block => Err(wait_for(cancel)),
             Behaviour::DecideNone => Ok(decision(request, None)),
-            Behaviour::Words => Ok(decision(request, by_words(request))),
+            Behaviour::Words => Ok(decision(request, by_words(request, 1))),
+            Behaviour::AllWords => Ok(decision(request, by_words(request, usize::MAX))),
             Behaviour::Slow => {
                 std::thread::sleep(Duration::from_millis(20));
                 cancel.check()?;
-                Ok(decision(request, by_words(request)))
+                Ok(decision(request, by_words(request, 1)))
             }
             Behaviour::Moves => {
                 let mut moved = decision(request, request.policy.routes.get(1).map(|route| route.name.clone()));
@@ -106,8 +109,10 @@ impl Router for FakeRouter {
     }
 }
 
-fn by_words(request: &RouteRequest) -> Option<String> {
-    let said = request.conversation.messages.last()?.text().into_owned();
+/// Chooses by the words of the `newest` messages.
+fn by_words(request: &RouteRequest, newest: usize) -> Option<String> {
+    let messages = request.conversation.messages.iter().rev().take(newest);
+    let said = messages.map(|message| message.text()).collect::<Vec<_>>().join("\n");
     let count = |description: &str| description.split_whitespace().filter(|word| said.contains(word)).count();
     let routes = request.policy.routes.iter().map(|route| (count(&route.description), route));
     // The last of equals is the greatest, so that they are looked at from behind.

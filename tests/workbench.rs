@@ -6,6 +6,7 @@ mod drafts;
 mod export;
 mod gateways;
 mod routers;
+mod studies;
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -176,6 +177,18 @@ fn the_palette_finds_an_action_by_its_letters() {
     assert!(harness.state().app().state().dialog.is_none());
 }
 
+const SECTIONS: [Section; 9] = [
+    Section::Turns,
+    Section::Variants,
+    Section::Prompt,
+    Section::Order,
+    Section::Wording,
+    Section::History,
+    Section::Robustness,
+    Section::Shelf,
+    Section::Result,
+];
+
 #[test]
 fn every_tab_and_every_section_can_be_drawn_in_both_themes() {
     let mut harness = window(options(Behaviour::Decide));
@@ -186,9 +199,7 @@ fn every_tab_and_every_section_can_be_drawn_in_both_themes() {
         perform(&mut harness, Command::Perform(theme));
         for tab in [Action::ShowBatch, Action::ShowCompare, Action::ShowExport, Action::ShowPolicy, Action::ShowPlayground] {
             perform(&mut harness, Command::Perform(tab));
-            for section in
-                [Section::Turns, Section::Variants, Section::Prompt, Section::Order, Section::Wording, Section::Shelf, Section::Result]
-            {
+            for section in SECTIONS {
                 perform(&mut harness, Command::ShowSection(section));
             }
         }

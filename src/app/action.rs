@@ -31,6 +31,8 @@ pub enum Action {
     Live,
     TestOrder,
     TestWording,
+    TestHistory,
+    TestRobustness,
     ChooseRouter,
     LoadRouter,
     OpenSet,
@@ -94,7 +96,7 @@ type Line = (Menu, &'static str, &'static str, Option<(Modifiers, Key)>);
 
 impl Action {
     /// Every action, in the order menus show them.
-    pub const ALL: [Self; 50] = {
+    pub const ALL: [Self; 52] = {
         use Action::*;
         [
             NewPolicy,
@@ -120,6 +122,8 @@ impl Action {
             Live,
             TestOrder,
             TestWording,
+            TestHistory,
+            TestRobustness,
             ChooseRouter,
             LoadRouter,
             OpenSet,
@@ -177,6 +181,8 @@ impl Action {
             Self::Live => (Router, "Route while typing", "Ask the router again a moment after each change", None),
             Self::TestOrder => (Router, "Test order of routes", "Route under other orders of the routes: gateways feed them in an order nobody controls", None),
             Self::TestWording => (Router, "Test wording of selected route", "Leave parts of the route's description out and see how the probabilities move", None),
+            Self::TestHistory => (Router, "Test history of conversation", "Leave earlier messages out and see whether the decision needs them", None),
+            Self::TestRobustness => (Router, "Test robustness to small changes", "Write the last user message otherwise, with typos or without punctuation: its route should stay", None),
             Self::ChooseRouter => (Router, "Choose router…", "See which routers there are, download Arch-Router, add a server, choose the device", Some((CTRL, Key::R))),
             Self::LoadRouter => (Router, "Load router again", "Read the router's files once more, for example after a failure", None),
             Self::OpenSet => (Measure, "Open labelled set…", "Open conversations with the routes that people expect", Some((CTRL_SHIFT, Key::O))),
@@ -247,7 +253,7 @@ impl Action {
         let no_route = || state.selected_route().is_none().then_some("No route is selected");
         match self {
             Self::Route => state.routing_obstacle(),
-            Self::TestOrder => state.routing_obstacle(),
+            Self::TestOrder | Self::TestHistory | Self::TestRobustness => state.routing_obstacle(),
             Self::TestWording => no_route().or_else(|| state.routing_obstacle()),
             Self::Cancel => (state.jobs.is_empty() && !state.route_when_loaded).then_some("Nothing is running"),
             Self::AddToSet => (!state.has_question()).then_some("Write a user message first: a case needs one"),
@@ -290,6 +296,8 @@ impl Action {
             Self::Live => state.is_live(),
             Self::TestOrder => state.section == Section::Order,
             Self::TestWording => state.section == Section::Wording,
+            Self::TestHistory => state.section == Section::History,
+            Self::TestRobustness => state.section == Section::Robustness,
             Self::ToggleYaml => settings.yaml,
             Self::ToggleFindings => settings.findings,
             Self::ToggleDock => settings.dock,

@@ -43,6 +43,7 @@ mod sample;
 mod session;
 mod sets;
 mod shown;
+mod small_changes;
 mod state;
 mod store;
 mod study;

@@ -101,6 +101,8 @@ impl Job {
                 StudyKind::Wording => "Testing the wording",
                 StudyKind::Gateways => "Asking as each gateway does",
                 StudyKind::Shelf => "Routing the shelf",
+                StudyKind::History => "Testing the history",
+                StudyKind::Robustness => "Testing small changes",
             },
         }
     }

@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::session::App;
+use super::small_changes::small_changes;
 use super::state::Section;
-use super::study::{Study, StudyKind, StudyRow, Subject, turns, without_parts};
+use super::study::{Study, StudyKind, StudyRow, Subject, ends, questions, turns, without_parts};
 use super::{Document, Job, JobKind, Purpose, RouterPhase};
-use crate::chat::Conversation;
+use crate::chat::{Content, Conversation};
 use crate::dialect::{GATEWAYS, Gateway};
 use crate::engine::{JobId, RouteRequest, RouterSource};
 use crate::policy::{DialectId, Policy, Route};
@@ -124,6 +125,14 @@ impl App {
             .is_none_or(|study| state.is_study_outdated(study) || (kind == StudyKind::Variants && study.rows.len() != state.policies.len()))
     }
 
+    /// Shows a section of the decision panel and starts the study that it shows.
+    pub(super) fn test(&mut self, section: Section) {
+        self.state.section = section;
+        if let Some(kind) = section_study(section) {
+            self.study(kind);
+        }
+    }
+
     /// Starts a study of the texts on screen, in place of the last one of its kind.
     pub(super) fn study(&mut self, kind: StudyKind) {
         if self.state.routing_obstacle().is_some() || self.state.router.phase != RouterPhase::Ready {
@@ -207,6 +216,30 @@ impl App {
                     .map(|(label, route)| row(label, Subject::Route(position), &changed(route), conversation))
                     .collect()
             }
+            StudyKind::History => {
+                let end = |(start, end): (usize, Conversation)| {
+                    let first = first_line(conversation, start);
+                    let label = match end.messages.len() {
+                        1 => format!("Only the last message, “{first}”"),
+                        count => format!("The last {count} messages, from “{first}”"),
+                    };
+                    row(label, Subject::Changed, policy, &Arc::new(end))
+                };
+                let whole = row("The whole conversation".to_owned(), Subject::Original, policy, conversation);
+                ends(conversation).into_iter().map(end).chain([whole]).collect()
+            }
+            StudyKind::Robustness => {
+                let Some(last) = questions(conversation).pop() else { return Vec::new() };
+                let changed = |(change, text): (&str, String)| {
+                    let mut conversation = Conversation::clone(conversation);
+                    conversation.messages[last].content = Content::Text(text);
+                    let label = format!("{change}: {}", first_line(&conversation, last));
+                    row(label, Subject::Changed, policy, &Arc::new(conversation))
+                };
+                let original = row("As it is".to_owned(), Subject::Original, policy, conversation);
+                let changes = small_changes(&conversation.messages[last].text());
+                [original].into_iter().chain(changes.into_iter().map(changed)).collect()
+            }
         }
     }
 
@@ -242,6 +275,8 @@ pub(super) fn section_study(section: Section) -> Option<StudyKind> {
         Section::Order => Some(StudyKind::Order),
         Section::Wording => Some(StudyKind::Wording),
         Section::Shelf => Some(StudyKind::Shelf),
+        Section::History => Some(StudyKind::History),
+        Section::Robustness => Some(StudyKind::Robustness),
         Section::Result | Section::Prompt => None,
     }
 }

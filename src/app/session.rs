@@ -332,14 +332,10 @@ impl App {
             Action::Route => self.route(),
             Action::Cancel => self.cancel_all(),
             Action::Live => self.change_settings(|settings| settings.live = Some(!live)),
-            Action::TestOrder => {
-                self.state.section = Section::Order;
-                self.study(super::StudyKind::Order);
-            }
-            Action::TestWording => {
-                self.state.section = Section::Wording;
-                self.study(super::StudyKind::Wording);
-            }
+            Action::TestOrder => self.test(Section::Order),
+            Action::TestWording => self.test(Section::Wording),
+            Action::TestHistory => self.test(Section::History),
+            Action::TestRobustness => self.test(Section::Robustness),
             Action::ChooseRouter => self.open_routers(),
             Action::LoadRouter => self.load_router(),
             Action::AddToSet => self.ask_label(),

@@ -42,6 +42,8 @@ pub enum Section {
     Prompt,
     Order,
     Wording,
+    History,
+    Robustness,
     Shelf,
 }
 

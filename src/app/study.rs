@@ -1,4 +1,5 @@
-//! Questions that take several decisions: one conversation under each open policy, after each user turn, with parts of a description left out.
+//! Questions that take several decisions: one conversation under each open policy, after each user turn, with parts of a description left
+//! out, with its earlier messages left out, with its last message written a little differently.
 //!
 //! Each is a list of rows that are decided one by one by ordinary routing jobs, so the engine knows nothing of studies.
 
@@ -29,6 +30,10 @@ pub enum StudyKind {
     Gateways,
     /// Each conversation of the shelf, under the policy as it is and as it was saved.
     Shelf,
+    /// The same conversation without its earlier messages.
+    History,
+    /// The same conversation with small changes of its last user message.
+    Robustness,
 }
 
 /// A study of the texts it was made from.
@@ -65,6 +70,9 @@ pub enum Subject {
     Orders(usize),
     /// A position in [`crate::dialect::GATEWAYS`].
     Gateway(usize),
+    /// The conversation as it is, which the changed ones are compared with.
+    Original,
+    Changed,
     /// A conversation, under the policy as it is or as it was saved.
     Shelf {
         conversation: DocId,
@@ -125,6 +133,23 @@ pub fn turns(conversation: &Conversation, limit: usize) -> Vec<(usize, Conversat
     turns[turns.len().saturating_sub(limit)..].iter().map(|&turn| (turn, until(turn))).collect()
 }
 
+/// Returns the positions of the user messages that say something.
+pub fn questions(conversation: &Conversation) -> Vec<usize> {
+    conversation.user_turns().filter(|&turn| !conversation.messages[turn].text().trim().is_empty()).collect()
+}
+
+/// Returns the end of the conversation from its last user message on, and longer ends of at least so many messages, each with where it
+/// begins: at a user message, since an answer without its question is no conversation. What is as long as the whole is left out.
+pub fn ends(conversation: &Conversation) -> Vec<(usize, Conversation)> {
+    const LENGTHS: [usize; 2] = [2, 4];
+    let questions = questions(conversation);
+    let holding = |length: usize| questions.iter().rfind(|turn| **turn + length <= conversation.messages.len());
+    let mut starts: Vec<usize> = questions.last().into_iter().chain(LENGTHS.into_iter().filter_map(holding)).copied().collect();
+    starts.retain(|start| *start > 0);
+    starts.dedup();
+    starts.into_iter().map(|start| (start, Conversation { messages: conversation.messages[start..].to_vec() })).collect()
+}
+
 /// Returns the route with its description left out, then with each sentence left out, each with a label.
 pub fn without_parts(route: &Route) -> Vec<(String, Route)> {
     let with = |description: String| Route { description, ..route.clone() };
@@ -156,6 +181,23 @@ mod tests {
         let conversation = Conversation { messages: vec![message(Role::User), message(Role::Assistant), message(Role::User)] };
         let turns = turns(&conversation, 9);
         assert_eq!(turns.iter().map(|(turn, part)| (*turn, part.messages.len())).collect::<Vec<_>>(), [(0, 1), (2, 3)]);
+    }
+
+    #[test]
+    fn ends_begin_at_user_messages_and_are_shorter_than_the_whole() {
+        let talk = |roles: &str| Conversation {
+            messages: roles.chars().map(|role| Message::new(if role == 'u' { Role::User } else { Role::Assistant }, "x")).collect(),
+        };
+        let lengths = |roles: &str| ends(&talk(roles)).iter().map(|(_, end)| end.messages.len()).collect::<Vec<_>>();
+        assert_eq!(lengths("u"), [0; 0]);
+        assert_eq!(lengths("uau"), [1]);
+        assert_eq!(lengths("uauau"), [1, 3]);
+        assert_eq!(lengths("uauauau"), [1, 3, 5]);
+        assert_eq!(lengths("uuuuuu"), [1, 2, 4]);
+        assert_eq!(lengths("uauaua"), [2, 4], "an answer after the last question is no earlier conversation");
+        let mut unsaid = talk("uauau");
+        unsaid.messages[4] = Message::new(Role::User, " ");
+        assert_eq!(ends(&unsaid).iter().map(|(start, _)| *start).collect::<Vec<_>>(), [2]);
     }
 
     #[test]

@@ -1,18 +1,20 @@
-//! The decision and what can be asked about it: its turns, variants, prompt, order, wording, and the shelf beside it.
+//! The decision and what can be asked about it: its turns, variants, prompt, order, wording, history, robustness, and the shelf beside it.
 
 use egui::{Label, RichText, ScrollArea, Ui};
 
 use super::tokens::{self, space, text};
-use super::{actions, prompt_view, result_view, shelf_view, study_views, theme, widgets};
+use super::{actions, change_views, prompt_view, result_view, shelf_view, study_views, theme, widgets};
 use crate::app::{Action, Command, JobKind, RouterPhase, Section, State};
 
-const SECTIONS: [(Section, &str, &str); 7] = [
+const SECTIONS: [(Section, &str, &str); 9] = [
     (Section::Result, "Result", "The chosen route, every probability, the latency"),
     (Section::Turns, "Turns", "The route after each user message"),
     (Section::Variants, "Variants", "The same conversation under each open policy"),
     (Section::Prompt, "Prompt", "What the gateway sees: the exact prompt"),
     (Section::Order, "Order", "The same routes in other orders"),
     (Section::Wording, "Wording", "The selected route's description with parts left out"),
+    (Section::History, "History", "The same conversation without its earlier messages"),
+    (Section::Robustness, "Robustness", "The last user message with small changes that should not move the decision"),
     (Section::Shelf, "Shelf", "Every conversation of the shelf, and what is routed elsewhere since the policy was saved"),
 ];
 
@@ -45,6 +47,8 @@ pub fn decision_panel_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>
                 Section::Prompt => prompt_view::prompt_view_ui(ui, state),
                 Section::Order => study_views::order_ui(ui, state, commands),
                 Section::Wording => study_views::wording_ui(ui, state, commands),
+                Section::History => change_views::history_ui(ui, state, commands),
+                Section::Robustness => change_views::robustness_ui(ui, state, commands),
                 Section::Shelf => shelf_view::shelf_ui(ui, state, commands),
             }
         });

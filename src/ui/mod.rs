@@ -9,6 +9,7 @@ mod batch_tab;
 mod budget;
 mod case_table;
 mod case_view;
+mod change_views;
 mod compare_cases;
 mod compare_policies;
 mod compare_tab;

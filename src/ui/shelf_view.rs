@@ -2,7 +2,7 @@
 
 use egui::Ui;
 
-use super::study_views::{ROW_HEIGHT, head_ui, mark_ui, top, undecided};
+use super::study_views::{ROW_HEIGHT, head_ui, is_changed, mark_ui, top, undecided};
 use super::tokens::space;
 use super::widgets::{self, Row};
 use super::{bars, result_view};
@@ -65,8 +65,4 @@ fn of(row: &StudyRow, wanted: bool) -> Option<(DocId, &StudyRow)> {
 fn before(study: &Study, conversation: DocId) -> Option<&Decision> {
     let saved = study.rows.iter().filter_map(|row| of(row, true));
     saved.filter(|(id, _)| *id == conversation).find_map(|(_, row)| row.decision())
-}
-
-fn is_changed(now: Option<&Decision>, before: Option<&Decision>) -> bool {
-    matches!((now, before), (Some(now), Some(before)) if now.label() != before.label())
 }

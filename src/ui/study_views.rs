@@ -22,7 +22,7 @@ pub fn turns_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
     for row in &study.rows {
         let Subject::Message(message) = row.subject else { continue };
         let decision = row.decision();
-        let flipped = matches!((last, decision), (Some(last), Some(this)) if last.label() != this.label());
+        let flipped = is_changed(decision, last);
         let from = last.map(result_view::chosen_name).unwrap_or_default();
         let (title, note) = match (&row.result, decision) {
             (_, Some(decision)) => {
@@ -57,6 +57,11 @@ pub fn turns_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
         }
         last = decision.or(last);
     }
+}
+
+/// Returns whether both are made, and are not the same.
+pub fn is_changed(now: Option<&Decision>, before: Option<&Decision>) -> bool {
+    matches!((now, before), (Some(now), Some(before)) if now.label() != before.label())
 }
 
 /// Marks a row whose decision is another one than before.

@@ -1,0 +1,79 @@
+//! What becomes of a decision when something of the conversation is changed.
+
+use egui_kittest::Harness;
+use waypost::app::{Action, Command, Study, StudyKind};
+use waypost::chat::ConversationEdit;
+use waypost::ui::Window;
+
+use super::{batch, has, perform, texts, wait_for, wait_until, window};
+use crate::fake_router::{Behaviour, options};
+
+const OUTDATED: &str = "Made for older texts, or by another router";
+
+/// Returns a window with a conversation, before anything was routed.
+fn with_conversation(behaviour: Behaviour, text: &str) -> Harness<'static, Window> {
+    let mut harness = window(options(behaviour));
+    perform(&mut harness, Command::EditYaml(batch::POLICY.to_owned()));
+    perform(&mut harness, Command::ImportText(text.to_owned()));
+    perform(&mut harness, Command::ImportAccept { replace: true });
+    wait_for(&mut harness, "Ready");
+    harness
+}
+
+fn study<'a>(harness: &'a Harness<'_, Window>, kind: StudyKind) -> &'a Study {
+    harness.state().app().state().study(kind).unwrap()
+}
+
+/// Does the action and waits for every row of its study.
+fn test(harness: &mut Harness<'_, Window>, action: Action, kind: StudyKind) {
+    perform(harness, Command::Perform(action));
+    wait_until(harness, "every row", |harness| study(harness, kind).rows.iter().all(|row| row.decision().is_some()));
+}
+
+#[test]
+fn the_history_says_whether_the_earlier_messages_matter() {
+    let talk = "User: a parcel is lost\nAssistant: the courier has it\nUser: hello\nAssistant: hi\nUser: and the refund";
+    let mut harness = with_conversation(Behaviour::AllWords, talk);
+    test(&mut harness, Action::TestHistory, StudyKind::History);
+    for text in [
+        "Only the last message, “and the refund”: billing, flip from shipping, 91.3 %",
+        "The last 3 messages, from “hello”: billing, flip from shipping, 91.3 %",
+        "The whole conversation: shipping, 91.3 %",
+        "2 of 2 shorter conversations move the decision",
+    ] {
+        assert!(has(&harness, text), "{text:?} is not on screen: {:#?}", texts(&harness));
+    }
+    assert_eq!(study(&harness, StudyKind::History).rows.len(), 3, "the last 4 messages begin where the whole does");
+    assert!(!has(&harness, OUTDATED));
+
+    let alone = waypost::chat::Conversation::from_prompt("refund");
+    perform(&mut harness, Command::EditConversation(ConversationEdit::Replace(alone)));
+    assert!(has(&harness, OUTDATED), "{:#?}", texts(&harness));
+    test(&mut harness, Action::TestHistory, StudyKind::History);
+    assert!(has(&harness, "Nothing comes before the last user message") && has(&harness, "The whole conversation: billing"));
+    assert!(!has(&harness, OUTDATED));
+}
+
+#[test]
+fn small_changes_that_move_the_decision_are_marked_and_counted() {
+    let mut harness = with_conversation(Behaviour::Words, "User: Refund the parcel after yesterday's question!");
+    test(&mut harness, Action::TestRobustness, StudyKind::Robustness);
+    for text in [
+        "As it is: shipping, 91.3 %",
+        "All lower case: refund the parcel after yesterday's question!: billing, flip from shipping, 91.3 %",
+        "Without punctuation: Refund the parcel after yesterday's question: shipping, 91.3 %",
+        "Typos in the longest words: Refund the parcel after yestreday's quesiton!: shipping, 91.3 %",
+        "With Please and Thanks: Please Refund the parcel after yesterday's question! Thanks!: shipping, 91.3 %",
+        "With doubled spaces: Refund  the  parcel  after  yesterday's  question!: shipping, 91.3 %",
+        "1 of 5 small changes moves the decision",
+    ] {
+        assert!(has(&harness, text), "{text:?} is not on screen: {:#?}", texts(&harness));
+    }
+
+    let edit = ConversationEdit::SetText { message: 0, text: "refund".to_owned() };
+    perform(&mut harness, Command::EditConversation(edit));
+    assert!(has(&harness, OUTDATED), "{:#?}", texts(&harness));
+    test(&mut harness, Action::TestRobustness, StudyKind::Robustness);
+    assert_eq!(study(&harness, StudyKind::Robustness).rows.len(), 3, "there is no other case, punctuation or space in it");
+    assert!(has(&harness, "1 of 2 small changes moves the decision"), "{:#?}", texts(&harness));
+}
