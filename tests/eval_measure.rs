@@ -59,7 +59,7 @@ fn measure(measurement: &Measurement, most: usize) -> (Run, usize) {
     }
     let run = collector.run();
     assert_eq!(collector.warning(), None);
-    collector.end();
+    collector.into_resumable().end();
     (run, requests.len())
 }
 
@@ -195,7 +195,7 @@ fn what_a_server_decided_serves_to_resume_that_run_and_no_longer() {
     for (index, request) in requests.enumerate() {
         first.take(index, decide(&request));
     }
-    first.end();
+    first.into_resumable().end();
     assert_eq!(measure(&decided, 0).1, 0);
     drop(second);
     measure(&decided, 0);
