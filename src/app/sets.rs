@@ -73,20 +73,10 @@ impl App {
         self.files.run(read, |app, (read, path)| app.set_opened(read, &path));
     }
 
-    /// Opens a file as a labelled set where it is one, and shows the tab for it. Returns whether it is one.
-    pub(super) fn open_as_set(&mut self, path: &Path) -> bool {
-        let extension = path.extension().map(|extension| extension.to_string_lossy().to_ascii_lowercase()).unwrap_or_default();
-        if !["jsonl", "ndjson", "json", "csv", "tsv"].contains(&extension.as_str()) {
-            return false;
-        }
-        // The first lines tell; a conversation has no label.
-        let name = path.display().to_string();
-        let is_set = crate::formats::open(path).is_ok_and(|file| LabelledReader::new(file, name).take(3).any(|case| case.is_ok()));
-        if is_set {
-            self.change_settings(|settings| settings.tab = Tab::Batch);
-            self.open_set(path);
-        }
-        is_set
+    /// Opens a set and shows the tab for it.
+    pub(super) fn show_set(&mut self, path: &Path) {
+        self.change_settings(|settings| settings.tab = Tab::Batch);
+        self.open_set(path);
     }
 
     fn set_opened(&mut self, read: Result<Option<OpenSet>, FormatError>, path: &Path) {
@@ -304,4 +294,15 @@ fn append_case(path: &Path, conversation: &Conversation, expected: &Expected, po
 pub(super) fn edit_file(path: &Path, mut edits: Vec<SetEdit>) -> std::io::Result<()> {
     edits.sort_by_key(|edit| std::cmp::Reverse(edit.offset));
     edits.iter().try_for_each(|edit| apply_set_edit(path, edit).map(drop))
+}
+
+/// Returns whether a file is a labelled set.
+pub(super) fn is_set(path: &Path) -> bool {
+    let extension = path.extension().map(|extension| extension.to_string_lossy().to_ascii_lowercase()).unwrap_or_default();
+    if !["jsonl", "ndjson", "json", "csv", "tsv"].contains(&extension.as_str()) {
+        return false;
+    }
+    // The first lines tell; a conversation has no label.
+    let name = path.display().to_string();
+    crate::formats::open(path).is_ok_and(|file| LabelledReader::new(file, name).take(3).any(|case| case.is_ok()))
 }
