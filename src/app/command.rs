@@ -48,6 +48,10 @@ pub enum Command {
     },
     /// Puts the listed conversations on the shelf, see [`super::Import::offered`].
     ImportAll,
+    /// Asks where to write the listed conversations as a set without labels.
+    AskImportSet,
+    /// Writes them to this file.
+    ImportSave(PathBuf),
     /// Chooses a label of the conversation that is about to be added to a set: of its user message at this position, counted from 0, where
     /// each has one.
     AddLabel {

@@ -1,12 +1,14 @@
 //! Taking conversations from any text: what was understood is shown before it replaces anything.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::session::App;
 use super::state::Dialog;
-use super::{DocId, Document, Tab};
+use super::store::write_atomically;
+use super::{BatchPart, DocId, Document, Tab};
 use crate::chat::{Conversation, ConversationEdit};
-use crate::formats::{FormatError, Found, PASTED, Understood, find_conversations};
+use crate::formats::{FormatError, Found, PASTED, Understood, find_conversations, unlabelled_json};
 
 /// More bytes than these are read on a thread and never shown whole: laying such a text out would stop the window.
 pub const LARGE_TEXT: u64 = 1_000_000;
@@ -97,7 +99,7 @@ impl App {
             self.state.dialog = Some(Dialog::Import(Import::new(text)));
             return;
         }
-        let source = || ImportSource { name: "Pasted text".to_owned(), bytes };
+        let source = move || ImportSource { name: "Pasted text".to_owned(), bytes };
         let understood = move |app: &mut Self, understood| {
             app.state.dialog = Some(Dialog::Import(Import::of_source(Arc::new(source()), Some(understood))));
         };
@@ -156,6 +158,28 @@ impl App {
             self.state.log.info(format!("Added {added} of {} conversations to the shelf", import.found().len()));
             self.show_imported();
         }
+    }
+
+    /// Writes the conversations that are shown as a set without labels, and opens it to be labelled.
+    pub(super) fn save_import(&mut self, path: PathBuf) {
+        let Some(Dialog::Import(import)) = self.state.dialog.take_if(|dialog| matches!(dialog, Dialog::Import(_))) else { return };
+        let write = move || {
+            let shown = import.shown.iter().filter_map(|&at| import.found().get(at));
+            let lines = shown.enumerate().map(|(at, found)| unlabelled_json(&format!("import-{}", at + 1), &found.conversation) + "\n");
+            let written = write_atomically(&path, lines.collect::<String>().as_bytes());
+            (written, import, path)
+        };
+        self.files.run(write, |app, (written, import, path)| match written {
+            Ok(()) => {
+                app.state.log.info(format!("Saved {} conversations to label to {}", import.shown.len(), path.display()));
+                app.state.batch.part = BatchPart::Problems;
+                app.show_set(&path);
+            }
+            Err(error) => {
+                app.state.log.error(format!("{} could not be saved ({error}); choose another folder", path.display()));
+                app.state.dialog.get_or_insert(Dialog::Import(import));
+            }
+        });
     }
 
     fn show_imported(&mut self) {

@@ -280,8 +280,9 @@ impl App {
             }
             Command::ImportAccept { replace } => self.accept_import(replace),
             Command::ImportAll => self.accept_all(),
-            // The window asks for the file, and answers with `Command::AddSet`.
-            Command::AskNewSet => {}
+            Command::ImportSave(path) => self.save_import(path),
+            // The window asks for the file, and answers with `Command::AddSet` or `Command::ImportSave`.
+            Command::AskNewSet | Command::AskImportSet => {}
             command @ (Command::AddLabel { .. } | Command::AddPerTurn(_) | Command::AddSet(_) | Command::AddToSet) => {
                 self.set_command(command)
             }

@@ -16,6 +16,8 @@ use crate::policy::{NO_ROUTE_LABEL, Policy};
 
 /// Sets that the list of recent ones remembers.
 const RECENT: usize = 12;
+/// Lines of a file that tell whether it is a set.
+const FIRST_LINES: usize = 100;
 
 /// An open set, and what is odd about it beside a policy.
 #[derive(Debug)]
@@ -85,12 +87,9 @@ impl App {
         }
         match read {
             Ok(Some(set)) => {
-                self.state.log.info(format!(
-                    "Opened {}: {} cases, {} bad lines",
-                    path.display(),
-                    set.set.cases().len(),
-                    set.set.bad().len()
-                ));
+                let (labelled, unlabelled, bad) = (set.set.labelled(), set.set.unlabelled().len(), set.set.bad().len());
+                let to_label = if unlabelled > 0 { format!(", {unlabelled} to label") } else { String::new() };
+                self.state.log.info(format!("Opened {}: {labelled} cases{to_label}, {bad} bad lines", path.display()));
                 self.state.batch.set = Some(Arc::new(set));
                 self.note_recent_set(path.to_owned());
                 // What was said in the selected case can be read now, if it is of this set.
@@ -302,7 +301,7 @@ pub(super) fn is_set(path: &Path) -> bool {
     if !["jsonl", "ndjson", "json", "csv", "tsv"].contains(&extension.as_str()) {
         return false;
     }
-    // The first lines tell; a conversation has no label.
+    // The first lines tell; a conversation has no label, and of a set some may have none yet.
     let name = path.display().to_string();
-    crate::formats::open(path).is_ok_and(|file| LabelledReader::new(file, name).take(3).any(|case| case.is_ok()))
+    crate::formats::open(path).is_ok_and(|file| LabelledReader::new(file, name).take(FIRST_LINES).any(|case| case.is_ok()))
 }

@@ -40,7 +40,7 @@ pub use gateway::{
 };
 pub use labelled::{LabelledReader, Place};
 pub use labelled_checks::{FindingKind, SetFinding};
-pub use labelled_edit::{SetEdit, case_json};
+pub use labelled_edit::{SetEdit, case_json, unlabelled_json};
 pub use labelled_records::SetFormat;
 pub use labelled_set::{CaseEntry, CaseReader, LabelledSet};
 pub use lint_report::{LintReport, Located, PolicyLines, lint_entry, lint_text, locate, policy_lines};

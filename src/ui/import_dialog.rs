@@ -29,9 +29,6 @@ pub fn import_dialog_ui(ui: &mut Ui, state: &State, import: &Import, commands: &
     let taken = understood_ui(ui, import, commands);
     ui.add_space(space::S);
     ui.with_layout(egui::Layout::right_to_left(egui::Align::Min), |ui| {
-        if import.found().len() > 1 {
-            add_all_ui(ui, import, commands);
-        }
         if ui.add_enabled(taken, egui::Button::new("Add to shelf")).clicked() {
             commands.push(Command::ImportAccept { replace: false });
         }
@@ -89,12 +86,18 @@ fn take_large_paste(input: &mut InputState) -> Option<String> {
     }
 }
 
-fn add_all_ui(ui: &mut Ui, import: &Import, commands: &mut Vec<Command>) {
+/// Draws what can be done with all that are listed.
+fn all_ui(ui: &mut Ui, import: &Import, commands: &mut Vec<Command>) {
     let (offered, shown) = (import.offered().len(), import.shown.len());
     let label = if offered < shown { format!("Add first {offered} to shelf") } else { format!("Add all {shown} to shelf") };
     let explanation = format!("{offered} of {shown} listed; the newest come first where the text says when they were held");
     if ui.add_enabled(offered > 0, egui::Button::new(label)).on_hover_text(explanation).clicked() {
         commands.push(Command::ImportAll);
+    }
+    let save = egui::Button::new("Save all as a set to label…");
+    let explanation = format!("Write the {shown} listed as JSON lines and open them in Batch, where each gets the route you expect");
+    if ui.add_enabled(shown > 0, save).on_hover_text(explanation).clicked() {
+        commands.push(Command::AskImportSet);
     }
 }
 
@@ -156,4 +159,7 @@ fn list_ui(ui: &mut Ui, import: &Import, commands: &mut Vec<Command>) {
             }
         }
     });
+    ui.add_space(space::XS);
+    ui.horizontal(|ui| all_ui(ui, import, commands));
+    ui.add_space(space::XS);
 }
