@@ -167,3 +167,18 @@ fn exports_carry_the_evidence_of_a_run_that_holds() {
     assert_eq!(status, 0);
     assert!(out.contains("WARNING, this policy was changed since it was tested"), "{out}");
 }
+
+#[test]
+fn lines_without_a_label_are_told_and_left_out() {
+    let folder = Folder::new();
+    let line = |text: &str, label: &str| format!("{{\"messages\": [{{\"role\": \"user\", \"content\": \"{text}\"}}]{label}}}\n");
+    folder.write("set.jsonl", &(line("hi", "") + &line("sort", ", \"route\": \"code\"") + &line("hello", "")));
+    let (status, out, err) = folder.run("eval --policy policy.yaml --set set.jsonl --router router --json --limit 1");
+    assert_eq!(status, 0, "{err}");
+    assert!(err.contains("set.jsonl: 2 lines have no label and are left out"), "{err}");
+    assert_eq!((&json(&out)["cases"], &json(&out)["agreement"]), (&1.into(), &1.0.into()));
+    folder.write("set.jsonl", &line("hi", ""));
+    let (status, _, err) = folder.run("eval --policy policy.yaml --set set.jsonl --router router");
+    assert_eq!(status, 2, "{err}");
+    assert!(err.contains("1 line has no label and is left out") && err.contains("has no usable case"), "{err}");
+}

@@ -5,6 +5,7 @@ mod compare;
 mod drafts;
 mod export;
 mod gateways;
+mod imports;
 mod routers;
 mod studies;
 

@@ -56,6 +56,11 @@ pub enum BatchCommand {
         turn: u32,
         label: String,
     },
+    /// Gives a case of the open set, by its position there, its first label.
+    Label {
+        case: usize,
+        label: String,
+    },
     ShowFigure(Figure),
     ShowPart(BatchPart),
     /// Shows a kept run.
@@ -166,11 +171,17 @@ pub struct Correction {
     pub line: usize,
     pub id: String,
     pub turn: usize,
+    /// Empty where the case had no label.
     pub before: String,
     pub after: String,
 }
 
 impl Correction {
+    /// Returns whether the case had no label before.
+    pub(super) fn is_first(&self) -> bool {
+        self.before.is_empty()
+    }
+
     /// Returns whether the other one is of the same label.
     pub(super) fn is_of(&self, other: &Self) -> bool {
         (&self.set, self.case, self.line, &self.id, self.turn) == (&other.set, other.case, other.line, &other.id, other.turn)

@@ -40,10 +40,18 @@ pub enum Command {
     ImportText(String),
     /// Chooses one of the conversations that were understood.
     ImportChoose(usize),
+    /// Lists those of them whose titles contain this text.
+    ImportSearch(String),
     /// Takes the chosen conversation: in place of the present one, or beside it.
     ImportAccept {
         replace: bool,
     },
+    /// Puts the listed conversations on the shelf, see [`super::Import::offered`].
+    ImportAll,
+    /// Asks where to write the listed conversations as a set without labels.
+    AskImportSet,
+    /// Writes them to this file.
+    ImportSave(PathBuf),
     /// Chooses a label of the conversation that is about to be added to a set: of its user message at this position, counted from 0, where
     /// each has one.
     AddLabel {

@@ -1,12 +1,18 @@
 //! Opening and saving: the text of a file becomes a document and back, and what goes wrong becomes a sentence.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use super::session::App;
+use super::sets::is_set;
 use super::state::{Dialog, Question};
 use super::store::write_atomically;
-use super::{Answer, DocId, Document, FileStamp, Log, PolicyText};
-use crate::formats::{FormatError, Warning, looks_like_gateway, parse_conversation, parse_policy, read_text, write_conversation};
+use super::{Answer, DocId, Document, FileStamp, Import, ImportSource, LARGE_TEXT, Log, PolicyText};
+use crate::chat::Conversation;
+use crate::formats::{
+    FormatError, Understood, Warning, find_conversations, looks_like_gateway, parse_conversation, parse_policy, read_export, read_text,
+    write_conversation,
+};
 
 /// Files that the menu of recent files remembers.
 const RECENT: usize = 12;
@@ -21,11 +27,18 @@ impl App {
         if self.state.dialog.is_some() {
             return self.waiting.push_back(path.to_owned());
         }
-        if self.open_as_set(path) {
-            return;
+        if let Some(index) = self.state.conversations.iter().position(|document| document.path.as_deref() == Some(path)) {
+            self.show_conversation(index);
+            return self.check_disk();
         }
-        let is_conversation = has_extension(path, &["txt", "md"]) || (has_extension(path, &["json", "jsonl"]) && !holds_policy(path));
-        if is_conversation { self.open_conversation(path) } else { self.open_policy(path) }
+        if is_large(path) && has_extension(path, &["txt", "md", "json", "jsonl"]) {
+            let file = path.to_owned();
+            let took = move |app: &mut Self, held| app.take(&file, held);
+            let file = path.to_owned();
+            return self.read_aside(source_of(path), move || look_into(&file), took);
+        }
+        let held = look_into(path);
+        self.take(path, held);
     }
 
     pub(super) fn open_policy(&mut self, path: &Path) {
@@ -51,30 +64,22 @@ impl App {
         self.remember(path);
     }
 
-    pub(super) fn open_conversation(&mut self, path: &Path) {
-        if let Some(index) = self.state.conversations.iter().position(|document| document.path.as_deref() == Some(path)) {
-            self.show_conversation(index);
-            return self.check_disk();
+    fn take(&mut self, path: &Path, held: Result<Held, FormatError>) {
+        match held {
+            Ok(Held::Set) => self.show_set(path),
+            Ok(Held::Policy) => self.open_policy(path),
+            Ok(Held::Conversation(conversation, warnings)) => self.take_conversation(path, conversation, &warnings),
+            Ok(Held::Many(understood)) => {
+                let source = Arc::new(source_of(path));
+                self.state.dialog = Some(Dialog::Import(Import::of_source(source, Some(Ok(understood)))));
+            }
+            Err(error) => self.state.log.error(error.to_string()),
         }
-        let id = self.next_id();
-        let Ok(text) = read_text(path).map_err(|error| self.state.log.error(error.to_string())) else { return };
-        let conversation = match parse_conversation(&text, &path.display().to_string()) {
-            Ok((conversation, warnings)) => {
-                note(&warnings, &mut self.state.log);
-                conversation
-            }
-            // An export of many conversations: the user picks one.
-            Err(error) => {
-                let import = super::Import::new(text);
-                if import.understood.as_ref().is_some_and(Result::is_ok) {
-                    self.state.dialog = Some(Dialog::Import(import));
-                } else {
-                    self.state.log.error(error.to_string());
-                }
-                return;
-            }
-        };
-        let document = Document::new(id, stem(path), conversation).in_file(path.to_owned(), stamp(path));
+    }
+
+    fn take_conversation(&mut self, path: &Path, conversation: Conversation, warnings: &[Warning]) {
+        note(warnings, &mut self.state.log);
+        let document = Document::new(self.next_id(), stem(path), conversation).in_file(path.to_owned(), stamp(path));
         if self.state.conversations.is_empty() {
             self.state.conversations.push(document);
         } else {
@@ -258,9 +263,46 @@ fn has_extension(path: &Path, wanted: &[&str]) -> bool {
     path.extension().is_some_and(|extension| wanted.iter().any(|wanted| extension.eq_ignore_ascii_case(wanted)))
 }
 
-/// Returns whether a file is to be opened as a policy, or as a configuration that holds one.
+/// What a file holds.
+enum Held {
+    Set,
+    /// Or a gateway's configuration.
+    Policy,
+    Conversation(Conversation, Vec<Warning>),
+    /// An export of many conversations: the user picks.
+    Many(Understood),
+}
+
+/// Finds out what a file holds, and reads it where that is conversations.
+fn look_into(path: &Path) -> Result<Held, FormatError> {
+    let is_json = has_extension(path, &["json", "jsonl"]);
+    if is_set(path) {
+        return Ok(Held::Set);
+    }
+    if !has_extension(path, &["txt", "md"]) && (!is_json || holds_policy(path)) {
+        return Ok(Held::Policy);
+    }
+    let text = if is_json { read_export(path) } else { read_text(path) }?;
+    let name = path.display().to_string();
+    match parse_conversation(&text, &name) {
+        Ok((conversation, warnings)) => Ok(Held::Conversation(conversation, warnings)),
+        Err(error) => find_conversations(&text, &name).map(Held::Many).map_err(|_| error),
+    }
+}
+
+/// Returns whether reading a file would stop the window for long enough to be noticed.
+fn is_large(path: &Path) -> bool {
+    stamp(path).is_some_and(|stamp| stamp.bytes > LARGE_TEXT)
+}
+
+fn source_of(path: &Path) -> ImportSource {
+    let name = path.file_name().map_or_else(|| path.display().to_string(), |name| name.to_string_lossy().into_owned());
+    ImportSource { name, bytes: stamp(path).map_or(0, |stamp| stamp.bytes) }
+}
+
+/// Returns whether a file is to be opened as a policy, or as a configuration that holds one; a large one of JSON is looked into later.
 pub(super) fn is_policy(path: &Path) -> bool {
-    has_extension(path, &["yaml", "yml"]) || (has_extension(path, &["json"]) && holds_policy(path))
+    has_extension(path, &["yaml", "yml"]) || (has_extension(path, &["json"]) && !is_large(path) && holds_policy(path))
 }
 
 /// A policy may be JSON too: the model card's own example is, and what some gateways read.

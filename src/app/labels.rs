@@ -68,6 +68,22 @@ impl App {
         self.state.batch.corrections.push(correction);
     }
 
+    /// Gives a case of the open set its first label.
+    pub(super) fn label_case(&mut self, case: usize, label: &str) {
+        let Some(open) = &self.state.batch.set else { return };
+        let Some(entry) = open.set.cases().get(case).filter(|entry| !entry.is_labelled()) else { return };
+        self.unwritten.push(Correction {
+            set: open.set.path().to_owned(),
+            case,
+            line: entry.place.line,
+            id: entry.id.to_string(),
+            turn: 0,
+            before: String::new(),
+            after: label.to_owned(),
+        });
+        self.write_corrections();
+    }
+
     /// Takes the last correction back, or does it again.
     pub(super) fn undo_label(&mut self, redo: bool) {
         let batch = &self.state.batch;
@@ -147,14 +163,16 @@ impl App {
         if self.state.batch.set.as_ref().is_some_and(|open| open.set.path() == after.set.path()) {
             self.set_rewritten(Arc::clone(after));
         }
-        let set = RunChange::Set { before: before.set.sha256().to_owned(), after: after.set.sha256().to_owned() };
+        let same_cases = || RunChange::Set { before: before.set.sha256().to_owned(), after: after.set.sha256().to_owned() };
+        // A set with more cases than before is another one than what the runs were measured on.
+        let set = (!corrections.iter().any(Correction::is_first)).then(same_cases);
         let kept = self.state.library.runs.iter().filter(|run| run.set == after.set.path());
         // One that was corrected again meanwhile is about to be written: it would come back for a moment.
-        let is_last = |one: &&Correction| !self.unwritten.iter().any(|later| later.is_of(one));
+        let is_last = |one: &&Correction| !one.is_first() && !self.unwritten.iter().any(|later| later.is_of(one));
         let labels: Vec<RunChange> = corrections.iter().filter(is_last).cloned().map(RunChange::Label).collect();
         for run in kept.map(|run| run.id.clone()).collect::<Vec<_>>() {
             let labels = labels.iter().cloned();
-            labels.chain([set.clone()]).for_each(|change| self.uncounted.push((run.clone(), change)));
+            labels.chain(set.clone()).for_each(|change| self.uncounted.push((run.clone(), change)));
         }
         self.count_changes();
     }

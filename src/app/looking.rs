@@ -32,6 +32,7 @@ impl App {
             BatchCommand::Select(case) => self.select_case(case),
             BatchCommand::Step(step) => self.step(step),
             BatchCommand::Relabel { turn, label } => self.relabel(turn, &label),
+            BatchCommand::Label { case, label } => self.label_case(case, &label),
             BatchCommand::ShowFigure(figure) => batch.figure = figure,
             BatchCommand::ShowPart(part) => {
                 batch.part = part;

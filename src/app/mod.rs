@@ -64,7 +64,7 @@ pub use export::{ExportCommand, ExportKey, ExportState, IntoFile};
 pub use export_made::{Change, Made, MadeText};
 pub use files::proposed_name;
 pub use gateway_import::GatewayImport;
-pub use import::Import;
+pub use import::{Import, ImportSource, LARGE_TEXT};
 pub use library::{KeptRun, Library, RunId};
 pub use log::{Entry, Log, Severity};
 pub use policy_text::{OutlineRow, PolicyText};

@@ -267,15 +267,22 @@ impl App {
             Command::ShowSection(section) => self.show_section(section),
             Command::ShowTurn(turn) => self.state.turn = turn,
             Command::Study(kind) => self.study(kind),
-            Command::ImportText(text) => self.state.dialog = Some(Dialog::Import(Import::new(text))),
+            Command::ImportText(text) => self.import_text(text),
             Command::ImportChoose(choice) => {
                 if let Some(Dialog::Import(import)) = &mut self.state.dialog {
                     import.chosen = choice;
                 }
             }
+            Command::ImportSearch(search) => {
+                if let Some(Dialog::Import(import)) = &mut self.state.dialog {
+                    import.find(search);
+                }
+            }
             Command::ImportAccept { replace } => self.accept_import(replace),
-            // The window asks for the file, and answers with `Command::AddSet`.
-            Command::AskNewSet => {}
+            Command::ImportAll => self.accept_all(),
+            Command::ImportSave(path) => self.save_import(path),
+            // The window asks for the file, and answers with `Command::AddSet` or `Command::ImportSave`.
+            Command::AskNewSet | Command::AskImportSet => {}
             command @ (Command::AddLabel { .. } | Command::AddPerTurn(_) | Command::AddSet(_) | Command::AddToSet) => {
                 self.set_command(command)
             }
@@ -288,6 +295,11 @@ impl App {
             Command::CancelJob(job) => self.cancel(job),
             Command::Dismiss { entry } => self.state.log.dismiss(entry),
         }
+        self.settle();
+    }
+
+    /// Opens the files that wait for the dialog to be closed, and makes what follows from the texts on screen.
+    pub(super) fn settle(&mut self) {
         // Files that were dropped together are looked at one after another.
         while self.state.dialog.is_none()
             && let Some(path) = self.waiting.pop_front()

@@ -16,6 +16,8 @@ use crate::policy::{NO_ROUTE_LABEL, Policy};
 
 /// Sets that the list of recent ones remembers.
 const RECENT: usize = 12;
+/// Lines of a file that tell whether it is a set.
+const FIRST_LINES: usize = 100;
 
 /// An open set, and what is odd about it beside a policy.
 #[derive(Debug)]
@@ -73,20 +75,10 @@ impl App {
         self.files.run(read, |app, (read, path)| app.set_opened(read, &path));
     }
 
-    /// Opens a file as a labelled set where it is one, and shows the tab for it. Returns whether it is one.
-    pub(super) fn open_as_set(&mut self, path: &Path) -> bool {
-        let extension = path.extension().map(|extension| extension.to_string_lossy().to_ascii_lowercase()).unwrap_or_default();
-        if !["jsonl", "ndjson", "json", "csv", "tsv"].contains(&extension.as_str()) {
-            return false;
-        }
-        // The first lines tell; a conversation has no label.
-        let name = path.display().to_string();
-        let is_set = crate::formats::open(path).is_ok_and(|file| LabelledReader::new(file, name).take(3).any(|case| case.is_ok()));
-        if is_set {
-            self.change_settings(|settings| settings.tab = Tab::Batch);
-            self.open_set(path);
-        }
-        is_set
+    /// Opens a set and shows the tab for it.
+    pub(super) fn show_set(&mut self, path: &Path) {
+        self.change_settings(|settings| settings.tab = Tab::Batch);
+        self.open_set(path);
     }
 
     fn set_opened(&mut self, read: Result<Option<OpenSet>, FormatError>, path: &Path) {
@@ -95,12 +87,9 @@ impl App {
         }
         match read {
             Ok(Some(set)) => {
-                self.state.log.info(format!(
-                    "Opened {}: {} cases, {} bad lines",
-                    path.display(),
-                    set.set.cases().len(),
-                    set.set.bad().len()
-                ));
+                let (labelled, unlabelled, bad) = (set.set.labelled(), set.set.unlabelled().len(), set.set.bad().len());
+                let to_label = if unlabelled > 0 { format!(", {unlabelled} to label") } else { String::new() };
+                self.state.log.info(format!("Opened {}: {labelled} cases{to_label}, {bad} bad lines", path.display()));
                 self.state.batch.set = Some(Arc::new(set));
                 self.note_recent_set(path.to_owned());
                 // What was said in the selected case can be read now, if it is of this set.
@@ -306,4 +295,15 @@ fn append_case(path: &Path, conversation: &Conversation, expected: &Expected, po
 pub(super) fn edit_file(path: &Path, mut edits: Vec<SetEdit>) -> std::io::Result<()> {
     edits.sort_by_key(|edit| std::cmp::Reverse(edit.offset));
     edits.iter().try_for_each(|edit| apply_set_edit(path, edit).map(drop))
+}
+
+/// Returns whether a file is a labelled set.
+pub(super) fn is_set(path: &Path) -> bool {
+    let extension = path.extension().map(|extension| extension.to_string_lossy().to_ascii_lowercase()).unwrap_or_default();
+    if !["jsonl", "ndjson", "json", "csv", "tsv"].contains(&extension.as_str()) {
+        return false;
+    }
+    // The first lines tell; a conversation has no label, and of a set some may have none yet.
+    let name = path.display().to_string();
+    crate::formats::open(path).is_ok_and(|file| LabelledReader::new(file, name).take(FIRST_LINES).any(|case| case.is_ok()))
 }

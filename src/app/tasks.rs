@@ -77,6 +77,7 @@ fn failed(panic: &(dyn Any + Send)) -> Apply {
         // Whatever waited for it can be asked for again.
         (app.state.batch.filtering, app.state.compare.computing, app.writing, app.counting) = (false, false, false, false);
         app.state.batch.opening = None;
+        app.abandon_import();
         app.abandon_measuring();
         app.abandon_causes();
     })

@@ -90,7 +90,13 @@ pub fn open_set(path: &Path) -> Result<OpenSet, Failure> {
     bar.finish_and_clear();
     let Some(set) = opened? else { return Err(Failure::Input("reading the set was stopped".to_owned())) };
     warn_all(set.bad().iter().map(|error| format!("{error}; the case is left out")));
-    if set.cases().is_empty() {
+    let unlabelled = set.unlabelled().len();
+    if unlabelled > 0 {
+        let lines =
+            if unlabelled == 1 { "1 line has no label and is".to_owned() } else { format!("{unlabelled} lines have no label and are") };
+        warn_all(std::iter::once(format!("{}: {lines} left out; label them in the window, Batch, Set", set.label())));
+    }
+    if set.labelled() == 0 {
         return Err(Failure::Input(format!("{} has no usable case; add conversations with their expected route", set.label())));
     }
     Ok(OpenSet { set: Arc::new(set), _copy: copy })

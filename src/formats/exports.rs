@@ -3,6 +3,8 @@
 //! What chat products export is documented nowhere and changes, so this reader takes what it recognises and skips the rest; a text that
 //! holds a single conversation goes to [`parse_conversation`] with its exact messages.
 
+use serde::Deserializer as _;
+use serde::de::{SeqAccess, Visitor};
 use serde_json::Value;
 
 use super::conversation::{exported_role, parse_conversation};
@@ -23,7 +25,7 @@ pub struct Found {
 pub struct Understood {
     /// For people: "ChatGPT export".
     pub kind: &'static str,
-    /// Never empty.
+    /// Never empty; the newest first where the text says when.
     pub found: Vec<Found>,
 }
 
@@ -48,11 +50,23 @@ const SHAPES: [(&str, Read); 6] = [
 pub fn find_conversations(text: &str, label: &str) -> Result<Understood, FormatError> {
     let start = without_bom(text).trim_start();
     let is_json = start.starts_with(['{', '[']);
-    let values = values(start).unwrap_or_default();
-    let is_one_request = matches!(values.as_slice(), [only] if start.starts_with('{') && only.get("messages").is_some());
-    let shape_of = |value: &Value| SHAPES.into_iter().find(|(_, read)| read(value).is_some());
-    let (kind, found) = match values.iter().find_map(shape_of).filter(|_| !is_one_request) {
-        Some((kind, read)) => (kind, collect(&values, read)),
+    let (mut values, mut has_messages) = (0_usize, false);
+    let (mut shape, mut dated) = (None, Vec::new());
+    let whole = each_value(start, |value| {
+        values += 1;
+        has_messages = value.get("messages").is_some();
+        shape = shape.or_else(|| SHAPES.into_iter().find(|(_, read)| read(&value).is_some()));
+        if let Some((_, read)) = shape {
+            dated.extend(find(&value, read).map(|found| (time(&value), found)));
+        }
+    });
+    let is_one_request = values == 1 && start.starts_with('{') && has_messages;
+    let (kind, found) = match shape.filter(|_| whole.is_some() && !is_one_request) {
+        Some((kind, _)) => {
+            // What has no time comes last, in the order of the text.
+            dated.sort_by(|(a, _), (b, _)| b.cmp(a));
+            (kind, dated.into_iter().map(|(_, found)| found).collect())
+        }
         None => {
             let (conversation, _) = parse_conversation(text, label)?;
             let kind = match conversation.messages.len() {
@@ -69,29 +83,59 @@ pub fn find_conversations(text: &str, label: &str) -> Result<Understood, FormatE
     Ok(Understood { kind, found })
 }
 
-/// Returns the values of a JSON list, the one object, or the objects of a text with one a line; `None` for anything else.
-fn values(text: &str) -> Option<Vec<Value>> {
+/// Gives the values of a JSON list, the one object, or the objects of a text with one a line, each as soon as it is read: all values of a
+/// large export at once would take several times its size. Returns `None` for anything else, perhaps after some values.
+fn each_value(text: &str, mut take: impl FnMut(Value)) -> Option<()> {
+    if text.starts_with('[') {
+        let mut reader = serde_json::Deserializer::from_str(text);
+        reader.deserialize_seq(Each(take)).ok()?;
+        return reader.end().ok();
+    }
+    if !text.starts_with('{') {
+        return None;
+    }
     match serde_json::from_str(text) {
-        Ok(Value::Array(values)) => Some(values),
-        Ok(value @ Value::Object(_)) => Some(vec![value]),
-        Ok(_) => None,
-        Err(_) if text.starts_with('{') => {
-            text.lines().filter(|line| !line.trim().is_empty()).map(|line| serde_json::from_str(line).ok()).collect()
+        Ok(value) => take(value),
+        Err(_) => {
+            for line in text.lines().filter(|line| !line.trim().is_empty()) {
+                take(serde_json::from_str(line).ok()?);
+            }
         }
-        Err(_) => None,
+    }
+    Some(())
+}
+
+/// Takes the elements of a list one after another.
+struct Each<F>(F);
+
+impl<'de, F: FnMut(Value)> Visitor<'de> for Each<F> {
+    type Value = ();
+
+    fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("a list")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(mut self, mut list: A) -> Result<(), A::Error> {
+        while let Some(value) = list.next_element()? {
+            (self.0)(value);
+        }
+        Ok(())
     }
 }
 
-fn collect(values: &[Value], read: Read) -> Vec<Found> {
-    let found = |value: &Value| {
-        let messages = read(value)?;
-        messages.iter().any(|message| message.role == Role::User).then(|| {
-            let conversation = Conversation { messages };
-            let named = ["title", "name", "id"].into_iter().find_map(|key| value.get(key)?.as_str());
-            Found { title: title(named, &conversation), conversation }
-        })
-    };
-    values.iter().filter_map(found).collect()
+fn find(value: &Value, read: Read) -> Option<Found> {
+    let messages = read(value)?;
+    messages.iter().any(|message| message.role == Role::User).then(|| {
+        let conversation = Conversation { messages };
+        let named = ["title", "name", "id"].into_iter().find_map(|key| value.get(key)?.as_str());
+        Found { title: title(named, &conversation), conversation }
+    })
+}
+
+/// Returns when something was last said, as a text that sorts by time: ChatGPT writes seconds since 1970, Claude a date.
+fn time(value: &Value) -> Option<String> {
+    let time = ["update_time", "updated_at", "create_time", "created_at"].into_iter().find_map(|key| value.get(key))?;
+    time.as_f64().map(|seconds| format!("{seconds:020.6}")).or_else(|| time.as_str().map(str::to_owned))
 }
 
 /// ChatGPT keeps a tree of messages, since answers can be asked for again; the branch that was seen last ends in `current_node`.
@@ -191,6 +235,7 @@ mod tests {
         let lines =
             "{\"messages\": [{\"role\": \"user\", \"content\": \"one\"}]}\n{\"messages\": [{\"role\": \"user\", \"content\": \"two\"}]}\n";
         check(lines, "List of conversations", &["one", "two"], 1);
+        check(&lines.replace("one", "}{"), "List of conversations", &["}{", "two"], 1);
         check("\u{feff}[{\"messages\": [{\"role\": \"user\", \"content\": \"alone\"}]}]", "List of conversations", &["alone"], 1);
     }
 
@@ -207,6 +252,27 @@ mod tests {
         let log = format!("{{\"note\": 1}}\n{{\"request\": {{\"model\": \"m\", {body}}}, \"status\": 200}}\n");
         check(&log, "Request log", &["a"], 2);
         check(&format!("{{\"custom_id\": \"1\", \"body\": {{{body}}}}}"), "Request log", &["a"], 2);
+    }
+
+    #[test]
+    fn the_newest_conversation_comes_first() {
+        let claude = |name: &str, time: &str| {
+            format!("{{\"name\": \"{name}\"{time}, \"chat_messages\": [{{\"sender\": \"human\", \"text\": \"a\"}}]}}")
+        };
+        let dated = |name: &str, day: &str| claude(name, &format!(", \"updated_at\": \"2026-{day}T10:00:00.123456Z\""));
+        let list = [claude("never", ""), dated("spring", "03-09"), dated("autumn", "10-01"), claude("nor", "")].join(",");
+        check(&format!("[{list}]"), "Claude export", &["autumn", "spring", "never", "nor"], 1);
+        let seconds = |name: &str, time: &str| claude(name, &format!(", \"create_time\": {time}"));
+        let list = [seconds("early", "999999999.5"), seconds("late", "1760000000.25")].join(",");
+        check(&format!("[{list}]"), "Claude export", &["late", "early"], 1);
+    }
+
+    #[test]
+    fn a_list_that_breaks_off_is_no_export() {
+        let whole = r#"[{"chat_messages": [{"sender": "human", "text": "a"}]}, {"chat_messages": []}"#;
+        assert!(find_conversations(whole, "x").is_err());
+        assert!(find_conversations(&format!("{whole}]]"), "x").is_err());
+        assert!(find_conversations(&format!("{whole}]"), "x").is_ok());
     }
 
     #[test]

@@ -27,6 +27,37 @@ pub struct LabelledReader<R> {
     column: usize,
     /// Records read so far.
     count: usize,
+    unlabelled: Option<Unlabelled>,
+}
+
+/// What was said in a case that has no label yet.
+#[derive(Debug)]
+pub(super) struct Unlabelled {
+    pub id: String,
+    pub conversation: Conversation,
+}
+
+/// Why a record is no case to measure.
+pub(super) enum NoCase {
+    Bad(FormatError),
+    /// Nothing else is wrong with it.
+    Unlabelled(Unlabelled, Box<FormatError>),
+}
+
+impl NoCase {
+    /// Returns the reason as people read it.
+    pub fn into_error(self) -> FormatError {
+        match self {
+            Self::Bad(error) => error,
+            Self::Unlabelled(_, error) => *error,
+        }
+    }
+}
+
+impl From<FormatError> for NoCase {
+    fn from(error: FormatError) -> Self {
+        Self::Bad(error)
+    }
 }
 
 /// Where a case stands in its file.
@@ -43,7 +74,7 @@ pub struct Place {
 impl<R: BufRead> LabelledReader<R> {
     /// Returns a reader over a set; `path` stands in messages, and its extension tells CSV.
     pub fn new(reader: R, path: impl Into<String>) -> Self {
-        Self { records: Records::new(reader, path), columns: None, place: Place::default(), column: 1, count: 0 }
+        Self { records: Records::new(reader, path), columns: None, place: Place::default(), column: 1, count: 0, unlabelled: None }
     }
 
     /// Returns the number of the line on which the case that was read last begins, counted from 1.
@@ -79,8 +110,13 @@ impl<R: BufRead> LabelledReader<R> {
         self.columns.as_ref()
     }
 
+    /// Returns what was read last where it only lacks a label.
+    pub(super) fn take_unlabelled(&mut self) -> Option<Unlabelled> {
+        self.unlabelled.take()
+    }
+
     /// Reads a record as a case; `None` for a blank one and for the header of a table.
-    fn case(&mut self, record: Record, format: SetFormat) -> Option<Result<LabelledCase, FormatError>> {
+    fn case(&mut self, record: Record, format: SetFormat) -> Option<Result<LabelledCase, NoCase>> {
         self.place = Place { line: record.at.line, offset: record.offset, len: record.bytes.len() };
         self.column = record.at.column;
         self.count += 1;
@@ -96,7 +132,7 @@ impl<R: BufRead> LabelledReader<R> {
                 Err(error) => {
                     // Without a header no record means anything.
                     self.records.stop();
-                    Some(Err(error))
+                    Some(Err(error.into()))
                 }
             };
         }
@@ -119,8 +155,15 @@ impl<R: BufRead> Iterator for LabelledReader<R> {
                 Ok(format) => format,
                 Err(error) => return Some(Err(error)),
             };
-            if let Some(case) = self.case(record, format) {
-                return Some(case);
+            self.unlabelled = None;
+            match self.case(record, format) {
+                None => {}
+                Some(Ok(case)) => return Some(Ok(case)),
+                Some(Err(NoCase::Bad(error))) => return Some(Err(error)),
+                Some(Err(NoCase::Unlabelled(case, error))) => {
+                    self.unlabelled = Some(case);
+                    return Some(Err(*error));
+                }
             }
         }
     }
@@ -130,17 +173,21 @@ impl<R: BufRead> Iterator for LabelledReader<R> {
 ///
 /// # Errors
 /// Names the place and the remedy: no UTF-8, no JSON, a missing conversation or label, labels that do not fit the conversation.
-pub(super) fn read_case(record: Record, columns: Option<&Columns>, id: &str, path: &str) -> Result<LabelledCase, FormatError> {
+pub(super) fn read_case(record: Record, columns: Option<&Columns>, id: &str, path: &str) -> Result<LabelledCase, NoCase> {
     let mut origin = Origin::new(path);
     let at = record.at;
     if let Some(columns) = columns {
-        return labelled_csv::case(&record, columns, id, &mut origin);
+        return labelled_csv::case(&record, columns, id, &mut origin).map_err(NoCase::Bad);
     }
     let text = into_utf8(record.bytes, "the line", at.line, &origin)?;
-    case(text.trim_end(), at.line, id, &mut origin).map_err(|error| match error.column {
-        // An element of a list may begin far to the right in its line.
+    // An element of a list may begin far to the right in its line.
+    let placed = |error: FormatError| match error.column {
         Some(column) if error.line == Some(at.line) => FormatError { column: Some(column + at.column - 1), ..error },
         _ => error,
+    };
+    case(text.trim_end(), at.line, id, &mut origin).map_err(|none| match none {
+        NoCase::Bad(error) => NoCase::Bad(placed(error)),
+        NoCase::Unlabelled(case, error) => NoCase::Unlabelled(case, Box::new(placed(*error))),
     })
 }
 
@@ -169,12 +216,12 @@ pub(super) fn label_span(root: &Node, text: &str, turn: usize) -> Option<Range<u
     Some(start..start + value.byte_offset())
 }
 
-fn case(line: &str, number: usize, id: &str, origin: &mut Origin<'_>) -> Result<LabelledCase, FormatError> {
+fn case(line: &str, number: usize, id: &str, origin: &mut Origin<'_>) -> Result<LabelledCase, NoCase> {
     let root = json::parse(line, number, origin)?;
     let at = root.at;
     let Value::Map(entries) = root.value else {
         let message = format!("a case must be an object, found {}", root.describe());
-        return Err(origin.error(at, message, "write {\"messages\": [...], \"route\": \"...\"}"));
+        return Err(origin.error(at, message, "write {\"messages\": [...], \"route\": \"...\"}").into());
     };
     let mut id = id.to_owned();
     let mut conversation = None;
@@ -188,7 +235,7 @@ fn case(line: &str, number: usize, id: &str, origin: &mut Origin<'_>) -> Result<
             "id" => id = id_from(&node, origin)?,
             // Of the two, `route` is looked for first.
             "labels" if label_key == "route" => {
-                return Err(origin.error(at, "the case has both \"route\" and \"labels\"", "keep one of them"));
+                return Err(origin.error(at, "the case has both \"route\" and \"labels\"", "keep one of them").into());
             }
             key if key == label_key => {
                 label_at = node.at;
@@ -210,11 +257,13 @@ fn case(line: &str, number: usize, id: &str, origin: &mut Origin<'_>) -> Result<
         }
     }
     let Some(conversation) = conversation else {
-        return Err(origin.error(at, "the case has no \"messages\"", "add the conversation as a list of messages"));
+        return Err(origin.error(at, "the case has no \"messages\"", "add the conversation as a list of messages").into());
     };
     let Some(expected) = expected else {
         let remedy = format!("add \"route\" with the expected route, or {NO_ROUTE_LABEL:?} when none fits");
-        return Err(origin.error(at, "the case has no label", remedy));
+        let error = origin.error(at, "the case has no label", remedy);
+        // Routes of its own would be the only ones to choose from.
+        return Err(if routes.is_some() { error.into() } else { NoCase::Unlabelled(Unlabelled { id, conversation }, Box::new(error)) });
     };
     check_turns(&expected, &conversation, label_at, origin)?;
     if let Some(routes) = &routes {

@@ -22,14 +22,15 @@ pub struct SetEdit {
 }
 
 impl LabelledSet {
-    /// Returns the change that gives a turn of a case another label. `turn` counts the labelled user messages of the case from 0.
+    /// Returns the change that gives a turn of a case another label. `turn` counts the labelled user messages of the case from 0; where none
+    /// has a label, turn 0 is the last user message and gets its first one.
     ///
     /// # Errors
     /// The case cannot be read again, or has no such turn.
     pub fn relabel(&self, case: usize, turn: usize, label: &str) -> Result<SetEdit, FormatError> {
         let origin = Origin::new(self.label());
         let missing = || origin.whole(format!("case {case} has no turn {turn}"), "open the set again");
-        let entry = self.cases().get(case).filter(|entry| turn < entry.labels.len()).ok_or_else(missing)?;
+        let entry = self.cases().get(case).filter(|entry| turn < entry.labels.len().max(1)).ok_or_else(missing)?;
         let record = self.reader()?.record(entry)?;
         if let Some(columns) = &self.columns {
             let mut bytes = columns.with_label(&record, label, self.label())?;
@@ -40,6 +41,12 @@ impl LabelledSet {
             return Ok(SetEdit { offset: record.offset, len: record.bytes.len(), bytes });
         }
         let text = into_utf8(record.bytes, "the line", record.at.line, &origin)?;
+        if !entry.is_labelled() {
+            // Behind the last value of the object, which has a conversation at least.
+            let end = text.rfind('}').map(|brace| text[..brace].trim_end().len()).ok_or_else(missing)?;
+            let bytes = format!(", \"route\": {}", json_text(label)).into_bytes();
+            return Ok(SetEdit { offset: record.offset + end as u64, len: 0, bytes });
+        }
         let span = label_span(&json::parse(text.trim_end(), 1, &origin)?, &text, turn).ok_or_else(missing)?;
         Ok(SetEdit { offset: record.offset + span.start as u64, len: span.len(), bytes: json_text(label).into_bytes() })
     }
@@ -97,6 +104,11 @@ pub fn case_json(id: &str, conversation: &Conversation, expected: &Expected) -> 
         }
     };
     format!("{{\"id\": {}, \"messages\": {}, {expected}}}", json_text(id), messages_json(conversation))
+}
+
+/// Returns a case that nobody has labelled yet as a line of a set, without its line feed.
+pub fn unlabelled_json(id: &str, conversation: &Conversation) -> String {
+    format!("{{\"id\": {}, \"messages\": {}}}", json_text(id), messages_json(conversation))
 }
 
 /// Returns the messages as a JSON list on one line.

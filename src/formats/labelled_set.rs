@@ -13,7 +13,7 @@ use crate::chat::Conversation;
 use crate::chat::labelled::{Expected, LabelledCase};
 
 use super::error::{FormatError, Origin};
-use super::labelled::{LabelledReader, Place, read_case};
+use super::labelled::{LabelledReader, NoCase, Place, Unlabelled, read_case};
 use super::labelled_checks::{Duplicate, Duplicates};
 use super::labelled_csv::Columns;
 use super::labelled_records::{Record, SetFormat};
@@ -25,7 +25,7 @@ use super::tree::Pos;
 pub struct CaseEntry {
     pub place: Place,
     pub id: Arc<str>,
-    /// The label of the last user message, or of each.
+    /// The label of the last user message, or of each; none where nobody has given one yet.
     pub labels: Arc<[Arc<str>]>,
     /// Whether each user message has its label.
     pub per_turn: bool,
@@ -38,6 +38,13 @@ pub struct CaseEntry {
     column: u32,
 }
 
+impl CaseEntry {
+    /// Returns whether the case can be measured.
+    pub fn is_labelled(&self) -> bool {
+        !self.labels.is_empty()
+    }
+}
+
 /// A labelled set on disk and the index of its cases.
 #[derive(Debug)]
 pub struct LabelledSet {
@@ -48,6 +55,7 @@ pub struct LabelledSet {
     format: SetFormat,
     pub(super) columns: Option<Columns>,
     cases: Vec<CaseEntry>,
+    unlabelled: Vec<usize>,
     bad: Vec<FormatError>,
     pub(super) duplicates: Vec<Duplicate>,
     turns: usize,
@@ -78,7 +86,7 @@ impl LabelledSet {
         let mut hashing = Hashing { file, digest: Sha256::new() };
         let mut reader = LabelledReader::new(BufReader::with_capacity(1 << 18, &mut hashing), label);
         let format = reader.format()?;
-        let (mut cases, mut bad, mut turns) = (Vec::new(), Vec::new(), 0);
+        let (mut cases, mut unlabelled, mut bad, mut turns) = (Vec::new(), Vec::new(), Vec::new(), 0);
         let (mut names, mut duplicates) = (HashSet::new(), Duplicates::default());
         while let Some(case) = reader.next() {
             match case {
@@ -88,7 +96,13 @@ impl LabelledSet {
                     turns += entry.labels.len();
                     cases.push(entry);
                 }
-                Err(error) => bad.push(error),
+                Err(error) => match reader.take_unlabelled() {
+                    Some(case) => {
+                        unlabelled.push(cases.len());
+                        cases.push(unlabelled_entry(case, &reader));
+                    }
+                    None => bad.push(error),
+                },
             }
             // Often enough for a bar, seldom enough to cost nothing.
             if (cases.len() + bad.len()).is_multiple_of(512) && !progress(reader.bytes_read(), stamp.0) {
@@ -102,7 +116,7 @@ impl LabelledSet {
         std::io::copy(&mut hashing, &mut std::io::sink()).map_err(|error| unreadable(&error, &origin))?;
         let sha256 = hashing.digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
         let (path, label) = (path.to_owned(), label.to_owned());
-        Ok(Some(Self { path, label, sha256, stamp, format, columns, cases, bad, duplicates: duplicates.found(), turns }))
+        Ok(Some(Self { path, label, sha256, stamp, format, columns, cases, unlabelled, bad, duplicates: duplicates.found(), turns }))
     }
 
     /// Returns the file.
@@ -125,9 +139,19 @@ impl LabelledSet {
         self.format
     }
 
-    /// Returns the cases that can be measured, in the order of the file.
+    /// Returns the cases in the order of the file, those without a label too: a case keeps its position when it is labelled.
     pub fn cases(&self) -> &[CaseEntry] {
         &self.cases
+    }
+
+    /// Returns the positions of the cases that have no label yet, which are not measured.
+    pub fn unlabelled(&self) -> &[usize] {
+        &self.unlabelled
+    }
+
+    /// Returns how many cases can be measured.
+    pub fn labelled(&self) -> usize {
+        self.cases.len() - self.unlabelled.len()
     }
 
     /// Returns what is wrong with the other lines, in the order of the file.
@@ -138,7 +162,7 @@ impl LabelledSet {
     /// Returns how many decisions it takes to measure the first `limit` cases, or all.
     pub fn turns(&self, limit: Option<usize>) -> usize {
         match limit {
-            Some(limit) => self.cases.iter().take(limit).map(|case| case.labels.len()).sum(),
+            Some(limit) => self.cases.iter().filter(|case| case.is_labelled()).take(limit).map(|case| case.labels.len()).sum(),
             None => self.turns,
         }
     }
@@ -192,7 +216,7 @@ impl CaseReader {
     /// # Errors
     /// The file cannot be read, or holds something else at that place by now.
     pub fn read(&mut self, entry: &CaseEntry) -> Result<LabelledCase, FormatError> {
-        read_case(self.record(entry)?, self.columns.as_ref(), &entry.id, &self.label)
+        read_case(self.record(entry)?, self.columns.as_ref(), &entry.id, &self.label).map_err(NoCase::into_error)
     }
 
     /// Returns the length of the file, and whether its last line is ended.
@@ -238,9 +262,26 @@ fn entry<R: std::io::BufRead>(case: LabelledCase, reader: &LabelledReader<R>, na
             tags.push(tag);
         }
     }
-    let column = u32::try_from(reader.column()).unwrap_or(1);
+    let column = column(reader);
     let preview = preview(&case.conversation);
     CaseEntry { place: reader.place(), id: case.id.into(), labels, per_turn, own_routes, tags: tags.into(), preview, column }
+}
+
+fn unlabelled_entry<R: std::io::BufRead>(case: Unlabelled, reader: &LabelledReader<R>) -> CaseEntry {
+    CaseEntry {
+        place: reader.place(),
+        id: case.id.into(),
+        labels: Arc::default(),
+        per_turn: false,
+        own_routes: false,
+        tags: Arc::default(),
+        preview: preview(&case.conversation),
+        column: column(reader),
+    }
+}
+
+fn column<R: std::io::BufRead>(reader: &LabelledReader<R>) -> u32 {
+    u32::try_from(reader.column()).unwrap_or(1)
 }
 
 /// A set has many cases and few labels and tags.

@@ -40,7 +40,7 @@ pub use gateway::{
 };
 pub use labelled::{LabelledReader, Place};
 pub use labelled_checks::{FindingKind, SetFinding};
-pub use labelled_edit::{SetEdit, case_json};
+pub use labelled_edit::{SetEdit, case_json, unlabelled_json};
 pub use labelled_records::SetFormat;
 pub use labelled_set::{CaseEntry, CaseReader, LabelledSet};
 pub use lint_report::{LintReport, Located, PolicyLines, lint_entry, lint_text, locate, policy_lines};
@@ -51,4 +51,4 @@ pub use policy_writer::write_policy;
 pub use run_evidence::run_evidence;
 pub use run_files::{RunSummary, read_run, read_summary, report_json, write_cases};
 pub use run_report::{junit_xml, report_markdown, report_text};
-pub use source::{MAX_BYTES, open, read_text, read_text_from};
+pub use source::{MAX_BYTES, MAX_EXPORT_BYTES, open, read_export, read_text, read_text_from};

@@ -10,17 +10,32 @@ use super::tree::Pos;
 /// The largest text that is read whole. No conversation or policy comes near; a wrong file picked by accident does.
 pub const MAX_BYTES: u64 = 64 << 20;
 
+/// The largest export of a chat product that is read: years of somebody's conversations come to some hundred megabytes.
+pub const MAX_EXPORT_BYTES: u64 = 1 << 30;
+
 /// Returns the text of a file, without a byte order mark.
 ///
 /// # Errors
 /// The file cannot be opened, is larger than [`MAX_BYTES`] (refused before it is read) or is not UTF-8.
 pub fn read_text(path: &Path) -> Result<String, FormatError> {
+    read_file(path, MAX_BYTES)
+}
+
+/// Returns the text of a file that may be an export of many conversations, without a byte order mark.
+///
+/// # Errors
+/// As [`read_text`], but the limit is [`MAX_EXPORT_BYTES`].
+pub fn read_export(path: &Path) -> Result<String, FormatError> {
+    read_file(path, MAX_EXPORT_BYTES)
+}
+
+fn read_file(path: &Path, limit: u64) -> Result<String, FormatError> {
     let label = path.display().to_string();
     let file = open_file(path, &label)?;
-    if file.metadata().is_ok_and(|metadata| metadata.len() > MAX_BYTES) {
-        return Err(too_large(&Origin::new(&label)));
+    if file.metadata().is_ok_and(|metadata| metadata.len() > limit) {
+        return Err(too_large(&Origin::new(&label), limit));
     }
-    read_text_from(file, &label)
+    read_within(file, &label, limit)
 }
 
 /// Returns the text of a reader such as standard input, without a byte order mark; `label` stands for the path in messages.
@@ -28,11 +43,15 @@ pub fn read_text(path: &Path) -> Result<String, FormatError> {
 /// # Errors
 /// Reading fails, there is more than [`MAX_BYTES`], or it is not UTF-8.
 pub fn read_text_from(reader: impl Read, label: &str) -> Result<String, FormatError> {
+    read_within(reader, label, MAX_BYTES)
+}
+
+fn read_within(reader: impl Read, label: &str, limit: u64) -> Result<String, FormatError> {
     let origin = Origin::new(label);
     let mut bytes = Vec::new();
-    reader.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(|error| unreadable(&error, &origin))?;
-    if bytes.len() as u64 > MAX_BYTES {
-        return Err(too_large(&origin));
+    reader.take(limit + 1).read_to_end(&mut bytes).map_err(|error| unreadable(&error, &origin))?;
+    if bytes.len() as u64 > limit {
+        return Err(too_large(&origin, limit));
     }
     let mut text = into_utf8(bytes, "the text", 1, &origin)?;
     if text.starts_with(BOM) {
@@ -99,6 +118,6 @@ pub(super) fn open_file(path: &Path, label: &str) -> Result<File, FormatError> {
     File::open(path).map_err(|error| unreadable(&error, &origin))
 }
 
-fn too_large(origin: &Origin<'_>) -> FormatError {
-    origin.whole(format!("the file is larger than {} MiB", MAX_BYTES >> 20), "choose another file or split it")
+fn too_large(origin: &Origin<'_>, limit: u64) -> FormatError {
+    origin.whole(format!("the file is larger than {} MiB", limit >> 20), "choose another file or split it")
 }

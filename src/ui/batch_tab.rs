@@ -4,13 +4,13 @@ use egui::{Button, CentralPanel, ComboBox, DragValue, Panel, RichText, Ui};
 
 use super::tokens::{self, space, text};
 use super::{actions, case_table, case_view, figures_panel, overlap_view, set_view, theme, widgets};
-use crate::app::{Action, Batch, BatchCommand, BatchPart, Command, Measuring, RunView, SampleSet, State};
+use crate::app::{Action, Batch, BatchCommand, BatchPart, Command, Measuring, OpenSet, RunView, SampleSet, State};
 use crate::policy::DialectId;
 
 const PARTS: [(BatchPart, &str, &str); 3] = [
     (BatchPart::Cases, "Cases", "Every case with its label and its decision"),
     (BatchPart::Overlap, "Overlap", "Pairs of routes that the router confuses"),
-    (BatchPart::Problems, "Set", "What is wrong with lines of the set"),
+    (BatchPart::Problems, "Set", "Lines of the set that have no label yet, and what is wrong with others"),
 ];
 
 /// Room for the button beside the run's name.
@@ -53,7 +53,7 @@ pub fn batch_tab_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
         match state.batch.part {
             BatchPart::Cases => case_table::cases_ui(ui, state, view, commands),
             BatchPart::Overlap => overlap_view::overlap_ui(ui, state, view, commands),
-            BatchPart::Problems => set_view::set_ui(ui, &state.batch),
+            BatchPart::Problems => set_view::set_ui(ui, state, commands),
         }
     });
 }
@@ -123,7 +123,7 @@ fn set_choice_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
     let caption = widgets::caption_ui(ui, "Set");
     let shown = match (&batch.opening, &batch.set) {
         (Some(opening), _) => format!("Reading {}", file_name(&opening.path)),
-        (None, Some(open)) => format!("{} ({})", file_name(open.set.path()), case_table::grouped(open.set.cases().len())),
+        (None, Some(open)) => format!("{} ({})", file_name(open.set.path()), case_table::grouped(open.set.labelled())),
         (None, None) => "None yet".to_owned(),
     };
     let combo = ComboBox::from_id_salt("set to measure").selected_text(shown).width(190.0).truncate();
@@ -264,7 +264,8 @@ fn run_ui(ui: &mut Ui, state: &State, view: &RunView, commands: &mut Vec<Command
 
 /// What to do first.
 fn empty_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
-    let has_problems = state.batch.set.as_ref().is_some_and(|open| !open.findings.is_empty() || !open.set.bad().is_empty());
+    let is_odd = |open: &OpenSet| !open.findings.is_empty() || !open.set.bad().is_empty() || !open.set.unlabelled().is_empty();
+    let has_problems = state.batch.set.as_ref().is_some_and(|open| is_odd(open));
     ui.add_space(if has_problems { space::XL } else { ui.available_height() * 0.16 });
     ui.vertical_centered(|ui| {
         ui.label(RichText::new("Measure agreement").font(tokens::strong_font(text::DISPLAY)));
@@ -295,7 +296,7 @@ fn empty_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
             }
             Some(open) => {
                 let set = &open.set;
-                let (cases, turns) = (case_table::grouped(set.cases().len()), case_table::grouped(set.turns(state.batch.limit)));
+                let (cases, turns) = (case_table::grouped(set.labelled()), case_table::grouped(set.turns(state.batch.limit)));
                 ui.label(weak(&format!("{cases} labelled conversations are ready, {turns} decisions to make")));
                 ui.add_space(space::M);
                 actions::primary_button_ui(ui, state, Action::Measure, commands);
@@ -317,7 +318,7 @@ fn empty_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
     if has_problems {
         ui.add_space(space::L);
         ui.separator();
-        set_view::set_ui(ui, &state.batch);
+        set_view::set_ui(ui, state, commands);
     }
 }
 

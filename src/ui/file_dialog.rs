@@ -32,6 +32,10 @@ impl FileDialogs {
         if *command == Command::AskNewSet {
             return self.new_set();
         }
+        if *command == Command::AskImportSet {
+            let dialog = rfd::FileDialog::new().set_title("Save as a set to label").set_file_name("to_label.jsonl");
+            return self.spawn(move || dialog.save_file().map(Command::ImportSave).into_iter().collect());
+        }
         if let Command::Export(command) = command {
             return self.ask_about_export(command, state);
         }

@@ -2,14 +2,13 @@
 
 use std::borrow::Cow;
 
-use egui::{Label, RichText, ScrollArea, TextEdit, Ui};
+use egui::{Event, InputState, Label, RichText, ScrollArea, TextEdit, Ui};
 
 use super::conversation_panel::title;
 use super::theme;
 use super::tokens::{self, space, text};
-use super::widgets::{self, Row};
-use crate::app::{Action, Command, Import, State};
-use crate::chat::Conversation;
+use super::widgets::{self, Field, Row};
+use crate::app::{Action, Command, Import, ImportSource, LARGE_TEXT, State};
 
 /// Messages that the preview shows.
 const SHOWN: usize = 30;
@@ -22,6 +21,47 @@ pub fn import_dialog_ui(ui: &mut Ui, state: &State, import: &Import, commands: &
         ui,
         "OpenAI messages as JSON, a ChatGPT, Claude, ShareGPT or LMSYS export, a log of requests, a transcript (“User: … Assistant: …”), or one prompt; a file can be dropped on the window",
     );
+    match &import.source {
+        Some(source) => source_ui(ui, source, commands),
+        None => text_ui(ui, import, commands),
+    }
+    ui.add_space(space::S);
+    let taken = understood_ui(ui, import, commands);
+    ui.add_space(space::S);
+    ui.with_layout(egui::Layout::right_to_left(egui::Align::Min), |ui| {
+        if ui.add_enabled(taken, egui::Button::new("Add to shelf")).clicked() {
+            commands.push(Command::ImportAccept { replace: false });
+        }
+        let replaced = format!("Replace “{}”; can be undone", state.conversation().title);
+        if ui.add_enabled(taken, egui::Button::new("Replace current")).on_hover_text(replaced).clicked() {
+            commands.push(Command::ImportAccept { replace: true });
+        }
+        if ui.button("Cancel").accessible_name("Cancel import").clicked() {
+            commands.push(Command::CloseDialog);
+        }
+        if ui.button("Choose file…").on_hover_text(Action::Open.tooltip()).clicked() {
+            commands.extend([Command::CloseDialog, Command::Perform(Action::Open)]);
+        }
+    });
+}
+
+/// Draws what stands in place of a text that is not shown.
+fn source_ui(ui: &mut Ui, source: &ImportSource, commands: &mut Vec<Command>) {
+    let title = |ui: &mut Ui| {
+        ui.add(Label::new(format!("{}, {}", source.name, widgets::bytes_text(source.bytes))).truncate());
+    };
+    widgets::header_ui(ui, title, |ui| {
+        if widgets::quiet_button_ui(ui, "Paste text instead", "Paste text instead").clicked() {
+            commands.push(Command::ImportText(String::new()));
+        }
+    });
+}
+
+fn text_ui(ui: &mut Ui, import: &Import, commands: &mut Vec<Command>) {
+    // Before the field gets it, which would lay it all out.
+    if let Some(text) = ui.input_mut(take_large_paste) {
+        return commands.push(Command::ImportText(text));
+    }
     let mut buffer = Cow::Borrowed(import.text.as_str());
     ScrollArea::vertical().id_salt("pasted").max_height(170.0).show(ui, |ui| {
         let edit = TextEdit::multiline(&mut buffer).font(egui::TextStyle::Monospace).hint_text("Paste here").desired_rows(8);
@@ -35,64 +75,59 @@ pub fn import_dialog_ui(ui: &mut Ui, state: &State, import: &Import, commands: &
     {
         commands.push(Command::ImportText(text));
     }
-    ui.add_space(space::S);
-    let chosen = understood_ui(ui, import, commands);
-    ui.add_space(space::S);
-    ui.with_layout(egui::Layout::right_to_left(egui::Align::Min), |ui| {
-        let ready = chosen.is_some();
-        if ui.add_enabled(ready, egui::Button::new("Add to shelf")).clicked() {
-            commands.push(Command::ImportAccept { replace: false });
-        }
-        let replaced = format!("Replace “{}”; can be undone", state.conversation().title);
-        if ui.add_enabled(ready, egui::Button::new("Replace current")).on_hover_text(replaced).clicked() {
-            commands.push(Command::ImportAccept { replace: true });
-        }
-        if ui.button("Cancel").accessible_name("Cancel import").clicked() {
-            commands.push(Command::CloseDialog);
-        }
-        if ui.button("Choose file…").on_hover_text(Action::Open.tooltip()).clicked() {
-            commands.extend([Command::CloseDialog, Command::Perform(Action::Open)]);
-        }
-    });
 }
 
-/// Says what the text was understood as; returns the conversation to take.
-fn understood_ui<'a>(ui: &mut Ui, import: &'a Import, commands: &mut Vec<Command>) -> Option<&'a Conversation> {
+fn take_large_paste(input: &mut InputState) -> Option<String> {
+    let is_large = |event: &Event| matches!(event, Event::Paste(text) if text.len() as u64 > LARGE_TEXT);
+    let at = input.events.iter().position(is_large)?;
+    match input.events.remove(at) {
+        Event::Paste(text) => Some(text),
+        _ => None,
+    }
+}
+
+/// Draws what can be done with all that are listed.
+fn all_ui(ui: &mut Ui, import: &Import, commands: &mut Vec<Command>) {
+    let (offered, shown) = (import.offered().len(), import.shown.len());
+    let label = if offered < shown { format!("Add first {offered} to shelf") } else { format!("Add all {shown} to shelf") };
+    let explanation = format!("{offered} of {shown} listed; the newest come first where the text says when they were held");
+    if ui.add_enabled(offered > 0, egui::Button::new(label)).on_hover_text(explanation).clicked() {
+        commands.push(Command::ImportAll);
+    }
+    let save = egui::Button::new("Save all as a set to label…");
+    let explanation = format!("Write the {shown} listed as JSON lines and open them in Batch, where each gets the route you expect");
+    if ui.add_enabled(shown > 0, save).on_hover_text(explanation).clicked() {
+        commands.push(Command::AskImportSet);
+    }
+}
+
+/// Says what the text was understood as; returns whether there is a conversation to take.
+fn understood_ui(ui: &mut Ui, import: &Import, commands: &mut Vec<Command>) -> bool {
     let palette = theme::palette(ui);
     let understood = match &import.understood {
         None => {
-            widgets::caption_ui(ui, "Nothing to understand yet");
-            return None;
+            widgets::caption_ui(ui, if import.is_being_read() { "Being read…" } else { "Nothing to understand yet" });
+            return false;
         }
         Some(Err(error)) => {
             ui.add(Label::new(RichText::new(error.to_string()).color(palette.error)).wrap().selectable(true));
-            return None;
+            return false;
         }
         Some(Ok(understood)) => understood,
     };
-    let chosen = understood.found.get(import.chosen)?;
-    let count = chosen.conversation.messages.len();
-    let plural = if count == 1 { "" } else { "s" };
     let several = if understood.found.len() > 1 { format!(", {} conversations", understood.found.len()) } else { String::new() };
     widgets::subheading_ui(ui, &format!("Understood as: {}{several}", understood.kind));
     if understood.found.len() > 1 {
-        ui.spacing_mut().item_spacing.y = 0.0;
-        ScrollArea::vertical().id_salt("found").max_height(120.0).show_rows(ui, 26.0, understood.found.len(), |ui, rows| {
-            for index in rows {
-                let Some(found) = understood.found.get(index) else { continue };
-                let selected = index == import.chosen;
-                let row = Row { name: &found.title, title: &found.title, detail: "", note: "", selected, height: 26.0, indent: 0.0 };
-                if widgets::row_ui(ui, row).clicked() {
-                    commands.push(Command::ImportChoose(index));
-                }
-            }
-        });
+        list_ui(ui, import, commands);
     }
+    let Some(taken) = import.taken() else { return false };
+    let count = taken.conversation.messages.len();
+    let plural = if count == 1 { "" } else { "s" };
     widgets::caption_ui(ui, format!("{count} message{plural}"));
     theme::card_frame(palette.raised, palette.raised).show(ui, |ui| {
         ui.set_min_width(ui.available_width());
         ScrollArea::vertical().id_salt("preview").max_height(180.0).show(ui, |ui| {
-            for message in chosen.conversation.messages.iter().take(SHOWN) {
+            for message in taken.conversation.messages.iter().take(SHOWN) {
                 ui.label(RichText::new(title(message.role)).font(tokens::strong_font(text::SMALL)).color(palette.text_weak));
                 let said: String = message.text().chars().take(400).collect();
                 ui.add(Label::new(said).wrap());
@@ -102,5 +137,29 @@ fn understood_ui<'a>(ui: &mut Ui, import: &'a Import, commands: &mut Vec<Command
             }
         });
     });
-    Some(&chosen.conversation)
+    true
+}
+
+fn list_ui(ui: &mut Ui, import: &Import, commands: &mut Vec<Command>) {
+    let field = Field { name: "Search titles", hint: "Search titles", ..Field::default() };
+    if let Some(search) = widgets::field_ui(ui, field, &import.search, false) {
+        commands.push(Command::ImportSearch(search));
+    }
+    if import.shown.is_empty() {
+        widgets::caption_ui(ui, "No title contains this");
+    }
+    ui.spacing_mut().item_spacing.y = 0.0;
+    ScrollArea::vertical().id_salt("found").max_height(120.0).show_rows(ui, 26.0, import.shown.len(), |ui, rows| {
+        for &index in import.shown.get(rows).unwrap_or_default() {
+            let Some(found) = import.found().get(index) else { continue };
+            let selected = index == import.chosen;
+            let row = Row { name: &found.title, title: &found.title, detail: "", note: "", selected, height: 26.0, indent: 0.0 };
+            if widgets::row_ui(ui, row).clicked() {
+                commands.push(Command::ImportChoose(index));
+            }
+        }
+    });
+    ui.add_space(space::XS);
+    ui.horizontal(|ui| all_ui(ui, import, commands));
+    ui.add_space(space::XS);
 }

@@ -1,4 +1,4 @@
-//! What is wrong or odd with the open set, by lines; and the dialog that adds a conversation to one.
+//! What has no label yet and what is wrong or odd with the open set, by lines; and the dialog that adds a conversation to one.
 
 use egui::{ComboBox, Key, Label, RichText, ScrollArea, Ui};
 
@@ -6,23 +6,26 @@ use super::batch_tab::file_name;
 use super::confusion_view::title;
 use super::tokens::{self, space, text};
 use super::{case_table, case_view, theme, widgets};
-use crate::app::{Action, AddToSet, Batch, Command, OpenSet, State};
+use crate::app::{Action, AddToSet, BatchCommand, Command, OpenSet, State};
 use crate::chat::labelled::Expected;
-use crate::formats::FindingKind;
+use crate::formats::{FindingKind, LabelledSet};
+use crate::policy::NO_ROUTE_LABEL;
 
 /// Problems that are drawn at most: a file of another kind has one on each line.
 const SHOWN: usize = 200;
 
 /// Draws the list.
-pub fn set_ui(ui: &mut Ui, batch: &Batch) {
-    let Some(open) = &batch.set else {
+pub fn set_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
+    let Some(open) = &state.batch.set else {
         return widgets::empty_ui(ui, "No set is open", "Choose one above to see what is wrong with its lines");
     };
     let OpenSet { set, findings, .. } = &**open;
-    let (cases, turns, bad) = (set.cases().len(), set.turns(None), set.bad().len());
+    let (cases, turns, bad) = (set.labelled(), set.turns(None), set.bad().len());
     let grouped = case_table::grouped;
     ui.label(format!("{}: {} cases, {} decisions", file_name(set.path()), grouped(cases), grouped(turns)));
-    if bad == 0 && findings.is_empty() {
+    if !set.unlabelled().is_empty() {
+        unlabelled_ui(ui, state, set, commands);
+    } else if bad == 0 && findings.is_empty() {
         return widgets::empty_ui(ui, "Nothing is wrong", "Every line can be read and every label is a route of the policy");
     }
     ScrollArea::vertical().id_salt("problems").auto_shrink(false).show(ui, |ui| {
@@ -47,6 +50,35 @@ pub fn set_ui(ui: &mut Ui, batch: &Batch) {
             }
         }
     });
+}
+
+/// Draws the cases without a label, each with the routes to choose from.
+fn unlabelled_ui(ui: &mut Ui, state: &State, set: &LabelledSet, commands: &mut Vec<Command>) {
+    let unlabelled = set.unlabelled();
+    widgets::subheading_ui(ui, &format!("To label, {} lines", case_table::grouped(unlabelled.len())));
+    let height = ui.available_height() / 2.0;
+    let area = ScrollArea::vertical().id_salt("unlabelled").auto_shrink([false, true]).max_height(height);
+    area.show_rows(ui, tokens::CONTROL_HEIGHT, unlabelled.len(), |ui, rows| {
+        for &case in unlabelled.get(rows).unwrap_or_default() {
+            let Some(entry) = set.cases().get(case) else { continue };
+            let said = |ui: &mut Ui| {
+                ui.add(Label::new(format!("Line {}: {}", entry.place.line, entry.preview)).truncate());
+            };
+            widgets::header_ui(ui, said, |ui| {
+                let combo = ComboBox::from_id_salt(("first label", case)).selected_text("Choose…").width(180.0).truncate();
+                let response = combo.show_ui(ui, |ui| {
+                    let routes = state.routes().routes.iter().map(|route| route.name.as_str());
+                    for label in routes.chain([NO_ROUTE_LABEL]) {
+                        if ui.selectable_label(false, title(label)).clicked() {
+                            commands.push(Command::Batch(BatchCommand::Label { case, label: label.to_owned() }));
+                        }
+                    }
+                });
+                response.response.accessible_name(format!("Label of line {}", entry.place.line));
+            });
+        }
+    });
+    ui.add_space(space::M);
 }
 
 /// Names the first lines and counts the others.

@@ -1,7 +1,8 @@
 //! Labelled sets.
 
+use waypost::chat::Conversation;
 use waypost::chat::labelled::{Expected, LabelledCase};
-use waypost::formats::{FindingKind, FormatError, LabelledReader, LabelledSet};
+use waypost::formats::{FindingKind, FormatError, LabelledReader, LabelledSet, unlabelled_json};
 use waypost::policy::{Policy, Route};
 
 use super::refuses;
@@ -188,4 +189,32 @@ fn what_is_odd_about_a_set_is_told_with_its_lines() {
     assert_eq!(set.read(3).unwrap().conversation.messages[0].text(), "a flight to Rome");
     std::fs::write(&path, "").unwrap();
     assert!(set.read(3).unwrap_err().to_string().contains("changed since it was opened"));
+}
+
+#[test]
+fn cases_without_a_label_wait_for_it_and_get_it_in_their_place() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("s.jsonl");
+    let talk = |text: &str| Conversation::from_prompt(text.to_owned());
+    let labelled = "{\"id\": \"b\", \"messages\": [{\"role\": \"user\", \"content\": \"two }\"}], \"route\": \"r\"}\n";
+    let spread = format!("{}  }}\n", unlabelled_json("c", &talk("three \"}\"")).trim_end_matches('}'));
+    std::fs::write(&path, format!("{}\n{labelled}{spread}no json\n", unlabelled_json("a", &talk("one")))).unwrap();
+    let open = || LabelledSet::open(&path, &mut |_, _| true).unwrap().unwrap();
+    let set = open();
+    assert_eq!((set.unlabelled(), set.labelled(), set.bad().len(), set.turns(None), set.turns(Some(1))), (&[0, 2][..], 1, 1, 1, 1));
+    assert_eq!((&*set.cases()[2].id, &*set.cases()[2].preview), ("c", "three \"}\""));
+
+    let mut text = std::fs::read(&path).unwrap();
+    for case in [2, 0] {
+        let edit = set.relabel(case, 0, "other").unwrap();
+        text.splice(edit.offset as usize..edit.offset as usize + edit.len, edit.bytes);
+    }
+    std::fs::write(&path, text).unwrap();
+    let set = open();
+    assert_eq!((set.unlabelled().len(), set.labelled(), set.turns(None)), (0, 3, 3));
+    for (case, text) in [(0, "one"), (2, "three \"}\"")] {
+        let case = set.read(case).unwrap();
+        assert_eq!((case.conversation, case.expected), (talk(text), Expected::Last("other".to_owned())));
+    }
+    assert!(std::fs::read_to_string(&path).unwrap().contains(labelled), "every other byte stays");
 }

@@ -3,7 +3,7 @@
 use std::io::Read;
 use std::path::Path;
 
-use waypost::formats::{MAX_BYTES, STDIN, open, read_text, read_text_from};
+use waypost::formats::{MAX_BYTES, MAX_EXPORT_BYTES, STDIN, open, read_export, read_text, read_text_from};
 
 use super::refuses;
 
@@ -32,6 +32,11 @@ fn files_that_cannot_be_text_are_refused() {
     refuses(&shown, read_text(&path), &format!("{shown}:2:2: byte 11 of the text (0xE9) is not UTF-8; save the file as UTF-8"));
     std::fs::File::create(&path).unwrap().set_len(MAX_BYTES * 1000).unwrap();
     check("the file is larger than 64 MiB; choose another file or split it");
+
+    std::fs::File::create(&path).unwrap().set_len(MAX_BYTES + 1).unwrap();
+    assert_eq!(read_export(&path).unwrap().len() as u64, MAX_BYTES + 1);
+    std::fs::File::create(&path).unwrap().set_len(MAX_EXPORT_BYTES + 1).unwrap();
+    refuses(&shown, read_export(&path), &format!("{shown}: the file is larger than 1024 MiB; choose another file or split it"));
 
     let shown = folder.path().display().to_string();
     refuses(&shown, read_text(folder.path()), &format!("{shown}: this is a folder; name a file in it"));

@@ -391,3 +391,32 @@ fn a_frame_costs_no_more_with_many_cases() {
     // Generous, since tests share their cores: a table that is laid out whole takes seconds here.
     assert!(many < 3.0 * few + 10.0, "{few} ms, {many} ms");
 }
+
+#[test]
+fn conversations_of_an_export_are_saved_as_a_set_and_labelled() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("to_label.jsonl");
+    let mut harness = window(options(Behaviour::Words));
+    perform(&mut harness, Command::EditYaml(POLICY.to_owned()));
+    let line = |(id, text, _): &(&str, &str, &str)| {
+        format!("{{\"id\": \"{id}\", \"messages\": [{{\"role\": \"user\", \"content\": \"{text}\"}}]}}\n")
+    };
+    perform(&mut harness, Command::ImportText(CASES[..3].iter().map(line).collect()));
+    assert!(has(&harness, "Save all as a set to label"));
+    perform(&mut harness, Command::ImportSave(path.clone()));
+    wait_for(&mut harness, "To label, 3 lines");
+    wait_for(&mut harness, "Label a case of the set first: none has a label");
+
+    click(&mut harness, "Label of line 2");
+    click(&mut harness, "shipping");
+    wait_for(&mut harness, "To label, 2 lines");
+    let written = std::fs::read_to_string(&path).unwrap();
+    let labels: Vec<bool> = written.lines().map(|line| line.ends_with(", \"route\": \"shipping\"}")).collect();
+    assert_eq!(labels, [false, true, false], "{written}");
+
+    wait_for(&mut harness, "Ready");
+    perform(&mut harness, Command::Perform(Action::Measure));
+    wait_for_run(&mut harness);
+    let view = harness.state().app().state().batch.view.clone().unwrap();
+    assert_eq!((view.run.turns.len(), view.run.turns[0].line, view.figures.agreement), (1, 2, 1.0));
+}

@@ -37,13 +37,15 @@ pub struct Requests {
     lookup: Option<Lookup>,
     notes: Sender<Note>,
     next_case: usize,
+    /// Cases that were prepared.
+    measured: usize,
     next_request: usize,
     ready: VecDeque<(TurnKey, RouteRequest)>,
 }
 
 impl Requests {
     pub(super) fn new(measurement: Measurement, labels: usize, reader: CaseReader, lookup: Option<Lookup>, notes: Sender<Note>) -> Self {
-        Self { measurement, labels, reader, lookup, notes, next_case: 0, next_request: 0, ready: VecDeque::new() }
+        Self { measurement, labels, reader, lookup, notes, next_case: 0, measured: 0, next_request: 0, ready: VecDeque::new() }
     }
 
     /// Goes one turn further, for whoever looks around between turns whose results are kept; `None` after the last one.
@@ -76,8 +78,12 @@ impl Requests {
         let position = self.next_case;
         let limit = self.measurement.limit.unwrap_or(usize::MAX);
         let set = Arc::clone(&self.measurement.set);
-        let Some(entry) = set.cases().get(position).filter(|_| position < limit) else { return false };
+        let Some(entry) = set.cases().get(position).filter(|_| self.measured < limit) else { return false };
         self.next_case += 1;
+        if !entry.is_labelled() {
+            return true;
+        }
+        self.measured += 1;
         let key = |turn: usize, routes: Option<Arc<[String]>>| TurnKey {
             conversation: position,
             line: entry.place.line,
