@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use super::batch::Correction;
 use super::measure::open_run;
@@ -10,6 +11,9 @@ use super::sets::{OpenSet, edit_file, read_again};
 use super::{RunId, RunView};
 use crate::eval::{Run, TurnResult};
 use crate::formats::SetEdit;
+
+/// How long a closing window waits for labels: far longer than writing them takes, unless the disk is gone.
+const LONGEST_WAIT: Duration = Duration::from_secs(20);
 
 /// What may change about a run after it was measured. Its decisions never do, but what was expected of them may turn out to have been wrong.
 #[derive(Clone, Debug)]
@@ -170,11 +174,34 @@ impl App {
         // One that was corrected again meanwhile is about to be written: it would come back for a moment.
         let is_last = |one: &&Correction| !one.is_first() && !self.unwritten.iter().any(|later| later.is_of(one));
         let labels: Vec<RunChange> = corrections.iter().filter(is_last).cloned().map(RunChange::Label).collect();
+        if self.state.batch.measuring.is_some() {
+            self.corrected_meanwhile.extend(labels.iter().cloned().chain(set.clone()));
+        }
         for run in kept.map(|run| run.id.clone()).collect::<Vec<_>>() {
             let labels = labels.iter().cloned();
             labels.chain(set.clone()).for_each(|change| self.uncounted.push((run.clone(), change)));
         }
         self.count_changes();
+    }
+
+    /// Tells a run that was just kept which labels were corrected while it was measured.
+    pub(super) fn correct_measured(&mut self, id: &RunId, run: &Run) {
+        for change in std::mem::take(&mut self.corrected_meanwhile) {
+            let is_of_set = |one: &Correction| one.set.as_os_str() == run.info.set.path.as_str();
+            if !matches!(&change, RunChange::Label(one) if !is_of_set(one)) {
+                self.uncounted.push((id.clone(), change));
+            }
+        }
+        self.count_changes();
+    }
+
+    /// Waits, when the window closes, until the labels that are being written are in the set's file and in the kept runs.
+    pub(super) fn finish_labels(&mut self) {
+        let end = Instant::now() + LONGEST_WAIT;
+        while (self.writing || self.counting) && Instant::now() < end {
+            self.poll();
+            std::thread::sleep(Duration::from_millis(2));
+        }
     }
 
     fn change_run(&mut self, run: RunId, change: RunChange) {

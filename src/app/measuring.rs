@@ -237,13 +237,16 @@ impl App {
             self.end_series();
         }
         if decided > 0 {
-            let id = self.keep(view);
+            let id = self.keep(Arc::clone(&view));
+            self.correct_measured(&id, &view.run);
             // After the run in the order of that thread's work, so that a kill in between costs neither.
             self.files.run(move || resumable.map_or((), Resumable::end), |_, ()| ());
             if is_shown {
                 self.state.batch.shown = Some(id.clone());
             }
             self.put_beside_baseline(id);
+        } else {
+            self.corrected_meanwhile.clear();
         }
         if self.to_measure.is_empty() {
             self.compare_measured = false;

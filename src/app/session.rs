@@ -83,6 +83,8 @@ pub struct App {
     pub(super) writing: bool,
     /// Changes that the figures of kept runs do not know yet, and whether some are being counted.
     pub(super) uncounted: Vec<(RunId, RunChange)>,
+    /// Changes of labels while a set is measured, for the run that comes of it.
+    pub(super) corrected_meanwhile: Vec<RunChange>,
     pub(super) counting: bool,
     /// Whether the selected case is to be scrolled to once its rows are there.
     pub(super) reveal_case: bool,
@@ -183,6 +185,7 @@ impl App {
             unwritten: Vec::new(),
             writing: false,
             uncounted: Vec::new(),
+            corrected_meanwhile: Vec::new(),
             counting: false,
             reveal_case: false,
             rename_at: None,

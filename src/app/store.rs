@@ -215,6 +215,7 @@ impl App {
 
 impl Drop for App {
     fn drop(&mut self) {
+        self.finish_labels();
         self.save_drafts();
         self.close_routers();
     }
