@@ -38,6 +38,7 @@ mod router_list;
 mod scoring;
 mod server;
 mod source;
+mod thinned;
 mod tokenizer;
 mod verdict;
 mod weights;

@@ -9,13 +9,14 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crossbeam_channel::{Receiver, Sender};
 
 use super::protocol::{
     CacheStats, CancelToken, DeviceChoice, Event, JobId, JobResult, Progress, RouteRequest, RouterDescription, RouterSource,
 };
+use super::thinned::{INTERVAL, Thinned};
 use super::{EngineError, priority};
 use crate::decision::Decision;
 
@@ -252,7 +253,7 @@ impl Worker {
     }
 
     fn work(&mut self, job: JobId, work: Work, cancel: &CancelToken) -> Result<JobResult, EngineError> {
-        let mut thinned = Thinned { last: None, send: |progress| send(&self.outbox, &self.wake, Event::Progress { job, progress }) };
+        let mut thinned = Thinned::new(|progress| send(&self.outbox, &self.wake, Event::Progress { job, progress }));
         let mut progress = |report| thinned.report(report);
         match work {
             Work::Load(source, device) => {
@@ -339,7 +340,7 @@ impl Worker {
             }
         }
         let restored = caught(|| {
-            let mut thinned = Thinned { last: None, send: |progress| send(&self.outbox, &self.wake, Event::Progress { job, progress }) };
+            let mut thinned = Thinned::new(|progress| send(&self.outbox, &self.wake, Event::Progress { job, progress }));
             let mut progress = |report: Progress| thinned.report(Progress { stage: "Loading the previous router again", ..report });
             (self.loader)(&source, device, &mut progress, &cancel, Previous(&mut self.router))
         });
@@ -368,25 +369,6 @@ impl Worker {
 fn send(outbox: &Sender<Event>, wake: &dyn Fn(), event: Event) {
     if outbox.send(event).is_ok() {
         wake();
-    }
-}
-
-/// A little over a thirtieth of a second.
-const INTERVAL: Duration = Duration::from_millis(34);
-
-/// Lets at most 30 reports a second through.
-struct Thinned<F> {
-    last: Option<Instant>,
-    send: F,
-}
-
-impl<F: FnMut(Progress)> Thinned<F> {
-    fn report(&mut self, progress: Progress) {
-        let now = Instant::now();
-        if self.last.is_none_or(|last| now - last >= INTERVAL) {
-            self.last = Some(now);
-            (self.send)(progress);
-        }
     }
 }
 
