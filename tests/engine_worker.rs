@@ -224,7 +224,9 @@ fn jobs_end_once_in_the_order_they_were_given() {
 fn a_set_that_is_measured_lets_single_decisions_pass_and_nothing_else() {
     let stage = Stage::new();
     let engine = stage.engine();
+    // A load that has not ended would be cancelled by the next one.
     let loaded = load(&engine);
+    ending(engine.events(), loaded).result.unwrap();
     let (go_on, wait) = bounded(1);
     let requests = (0..4).map(move |index| {
         // The others are asked for while the first conversation of the set is decided.
@@ -237,7 +239,7 @@ fn a_set_that_is_measured_lets_single_decisions_pass_and_nothing_else() {
     let [single, other, after] = [route(&engine, ANSWER), load(&engine), route(&engine, ANSWER)];
     go_on.send(()).unwrap();
     let (mut ended, mut decided) = (Vec::new(), Vec::new());
-    while ended.len() < 5 {
+    while ended.len() < 4 {
         match next(engine.events()) {
             Event::Finished { job, result, .. } => {
                 result.unwrap();
@@ -250,7 +252,7 @@ fn a_set_that_is_measured_lets_single_decisions_pass_and_nothing_else() {
             _ => {}
         }
     }
-    assert_eq!(ended, [loaded, single, set, other, after]);
+    assert_eq!(ended, [single, set, other, after]);
     assert_eq!(decided, [0, 1, 2, 3]);
     assert_silent(engine.events());
 }

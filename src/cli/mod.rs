@@ -22,10 +22,16 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
-use crate::app::StartOptions;
-use crate::engine::EngineError;
+pub use crate::app::CarriedFile;
+use crate::app::{StartOptions, unpack_router};
+use crate::engine::{EngineError, carry};
 use crate::formats::FormatError;
 use args::{Arguments, Command};
+
+/// Says which files of the built-in router the program carries, for when it is installed without its sources.
+pub fn carry_router(files: &'static [CarriedFile]) {
+    carry(Box::new(|| unpack_router(files)));
+}
 
 /// What the arguments ask for.
 pub enum Invocation {

@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 use super::EngineError;
 
 /// Puts the router that a binary carries into a folder, or says in a sentence why it cannot.
-pub type Unpack = fn() -> Result<PathBuf, String>;
+pub type Unpack = Box<dyn Fn() -> Result<PathBuf, String> + Send + Sync>;
 
 static UNPACK: OnceLock<Unpack> = OnceLock::new();
 

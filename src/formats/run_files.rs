@@ -173,7 +173,7 @@ impl Cases<'_> {
     fn read(&self, cases: impl Read) -> Result<Vec<TurnResult>, FormatError> {
         let mut reader = csv::Reader::from_reader(cases);
         let header = reader.headers().map_err(|error| self.damaged(1, &error.to_string()))?;
-        if header != COLUMNS.as_slice() && header != &COLUMNS[..COLUMNS.len() - ADDED] {
+        if header != COLUMNS.as_slice() && header != COLUMNS[..COLUMNS.len() - ADDED] {
             return Err(self.damaged(1, "its columns are others"));
         }
         let mut turns: Vec<TurnResult> = Vec::new();

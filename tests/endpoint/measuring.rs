@@ -17,7 +17,7 @@ fn folder() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("policy.yaml"), POLICY).unwrap();
     let line = |index: usize| {
-        let (text, route) = if index % 2 == 0 { ("MONEY", "billing") } else { ("CRASH", "bugs") };
+        let (text, route) = if index.is_multiple_of(2) { ("MONEY", "billing") } else { ("CRASH", "bugs") };
         json!({"id": index.to_string(), "messages": [{"role": "user", "content": format!("{text} number {index}.")}], "route": route})
             .to_string()
     };
