@@ -46,7 +46,8 @@ shot() { sleep 1.2; import -window root "$home/shot.png"; convert "$home/shot.pn
 action() { keys ctrl+k; xdotool type --delay 20 "$1"; sleep 0.4; keys Return; }
 
 action "Light theme"
-keys ctrl+Return
+# The labelled set, which was opened last, has brought its own tab up.
+keys ctrl+1 ctrl+Return
 sleep "${WAYPOST_ROUTE_SECONDS:-8}"
 shot policy-light
 action "Dark theme"

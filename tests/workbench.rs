@@ -176,6 +176,14 @@ fn the_palette_finds_an_action_by_its_letters() {
     press(&mut harness, Modifiers::NONE, Key::Enter);
     assert!(has(&harness, "Shelf"), "{:#?}", texts(&harness));
     assert!(harness.state().app().state().dialog.is_none());
+
+    // What was typed and given up is not there the next time.
+    press(&mut harness, Modifiers::COMMAND, Key::K);
+    harness.get_by_role_and_label(Role::TextInput, "Find action").type_text("thm");
+    harness.run();
+    press(&mut harness, Modifiers::NONE, Key::Escape);
+    press(&mut harness, Modifiers::COMMAND, Key::K);
+    assert_eq!(harness.get_by_role_and_label(Role::TextInput, "Find action").value().unwrap_or_default(), "");
 }
 
 const SECTIONS: [Section; 9] = [

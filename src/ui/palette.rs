@@ -12,6 +12,8 @@ const ROW_HEIGHT: f32 = 32.0;
 struct Typed {
     query: String,
     row: usize,
+    /// The frame it was drawn in last.
+    frame: u64,
 }
 
 struct Entry {
@@ -25,7 +27,10 @@ struct Entry {
 pub fn palette_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
     ui.set_width(560.0);
     let id = egui::Id::unique("palette query");
-    let mut typed = ui.data(|data| data.get_temp::<Typed>(id)).unwrap_or_default();
+    let frame = ui.ctx().cumulative_frame_nr();
+    // After a frame without it the palette was closed: what was typed then is over.
+    let typed = ui.data(|data| data.get_temp::<Typed>(id)).filter(|typed| typed.frame + 1 >= frame).unwrap_or_default();
+    let mut typed = Typed { frame, ..typed };
     let (up, down, enter) = ui.input_mut(|input| {
         let mut pressed = |key| input.consume_key(Modifiers::NONE, key);
         (pressed(Key::ArrowUp), pressed(Key::ArrowDown), pressed(Key::Enter))
