@@ -3,8 +3,8 @@
 
 usage: temperature.py RUN_DIR...      folders that `waypost eval --out` wrote, with a router that has no router.json yet
 
-Prints the temperature for `export.py --temperature`. It is the one with the best log-likelihood of the labels; probabilities are tempered as
-src/engine/calibration.rs does, the mass on no valid answer included. Needs nothing but Python.
+Prints the temperature for `export.py --temperature`: the one with the smallest error over all cases. (The best log-likelihood would make every set pay
+for the worst ones.) Probabilities are tempered as src/engine/calibration.rs does, the mass on no valid answer included. Needs nothing but Python.
 """
 import csv
 import json
@@ -48,9 +48,7 @@ def ece(judged, temperature):
 
 
 def fit(judged):
-    def loss(temperature):
-        return -sum(math.log(max(tempered(logs, temperature)[label], 1e-12)) for logs, label, _ in judged)
-    return min((round(0.5 + 0.05 * i, 2) for i in range(71)), key=loss)
+    return min((round(0.5 + 0.05 * i, 2) for i in range(51)), key=lambda temperature: ece(judged, temperature))
 
 
 def main(folders):
