@@ -168,6 +168,15 @@ fn the_yaml_changes_the_policy_and_marks_the_line_it_cannot_read() {
 }
 
 #[test]
+fn typing_asks_the_router_by_itself_also_the_first_time() {
+    let mut harness = window(options(Behaviour::Decide));
+    wait_for(&mut harness, "Ready");
+    assert!(has(&harness, "No decision yet"), "{:#?}", texts(&harness));
+    perform(&mut harness, Command::EditYaml("routes:\n  - {name: a, description: b}\n  - {name: c, description: d}\n".to_owned()));
+    wait_for(&mut harness, "c: 91.3 %, chosen");
+}
+
+#[test]
 fn the_palette_finds_an_action_by_its_letters() {
     let mut harness = window(options(Behaviour::Decide));
     press(&mut harness, Modifiers::COMMAND, Key::K);

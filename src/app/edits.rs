@@ -80,6 +80,10 @@ impl App {
             self.state.before_edit = self.state.shown.clone();
         }
         self.texts_changed();
+        // Whoever types with this on waits for an answer, also for the first one.
+        if self.state.is_live() {
+            self.route_soon();
+        }
     }
 
     pub(super) fn undo(&mut self, redo: bool) {

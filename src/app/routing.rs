@@ -29,8 +29,13 @@ impl App {
         self.unsaved = true;
         self.count_at = Some(Instant::now() + LIVE_PAUSE);
         if self.state.is_live() && self.state.shown.is_some() {
-            self.route_at = Some(Instant::now() + LIVE_PAUSE);
+            self.route_soon();
         }
+    }
+
+    /// Routes after a short pause, unless something else changes until then.
+    pub(super) fn route_soon(&mut self) {
+        self.route_at = Some(Instant::now() + LIVE_PAUSE);
     }
 
     /// Makes the prompt that belongs to the texts on screen.
