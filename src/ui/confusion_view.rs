@@ -159,16 +159,18 @@ fn cell_ui(ui: &Ui, at: Rect, cell: &Cell) {
     if cell.cases == 0 || at.width() < 18.0 {
         return;
     }
-    let label = if cell.as_share { format!("{:.0}", 100.0 * cell.share) } else { short_count(cell.cases) };
+    let narrow = at.width() < 26.0;
+    let label = if cell.as_share { format!("{:.0}", 100.0 * cell.share) } else { short_count(cell.cases, narrow) };
     let ink = if strength > 0.55 { palette.on_accent } else { palette.text };
-    let size = if at.width() < 26.0 { text::SMALL - 2.0 } else { text::SMALL };
+    let size = if narrow { text::SMALL - 2.0 } else { text::SMALL };
     painter.text(at.center(), egui::Align2::CENTER_CENTER, label, FontId::proportional(size), ink);
 }
 
 /// Writes a count so that it fits into a cell.
-fn short_count(cases: usize) -> String {
+fn short_count(cases: usize, narrow: bool) -> String {
     match cases {
-        0..10_000 => cases.to_string(),
+        0..1_000 => cases.to_string(),
+        1_000..10_000 if !narrow => cases.to_string(),
         _ => format!("{}k", cases / 1000),
     }
 }

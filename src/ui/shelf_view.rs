@@ -2,10 +2,9 @@
 
 use egui::Ui;
 
-use super::study_views::{ROW_HEIGHT, head_ui, is_changed, mark_ui, top, undecided};
-use super::tokens::space;
-use super::widgets::{self, Row};
-use super::{bars, result_view};
+use super::change_views::{Compared, compared_ui};
+use super::study_views::{head_ui, is_changed};
+use super::widgets;
 use crate::app::{Command, DocId, State, Study, StudyKind, StudyRow, Subject};
 use crate::decision::Decision;
 
@@ -28,25 +27,10 @@ pub fn shelf_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
     }
     ui.spacing_mut().item_spacing.y = 2.0;
     for (id, row) in rows {
-        let before = before(id);
-        let is_changed = is_changed(row.decision(), before);
-        let (title, note) = match (&row.result, row.decision()) {
-            (_, Some(decision)) => {
-                let was = before.filter(|_| is_changed).map(|before| format!("was {}", result_view::chosen_name(before)));
-                let parts = [was, top(decision).map(bars::percent)];
-                (result_view::chosen_name(decision), parts.into_iter().flatten().collect::<Vec<_>>().join(", "))
-            }
-            (Some(Err(_)), _) => ("Could not be routed", String::new()),
-            _ => (undecided(state, StudyKind::Shelf), String::new()),
-        };
-        let name = format!("Shelf, {}: {title}, {note}", row.label);
+        let name = format!("Shelf, {}", row.label);
         let selected = state.conversation().id == id;
-        let indent = if is_changed { space::S } else { 0.0 };
-        let drawn = Row { name: &name, title, detail: &row.label, note: &note, selected, height: ROW_HEIGHT, indent };
-        let response = widgets::row_ui(ui, drawn);
-        if is_changed {
-            mark_ui(ui, response.rect);
-        }
+        let compared = Compared { name: &name, with: before(id), word: "was", selected };
+        let response = compared_ui(ui, state, StudyKind::Shelf, row, compared);
         if response.on_hover_text("Show this conversation").clicked() {
             commands.push(Command::SelectConversation(id));
         }
