@@ -175,6 +175,28 @@ fn half_a_line_of_a_killed_process_costs_that_result_alone() {
 }
 
 #[test]
+fn results_that_no_run_used_for_long_go_and_those_in_use_stay() {
+    let folder = tempfile::tempdir().unwrap();
+    let set = set_file(folder.path());
+    let kept = folder.path().join("kept");
+    let measured = measurement(&set, &policy(["sort", "hello"]), Some(&kept));
+    measure(&measured, usize::MAX);
+    let used = std::fs::read_dir(&kept).unwrap().next().unwrap().unwrap().path();
+    let age = |path: &Path, days: u64| {
+        let file = std::fs::File::options().write(true).create(true).truncate(false).open(path).unwrap();
+        file.set_modified(std::time::SystemTime::now() - std::time::Duration::from_hours(days * 24)).unwrap();
+    };
+    let [old, recent, foreign] = ["unfinished-1.jsonl", "unfinished-2.jsonl", "notes.txt"].map(|name| kept.join(name));
+    age(&old, 91);
+    age(&recent, 89);
+    age(&foreign, 1000);
+    age(&used, 89);
+    assert_eq!(measure(&measured, usize::MAX).1, 1, "the one that failed alone");
+    assert!(!old.exists() && recent.exists() && foreign.exists());
+    assert!(used.metadata().unwrap().modified().unwrap().elapsed().unwrap().as_secs() < 3600, "reading it is use");
+}
+
+#[test]
 fn what_a_server_decided_serves_to_resume_that_run_and_no_longer() {
     let folder = tempfile::tempdir().unwrap();
     let set = set_file(folder.path());

@@ -10,10 +10,11 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::logprobs::{WrittenToken, probabilities};
-use super::protocol::{CacheStats, CancelToken, Progress, RouteRequest, RouterDescription};
+use super::protocol::{CancelToken, Progress, RouteRequest, RouterDescription};
 use super::server::{Failure, Keys, Reply, Server, Wanted};
+use super::service::Service;
 use super::source::Limits;
-use super::worker::{OnDecided, OnProgress, Requests, Router};
+use super::worker::OnProgress;
 use super::{EngineError, order_test};
 use crate::decision::{Decision, Latency, Outcome, RouterInfo, TokenCounts};
 use crate::dialect::{parse_answer, render};
@@ -83,7 +84,7 @@ impl EndpointRouter {
         progress: OnProgress<'_>,
         cancel: &CancelToken,
     ) -> Result<Self, EngineError> {
-        progress(Progress { stage: "Asking the server", done: 0, total: None });
+        progress(Progress { stage: Self::ASKING, done: 0, total: None });
         let server = Server::new(url, Keys::OpenAi, limits)?;
         let listed = server.run(cancel, async {
             match server.get("/models").await {
@@ -169,9 +170,20 @@ impl EndpointRouter {
             order_stability: None,
         })
     }
+}
 
-    /// Decides under the policy's own order and, where it is asked for, under others; the server sees all of them at once, up to the limit of the
-    /// [`Server`].
+impl Service for EndpointRouter {
+    const ASKING: &'static str = "Asking the server";
+
+    fn server(&self) -> &Server {
+        &self.server
+    }
+
+    fn description(&self) -> &RouterDescription {
+        &self.description
+    }
+
+    /// The server sees all orders at once, up to the limit of the [`Server`].
     async fn decide_orders(&self, request: &RouteRequest) -> Result<Decision, Failure> {
         let routes: Vec<&Route> = request.policy.routes.iter().collect();
         let mut decision = self.decide_order(request, &routes).await?;
@@ -188,26 +200,6 @@ impl EndpointRouter {
             decision.order_stability = Some(order_test::summarise(&decision, &others));
         }
         Ok(decision)
-    }
-}
-
-impl Router for EndpointRouter {
-    fn description(&self) -> RouterDescription {
-        self.description.clone()
-    }
-
-    fn cache_stats(&self) -> CacheStats {
-        CacheStats::default()
-    }
-
-    fn decide(&mut self, request: &RouteRequest, progress: OnProgress<'_>, cancel: &CancelToken) -> Result<Decision, EngineError> {
-        progress(Progress { stage: "Asking the server", done: 0, total: None });
-        self.server.run(cancel, async { self.decide_orders(request).await.map_err(|failure| self.server.error(&failure)) })
-    }
-
-    fn decide_all(&mut self, requests: Requests<'_>, done: OnDecided<'_>, cancel: &CancelToken) -> Result<(), EngineError> {
-        let this = &*self;
-        this.server.decide_all(requests, |request| async move { this.decide_orders(&request).await }, done, cancel)
     }
 }
 

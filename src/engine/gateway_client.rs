@@ -9,10 +9,11 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::endpoint::millis;
-use super::protocol::{CacheStats, CancelToken, Progress, RouteRequest, RouterDescription};
+use super::protocol::{CancelToken, Progress, RouteRequest, RouterDescription};
 use super::server::{Failure, Keys, Reply, Server};
+use super::service::Service;
 use super::source::Limits;
-use super::worker::{OnDecided, OnProgress, Requests, Router};
+use super::worker::OnProgress;
 use super::{EngineError, order_test};
 use crate::decision::{Decision, Latency, Outcome, RouterInfo, TokenCounts};
 use crate::formats::write_conversation;
@@ -53,7 +54,7 @@ impl GatewayRouter {
         progress: OnProgress<'_>,
         cancel: &CancelToken,
     ) -> Result<Self, EngineError> {
-        progress(Progress { stage: "Asking the gateway", done: 0, total: None });
+        progress(Progress { stage: Self::ASKING, done: 0, total: None });
         let server = Server::new(url, Keys::Own, limits)?;
         server.run(cancel, async {
             match server.get("/v1/models").await {
@@ -129,6 +130,18 @@ impl GatewayRouter {
             order_stability: None,
         }
     }
+}
+
+impl Service for GatewayRouter {
+    const ASKING: &'static str = "Asking the gateway";
+
+    fn server(&self) -> &Server {
+        &self.server
+    }
+
+    fn description(&self) -> &RouterDescription {
+        &self.description
+    }
 
     async fn decide_orders(&self, request: &RouteRequest) -> Result<Decision, Failure> {
         let routes: Vec<&Route> = request.policy.routes.iter().collect();
@@ -143,26 +156,6 @@ impl GatewayRouter {
             decision.order_stability = Some(order_test::summarise(&decision, &others));
         }
         Ok(decision)
-    }
-}
-
-impl Router for GatewayRouter {
-    fn description(&self) -> RouterDescription {
-        self.description.clone()
-    }
-
-    fn cache_stats(&self) -> CacheStats {
-        CacheStats::default()
-    }
-
-    fn decide(&mut self, request: &RouteRequest, progress: OnProgress<'_>, cancel: &CancelToken) -> Result<Decision, EngineError> {
-        progress(Progress { stage: "Asking the gateway", done: 0, total: None });
-        self.server.run(cancel, async { self.decide_orders(request).await.map_err(|failure| self.server.error(&failure)) })
-    }
-
-    fn decide_all(&mut self, requests: Requests<'_>, done: OnDecided<'_>, cancel: &CancelToken) -> Result<(), EngineError> {
-        let this = &*self;
-        this.server.decide_all(requests, |request| async move { this.decide_orders(&request).await }, done, cancel)
     }
 }
 

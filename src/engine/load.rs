@@ -15,6 +15,7 @@ use super::local::LocalRouter;
 use super::mapped::MappedFile;
 use super::network::Network;
 use super::protocol::{CancelToken, DeviceChoice, Progress, RouterDescription, RouterSource};
+use super::service::Served;
 use super::tokenizer::RouterTokenizer;
 use super::weights::Weights;
 use super::worker::{Loader, OnProgress, Previous, Router};
@@ -49,9 +50,9 @@ fn open_in_place(
 ) -> Result<Box<dyn Router>, EngineError> {
     let id = source.to_string();
     Ok(match source {
-        RouterSource::Endpoint { url, model, limits } => Box::new(EndpointRouter::open(id, url, model, *limits, progress, cancel)?),
+        RouterSource::Endpoint { url, model, limits } => Box::new(Served(EndpointRouter::open(id, url, model, *limits, progress, cancel)?)),
         RouterSource::Gateway { url, model, limits } => {
-            Box::new(GatewayRouter::open(id, url, model.as_deref(), *limits, progress, cancel)?)
+            Box::new(Served(GatewayRouter::open(id, url, model.as_deref(), *limits, progress, cancel)?))
         }
         _ => Box::new(load_in_place(source, device, progress, cancel, previous)?),
     })

@@ -37,6 +37,7 @@ mod protocol;
 mod router_list;
 mod scoring;
 mod server;
+mod service;
 mod source;
 mod thinned;
 mod tokenizer;

@@ -16,32 +16,30 @@ pub fn conversation_panel_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Comm
     // A part of its own, since the central panel itself insists on all of its place.
     ui.vertical(|ui| {
         ui.set_max_width(READING_WIDTH.min(ui.available_width()));
-        let title = &state.conversation().title;
-        let mut renamed = None;
+        title_ui(ui, state, commands);
+        let mut added = Vec::new();
         widgets::header_ui(
             ui,
-            |ui| {
-                // Written as it is read: the heading is the field.
-                let mut written = title.clone();
-                let field = TextEdit::singleline(&mut written)
-                    .font(egui::TextStyle::Heading)
-                    .frame(egui::Frame::NONE)
-                    .desired_width(ui.available_width());
-                let response = ui.add(field).accessible_name("Title of the conversation");
-                if response.changed() {
-                    renamed = Some(Command::RenameConversation(written));
-                }
-            },
+            |ui| actions::action_button_ui(ui, state, Action::AddMessage, &mut added),
             |ui| {
                 actions::short_button_ui(ui, state, Action::CloseConversation, "Remove", commands);
                 actions::short_button_ui(ui, state, Action::SaveConversation, "Save as…", commands);
                 actions::short_button_ui(ui, state, Action::AddToSet, "Add to set…", commands);
-                actions::action_button_ui(ui, state, Action::AddMessage, commands);
             },
         );
-        commands.extend(renamed);
+        commands.append(&mut added);
         messages_ui(ui, state, false, commands);
     });
+}
+
+/// Written as it is read: the heading is the field.
+fn title_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
+    let mut title = state.conversation().title.clone();
+    let field = TextEdit::singleline(&mut title).font(egui::TextStyle::Heading).frame(egui::Frame::NONE).desired_width(f32::INFINITY);
+    let response = ui.add(field).accessible_name("Title of the conversation");
+    if response.changed() {
+        commands.push(Command::RenameConversation(title));
+    }
 }
 
 /// Draws the conversation beside the policy: smaller, with the shelf as a list to choose from.

@@ -6,11 +6,16 @@ use super::tokens::{self, space, text};
 use super::{actions, change_views, prompt_view, result_view, shelf_view, study_views, theme, widgets};
 use crate::app::{Action, Command, JobKind, RouterPhase, Section, State};
 
-const SECTIONS: [(Section, &str, &str); 9] = [
+/// The decision itself, seen from several sides.
+const SIDES: [(Section, &str, &str); 4] = [
     (Section::Result, "Result", "The chosen route, every probability, the latency"),
     (Section::Turns, "Turns", "The route after each user message"),
     (Section::Variants, "Variants", "The same conversation under each open policy"),
     (Section::Prompt, "Prompt", "What the gateway sees: the exact prompt"),
+];
+
+/// What is asked by deciding again under other circumstances.
+const TESTS: [(Section, &str, &str); 5] = [
     (Section::Order, "Order", "The same routes in other orders"),
     (Section::Wording, "Wording", "The selected route's description with parts left out"),
     (Section::History, "History", "The same conversation without its earlier messages"),
@@ -32,9 +37,13 @@ pub fn decision_panel_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>
             actions::check_ui(ui, state, Action::Live, commands);
         },
     );
-    if let Some(section) = widgets::switch_ui(ui, state.section, &SECTIONS) {
-        commands.push(Command::ShowSection(section));
-    }
+    let side = widgets::switch_ui(ui, state.section, &SIDES);
+    let test = ui.horizontal(|ui| {
+        ui.add_space(space::S);
+        widgets::caption_ui(ui, "Tests");
+        widgets::switch_ui(ui, state.section, &TESTS)
+    });
+    commands.extend(side.or(test.inner).map(Command::ShowSection));
     ui.add_space(space::XS);
     // Its own place to scroll to for each section.
     ui.push_id(state.section as u8, |ui| {

@@ -1,7 +1,7 @@
 //! Results that are kept between runs: one file for each router and dialect, to which lines are only ever added.
 //!
 //! Behind the address of a server another router may answer next time, so its results serve to resume the run that they are of and no longer:
-//! they have a file for each such run, which goes once every turn of the run was decided.
+//! they have a file for each such run, which goes once every turn of the run was decided. Files that no run has used for long go as well.
 //!
 //! A line is written whole or, when the process is killed in between, not understood and passed over, so the file is good at any time. The key
 //! of a result is everything that it depends on: the prompt with its routes in their order, and the order test.
@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -31,6 +31,9 @@ const FORMAT: &str = "1";
 
 /// A file that has grown beyond this starts anew.
 const LARGEST: u64 = 1 << 30;
+
+/// A file that no run has used for this long goes: of a router that is gone, of an older version, or of a run that nobody resumes.
+const UNUSED: Duration = Duration::from_hours(90 * 24);
 
 /// At most this much work is lost when the process is killed.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -104,12 +107,15 @@ impl KeptResults {
         }
         let name = hex(&Sha256::digest(whose.as_bytes())[..12]);
         std::fs::create_dir_all(folder).map_err(failed)?;
+        remove_unused(folder);
         let path = folder.join(format!("{}{name}.jsonl", if forget { "unfinished-" } else { "" }));
         let unfinished = if forget { Some(shared_lock(&path).map_err(failed)?) } else { None };
         if std::fs::metadata(&path).is_ok_and(|metadata| metadata.len() > LARGEST) {
             std::fs::remove_file(&path).map_err(failed)?;
         }
         let file = OpenOptions::new().read(true).append(true).create(true).open(&path).map_err(failed)?;
+        // Reading results counts as use. Without the mark they are computed again one day, so it may fail.
+        file.set_modified(SystemTime::now()).ok();
         let (index, is_whole_line) = index(&file).map_err(failed)?;
         Ok(Self { path, file, index, is_whole_line, unfinished })
     }
@@ -145,6 +151,18 @@ fn shared_lock(path: &Path) -> std::io::Result<File> {
     let lock = File::create(path.with_extension("lock"))?;
     lock.lock_shared()?;
     Ok(lock)
+}
+
+/// Removes what was not used for long. A file that cannot be read or removed only costs space.
+fn remove_unused(folder: &Path) {
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        let path = entry.path();
+        let is_ours = path.extension().is_some_and(|extension| extension == "jsonl" || extension == "lock");
+        let used = entry.metadata().and_then(|metadata| metadata.modified());
+        if is_ours && used.is_ok_and(|used| used.elapsed().is_ok_and(|unused| unused > UNUSED)) {
+            std::fs::remove_file(path).ok();
+        }
+    }
 }
 
 /// Reads the keys and the places of all whole lines; the second is whether the last line is one.
