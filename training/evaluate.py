@@ -17,17 +17,14 @@ import sys
 import torch
 import yaml
 
+import baselines
 import dialects
 import model as network
+import temperature
 import tok
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 DEV = os.path.join(HERE, "../../shared/data/dev")
-MINILM = {"arena_hard_v2": "0.58", "banking77_subset": "0.69", "clinc_domains": "0.51", "clinc_intents_banking": "0.51 to 0.78", "clinc_intents_kitchen": "0.51 to 0.78",
-          "clinc_intents_mixed20": "0.51 to 0.78", "clinc_intents_travel": "0.51 to 0.78", "clinc_intents_work": "0.51 to 0.78", "code_tasks": "0.61", "dolly_categories": "0.51",
-          "hwu64_scenarios": "0.66", "metatool": "0.73", "mmlu_domains": "0.56", "multidogo_intents": "0.58", "sgd_domains": "0.47", "sgd_intents": "0.42", "snips": "0.81",
-          "stackoverflow_topics": "0.59", "vicuna_categories": "0.44"}
-HELD_OUT = {"arena_hard_v2", "mmlu_domains", "vicuna_categories"}
 
 
 def cases(folder, limit):
@@ -57,32 +54,9 @@ def score(model, tokenizer, dialect, work, device, bf16=False):
     return [part.tolist() for part in sums.cpu().split(counts)]
 
 
-def tempered(logs, temperature):
-    """Probabilities of the answers at a temperature; what is left is no valid answer and counts as one more."""
-    rest = math.log(max(1 - sum(map(math.exp, logs)), 1e-9))
-    scaled = [x / temperature for x in logs + [rest]]
-    top = max(scaled)
-    total = sum(math.exp(x - top) for x in scaled)
-    return [math.exp(x - top) / total for x in scaled[:-1]]
-
-
-def ece(judged, temperature):
-    """Ten bins of equal width, as src/eval/calibration.rs."""
-    bins = [[0, 0.0, 0] for _ in range(10)]
-    for logs, right in judged:
-        p = max(tempered(logs, temperature))
-        cell = bins[min(int(p * 10), 9)]
-        cell[0] += 1
-        cell[1] += p
-        cell[2] += right
-    return sum(abs(conf - right) for _, conf, right in bins) / max(len(judged), 1)
-
-
-def fit(judged, truth):
-    """The temperature with the best log-likelihood of the labels."""
-    def loss(t):
-        return -sum(math.log(max(tempered(logs, t)[i], 1e-9)) for (logs, _), i in zip(judged, truth))
-    return min((round(0.5 + 0.05 * i, 2) for i in range(71)), key=loss)
+def with_rest(logs):
+    """The answers' log-probabilities and, last, that of everything which is no valid answer."""
+    return logs + [math.log(max(1 - sum(map(math.exp, logs)), 1e-9))]
 
 
 def main(argv=None):
@@ -102,7 +76,7 @@ def main(argv=None):
         torch.set_num_threads(args.threads)
     model, tokenizer = network.load(args.router, args.device).eval(), tok.load(args.router)
     print("| set | in train | cases | accuracy | all-MiniLM-L6-v2 |\n|---|---|---|---|---|", flush=True)
-    pooled, truth, rows = [], [], {}
+    pooled, rows = [], {}
     for folder in sorted(glob.glob(os.path.join(args.dev, "*"))):
         name = os.path.basename(folder)
         if args.sets and name not in args.sets:
@@ -117,17 +91,16 @@ def main(argv=None):
                 best = max(range(len(logs)), key=logs.__getitem__)
                 right += names[best] == label
                 if label in names:
-                    pooled.append((logs, names[best] == label))
-                    truth.append(names.index(label))
+                    pooled.append((with_rest(logs), names.index(label), best))
         rows[name] = right / len(todo)
-        print(f"| {name} | {'no' if name in HELD_OUT else 'yes'} | {len(todo)} | {rows[name]:.2f} | {MINILM.get(name, '')} |", flush=True)
+        print(baselines.row(name, len(todo), f"{rows[name]:.2f}"), flush=True)
     mean = sum(rows.values()) / len(rows)
     print(f"| **mean of {len(rows)} sets** | | | **{mean:.3f}** | |")
-    temperature = fit(pooled, truth)
-    before, after = ece(pooled, 1.0), ece(pooled, temperature)
-    print(f"\nExpected calibration error {before:.3f}; at temperature {temperature}: {after:.3f}. Dialect {args.dialect}.")
+    fitted = temperature.fit(pooled)
+    before, after = temperature.ece(pooled, 1.0), temperature.ece(pooled, fitted)
+    print(f"\nExpected calibration error {before:.3f}; at temperature {fitted}: {after:.3f}. Dialect {args.dialect}.")
     if args.json:
-        json.dump({"sets": rows, "mean": mean, "temperature": temperature, "ece": before, "ece_tempered": after, "dialect": args.dialect}, open(args.json, "w"), indent=1)
+        json.dump({"sets": rows, "mean": mean, "temperature": fitted, "ece": before, "ece_tempered": after, "dialect": args.dialect}, open(args.json, "w"), indent=1)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ Every line of the pool has a policy of its own, but computing a policy's prefix 
 So a shard consists of groups: one line's policy with its own conversation, and conversations of other lines of the same family whose route is
 in this policy too (the same description but for its lead-in, or the same name). Three policies in four lose one of their routes, whose
 conversations then have the label `other`: about one example in six. Each epoch has other groups, another order of the routes, and dialects drawn anew. Everything follows from the seed.
+Some of the groups come from conversations that were written for this router (authored.py).
 """
 import argparse
 import collections
@@ -23,6 +24,7 @@ import time
 
 import numpy as np
 
+import authored
 import dialects
 import tok
 
@@ -110,9 +112,10 @@ def is_validation(line, share=0.015):
 class Planner:
     """Draws groups: (routes in order, dialect, [(messages, label)])."""
 
-    def __init__(self, lines, seed):
+    def __init__(self, lines, seed, written=None, share=0.0):
         self.lines = lines
         self.seed = seed
+        self.written, self.share = written, share
         by_family = collections.defaultdict(list)
         for index, line in enumerate(lines):
             by_family[family(line)].append(index)
@@ -138,6 +141,11 @@ class Planner:
         for step in range(len(order)):
             if made >= wanted:
                 return
+            if self.written and rng.random() < self.share:
+                group = self.written.group(rng, size, max_chars, mixture or MIXTURE)
+                made += len(group[2])
+                yield group
+                continue
             host = hosts[order[(first + step) % len(order)]]
             if max_chars and self.chars(host) > max_chars:
                 continue
@@ -256,8 +264,11 @@ def make_shards(args):
             print(f"{name}: exists")
             continue
         start = time.time()
-        planner = planners.setdefault(id(source), None) or Planner(source, args.seed)
-        planners[id(source)] = planner
+        planner = planners.get(kind == "val")
+        if planner is None:
+            share = 0.0 if kind == "val" else args.authored_share
+            written = authored.Authored(authored.read(args.authored), args.seed) if share else None
+            planner = planners[kind == "val"] = Planner(source, args.seed, written, share)
         with multiprocessing.Pool(args.workers, _start, (args.model, short, args.max_tokens)) as pool:
             size = (6, 8) if kind == "val" else tuple(args.short_group if short else args.group)
             drawn = planner.epoch(epoch, kind, size, examples, args.short_chars if short else args.max_chars, mixture)
@@ -285,6 +296,8 @@ def pack(args):
         for name in sorted(os.listdir(HERE)):
             if name.endswith((".py", ".jinja", ".sh", ".txt")):
                 add("training/" + name, open(os.path.join(HERE, name), "rb").read())
+        for name in sorted(os.listdir(os.path.join(HERE, "authored"))):
+            add("training/authored/" + name, open(os.path.join(HERE, "authored", name), "rb").read())
         add("data/train.jsonl.gz", open(args.pool, "rb").read())
         dev = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(args.pool))), "dev")
         for folder in sorted(os.listdir(dev)):
@@ -333,6 +346,8 @@ def main():
     shards.add_argument("--max-chars", type=int, help="leaves longer conversations out")
     shards.add_argument("--short-chars", type=int, help="the same for epochs without the closing instructions")
     shards.add_argument("--mixture", default=",".join(f"{name}:{share}" for name, share in MIXTURE.items()), help="dialects and their shares (%(default)s)")
+    shards.add_argument("--authored", default=os.path.join(HERE, "authored"), help="folder of the conversations written for this router (%(default)s)")
+    shards.add_argument("--authored-share", type=float, default=0.4, help="share of the groups that come from there (%(default)s)")
     shards.add_argument("--val-examples", type=int, default=1600)
     shards.add_argument("--limit", type=int, help="read so many lines only")
     shards.add_argument("--max-tokens", type=int, default=1536)

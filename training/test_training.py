@@ -1,6 +1,7 @@
 """Tests of the recipe on a tiny random model: pytest training (seconds, no downloads)."""
 import json
 import os
+import random
 import sys
 
 import numpy as np
@@ -9,12 +10,16 @@ import torch
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
+import authored
+import bias
 import dialects
 import evaluate
 import export
 import model as network
 import prepare
 import shrink
+import table
+import temperature
 import tok
 import train
 
@@ -167,6 +172,42 @@ def run(tiny, shards, out, *more):
                                     "--phases", "short:0.5,full:0.5", "--val-every", "0.4", "--lr", "1e-3", *more]))
 
 
+def test_authored_policies_are_fair(tmp_path):
+    """No two routes that a judge could mix up, every label that of the conversation's own route, a broad one's for what it covers, or no route."""
+    routes = [{"id": f"r{i}", "names": [f"r{i}_a", f"x/r{i}", f"The R{i}"], "descriptions": [f"about {i}", f"things of kind {i}"], "covers": [], "overlaps": [],
+               "conversations": [f"r{i} question {n}" for n in range(6)] + [[["user", f"r9 before"], ["assistant", "yes"], ["user", f"r{i} after"]]]} for i in range(8)]
+    routes[0]["covers"], routes[3]["overlaps"] = ["r1", "r2"], ["r4", "gone"]
+    routes.append({"id": "_none", "conversations": ["none of it"]})
+    # A part of a slice is a file of its own.
+    (tmp_path / "toy-1.jsonl").write_text("\n".join(json.dumps(r) for r in routes[:5]) + "\n")
+    (tmp_path / "toy-2.jsonl").write_text("\n".join(json.dumps(r) for r in routes[5:]))
+    source = authored.Authored(authored.read(str(tmp_path)), 1)
+    labels, rng = set(), random.Random(3)
+    for _ in range(300):
+        offered, dialect, members = source.group(rng, (6, 8), None, prepare.MIXTURE)
+        own = {r["description"].split()[-1]: r["name"] for r in offered}
+        assert len(own) == len(offered) and dialect in prepare.MIXTURE
+        assert not {"3", "4"} <= set(own) and not ("0" in own and {"1", "2"} & set(own))
+        for conversation, label in members:
+            kind = conversation[-1]["content"][1] if conversation[-1]["content"].startswith("r") else ""
+            expected = own.get(kind) or (own.get("0") if kind in ("1", "2") else None) or "other"
+            assert label == expected, (offered, conversation, label)
+            labels.add("other" if label == "other" else kind)
+    assert labels == {"other", *"01234567"}
+
+
+def test_the_authored_files_are_whole():
+    slices = authored.read(os.path.join(HERE, "authored"))
+    for name, routes in slices.items():
+        assert routes["_none"]["conversations"], name
+        for key, route in routes.items():
+            roles = [[message["role"] for message in conversation] for conversation in route["conversations"]]
+            assert all(turns == (["user", "assistant"] * len(turns))[: len(turns)] for turns in roles), key
+            assert key == "_none" or (len(route["names"]), len(route["descriptions"]), len(roles) > 2) == (3, 4, True), key
+    assert sum(len(routes) - 1 for routes in slices.values()) == 864
+    assert sum(len(route["conversations"]) for routes in slices.values() for route in routes.values()) == 8556
+
+
 def test_restart_equals_uninterrupted_run(tiny, shards, tmp_path):
     whole, state = run(tiny, shards, tmp_path / "whole")
     run(tiny, shards, tmp_path / "parts", "--stop-after", "3")
@@ -199,12 +240,38 @@ def test_export_reads_back(tiny, tmp_path):
     assert len(scores[0][0]) == 5 and np.allclose(scores[0][0], scores[0][1], atol=1e-3) and np.allclose(scores[0], scores[1], rtol=0.05)
 
 
-def test_temperature():
-    assert sum(evaluate.tempered([-1.0, -2.0], 1.0)) == pytest.approx(np.exp(-1) + np.exp(-2))
-    judged = [([np.log(0.98), np.log(0.01)], i % 10 < 7) for i in range(200)]
-    truth = [0 if right else 1 for _, right in judged]
-    hot = evaluate.fit(judged, truth)
-    assert hot > 1.5 and evaluate.ece(judged, hot) < evaluate.ece(judged, 1.0)
+def test_temperature(tmp_path, capsys):
+    """From the cases of a run: surer than right by a lot, so the fitted temperature is above one and the error falls."""
+    with open(tmp_path / "cases.csv", "w") as file:
+        file.write("label,decided,probabilities,invalid_mass\n")
+        file.writelines(f'{"buy" if i % 10 < 7 else "sell"},buy,"{{""buy"": 0.98, ""sell"": 0.01}}",0.01\n' for i in range(200))
+        file.write('lost,buy,"{""buy"": 0.9}",0.1\n,,,\n')
+    judged = list(temperature.cases(str(tmp_path)))
+    assert len(judged) == 200 and sum(temperature.tempered(judged[0][0], 2.0)) == pytest.approx(1.0)
+    temperature.main([str(tmp_path)])
+    hot = float(capsys.readouterr().out)
+    assert hot > 1.5 and temperature.ece(judged, hot) < 0.1 < temperature.ece(judged, 1.0)
+
+
+def test_bias_lowers_the_score_of_no_route_alone(tiny, tmp_path):
+    tokenizer = tok.load(tiny)
+    bias.main(tiny, str(tmp_path / "b"), "0.5")
+    before, after = (network.read_weights(folder)["model.embed_tokens.weight"] for folder in (tiny, str(tmp_path / "b")))
+    row = tokenizer.token_to_id("other")
+    assert torch.allclose(after[row], before[row] / 2)
+    after[row] = before[row]
+    assert torch.equal(before, after)
+
+
+def test_table_pools_the_sets(tmp_path, capsys):
+    for name, agreement in (("snips", 0.5), ("mmlu_domains", 0.7)):
+        bins = [{"cases": 10, "confidence": 0.6, "agreement": agreement}]
+        (tmp_path / f"{name}.json").write_text(json.dumps({"cases": 10, "agreement": agreement, "calibration": {"ece": 0.1, "bins": bins}}))
+    table.main(str(tmp_path))
+    out = capsys.readouterr().out
+    assert "| mmlu_domains | no | 10 | 0.70 | 0.10 | 0.56 |" in out and "**0.600**" in out
+    # Too sure on one, not sure enough on the other: over both it is as sure as it is right.
+    assert "over all 20 cases: 0.000" in out
 
 
 def test_shrink_layers_and_vocabulary(tiny, tmp_path):
