@@ -112,10 +112,10 @@ fn bar_ui(ui: &mut Ui, bar: &Bar<'_>) {
     });
 }
 
-/// Writes a change of a probability in points, with its sign.
+/// Writes a change of a probability in points, with its sign; the minus is as wide as the plus, so that columns of changes align.
 pub fn points(change: f64) -> String {
     let points = 100.0 * change;
-    if points.abs() < 0.05 { "±0.0".to_owned() } else { format!("{points:+.1}") }
+    if points.abs() < 0.05 { "0.0".to_owned() } else { format!("{points:+.1}").replace('-', "\u{2212}") }
 }
 
 /// Writes a probability with one decimal, and never rounds a small one to nothing or a large one to certainty.
