@@ -1,8 +1,8 @@
 """Groups from the conversations that were written for this router: `authored/*.jsonl`, one route a line.
 
 A line has `id`, three `names`, four `descriptions`, `conversations` (a text, or a list of [role, text]), and what a fair judge must know: a broad
-route `covers` narrower ones, whose conversations are its own where they are absent; routes with `overlaps` never stand in one policy. The line `_none`
-has conversations that fit no route of its file. Policies are drawn, not written: so the same conversation meets other routes, names and descriptions
+route `covers` narrower ones, whose conversations are its own where they are absent; routes with `overlaps` (in another file: `slice/id`) never stand in one
+policy; conversations of a route are no example of "no route" where one that is `alike` stands. The line `_none` has conversations that fit no route of its file. Policies are drawn, not written: so the same conversation meets other routes, names and descriptions
 each time, and what the router learns is to read descriptions.
 """
 import collections
@@ -37,11 +37,6 @@ def read(folder):
                 routes[key] = {**route, "conversations": conversations}
             if any(not c or c[-1]["role"] != "user" for c in conversations):
                 raise ValueError(f"{path}, line {number}: a conversation does not end with the user")
-    for name, routes in slices.items():
-        for route in routes.values():
-            # An id that the file does not have may stand there: nothing to keep apart from.
-            route["covers"] = {k for k in route.get("covers", ()) if k in routes}
-            route["overlaps"] = {k for k in route.get("overlaps", ()) if k in routes}
     return dict(slices)
 
 
@@ -61,19 +56,33 @@ class Authored:
     def __init__(self, slices, seed):
         self.slices, self.seed = slices, seed
         self.routes = {(name, key): route for name, routes in slices.items() for key, route in routes.items()}
+        self.overlaps, self.alike = self.linked("overlaps"), self.linked("alike")
         # Every conversation has about the same chance, whatever the size of its file.
         self.weights = {name: sum(len(route["conversations"]) for route in routes.values()) for name, routes in sorted(slices.items())}
         self.pairs = [pair for pair in sorted(APART) if set(pair) <= set(slices)]
 
+    def linked(self, field):
+        """The pairs of routes that the field of either names."""
+        pairs = set()
+        for (name, key), route in self.routes.items():
+            for other in route.get(field, ()):
+                # An id that no file has may stand there: nothing to keep apart from.
+                target = tuple(other.split("/")) if "/" in other else (name, other)
+                if target in self.routes:
+                    pairs |= {((name, key), target), (target, (name, key))}
+        return pairs
+
+    def whole(self, key):
+        """A route and those that it covers."""
+        return {key, *((key[0], covered) for covered in self.routes[key].get("covers", ()) if (key[0], covered) in self.routes)}
+
     def clash(self, a, b):
-        if a[0] != b[0]:
-            return False
-        one, two = self.routes[a], self.routes[b]
-        return b[1] in one["overlaps"] | one["covers"] or a[1] in two["overlaps"] | two["covers"] or bool(one["covers"] & two["covers"])
+        """Whether a conversation of one may be the other's, or of a route that one covers."""
+        return any(x == y or (x, y) in self.overlaps for x in self.whole(a) for y in self.whole(b))
 
     def near(self, key, policy):
         """Whether a conversation of `key` might be taken for one of a route of the policy."""
-        return key in policy or any(self.clash(key, other) for other in policy)
+        return any(self.clash(key, other) or (key, other) in self.alike for other in policy)
 
     def policy(self, rng):
         [one] = rng.choices(list(self.weights), list(self.weights.values()))
@@ -117,9 +126,8 @@ class Authored:
                 return None
             return rng.choice(self.routes[key]["conversations"]), dialects.NO_ROUTE
         key = rng.choice(chosen)
-        source = self.routes[key]
-        covered = [source, *(self.slices[key[0]][k] for k in sorted(source["covers"]))]
-        return rng.choice(rng.choice(covered)["conversations"]), dressed[key]["name"]
+        covered = self.routes[rng.choice(sorted(self.whole(key)))]
+        return rng.choice(covered["conversations"]), dressed[key]["name"]
 
     def group(self, rng, size, max_chars, mixture):
         chosen = self.policy(rng)

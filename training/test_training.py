@@ -205,7 +205,7 @@ def test_the_authored_files_are_whole():
             assert all(turns == (["user", "assistant"] * len(turns))[: len(turns)] for turns in roles), key
             assert key == "_none" or (len(route["names"]), len(route["descriptions"]), len(roles) > 2) == (3, 4, True), key
     assert sum(len(routes) - 1 for routes in slices.values()) == 864
-    assert sum(len(route["conversations"]) for routes in slices.values() for route in routes.values()) == 8556
+    assert sum(len(route["conversations"]) for routes in slices.values() for route in routes.values()) == 8537
 
 
 def test_restart_equals_uninterrupted_run(tiny, shards, tmp_path):
