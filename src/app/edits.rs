@@ -87,7 +87,7 @@ impl App {
     }
 
     pub(super) fn undo(&mut self, redo: bool) {
-        let side = self.state.undo_side();
+        let side = self.state.undo_side(redo);
         let done = match (side, redo) {
             (Side::Policy, false) => self.policy_mut().undo(),
             (Side::Policy, true) => self.policy_mut().redo(),
@@ -151,7 +151,8 @@ impl App {
     pub(super) fn show_policy(&mut self, index: usize) {
         self.state.policy_index = index;
         self.state.selected = 0;
-        self.state.before_edit = None;
+        self.state.last_edited = Side::Policy;
+        (self.state.turn, self.state.before_edit) = (None, None);
         self.texts_changed();
     }
 

@@ -230,6 +230,7 @@ impl App {
             document.replace(conversation, "file", None);
         }
         self.placed(id, &path);
+        self.state.turn = None;
         self.texts_changed();
     }
 }

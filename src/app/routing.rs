@@ -92,6 +92,8 @@ impl App {
     pub(super) fn route(&mut self) {
         self.cancel_routing();
         self.route_at = None;
+        // Whoever asks wants to see the answer, not that of an earlier turn.
+        self.state.turn = None;
         if self.state.router.phase == RouterPhase::Loading {
             self.state.route_when_loaded = true;
             return;
@@ -124,10 +126,7 @@ impl App {
     }
 
     fn wants_study(&self, kind: StudyKind) -> bool {
-        let state = &self.state;
-        state
-            .study(kind)
-            .is_none_or(|study| state.is_study_outdated(study) || (kind == StudyKind::Variants && study.rows.len() != state.policies.len()))
+        self.state.study(kind).is_none_or(|study| self.state.is_study_outdated(study))
     }
 
     /// Shows a section of the decision panel and starts the study that it shows.
@@ -184,7 +183,7 @@ impl App {
                     dialect: document.text.policy.dialect.unwrap_or(DialectId::DEFAULT),
                     ..row(document.title.clone(), Subject::Policy(document.id), &document.text.policy, conversation)
                 };
-                state.policies.iter().filter(|document| !document.text.policy.routes.is_empty()).map(variant).collect()
+                state.variants().map(variant).collect()
             }
             StudyKind::Gateways => {
                 let asked = |(position, gateway): (usize, &Gateway)| StudyRow {

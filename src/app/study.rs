@@ -10,7 +10,7 @@ use crate::decision::{Decision, RouterInfo};
 use crate::policy::{DialectId, Policy, Route};
 
 use super::state::{State, has_question};
-use super::{DocId, Document};
+use super::{DocId, Document, PolicyText};
 
 /// Conversations of the shelf that are routed at once, the newest ones.
 const SHELF: usize = 60;
@@ -90,9 +90,11 @@ impl StudyRow {
 impl State {
     /// Returns whether a study is of older texts than those on screen, or of another router.
     pub fn is_study_outdated(&self, study: &Study) -> bool {
+        let is_of_conversation = Arc::ptr_eq(&study.conversation, &self.conversation().text);
         let is_of_texts = match study.kind {
             StudyKind::Shelf => self.is_of_shelf(study),
-            _ => Arc::ptr_eq(&study.conversation, &self.conversation().text),
+            StudyKind::Variants => is_of_conversation && self.is_of_variants(study),
+            _ => is_of_conversation,
         };
         !is_of_texts || !Arc::ptr_eq(&study.policy, self.routes()) || study.router.as_ref() != self.router.info()
     }
@@ -103,6 +105,16 @@ impl State {
         let conversations = self.shelf().map(|document| Arc::as_ptr(&document.text));
         rows(false).map(|row| Arc::as_ptr(&row.conversation)).eq(conversations)
             && rows(true).next().map(|row| Arc::as_ptr(&row.policy)) == self.saved_policy().map(Arc::as_ptr)
+    }
+
+    fn is_of_variants(&self, study: &Study) -> bool {
+        let rows = study.rows.iter().map(|row| (row.subject, Arc::as_ptr(&row.policy)));
+        rows.eq(self.variants().map(|document| (Subject::Policy(document.id), Arc::as_ptr(&document.text.policy))))
+    }
+
+    /// Returns the open policies that have routes to choose from.
+    pub(super) fn variants(&self) -> impl Iterator<Item = &Document<PolicyText>> {
+        self.policies.iter().filter(|document| !document.text.policy.routes.is_empty())
     }
 
     /// Returns the conversations of the shelf in which a user says something.

@@ -10,6 +10,9 @@ use crate::decision::{Decision, OrderStability, Outcome};
 
 pub const ROW_HEIGHT: f32 = 46.0;
 
+/// What is said of a study that is no longer about what is on screen.
+pub const OUTDATED: &str = "Made for older texts, or by another router";
+
 /// Draws the timeline: the route after each user message, flips marked.
 pub fn turns_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
     let Some(study) =
@@ -225,7 +228,7 @@ pub fn head_ui<'a>(
             commands.push(Command::Study(kind));
         }
         if outdated {
-            widgets::caption_ui(ui, "Made for older texts, or by another router");
+            widgets::caption_ui(ui, OUTDATED);
         }
     });
     ui.add_space(space::XS);
