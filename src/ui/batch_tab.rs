@@ -172,6 +172,7 @@ fn limit_ui(ui: &mut Ui, batch: &Batch, commands: &mut Vec<Command>) {
     let parse = |text: &str| if text.trim() == "none" { Some(0.0) } else { text.trim().parse().ok() };
     let drag = DragValue::new(&mut limit).range(0..=100_000_000).speed(1.0).custom_formatter(format).custom_parser(parse);
     let response = ui.add(drag).labelled_by(caption.id).accessible_name("Limit of conversations");
+    widgets::keep_undo(ui, &response);
     if response.on_hover_text("Measures the first conversations of the set only; 0 for all").changed() {
         commands.push(Command::Batch(BatchCommand::SetLimit((limit > 0).then_some(limit))));
     }
@@ -187,6 +188,7 @@ fn gate_ui(ui: &mut Ui, batch: &Batch, commands: &mut Vec<Command>) {
     };
     let drag = DragValue::new(&mut percent).range(0.0..=100.0).speed(0.5).custom_formatter(format).custom_parser(parse);
     let response = ui.add(drag).labelled_by(caption.id).accessible_name("Minimum agreement");
+    widgets::keep_undo(ui, &response);
     let hint = "The agreement that a run must reach: its report, its JUnit file and the export say whether it did. 0 for none";
     if response.on_hover_text(hint).changed() {
         let gate = (percent.round() / 100.0).clamp(0.0, 1.0);
@@ -199,6 +201,7 @@ fn orders_ui(ui: &mut Ui, batch: &Batch, commands: &mut Vec<Command>) {
     let mut orders = batch.orders;
     let drag = DragValue::new(&mut orders).range(0..=50).speed(0.1);
     let response = ui.add(drag).labelled_by(caption.id).accessible_name("Other orders of the routes");
+    widgets::keep_undo(ui, &response);
     let hint =
         "Repeats each decision under this many other orders of the routes: gateways feed them in an order nobody controls. 0 tests none";
     if response.on_hover_text(hint).changed() {
