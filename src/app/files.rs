@@ -122,14 +122,18 @@ impl App {
     /// Notes that a document is what its file holds.
     fn placed(&mut self, id: DocId, path: &Path) {
         fn place<T>(document: &mut Document<T>, path: &Path) {
+            // Only another file renames it: the user may have chosen the title since.
+            if document.path.as_deref() != Some(path) {
+                document.rename(stem(path));
+            }
             document.path = Some(path.to_owned());
             document.stamp = stamp(path);
             document.mark_saved();
         }
         if let Some(document) = self.state.policies.iter_mut().find(|document| document.id == id) {
             place(document, path);
+            document.follow_name();
         } else if let Some(document) = self.state.conversations.iter_mut().find(|document| document.id == id) {
-            document.title = stem(path);
             place(document, path);
         }
     }
