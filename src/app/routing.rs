@@ -252,6 +252,16 @@ impl App {
         self.cancel_where(|job| matches!(job.kind, JobKind::Route { .. }));
     }
 
+    /// Takes back the wish for decisions, and with it the loading of a router that was only waited for to decide.
+    pub(super) fn stop_routing(&mut self) {
+        let was_waited_for = self.state.route_when_loaded;
+        self.cancel_routing();
+        self.route_at = None;
+        if was_waited_for {
+            self.cancel_where(|job| matches!(job.kind, JobKind::Load));
+        }
+    }
+
     pub(super) fn cancel_all(&mut self) {
         self.state.route_when_loaded = false;
         self.route_at = None;

@@ -296,6 +296,7 @@ impl App {
             Command::CloseDialog => self.state.dialog = None,
             Command::SetZoom(zoom) => self.change_settings(|settings| settings.zoom = zoom),
             Command::CancelJob(job) => self.cancel(job),
+            Command::CancelRouting => self.stop_routing(),
             Command::Dismiss { entry } => self.state.log.dismiss(entry),
         }
         self.settle();
