@@ -65,7 +65,7 @@ fn setup_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
     widgets::header_ui(
         ui,
         |ui| {
-            policy_ui(ui, state, commands);
+            widgets::policy_choice_ui(ui, state, "Policy to measure", 170.0, commands);
             ui.add_space(space::S);
             set_choice_ui(ui, state, commands);
             ui.add_space(space::S);
@@ -103,19 +103,6 @@ fn setup_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
     if let Some(measuring) = &batch.measuring {
         progress_ui(ui, measuring);
     }
-}
-
-fn policy_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
-    let caption = widgets::caption_ui(ui, "Policy");
-    let combo = ComboBox::from_id_salt("policy to measure").selected_text(&state.policy().title).width(170.0).truncate();
-    let response = combo.show_ui(ui, |ui| {
-        for (index, document) in state.policies.iter().enumerate() {
-            if ui.selectable_label(index == state.policy_index, &document.title).clicked() {
-                commands.push(Command::SelectPolicy(document.id));
-            }
-        }
-    });
-    response.response.labelled_by(caption.id).accessible_name("Policy to measure");
 }
 
 fn set_choice_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
