@@ -150,6 +150,7 @@ impl App {
             conversation: Arc::clone(&self.state.conversation().text),
             router: self.state.router.info().cloned(),
             rows: rows.clone(),
+            left_out: self.left_out(kind),
         };
         self.state.studies.retain(|old| old.kind != kind);
         self.state.studies.push(study);
@@ -159,6 +160,14 @@ impl App {
             }
             let orders = if let Subject::Orders(orders) = subject { orders } else { 0 };
             self.submit(Purpose::Study { kind, row }, policy, conversation, dialect, orders);
+        }
+    }
+
+    fn left_out(&self, kind: StudyKind) -> usize {
+        match kind {
+            StudyKind::Turns => self.state.conversation().text.user_turns().count().saturating_sub(TURNS),
+            StudyKind::Shelf => self.state.shelf_surplus(),
+            _ => 0,
         }
     }
 

@@ -20,7 +20,7 @@ const TESTS: [(Section, &str, &str); 5] = [
     (Section::Wording, "Wording", "The selected route's description with parts left out"),
     (Section::History, "History", "The same conversation without its earlier messages"),
     (Section::Robustness, "Robustness", "The last user message with small changes that should not move the decision"),
-    (Section::Shelf, "Shelf", "Every conversation of the shelf, and what is routed elsewhere since the policy was saved"),
+    (Section::Shelf, "Shelf", "The conversations of the shelf, and what is routed elsewhere since the policy was saved"),
 ];
 
 /// Draws the panel.

@@ -231,11 +231,20 @@ pub fn head_ui<'a>(
             widgets::caption_ui(ui, OUTDATED);
         }
     });
+    if let Some(study) = study.filter(|study| study.left_out > 0) {
+        widgets::caption_ui(ui, left_out(kind, study.left_out));
+    }
     ui.add_space(space::XS);
     if outdated {
         ui.multiply_opacity(0.55);
     }
     study
+}
+
+fn left_out(kind: StudyKind, count: usize) -> String {
+    let what = if kind == StudyKind::Turns { "user message" } else { "conversation" };
+    let plural = if count == 1 { "" } else { "s" };
+    format!("Only the newest are routed, {count} older {what}{plural} left out")
 }
 
 /// Returns what stands in place of a decision: it is still to come, or it was cancelled.
