@@ -6,6 +6,7 @@ mod drafts;
 mod export;
 mod gateways;
 mod imports;
+mod in_view;
 mod routers;
 mod studies;
 
@@ -286,7 +287,11 @@ fn the_prompt_is_shown_exactly_and_says_what_is_not_sent() {
     click(&mut harness, "Add to shelf");
     click(&mut harness, "Prompt");
     assert!(has(&harness, "Message 1 is not sent: the gateway does not send this role to the router"), "{:#?}", texts(&harness));
-    assert!(has(&harness, "You are a helpful assistant designed to find the best suited route."));
+    assert!(has(&harness, "You are a helpful assistant designed to find the best suited route.") && has(&harness, "Fixed text"));
+    let prompt = harness.state().app().state().prompt.clone();
+    for part in [&prompt.routes, &prompt.conversation] {
+        assert!(harness.query_by_label(&prompt.text[part.clone()]).is_some(), "{:#?}", texts(&harness));
+    }
 }
 
 #[test]

@@ -76,6 +76,8 @@ pub enum Command {
     Compare(CompareCommand),
     SetZoom(f32),
     CancelJob(JobId),
+    /// Takes back the wish for decisions; a set that is measured goes on.
+    CancelRouting,
     /// Takes a message off the screen; the log keeps it.
     Dismiss {
         entry: u64,

@@ -31,7 +31,7 @@ pub type Typing = (&'static str, usize);
 pub struct Document<T> {
     pub id: DocId,
     pub title: String,
-    /// What it was called at first.
+    /// What it is called where its text says nothing.
     given: String,
     pub path: Option<PathBuf>,
     pub stamp: Option<FileStamp>,
@@ -69,7 +69,13 @@ impl<T> Document<T> {
         Self { path: Some(path), stamp, ..self }
     }
 
-    /// Calls the document what its text says, or what it was called at first where that says nothing.
+    /// Gives the document a name, which it has where its text says nothing.
+    pub fn rename(&mut self, name: String) {
+        self.given = name;
+        self.call(None);
+    }
+
+    /// Calls the document what its text says, or what it was given as a name where that says nothing.
     pub fn call(&mut self, name: Option<&str>) {
         self.title = name.filter(|name| !name.trim().is_empty()).unwrap_or(&self.given).to_owned();
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::session::App;
-use super::state::{Dialog, Question, Reveal, Side, Target};
+use super::state::{Dialog, Question, Reveal, Side, Tab, Target};
 use super::{DocId, Document, PolicyText, SAMPLES};
 use crate::chat::{Conversation, ConversationEdit, Message, Role};
 use crate::policy::{Policy, PolicyEdit, Route};
@@ -68,6 +68,7 @@ impl App {
             self.edited(Side::Conversation, begins);
         }
         if adds_message {
+            self.show_conversation_tab();
             self.reveal(Target::LastMessage);
         }
     }
@@ -87,7 +88,7 @@ impl App {
     }
 
     pub(super) fn undo(&mut self, redo: bool) {
-        let side = self.state.undo_side();
+        let side = self.state.undo_side(redo);
         let done = match (side, redo) {
             (Side::Policy, false) => self.policy_mut().undo(),
             (Side::Policy, true) => self.policy_mut().redo(),
@@ -103,8 +104,21 @@ impl App {
         }
     }
 
+    pub(super) fn add_route(&mut self) {
+        self.show_tab(Tab::Policy);
+        self.edit_policy(PolicyEdit::AddRoute);
+    }
+
+    pub(super) fn edit_selected(&mut self, edit: impl FnOnce(usize) -> PolicyEdit) {
+        if let Some(route) = self.state.selected_route() {
+            self.show_tab(Tab::Policy);
+            self.edit_policy(edit(route));
+        }
+    }
+
     pub(super) fn move_route(&mut self, below: bool) {
         let (Some(route), Some(other)) = (self.state.selected_route(), self.state.neighbour(below)) else { return };
+        self.show_tab(Tab::Policy);
         // The lower one takes the place of the upper one. The other way round the first route of a domain could pass that of another domain,
         // and the domains would change places too.
         let (upper, lower) = if below { (route, other) } else { (other, route) };
@@ -117,6 +131,37 @@ impl App {
     fn reveal(&mut self, target: Target) {
         let serial = self.state.reveal.map_or(0, |last| last.serial + 1);
         self.state.reveal = Some(Reveal { target, serial });
+    }
+
+    /// Shows the tab that an action has its effect in: nothing is changed out of view.
+    pub(super) fn show_tab(&mut self, tab: Tab) {
+        if self.state.settings.tab != tab {
+            self.change_settings(|settings| settings.tab = tab);
+        }
+    }
+
+    /// Brings the conversation into view: it stands in the Playground, and beside the policy where it is docked.
+    pub(super) fn show_conversation_tab(&mut self) {
+        if !self.state.is_docked() {
+            self.show_tab(Tab::Playground);
+        }
+    }
+
+    pub(super) fn select_policy(&mut self, id: DocId) {
+        if let Some(index) = self.state.policies.iter().position(|document| document.id == id) {
+            self.show_policy(index);
+            // Every other tab names the policy.
+            if self.state.settings.tab == Tab::Compare {
+                self.show_tab(Tab::Policy);
+            }
+        }
+    }
+
+    pub(super) fn select_conversation(&mut self, id: DocId) {
+        if let Some(index) = self.state.conversations.iter().position(|document| document.id == id) {
+            self.show_conversation(index);
+            self.show_conversation_tab();
+        }
     }
 
     pub(super) fn new_policy(&mut self) {
@@ -146,12 +191,14 @@ impl App {
     pub(super) fn add_policy(&mut self, document: Document<PolicyText>) {
         self.state.policies.push(document);
         self.show_policy(self.state.policies.len() - 1);
+        self.show_tab(Tab::Policy);
     }
 
     pub(super) fn show_policy(&mut self, index: usize) {
         self.state.policy_index = index;
         self.state.selected = 0;
-        self.state.before_edit = None;
+        self.state.last_edited = Side::Policy;
+        (self.state.turn, self.state.before_edit) = (None, None);
         self.texts_changed();
     }
 
@@ -166,6 +213,7 @@ impl App {
     pub(super) fn add_conversation(&mut self, document: Document<Conversation>) {
         self.state.conversations.push(document);
         self.show_conversation(self.state.conversations.len() - 1);
+        self.show_conversation_tab();
     }
 
     pub(super) fn show_conversation(&mut self, index: usize) {

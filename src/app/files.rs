@@ -7,7 +7,7 @@ use super::session::App;
 use super::sets::is_set;
 use super::state::{Dialog, Question};
 use super::store::write_atomically;
-use super::{Answer, DocId, Document, FileStamp, Import, ImportSource, LARGE_TEXT, Log, PolicyText};
+use super::{Answer, DocId, Document, FileStamp, Import, ImportSource, LARGE_TEXT, Log, PolicyText, Tab};
 use crate::chat::Conversation;
 use crate::formats::{
     FormatError, Understood, Warning, find_conversations, looks_like_gateway, parse_conversation, parse_policy, read_export, read_text,
@@ -29,6 +29,7 @@ impl App {
         }
         if let Some(index) = self.state.conversations.iter().position(|document| document.path.as_deref() == Some(path)) {
             self.show_conversation(index);
+            self.show_conversation_tab();
             return self.check_disk();
         }
         if is_large(path) && has_extension(path, &["txt", "md", "json", "jsonl"]) {
@@ -44,6 +45,7 @@ impl App {
     pub(super) fn open_policy(&mut self, path: &Path) {
         if let Some(index) = self.state.policies.iter().position(|document| document.path.as_deref() == Some(path)) {
             self.show_policy(index);
+            self.show_tab(Tab::Policy);
             return self.check_disk();
         }
         let Ok(text) = read_text(path).map_err(|error| self.state.log.error(error.to_string())) else { return };
@@ -58,6 +60,7 @@ impl App {
         document.follow_name();
         if self.state.policies.is_empty() {
             self.state.policies.push(document);
+            self.show_tab(Tab::Policy);
         } else {
             self.add_policy(document);
         }
@@ -82,6 +85,7 @@ impl App {
         let document = Document::new(self.next_id(), stem(path), conversation).in_file(path.to_owned(), stamp(path));
         if self.state.conversations.is_empty() {
             self.state.conversations.push(document);
+            self.show_conversation_tab();
         } else {
             self.add_conversation(document);
         }
@@ -122,14 +126,18 @@ impl App {
     /// Notes that a document is what its file holds.
     fn placed(&mut self, id: DocId, path: &Path) {
         fn place<T>(document: &mut Document<T>, path: &Path) {
+            // Only another file renames it: the user may have chosen the title since.
+            if document.path.as_deref() != Some(path) {
+                document.rename(stem(path));
+            }
             document.path = Some(path.to_owned());
             document.stamp = stamp(path);
             document.mark_saved();
         }
         if let Some(document) = self.state.policies.iter_mut().find(|document| document.id == id) {
             place(document, path);
+            document.follow_name();
         } else if let Some(document) = self.state.conversations.iter_mut().find(|document| document.id == id) {
-            document.title = stem(path);
             place(document, path);
         }
     }
@@ -230,6 +238,7 @@ impl App {
             document.replace(conversation, "file", None);
         }
         self.placed(id, &path);
+        self.state.turn = None;
         self.texts_changed();
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::session::App;
 use super::state::Dialog;
 use super::store::write_atomically;
-use super::{BatchPart, DocId, Document, Tab};
+use super::{BatchPart, DocId, Document};
 use crate::chat::{Conversation, ConversationEdit};
 use crate::formats::{FormatError, Found, PASTED, Understood, find_conversations, unlabelled_json};
 
@@ -141,7 +141,7 @@ impl App {
             let document = imported(self.next_id(), found);
             self.add_conversation(document);
         }
-        self.show_imported();
+        self.show_conversation_tab();
     }
 
     /// Puts the conversations that are offered on the shelf and shows the first of them.
@@ -156,7 +156,7 @@ impl App {
         if added > 0 {
             self.show_conversation(first);
             self.state.log.info(format!("Added {added} of {} conversations to the shelf", import.found().len()));
-            self.show_imported();
+            self.show_conversation_tab();
         }
     }
 
@@ -180,12 +180,6 @@ impl App {
                 app.state.dialog.get_or_insert(Dialog::Import(import));
             }
         });
-    }
-
-    fn show_imported(&mut self) {
-        if self.state.settings.tab != Tab::Policy {
-            self.change_settings(|settings| settings.tab = Tab::Playground);
-        }
     }
 }
 

@@ -92,6 +92,8 @@ impl App {
     pub(super) fn route(&mut self) {
         self.cancel_routing();
         self.route_at = None;
+        // Whoever asks wants to see the answer, not that of an earlier turn.
+        self.state.turn = None;
         if self.state.router.phase == RouterPhase::Loading {
             self.state.route_when_loaded = true;
             return;
@@ -124,10 +126,7 @@ impl App {
     }
 
     fn wants_study(&self, kind: StudyKind) -> bool {
-        let state = &self.state;
-        state
-            .study(kind)
-            .is_none_or(|study| state.is_study_outdated(study) || (kind == StudyKind::Variants && study.rows.len() != state.policies.len()))
+        self.state.study(kind).is_none_or(|study| self.state.is_study_outdated(study))
     }
 
     /// Shows a section of the decision panel and starts the study that it shows.
@@ -151,6 +150,7 @@ impl App {
             conversation: Arc::clone(&self.state.conversation().text),
             router: self.state.router.info().cloned(),
             rows: rows.clone(),
+            left_out: self.left_out(kind),
         };
         self.state.studies.retain(|old| old.kind != kind);
         self.state.studies.push(study);
@@ -160,6 +160,14 @@ impl App {
             }
             let orders = if let Subject::Orders(orders) = subject { orders } else { 0 };
             self.submit(Purpose::Study { kind, row }, policy, conversation, dialect, orders);
+        }
+    }
+
+    fn left_out(&self, kind: StudyKind) -> usize {
+        match kind {
+            StudyKind::Turns => self.state.conversation().text.user_turns().count().saturating_sub(TURNS),
+            StudyKind::Shelf => self.state.shelf_surplus(),
+            _ => 0,
         }
     }
 
@@ -184,7 +192,7 @@ impl App {
                     dialect: document.text.policy.dialect.unwrap_or(DialectId::DEFAULT),
                     ..row(document.title.clone(), Subject::Policy(document.id), &document.text.policy, conversation)
                 };
-                state.policies.iter().filter(|document| !document.text.policy.routes.is_empty()).map(variant).collect()
+                state.variants().map(variant).collect()
             }
             StudyKind::Gateways => {
                 let asked = |(position, gateway): (usize, &Gateway)| StudyRow {
@@ -251,6 +259,16 @@ impl App {
     fn cancel_routing(&mut self) {
         self.state.route_when_loaded = false;
         self.cancel_where(|job| matches!(job.kind, JobKind::Route { .. }));
+    }
+
+    /// Takes back the wish for decisions, and with it the loading of a router that was only waited for to decide.
+    pub(super) fn stop_routing(&mut self) {
+        let was_waited_for = self.state.route_when_loaded;
+        self.cancel_routing();
+        self.route_at = None;
+        if was_waited_for {
+            self.cancel_where(|job| matches!(job.kind, JobKind::Load));
+        }
     }
 
     pub(super) fn cancel_all(&mut self) {

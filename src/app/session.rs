@@ -249,20 +249,12 @@ impl App {
             Command::Routers(command) => self.routers(command),
             Command::Check(command) => self.run_check(command),
             Command::SelectRoute(route) => self.state.selected = route,
-            Command::SelectPolicy(id) => {
-                if let Some(index) = self.state.policies.iter().position(|document| document.id == id) {
-                    self.show_policy(index);
-                }
-            }
+            Command::SelectPolicy(id) => self.select_policy(id),
             Command::RenameConversation(title) => {
                 self.conversation_mut().title = title;
                 self.unsaved = true;
             }
-            Command::SelectConversation(id) => {
-                if let Some(index) = self.state.conversations.iter().position(|document| document.id == id) {
-                    self.show_conversation(index);
-                }
-            }
+            Command::SelectConversation(id) => self.select_conversation(id),
             Command::ClosePolicy(id) | Command::CloseConversation(id) => self.close(id),
             Command::Open(path) => self.open(&path),
             Command::NewFromSample(sample) => self.new_from_sample(sample),
@@ -296,6 +288,7 @@ impl App {
             Command::CloseDialog => self.state.dialog = None,
             Command::SetZoom(zoom) => self.change_settings(|settings| settings.zoom = zoom),
             Command::CancelJob(job) => self.cancel(job),
+            Command::CancelRouting => self.stop_routing(),
             Command::Dismiss { entry } => self.state.log.dismiss(entry),
         }
         self.settle();
@@ -329,7 +322,7 @@ impl App {
         match action {
             Action::NewPolicy => self.new_policy(),
             Action::NewVariant => self.new_variant(),
-            Action::ClosePolicy => self.close(self.state.policy().id),
+            Action::Close => self.close(self.state.save_target().0),
             Action::Save => self.save(self.state.save_target().0),
             // Choosing a file is the window's business: it answers with `Command::Open` or `Command::SaveTo`.
             Action::Open | Action::OpenSet | Action::SaveAs | Action::SaveConversation | Action::SaveReport => {}
@@ -338,7 +331,7 @@ impl App {
             Action::CloseConversation => self.close(self.state.conversation().id),
             Action::Undo => self.undo(false),
             Action::Redo => self.undo(true),
-            Action::AddRoute => self.edit_policy(PolicyEdit::AddRoute),
+            Action::AddRoute => self.add_route(),
             Action::DuplicateRoute => self.edit_selected(|route| PolicyEdit::DuplicateRoute { route }),
             Action::RemoveRoute => self.edit_selected(|route| PolicyEdit::RemoveRoute { route }),
             Action::MoveRouteUp => self.move_route(false),
@@ -382,12 +375,6 @@ impl App {
     fn zoom_by(&mut self, step: f32) {
         let zoom = ((self.state.settings.zoom + step) * 10.0).round() / 10.0;
         self.change_settings(|settings| settings.zoom = zoom.clamp(ZOOM_RANGE[0], ZOOM_RANGE[1]));
-    }
-
-    fn edit_selected(&mut self, edit: impl FnOnce(usize) -> PolicyEdit) {
-        if let Some(route) = self.state.selected_route() {
-            self.edit_policy(edit(route));
-        }
     }
 
     pub(super) fn change_settings(&mut self, change: impl FnOnce(&mut Settings)) {

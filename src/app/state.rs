@@ -233,7 +233,7 @@ impl State {
         }
     }
 
-    /// Returns the document that Save writes: what the tab is for.
+    /// Returns the document that Save writes and Close closes: what the tab is for.
     pub fn save_target(&self) -> (DocId, Option<&PathBuf>, String) {
         let (policy, conversation) = (self.policy(), self.conversation());
         match self.settings.tab {
@@ -247,31 +247,43 @@ impl State {
         self.settings.live.unwrap_or(self.router.source == RouterSource::Builtin)
     }
 
-    /// Returns which document undo works on: the one changed last, where both are in view.
-    pub fn undo_side(&self) -> Side {
+    /// Returns which document undo or redo works on: where both are in view the one changed last, unless only the other has a step left.
+    pub fn undo_side(&self, redo: bool) -> Side {
         match self.settings.tab {
             Tab::Playground => Side::Conversation,
-            Tab::Policy => self.last_edited,
+            Tab::Policy if self.is_docked() => {
+                let other = if self.last_edited == Side::Policy { Side::Conversation } else { Side::Policy };
+                let has_step = |side| self.step(side, redo).is_some();
+                if !has_step(self.last_edited) && has_step(other) { other } else { self.last_edited }
+            }
             Tab::Batch if self.batch.part == BatchPart::Cases => Side::Labels,
-            Tab::Batch | Tab::Compare | Tab::Export => Side::Policy,
+            Tab::Policy | Tab::Batch | Tab::Compare | Tab::Export => Side::Policy,
         }
+    }
+
+    /// Returns whether the conversation is in view beside the policy.
+    pub fn is_docked(&self) -> bool {
+        self.settings.tab == Tab::Policy && self.settings.dock
     }
 
     /// Returns what undo would take back.
     pub fn undo_label(&self) -> Option<&'static str> {
-        match self.undo_side() {
-            Side::Policy => self.policy().undo_label(),
-            Side::Conversation => self.conversation().undo_label(),
-            Side::Labels => self.batch.corrections.last().map(|_| "label"),
-        }
+        self.step(self.undo_side(false), false)
     }
 
     /// Returns what redo would do again.
     pub fn redo_label(&self) -> Option<&'static str> {
-        match self.undo_side() {
-            Side::Policy => self.policy().redo_label(),
-            Side::Conversation => self.conversation().redo_label(),
-            Side::Labels => self.batch.undone.last().map(|_| "label"),
+        self.step(self.undo_side(true), true)
+    }
+
+    fn step(&self, side: Side, redo: bool) -> Option<&'static str> {
+        match (side, redo) {
+            (Side::Policy, false) => self.policy().undo_label(),
+            (Side::Policy, true) => self.policy().redo_label(),
+            (Side::Conversation, false) => self.conversation().undo_label(),
+            (Side::Conversation, true) => self.conversation().redo_label(),
+            (Side::Labels, false) => self.batch.corrections.last().map(|_| "label"),
+            (Side::Labels, true) => self.batch.undone.last().map(|_| "label"),
         }
     }
 

@@ -10,7 +10,7 @@ use crate::decision::{Decision, RouterInfo};
 use crate::policy::{DialectId, Policy, Route};
 
 use super::state::{State, has_question};
-use super::{DocId, Document};
+use super::{DocId, Document, PolicyText};
 
 /// Conversations of the shelf that are routed at once, the newest ones.
 const SHELF: usize = 60;
@@ -45,6 +45,8 @@ pub struct Study {
     /// Who decides the rows.
     pub router: Option<RouterInfo>,
     pub rows: Vec<StudyRow>,
+    /// Turns of the conversation, or conversations of the shelf, that have no row since there are newer ones enough.
+    pub left_out: usize,
 }
 
 /// One decision of a study.
@@ -90,9 +92,11 @@ impl StudyRow {
 impl State {
     /// Returns whether a study is of older texts than those on screen, or of another router.
     pub fn is_study_outdated(&self, study: &Study) -> bool {
+        let is_of_conversation = Arc::ptr_eq(&study.conversation, &self.conversation().text);
         let is_of_texts = match study.kind {
             StudyKind::Shelf => self.is_of_shelf(study),
-            _ => Arc::ptr_eq(&study.conversation, &self.conversation().text),
+            StudyKind::Variants => is_of_conversation && self.is_of_variants(study),
+            _ => is_of_conversation,
         };
         !is_of_texts || !Arc::ptr_eq(&study.policy, self.routes()) || study.router.as_ref() != self.router.info()
     }
@@ -105,11 +109,28 @@ impl State {
             && rows(true).next().map(|row| Arc::as_ptr(&row.policy)) == self.saved_policy().map(Arc::as_ptr)
     }
 
-    /// Returns the conversations of the shelf in which a user says something.
+    fn is_of_variants(&self, study: &Study) -> bool {
+        let rows = study.rows.iter().map(|row| (row.subject, Arc::as_ptr(&row.policy)));
+        rows.eq(self.variants().map(|document| (Subject::Policy(document.id), Arc::as_ptr(&document.text.policy))))
+    }
+
+    /// Returns the open policies that have routes to choose from.
+    pub(super) fn variants(&self) -> impl Iterator<Item = &Document<PolicyText>> {
+        self.policies.iter().filter(|document| !document.text.policy.routes.is_empty())
+    }
+
+    /// Returns the newest conversations of the shelf in which a user says something.
     pub(super) fn shelf(&self) -> impl Iterator<Item = &Document<Conversation>> {
-        let said = self.conversations.iter().filter(|document| has_question(&document.text));
-        let surplus = said.clone().count().saturating_sub(SHELF);
-        said.skip(surplus)
+        self.said().skip(self.shelf_surplus())
+    }
+
+    /// Returns how many conversations in which a user says something are too old for [`Self::shelf`].
+    pub(super) fn shelf_surplus(&self) -> usize {
+        self.said().count().saturating_sub(SHELF)
+    }
+
+    fn said(&self) -> impl Iterator<Item = &Document<Conversation>> {
+        self.conversations.iter().filter(|document| has_question(&document.text))
     }
 
     /// Returns the policy on screen as it was saved, where it was changed since.
@@ -166,8 +187,24 @@ pub fn without_parts(route: &Route) -> Vec<(String, Route)> {
 
 /// Cuts a description into sentences, or a single sentence at its commas.
 fn parts(description: &str) -> Vec<&str> {
-    let sentences: Vec<&str> = description.split_inclusive(['.', ';', '\n']).filter(|part| !part.trim().is_empty()).collect();
+    let sentences = sentences(description);
     if sentences.len() > 1 { sentences } else { description.split_inclusive(',').filter(|part| !part.trim().is_empty()).collect() }
+}
+
+fn sentences(description: &str) -> Vec<&str> {
+    let mut sentences = Vec::new();
+    let mut start = 0;
+    for (at, mark) in description.match_indices(['.', ';', '\n']) {
+        let (sentence, rest) = (&description[start..at + mark.len()], &description[at + mark.len()..]);
+        // A stop inside a word, as in Node.js, ends no sentence.
+        if mark == "\n" || rest.is_empty() || rest.starts_with(char::is_whitespace) {
+            sentences.push(sentence);
+            start = at + mark.len();
+        }
+    }
+    sentences.push(&description[start..]);
+    sentences.retain(|sentence| !sentence.trim().is_empty());
+    sentences
 }
 
 #[cfg(test)]
@@ -209,5 +246,7 @@ mod tests {
         );
         assert_eq!(without_parts(&Route::new("a", "one, two")).len(), 4);
         assert_eq!(without_parts(&Route::new("a", "one")).len(), 2);
+        assert_eq!(parts("Node.js and ASP.NET. Go 1.22; Rust"), ["Node.js and ASP.NET.", " Go 1.22;", " Rust"]);
+        assert_eq!(without_parts(&Route::new("a", "Node.js and ASP.NET")).len(), 2, "a stop inside a word ends nothing");
     }
 }

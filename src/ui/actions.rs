@@ -21,6 +21,9 @@ pub fn pressed(ui: &Ui, state: &State) -> Vec<Command> {
         // What stands in front has the keyboard; only the palette's own keys close it again.
         actions.retain(|action| *action == Action::Palette && action.is_on(state));
     }
+    if widgets::is_undo_kept(ui) {
+        actions.retain(|action| !matches!(action, Action::Undo | Action::Redo));
+    }
     let pressed: Vec<Action> = actions.into_iter().filter(is_pressed).collect();
     pressed.into_iter().filter(|action| action.obstacle(state).is_none()).map(Command::Perform).collect()
 }

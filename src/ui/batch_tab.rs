@@ -65,7 +65,7 @@ fn setup_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
     widgets::header_ui(
         ui,
         |ui| {
-            policy_ui(ui, state, commands);
+            widgets::policy_choice_ui(ui, state, "Policy to measure", 170.0, commands);
             ui.add_space(space::S);
             set_choice_ui(ui, state, commands);
             ui.add_space(space::S);
@@ -103,19 +103,6 @@ fn setup_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
     if let Some(measuring) = &batch.measuring {
         progress_ui(ui, measuring);
     }
-}
-
-fn policy_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
-    let caption = widgets::caption_ui(ui, "Policy");
-    let combo = ComboBox::from_id_salt("policy to measure").selected_text(&state.policy().title).width(170.0).truncate();
-    let response = combo.show_ui(ui, |ui| {
-        for (index, document) in state.policies.iter().enumerate() {
-            if ui.selectable_label(index == state.policy_index, &document.title).clicked() {
-                commands.push(Command::SelectPolicy(document.id));
-            }
-        }
-    });
-    response.response.labelled_by(caption.id).accessible_name("Policy to measure");
 }
 
 fn set_choice_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
@@ -172,6 +159,7 @@ fn limit_ui(ui: &mut Ui, batch: &Batch, commands: &mut Vec<Command>) {
     let parse = |text: &str| if text.trim() == "none" { Some(0.0) } else { text.trim().parse().ok() };
     let drag = DragValue::new(&mut limit).range(0..=100_000_000).speed(1.0).custom_formatter(format).custom_parser(parse);
     let response = ui.add(drag).labelled_by(caption.id).accessible_name("Limit of conversations");
+    widgets::keep_undo(ui, &response);
     if response.on_hover_text("Measures the first conversations of the set only; 0 for all").changed() {
         commands.push(Command::Batch(BatchCommand::SetLimit((limit > 0).then_some(limit))));
     }
@@ -187,6 +175,7 @@ fn gate_ui(ui: &mut Ui, batch: &Batch, commands: &mut Vec<Command>) {
     };
     let drag = DragValue::new(&mut percent).range(0.0..=100.0).speed(0.5).custom_formatter(format).custom_parser(parse);
     let response = ui.add(drag).labelled_by(caption.id).accessible_name("Minimum agreement");
+    widgets::keep_undo(ui, &response);
     let hint = "The agreement that a run must reach: its report, its JUnit file and the export say whether it did. 0 for none";
     if response.on_hover_text(hint).changed() {
         let gate = (percent.round() / 100.0).clamp(0.0, 1.0);
@@ -199,6 +188,7 @@ fn orders_ui(ui: &mut Ui, batch: &Batch, commands: &mut Vec<Command>) {
     let mut orders = batch.orders;
     let drag = DragValue::new(&mut orders).range(0..=50).speed(0.1);
     let response = ui.add(drag).labelled_by(caption.id).accessible_name("Other orders of the routes");
+    widgets::keep_undo(ui, &response);
     let hint =
         "Repeats each decision under this many other orders of the routes: gateways feed them in an order nobody controls. 0 tests none";
     if response.on_hover_text(hint).changed() {

@@ -23,7 +23,7 @@ pub fn budget_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
             let sentence = if budget.used > budget.limit {
                 format!("Budget of {} exceeded by {}", budget.limit, budget.used - budget.limit)
             } else {
-                format!("{left} of {} left for the conversation", budget.limit)
+                format!("Budget: used {} of {}, {left} left for more messages", budget.used, budget.limit)
             };
             widgets::caption_ui(ui, sentence).on_hover_text(
                 "In the gateway's own estimate: bytes of the fixed text and the messages, divided by 4; routes are not counted",

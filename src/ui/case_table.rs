@@ -94,7 +94,8 @@ fn filters_ui(ui: &mut Ui, batch: &Batch, view: &RunView, commands: &mut Vec<Com
             query.verdict = verdict;
         }
         let search = TextEdit::singleline(&mut query.text).hint_text("Search cases").desired_width(104.0).id_salt("search cases");
-        ui.add(search.margin(egui::Margin::symmetric(space::S as i8, 4))).accessible_name("Search cases");
+        let search = ui.add(search.margin(egui::Margin::symmetric(space::S as i8, 4))).accessible_name("Search cases");
+        widgets::keep_undo(ui, &search);
         name_filter_ui(ui, "Label", &mut query.label, view);
         name_filter_ui(ui, "Decision", &mut query.decision, view);
         confidence_filter_ui(ui, &mut query.confidence);
@@ -125,6 +126,7 @@ fn confidence_filter_ui(ui: &mut Ui, confidence: &mut [f32; 2]) {
         let mut percent = (*value * 100.0).round();
         let drag = DragValue::new(&mut percent).range(0.0..=100.0).suffix(" %").speed(1.0);
         let response = ui.add(drag).accessible_name(name).on_hover_text("Drag, or click and type");
+        widgets::keep_undo(ui, &response);
         if response.changed() {
             *value = percent / 100.0;
         }

@@ -121,7 +121,9 @@ fn run_ui(ui: &mut Ui, state: &State, kept: &KeptRun, commands: &mut Vec<Command
                 let font = egui::FontSelection::FontId(tokens::strong_font(text::BODY));
                 let field = TextEdit::singleline(&mut name).font(font).frame(egui::Frame::NONE).desired_width(ui.available_width());
                 let field = field.min_size(egui::vec2(0.0, tokens::CONTROL_HEIGHT)).align(egui::Align2::LEFT_CENTER);
-                if ui.add(field).accessible_name(format!("Name of run {}", kept.name)).changed() {
+                let response = ui.add(field).accessible_name(format!("Name of run {}", kept.name));
+                widgets::keep_undo(ui, &response);
+                if response.changed() {
                     renamed = Some(Command::Compare(CompareCommand::Rename(kept.id.clone(), name)));
                 }
             },

@@ -34,9 +34,12 @@ pub fn conversation_panel_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Comm
 
 /// Written as it is read: the heading is the field.
 fn title_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
-    let mut title = state.conversation().title.clone();
+    let document = state.conversation();
+    let mut title = document.title.clone();
     let field = TextEdit::singleline(&mut title).font(egui::TextStyle::Heading).frame(egui::Frame::NONE).desired_width(f32::INFINITY);
-    let response = ui.add(field).accessible_name("Title of the conversation");
+    // Of each conversation its own: undo must not bring the title of another one back.
+    let response = ui.add(field.id_salt(("title", document.id.0))).accessible_name("Title of the conversation");
+    widgets::keep_undo(ui, &response);
     if response.changed() {
         commands.push(Command::RenameConversation(title));
     }

@@ -20,7 +20,7 @@ const TESTS: [(Section, &str, &str); 5] = [
     (Section::Wording, "Wording", "The selected route's description with parts left out"),
     (Section::History, "History", "The same conversation without its earlier messages"),
     (Section::Robustness, "Robustness", "The last user message with small changes that should not move the decision"),
-    (Section::Shelf, "Shelf", "Every conversation of the shelf, and what is routed elsewhere since the policy was saved"),
+    (Section::Shelf, "Shelf", "The conversations of the shelf, and what is routed elsewhere since the policy was saved"),
 ];
 
 /// Draws the panel.
@@ -30,7 +30,7 @@ pub fn decision_panel_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>
         |ui| widgets::heading_ui(ui, "Decision"),
         |ui| {
             if state.is_routing() {
-                actions::action_button_ui(ui, state, Action::Cancel, commands);
+                cancel_ui(ui, commands);
             } else {
                 actions::primary_button_ui(ui, state, Action::Route, commands);
             }
@@ -62,6 +62,14 @@ pub fn decision_panel_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>
             }
         });
     });
+}
+
+/// Draws the button that gives up the decision alone: the action of the same name stops everything.
+fn cancel_ui(ui: &mut Ui, commands: &mut Vec<Command>) {
+    let button = widgets::button_ui(ui, "Cancel").accessible_name("Cancel routing");
+    if button.on_hover_text("Stop waiting for this decision; a set that is being measured goes on").clicked() {
+        commands.push(Command::CancelRouting);
+    }
 }
 
 /// Says how far the router is, until it is there.

@@ -1,6 +1,6 @@
 //! The Export tab: what to export at the left, its exact bytes in the middle, what it was tested with and for which gateway at the right.
 
-use egui::{CentralPanel, ComboBox, Label, Panel, RichText, ScrollArea, Ui};
+use egui::{CentralPanel, Label, Panel, RichText, ScrollArea, Ui};
 
 use super::tokens::{self, space, text};
 use super::widgets::{self, Row};
@@ -33,7 +33,7 @@ pub fn export_tab_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
 
 fn settings_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
     widgets::heading_ui(ui, "Export");
-    policy_ui(ui, state, commands);
+    widgets::policy_choice_ui(ui, state, "Policy to export", f32::INFINITY, commands);
     ui.add_space(space::S);
     widgets::subheading_ui(ui, "Format");
     ui.scope(|ui| {
@@ -52,19 +52,6 @@ fn settings_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
         ui.add_space(space::S);
         target_ui(ui, state, commands);
     }
-}
-
-fn policy_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
-    let caption = widgets::caption_ui(ui, "Policy");
-    let combo = ComboBox::from_id_salt("exported policy").selected_text(&state.policy().title).width(ui.available_width()).truncate();
-    let response = combo.show_ui(ui, |ui| {
-        for (index, document) in state.policies.iter().enumerate() {
-            if ui.selectable_label(index == state.policy_index, &document.title).clicked() {
-                commands.push(Command::SelectPolicy(document.id));
-            }
-        }
-    });
-    response.response.labelled_by(caption.id).accessible_name("Policy to export");
 }
 
 /// Whether the export is a file of its own or goes into a configuration that exists.

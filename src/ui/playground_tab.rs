@@ -1,7 +1,8 @@
-//! The Playground tab: the shelf of conversations, the one being tried, and its decision.
+//! The Playground tab: the shelf of conversations, the one being tried, and its decision with the policy that it is made by.
 
 use egui::{CentralPanel, Panel, ScrollArea, Ui};
 
+use super::tokens::space;
 use super::widgets::{self, Row};
 use super::{actions, conversation_panel, decision_panel, theme};
 use crate::app::{Action, Command, State};
@@ -16,7 +17,11 @@ pub fn playground_tab_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>
     let shelf = Panel::left("shelf").frame(column).resizable(true);
     shelf.default_size((width * 0.19).clamp(200.0, 300.0)).min_size(160.0).show(ui, |ui| shelf_ui(ui, state, commands));
     let decision = Panel::right("decision").frame(column).resizable(true);
-    decision.default_size((width * 0.38).min(640.0)).min_size(320.0).show(ui, |ui| decision_panel::decision_panel_ui(ui, state, commands));
+    decision.default_size((width * 0.38).min(640.0)).min_size(320.0).show(ui, |ui| {
+        ui.horizontal(|ui| widgets::policy_choice_ui(ui, state, "Policy that decides", f32::INFINITY, commands));
+        ui.add_space(space::XS);
+        decision_panel::decision_panel_ui(ui, state, commands);
+    });
     CentralPanel::default()
         .frame(theme::column_frame(palette.canvas))
         .show(ui, |ui| conversation_panel::conversation_panel_ui(ui, state, commands));

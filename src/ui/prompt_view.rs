@@ -1,11 +1,12 @@
 //! What the gateway sees: the exact prompt, with policy, conversation and fixed text told apart, and what was not sent.
 
+use std::ops::Range;
 use std::sync::Arc;
 
-use egui::text::{LayoutJob, TextFormat};
-use egui::{Color32, FontId, Galley, Label, RichText, Sense, Ui};
+use egui::text::LayoutJob;
+use egui::{Color32, FontId, Galley, Label, RichText, Ui};
 
-use super::tokens::{space, text};
+use super::tokens::{self, space, text};
 use super::{theme, widgets};
 use crate::app::State;
 use crate::dialect::{Fit, RenderedPrompt};
@@ -30,18 +31,17 @@ pub fn prompt_view_ui(ui: &mut Ui, state: &State) {
         },
     );
     unsent_ui(ui, prompt);
-    ui.horizontal_wrapped(|ui| {
-        for (colour, what) in [(palette.accent_soft, "Policy"), (palette.warning_soft, "Conversation"), (palette.raised, "Fixed text")] {
-            let (rect, _) = ui.allocate_exact_size(egui::vec2(12.0, 12.0), Sense::hover());
-            ui.painter().rect(rect, 2.0, colour, (1.0, palette.border_strong), egui::StrokeKind::Inside);
-            widgets::caption_ui(ui, what);
-            ui.add_space(space::S);
-        }
-    });
     theme::card_frame(palette.field, palette.border).show(ui, |ui| {
         ui.set_min_width(ui.available_width());
-        let galley = galley(ui, prompt);
-        ui.add(Label::new(galley).selectable(true));
+        ui.spacing_mut().item_spacing.y = space::XS;
+        let frame = egui::Frame::new().corner_radius(tokens::RADIUS).inner_margin(egui::Margin::symmetric(space::S as i8, space::XS as i8));
+        for block in &*blocks(ui, prompt, ui.available_width() - 2.0 * space::S) {
+            widgets::caption_ui(ui, block.what);
+            frame.fill(block.ground).show(ui, |ui| {
+                ui.set_min_width(ui.available_width());
+                ui.add(Label::new(Arc::clone(&block.galley)).selectable(true));
+            });
+        }
     });
 }
 
@@ -83,45 +83,63 @@ fn unsent_ui(ui: &mut Ui, prompt: &RenderedPrompt) {
     }
 }
 
-/// A prompt laid out for one width, theme and zoom.
-#[derive(Clone)]
-struct Laid {
-    prompt: usize,
-    width: i32,
-    dark: bool,
-    scale: f32,
+/// A part of the prompt under the word for what it is: its ground alone would say that to nobody who cannot see it.
+struct Block {
+    what: &'static str,
+    ground: Color32,
     galley: Arc<Galley>,
 }
 
+/// A prompt laid out for one width, theme and zoom.
+#[derive(Clone)]
+struct Laid {
+    prompt: Arc<RenderedPrompt>,
+    width: i32,
+    dark: bool,
+    scale: f32,
+    blocks: Arc<[Block]>,
+}
+
 /// Lays the prompt out once: it may be long, and it changes less often than it is drawn.
-fn galley(ui: &Ui, prompt: &Arc<RenderedPrompt>) -> Arc<Galley> {
+fn blocks(ui: &Ui, prompt: &Arc<RenderedPrompt>, width: f32) -> Arc<[Block]> {
     let id = egui::Id::unique("laid out prompt");
-    let (width, dark, scale) = (ui.available_width() as i32, ui.visuals().dark_mode, ui.pixels_per_point());
-    let address = Arc::as_ptr(prompt).addr();
+    let (width, dark, scale) = (width as i32, ui.visuals().dark_mode, ui.pixels_per_point());
     if let Some(laid) = ui.data(|data| data.get_temp::<Laid>(id))
-        && (laid.prompt, laid.width, laid.dark, laid.scale) == (address, width, dark, scale)
-        // The address may have been used again for another prompt.
-        && laid.galley.text() == prompt.text
+        && Arc::ptr_eq(&laid.prompt, prompt)
+        && (laid.width, laid.dark, laid.scale) == (width, dark, scale)
     {
-        return laid.galley;
+        return laid.blocks;
     }
     let palette = theme::palette(ui);
-    let font = FontId::monospace(text::MONO);
-    let format = |colour, background| TextFormat { background, ..TextFormat::simple(font.clone(), colour) };
-    let mut job = LayoutJob::default();
-    job.wrap.max_width = width as f32;
+    let part = |range: Range<usize>| prompt.text.get(range).unwrap_or_default();
     let (routes, conversation) = (prompt.routes.clone(), prompt.conversation.clone());
-    for (range, colour, background) in [
-        (0..routes.start, palette.text_weak, Color32::TRANSPARENT),
-        (routes.clone(), palette.text, palette.accent_soft),
-        (routes.end..conversation.start, palette.text_weak, Color32::TRANSPARENT),
-        (conversation.clone(), palette.text, palette.warning_soft),
-        (conversation.end..prompt.text.len(), palette.text_weak, Color32::TRANSPARENT),
-    ] {
-        job.append(prompt.text.get(range).unwrap_or_default(), 0.0, format(colour, background));
-    }
-    let galley = ui.fonts_mut(|fonts| fonts.layout_job(job));
-    let laid = Laid { prompt: address, width, dark, scale, galley: Arc::clone(&galley) };
+    let before = without_end(part(0..routes.start));
+    let between = without_end(without_start(part(routes.end..conversation.start)));
+    let after = without_start(part(conversation.end..prompt.text.len()));
+    let fixed = |text| ("Fixed text", text, palette.text_weak, Color32::TRANSPARENT);
+    let parts = [
+        fixed(before),
+        ("Policy", part(routes), palette.text, palette.accent_soft),
+        fixed(between),
+        ("Conversation", part(conversation), palette.text, palette.warning_soft),
+        fixed(after),
+    ];
+    let blocks = parts.map(|(what, text, colour, ground)| {
+        let job = LayoutJob::simple(text.to_owned(), FontId::monospace(text::MONO), colour, width as f32);
+        Block { what, ground, galley: ui.fonts_mut(|fonts| fonts.layout_job(job)) }
+    });
+    let blocks: Arc<[Block]> = blocks.into();
+    let laid = Laid { prompt: Arc::clone(prompt), width, dark, scale, blocks: Arc::clone(&blocks) };
     ui.data_mut(|data| data.insert_temp(id, laid));
-    galley
+    blocks
+}
+
+/// Leaves out the line feed between a block and the one above, which are drawn on lines of their own anyway.
+fn without_start(text: &str) -> &str {
+    text.strip_prefix('\n').unwrap_or(text)
+}
+
+/// Leaves out the line feed between a block and the one below.
+fn without_end(text: &str) -> &str {
+    text.strip_suffix('\n').unwrap_or(text)
 }

@@ -3,7 +3,7 @@
 use egui::{Label, RichText, Ui};
 
 use super::tokens::{self, space, text};
-use super::{bars, decision_facts, theme, widgets};
+use super::{bars, decision_facts, study_views, theme, widgets};
 use crate::app::{Action, Command, RouterPhase, State, StudyKind, Subject};
 use crate::decision::{Decision, Outcome};
 use crate::policy::Policy;
@@ -19,8 +19,8 @@ pub const NO_PROBABILITIES: &str = "This router gives no probabilities";
 /// Draws the decision on screen: that of the whole conversation, or of the turn that was clicked in the timeline.
 pub fn result_view_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
     if let Some(turn) = state.turn
-        && let Some(row) =
-            state.study(StudyKind::Turns).and_then(|study| study.rows.iter().find(|row| row.subject == Subject::Message(turn)))
+        && let Some(study) = state.study(StudyKind::Turns)
+        && let Some(row) = study.rows.iter().find(|row| row.subject == Subject::Message(turn))
         && let Some(decision) = row.decision()
     {
         ui.horizontal(|ui| {
@@ -29,7 +29,14 @@ pub fn result_view_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
                 commands.push(Command::ShowTurn(None));
             }
         });
-        return decision_ui(ui, decision, &row.policy, None);
+        ui.scope(|ui| {
+            if state.is_study_outdated(study) {
+                widgets::caption_ui(ui, study_views::OUTDATED);
+                ui.multiply_opacity(0.55);
+            }
+            decision_ui(ui, decision, &row.policy, None);
+        });
+        return;
     }
     match &state.shown {
         Some(shown) => {

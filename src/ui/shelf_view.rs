@@ -1,4 +1,4 @@
-//! Every conversation of the shelf under the policy as it is, beside what the saved policy gives: what a change of words moves elsewhere.
+//! The conversations of the shelf under the policy as it is, beside what the saved policy gives: what a change of words moves elsewhere.
 
 use egui::Ui;
 
@@ -10,7 +10,7 @@ use crate::decision::Decision;
 
 /// Draws the list.
 pub fn shelf_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
-    let explanation = "Route every conversation of the shelf, and mark those that the saved policy routes elsewhere";
+    let explanation = "Route the conversations of the shelf, and mark those that the saved policy routes elsewhere";
     let Some(study) = head_ui(ui, state, StudyKind::Shelf, "Route the shelf", explanation, commands) else { return };
     let rows: Vec<(DocId, &StudyRow)> = study.rows.iter().filter_map(|row| of(row, false)).collect();
     let before = |id: DocId| before(study, id);

@@ -10,6 +10,9 @@ use crate::decision::{Decision, OrderStability, Outcome};
 
 pub const ROW_HEIGHT: f32 = 46.0;
 
+/// What is said of a study that is no longer about what is on screen.
+pub const OUTDATED: &str = "Made for older texts, or by another router";
+
 /// Draws the timeline: the route after each user message, flips marked.
 pub fn turns_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
     let Some(study) =
@@ -225,14 +228,23 @@ pub fn head_ui<'a>(
             commands.push(Command::Study(kind));
         }
         if outdated {
-            widgets::caption_ui(ui, "Made for older texts, or by another router");
+            widgets::caption_ui(ui, OUTDATED);
         }
     });
+    if let Some(study) = study.filter(|study| study.left_out > 0) {
+        widgets::caption_ui(ui, left_out(kind, study.left_out));
+    }
     ui.add_space(space::XS);
     if outdated {
         ui.multiply_opacity(0.55);
     }
     study
+}
+
+fn left_out(kind: StudyKind, count: usize) -> String {
+    let what = if kind == StudyKind::Turns { "user message" } else { "conversation" };
+    let plural = if count == 1 { "" } else { "s" };
+    format!("Only the newest are routed, {count} older {what}{plural} left out")
 }
 
 /// Returns what stands in place of a decision: it is still to come, or it was cancelled.

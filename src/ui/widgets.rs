@@ -3,11 +3,13 @@
 use std::borrow::Cow;
 
 use egui::text::{LayoutJob, TextFormat, TextWrapping};
-use egui::{Button, Color32, CornerRadius, FontId, Galley, Label, Margin, Response, RichText, Role, Sense, TextEdit, Ui, WidgetInfo};
+use egui::{
+    Button, Color32, ComboBox, CornerRadius, FontId, Galley, Id, Label, Margin, Response, RichText, Role, Sense, TextEdit, Ui, WidgetInfo,
+};
 
 use super::theme;
 use super::tokens::{self, space, text};
-use crate::app::{State, Target};
+use crate::app::{Command, State, Target};
 
 /// Draws the title of a panel or of a part of it.
 pub fn heading_ui(ui: &mut Ui, title: &str) {
@@ -81,15 +83,48 @@ pub fn field_ui(ui: &mut Ui, field: Field<'_>, value: &str, reveal: bool) -> Opt
     }
 }
 
+/// Notes that a field belongs to no document: undo in it is about what was typed there, and goes to nothing else.
+pub fn keep_undo(ui: &Ui, field: &Response) {
+    if ui.memory(|memory| memory.has_focus(field.id)) {
+        ui.data_mut(|data| data.insert_temp(keeper(), field.id));
+    }
+}
+
+/// Returns whether the field that has the focus is one of [`keep_undo`].
+pub fn is_undo_kept(ui: &Ui) -> bool {
+    let focused = ui.memory(|memory| memory.focused());
+    focused.is_some() && ui.data(|data| data.get_temp::<Id>(keeper())) == focused
+}
+
+/// Where the last field of [`keep_undo`] that had the focus is noted.
+fn keeper() -> Id {
+    Id::unique("field that keeps undo")
+}
+
 /// Returns whether the present wish to bring something into view is for `target`; yes only once, since the user may go elsewhere afterwards.
 pub fn is_revealed(ui: &Ui, state: &State, target: Target) -> bool {
     let Some(reveal) = state.reveal.filter(|reveal| reveal.target == target) else { return false };
-    let followed = egui::Id::unique("followed reveal");
+    let followed = Id::unique("followed reveal");
     let new = ui.data(|data| data.get_temp::<u64>(followed)) != Some(reveal.serial);
     if new {
         ui.data_mut(|data| data.insert_temp(followed, reveal.serial));
     }
     new
+}
+
+/// Draws the open policies to choose from, as wide as its place but no wider than `width`. `name` says what the chosen one is for.
+pub fn policy_choice_ui(ui: &mut Ui, state: &State, name: &str, width: f32, commands: &mut Vec<Command>) {
+    let caption = caption_ui(ui, "Policy");
+    let width = width.min(ui.available_width());
+    let combo = ComboBox::from_id_salt(name).selected_text(&state.policy().title).width(width).truncate();
+    let response = combo.show_ui(ui, |ui| {
+        for (index, document) in state.policies.iter().enumerate() {
+            if ui.selectable_label(index == state.policy_index, &document.title).clicked() {
+                commands.push(Command::SelectPolicy(document.id));
+            }
+        }
+    });
+    response.response.labelled_by(caption.id).accessible_name(name);
 }
 
 /// Draws a word on a coloured pill.

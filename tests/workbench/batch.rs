@@ -152,6 +152,20 @@ fn a_wrong_label_is_corrected_with_one_key_in_the_file_and_undone() {
 }
 
 #[test]
+fn undo_in_the_search_takes_back_what_was_typed_there_and_no_label() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut harness = measured(Behaviour::Words, folder.path(), None);
+    press(&mut harness, Modifiers::NONE, Key::F8);
+    wait_for(&mut harness, "the driver never came");
+    press(&mut harness, Modifiers::NONE, Key::F2);
+    write_in(&mut harness, "Search cases", "driver");
+    assert_eq!(harness.state().app().state().batch.query.text, "driver");
+    press(&mut harness, Modifiers::COMMAND, Key::Z);
+    let batch = &harness.state().app().state().batch;
+    assert_eq!((batch.query.text.as_str(), batch.corrections.len()), ("", 1));
+}
+
+#[test]
 fn cases_of_a_list_on_one_line_are_corrected_each_by_itself() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("labelled.json");

@@ -1,8 +1,9 @@
 //! What becomes of a decision when something of the conversation is changed.
 
 use egui_kittest::Harness;
-use waypost::app::{Action, Command, Study, StudyKind};
+use waypost::app::{Action, Command, Section, Study, StudyKind};
 use waypost::chat::ConversationEdit;
+use waypost::policy::PolicyEdit;
 use waypost::ui::Window;
 
 use super::{batch, has, perform, texts, wait_for, wait_until, window};
@@ -76,4 +77,46 @@ fn small_changes_that_move_the_decision_are_marked_and_counted() {
     test(&mut harness, Action::TestRobustness, StudyKind::Robustness);
     assert_eq!(study(&harness, StudyKind::Robustness).rows.len(), 3, "there is no other case, punctuation or space in it");
     assert!(has(&harness, "1 of 2 small changes moves the decision"), "{:#?}", texts(&harness));
+}
+
+#[test]
+fn variants_are_outdated_once_any_of_them_changes() {
+    let mut harness = window(options(Behaviour::Words));
+    // Nothing is to be routed again by itself.
+    perform(&mut harness, Command::Perform(Action::Live));
+    perform(&mut harness, Command::EditYaml(batch::POLICY.to_owned()));
+    wait_for(&mut harness, "Ready");
+    let shown = |harness: &Harness<'_, Window>| harness.state().app().state().policy().id;
+    let first = shown(&harness);
+    perform(&mut harness, Command::Perform(Action::NewVariant));
+    let second = shown(&harness);
+    perform(&mut harness, Command::ShowSection(Section::Variants));
+    perform(&mut harness, Command::Study(StudyKind::Variants));
+    wait_until(&mut harness, "both", |harness| study(harness, StudyKind::Variants).rows.iter().all(|row| row.decision().is_some()));
+    assert!(!has(&harness, OUTDATED));
+    let edit = Command::EditPolicy(PolicyEdit::Describe { route: 0, description: "invoice".to_owned() });
+    for command in [Command::SelectPolicy(first), edit, Command::SelectPolicy(second)] {
+        perform(&mut harness, command);
+    }
+    assert!(has(&harness, OUTDATED), "{:#?}", texts(&harness));
+    for command in [Command::SelectPolicy(first), Command::Perform(Action::Undo), Command::SelectPolicy(second)] {
+        perform(&mut harness, command);
+    }
+    assert!(!has(&harness, OUTDATED), "{:#?}", texts(&harness));
+}
+
+#[test]
+fn what_a_study_leaves_out_is_told() {
+    let talk: String = (0..61).map(|n| format!("User: refund {n}\nAssistant: done\n")).collect();
+    let mut harness = with_conversation(Behaviour::Words, &talk);
+    perform(&mut harness, Command::ShowSection(Section::Turns));
+    perform(&mut harness, Command::Study(StudyKind::Turns));
+    assert!(has(&harness, "Only the newest are routed, 1 older user message left out"), "{:#?}", texts(&harness));
+    for n in 0..61 {
+        harness.state_mut().run(Command::ImportText(format!("User: refund {n}")));
+        harness.state_mut().run(Command::ImportAccept { replace: false });
+    }
+    perform(&mut harness, Command::ShowSection(Section::Shelf));
+    perform(&mut harness, Command::Study(StudyKind::Shelf));
+    assert!(has(&harness, "Only the newest are routed, 2 older conversations left out"), "{:#?}", texts(&harness));
 }
