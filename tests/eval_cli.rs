@@ -131,12 +131,36 @@ fn compare_takes_policies_dialects_and_saved_runs() {
     assert_eq!((&report["b"]["errors"], &report["broken"], &report["flips"][0]["b"]), (&4.into(), &2.into(), &Value::Null));
     assert_eq!((&report["flips"][0]["kind"], &report["flips"][0]["cause"]), (&"broken".into(), &Value::Null));
 
+    // Where no cause can be looked for the report says why.
+    let (status, out, err) = folder.run(
+        "compare --policy policy.yaml --policy other.yaml --dialect archgw-0.3.1 --dialect plano-0.4.20 --set set.csv --router router --json --out edited",
+    );
+    assert_eq!(status, 0, "{err}");
+    assert!(json(&out)["causes"]["unknown"].as_str().unwrap().starts_with("the runs differ in the dialect too"), "{out}");
+    let (_, out, _) = folder.run("compare --run edited/a --run edited/b");
+    assert!(out.contains("which edits cause the flips was not found out: name the set that was measured with --set"), "{out}");
+
     let (status, out, err) = folder.run("compare --run both/a --run both/b --run both/a");
     assert_eq!(status, 0, "{err}");
     assert!(out.contains("A and B decide all 4 cases alike") && out.contains("A and C decide"), "{out}");
     assert!(Path::new(&folder.0.path().join("both/b/report.json")).exists());
 
+    // A run that lies where it would be written is left alone.
+    std::fs::remove_file(folder.0.path().join("both/a/report.md")).unwrap();
+    let (status, _, err) = folder.run("compare --run both/a/report.json --run both/b --out both");
+    assert_eq!(status, 0, "{err}");
+    assert!(!folder.0.path().join("both/a/report.md").exists() && folder.0.path().join("both/matrix.csv").exists());
+    let before = folder.read("both/b/report.json");
+
     for (arguments, sentence) in [
+        (
+            "compare --run both/b --run both/a --out both",
+            "the run A would be written over both/a, which was read as B; name another folder",
+        ),
+        (
+            "compare --run both/b --policy other.yaml --set set.csv --router router --out both",
+            "the run B would be written over both/b, which was read as A; name another folder",
+        ),
         ("compare --policy policy.yaml --set set.csv --router router", "there is nothing to compare"),
         ("compare --run both/a --run nowhere", "nowhere: there is no such file"),
     ] {
@@ -144,6 +168,7 @@ fn compare_takes_policies_dialects_and_saved_runs() {
         assert_eq!(status, 2, "{err}");
         assert!(err.contains(sentence), "{err}");
     }
+    assert_eq!(folder.read("both/b/report.json"), before);
 }
 
 #[test]

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use serde::Deserialize;
 use waypost::decision::{OrderStability, Outcome, TokenCounts};
 use waypost::eval::{
-    Better, FlipKind, LeftOut, Run, RunInfo, Side, TurnKey, TurnResult, calibration, compare, figures, mcnemar, overlap, review_sweep,
-    wilson_interval,
+    Better, FlipKind, LeftOut, Run, RunInfo, Side, TurnKey, TurnResult, calibration, case_rows, compare, figures, mcnemar, overlap,
+    review_sweep, wilson_interval,
 };
 use waypost::formats::{CompareReport, Compared, junit_xml, read_run, report_json, report_markdown, report_text, write_cases};
 use waypost::policy::{DialectId, NO_ROUTE_LABEL, Policy, Route};
@@ -66,14 +66,23 @@ pub fn run(policy: Policy, mut turns: Vec<TurnResult>) -> Run {
         min_agreement: None,
         per_turn: false,
         left_out: LeftOut::default(),
+        incomplete: Vec::new(),
         labels,
     };
     Run { info, policy: Arc::new(policy), turns }
 }
 
 pub fn turn(at: usize, conversation: usize, label: &str, decided: Option<&str>, confidence: f32) -> TurnResult {
-    let key =
-        TurnKey { conversation, line: at + 1, id: at.to_string().into(), turn: 0, label: label.into(), tags: Arc::default(), routes: None };
+    let key = TurnKey {
+        conversation,
+        line: at + 1,
+        id: at.to_string().into(),
+        turn: 0,
+        digest: None,
+        label: label.into(),
+        tags: Arc::default(),
+        routes: None,
+    };
     let outcome = match decided {
         None => Outcome::Error,
         Some(NO_ROUTE_LABEL) => Outcome::NoRoute,
@@ -210,6 +219,11 @@ fn few_conversations_give_no_verdict_however_many_turns_they_have() {
     // The larger of the two probabilities is told.
     let six = compare(&of(6, "b"), &of(6, "a"), ["A", "B"], 0, None);
     assert_eq!((six.better, six.verdict.as_str()), (Better::B, "B is better: 12 fixed, 0 broken, p = 0.031"));
+    // A conversation in which one of them was stopped may yet come out otherwise.
+    let mut stopped = of(6, "b");
+    stopped.info.incomplete = vec![3];
+    let five = compare(&stopped, &of(6, "a"), ["A", "B"], 0, None);
+    assert_eq!((five.cases, five.by_conversation.c, five.better), (12, 5, Better::Unknown));
 }
 
 #[test]
@@ -227,9 +241,11 @@ fn cases_that_share_a_line_stay_apart() {
     assert_eq!(read_run(&json, "report.json", cases.as_slice(), "cases.csv").unwrap(), b);
     // Runs that were kept before these columns were.
     let text = String::from_utf8(cases).unwrap();
-    let old: String = text.lines().map(|line| line.rsplitn(3, ',').nth(2).unwrap().to_owned() + "\n").collect();
-    assert!(old.lines().next().unwrap().ends_with(",probabilities"), "{old}");
-    assert_eq!(read_run(&json, "report.json", old.as_bytes(), "cases.csv").unwrap(), b);
+    for (missing, last) in [(3, ",probabilities"), (1, ",tags")] {
+        let old: String = text.lines().map(|line| line.rsplitn(missing + 1, ',').nth(missing).unwrap().to_owned() + "\n").collect();
+        assert!(old.lines().next().unwrap().ends_with(last), "{old}");
+        assert_eq!(read_run(&json, "report.json", old.as_bytes(), "cases.csv").unwrap(), b);
+    }
     // A case that only one of two stopped runs got to is no pair of another that has its number there.
     let mut later = a.clone();
     later.turns.iter_mut().for_each(|turn| turn.line = 2);
@@ -255,13 +271,64 @@ fn runs_over_different_files_meet_by_id_and_labels_of_the_present_set_count() {
         let comparisons = [Compared { at: 1, comparison }];
         CompareReport { names: &names, runs: &runs, comparisons: &comparisons }.to_text()
     };
+    let matrix = |comparison| {
+        let (comparisons, mut written) = ([Compared { at: 1, comparison }], Vec::new());
+        CompareReport { names: &names, runs: &runs, comparisons: &comparisons }.write_matrix(&mut written).unwrap();
+        String::from_utf8(written).unwrap()
+    };
+    let wanted = "line,id,turn,label,A,B\n1,0,0,a,b,\n2,1,0,b,a,b\n3,2,0,a,a,a\n8,7,0,a,,a\n";
+    assert_eq!(matrix(comparison.clone()), wanted, "with the case that B alone has, and B's label");
     assert!(told(comparison).contains("1 labels differ between the runs; those of B count\n"));
     let comparison = compare(&runs[0], &runs[1], ["A", "B"], 0, Some("old"));
     assert_eq!((comparison.fixed, comparison.broken, comparison.labels_of), (0, 1, Side::A));
     assert_eq!((&*comparison.flips[0].label, comparison.agreement), ("a", [1.0, 0.5]));
+    assert_eq!(matrix(comparison.clone()), wanted.replace("2,1,0,b,", "2,1,0,a,"));
     let text = told(comparison);
     assert!(text.contains("; those of A count, since it measured the set as it is now"), "{text}");
     assert!(text.contains("by conversation: 0 better, 1 worse, exact sign test p = 1.00"), "{text}");
+}
+
+#[test]
+fn cases_of_two_files_meet_only_where_the_same_was_said() {
+    // Nobody gave these cases an id, so their lines name them.
+    let of = |file: &str, said: &[Option<u64>], decided: &str, prefix: &str| {
+        let one = |(at, digest): (usize, &Option<u64>)| TurnResult {
+            id: format!("{prefix}{}", at + 1).into(),
+            digest: *digest,
+            ..turn(at, at, "a", Some(decided), 0.5)
+        };
+        let mut run = run(routes(&["a", "b"]), said.iter().enumerate().map(one).collect());
+        run.info.set.sha256 = file.to_owned();
+        run
+    };
+    let said: Vec<Option<u64>> = (10..20).map(Some).collect();
+    let (on_top, at_end) = ([&[Some(99)][..], &said].concat(), [&said[..], &[Some(99)]].concat());
+    let a = of("old", &said, "b", "");
+    let moved = of("moved", &on_top, "a", "");
+    let comparison = compare(&a, &moved, ["A", "B"], 0, None);
+    assert_eq!((comparison.cases, comparison.unmatched, comparison.mismatched), (0, [10, 11], 10));
+    assert_eq!(comparison.better, Better::Unknown);
+    let sentence = "these are different sets: of 10 cases with the same id, 10 are not known to be the same conversation";
+    assert!(comparison.verdict.starts_with(sentence), "{}", comparison.verdict);
+    assert_eq!(case_rows(&[&a, &moved]).len(), 21);
+
+    let longer = of("new", &at_end, "a", "");
+    let comparison = compare(&a, &longer, ["A", "B"], 0, None);
+    assert_eq!((comparison.cases, comparison.unmatched, comparison.mismatched, comparison.better), (10, [0, 1], 0, Better::B));
+    let rows = case_rows(&[&a, &longer, &moved]);
+    assert_eq!(rows.len(), 22);
+    assert_eq!((&rows[0][..], &rows[10][..]), (&[Some(0), Some(0), None][..], &[None, Some(10), None][..]));
+    assert_eq!(case_rows(&[&a, &a, &a]), (0..10_u32).map(|at| vec![Some(at); 3]).collect::<Vec<_>>());
+
+    // Runs that were kept before Waypost looked at what was said: ids that people gave tell, numbers of lines do not.
+    let before = [None; 10];
+    for (prefix, cases, mismatched) in [("", 0, 10), ("case ", 10, 0)] {
+        let old = of("old", &before, "b", prefix);
+        for new in [of("new", &said, "a", prefix), of("new", &before, "a", prefix)] {
+            let comparison = compare(&old, &new, ["A", "B"], 0, None);
+            assert_eq!((comparison.cases, comparison.mismatched), (cases, mismatched), "{prefix}");
+        }
+    }
 }
 
 #[test]
@@ -405,6 +472,7 @@ fn a_run_that_is_read_back_is_the_same() {
             tokens: TokenCounts { prompt: 500, cached: 300, computed: 220 },
             order_stability: Some(OrderStability { orders: 2, changed: 1, agreement: 2.0 / 3.0, decisions: Vec::new() }),
             tags: ["long".into(), "two, words".into()].into(),
+            digest: Some(0x00ab_cdef_0123_4567),
             ..turn(0, 0, "a", Some("b"), 1.0 / 3.0)
         },
         TurnResult { routes: Some(own), probabilities: vec![f32::MIN_POSITIVE, 0.5, 0.5], ..turn(1, 1, "x", Some("y"), 0.5) },
@@ -414,6 +482,7 @@ fn a_run_that_is_read_back_is_the_same() {
     for turn in &mut run.turns[..2] {
         (turn.error, turn.model) = (None, Some("p/\"quoted\", model".into()));
     }
+    run.info.incomplete = vec![2];
     let mut cases = Vec::new();
     write_cases(&run, &mut cases).unwrap();
     let json = report_json(&run, "digest");

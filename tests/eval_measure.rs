@@ -8,8 +8,8 @@ use waypost::chat::labelled::Expected;
 use waypost::chat::{Conversation, Message, Role};
 use waypost::decision::{Decision, RouterInfo};
 use waypost::engine::{EngineError, RouteRequest};
-use waypost::eval::{Cause, Run, Source, compare};
-use waypost::formats::{LabelledSet, evidence_problems, policy_digest, run_evidence};
+use waypost::eval::{Cause, Causes, Run, RunInfo, Source, compare, figures};
+use waypost::formats::{CompareReport, Compared, LabelledSet, evidence_problems, policy_digest, run_evidence};
 use waypost::policy::{DialectId, Policy, Route};
 
 use crate::fake_router::decision;
@@ -97,6 +97,7 @@ fn a_run_is_in_the_order_of_the_set_whatever_order_it_was_decided_in() {
     assert_eq!(seen, expected);
     assert_eq!(run.turns[3].error.as_deref(), Some("the prompt is too long"));
     assert!(run.info.per_turn);
+    assert!(run.turns.iter().all(|turn| turn.digest.is_some()) && run.turns[1].digest != run.turns[2].digest);
     // Once each, and without what stands between them in a table.
     assert_eq!(run.turns[2].tags.iter().map(|tag| &**tag).collect::<Vec<_>>(), ["multi turn", "a,b"]);
     assert!(run.turns[0].tags.is_empty());
@@ -225,12 +226,86 @@ fn what_a_server_decided_serves_to_resume_that_run_and_no_longer() {
 }
 
 #[test]
+fn a_conversation_that_is_decided_in_part_is_in_no_figure_of_conversations() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("set.jsonl");
+    let line = |id: &str, labels: &str| {
+        let messages =
+            r#"[{"role": "user", "content": "hello"}, {"role": "assistant", "content": "hi"}, {"role": "user", "content": "sort it"}]"#;
+        format!("{{\"id\": \"{id}\", \"messages\": {messages}, \"labels\": {labels}}}\n")
+    };
+    std::fs::write(&path, line("right", r#"["talk", "code"]"#) + &line("wrong", r#"["code", "code"]"#)).unwrap();
+    let measured = measurement(&open_set(&path), &policy(["sort", "hello"]), None);
+    // Backwards, so that the first turn of the first conversation is the one that is missing.
+    let (stopped, _) = measure(&measured, 3);
+    assert_eq!((stopped.turns.len(), &stopped.info.incomplete[..]), (3, &[0][..]));
+    let of_stopped = figures(&stopped);
+    assert_eq!(
+        (of_stopped.span_accuracy, of_stopped.conversation_accuracy, of_stopped.incomplete_conversations),
+        (Some(0.0), Some(0.0), 1)
+    );
+    assert_eq!(of_stopped.spans.unwrap().by_length.len(), 1);
+    write_run(folder.path(), &stopped).unwrap();
+    assert_eq!(open_run(folder.path()).unwrap(), stopped);
+    let report = std::fs::read_to_string(folder.path().join("report.md")).unwrap();
+    assert!(report.contains("1 conversation was decided in part"), "{report}");
+    let (whole, _) = measure(&measured, 4);
+    assert_eq!((figures(&whole).conversation_accuracy, figures(&whole).incomplete_conversations), (Some(0.5), 0));
+}
+
+fn line(id: &str, text: &str, route: &str) -> String {
+    format!("{{\"id\": \"{id}\", \"messages\": [{{\"role\": \"user\", \"content\": \"{text}\"}}], \"route\": \"{route}\"}}\n")
+}
+
+#[test]
+fn one_edit_explains_every_flip_and_of_several_what_broke_is_looked_into_first() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("set.jsonl");
+    let lines: String = (0..501).map(|n| line(&n.to_string(), &format!("sort {n}"), "code")).collect();
+    std::fs::write(&path, lines + &line("last", "hello", "talk")).unwrap();
+    let set = open_set(&path);
+    let of = |descriptions| measure(&measurement(&set, &policy(descriptions), None), usize::MAX).0;
+    let (first, one, two) = (of(["", "hello"]), of(["sort", "hello"]), of(["sort", "bye"]));
+
+    let mut comparison = compare(&first, &one, ["A", "B"], 0, None);
+    let mut search = attribute(&first, &one, &comparison, &set).unwrap();
+    assert!(search.next_round().is_none(), "there is nothing to decide");
+    search.finish(&mut comparison);
+    assert_eq!(comparison.causes, Causes::LookedInto(501));
+    assert!(comparison.flips.iter().all(|flip| flip.cause.is_some()));
+
+    let mut comparison = compare(&first, &two, ["A", "B"], 0, None);
+    let mut search = attribute(&first, &two, &comparison, &set).unwrap();
+    while let Some(requests) = search.next_round() {
+        for (index, request) in requests.iter().enumerate() {
+            search.take(index, decide(request));
+        }
+    }
+    search.finish(&mut comparison);
+    assert_eq!((comparison.fixed, comparison.broken, &comparison.causes), (501, 1, &Causes::LookedInto(500)));
+    let broken = comparison.flips.iter().find(|flip| *flip.id == *"last").unwrap();
+    assert_eq!(broken.cause, Some(Cause::Alone(vec!["the description of talk".to_owned()])));
+    let (names, runs) = (["A", "B"].map(str::to_owned), [first, two]);
+    let comparisons = [Compared { at: 1, comparison: comparison.clone() }];
+    let text = CompareReport { names: &names, runs: &runs, comparisons: &comparisons }.to_text();
+    assert!(text.contains("causes: looked into 500 of 502 flips, those that broke first"), "{text}");
+
+    // What stands in the way is said.
+    let [first, two] = runs;
+    let other = Run { info: RunInfo { dialect: DialectId::Plano0420, ..two.info.clone() }, ..two.clone() };
+    for (a, b, why) in [(&first, &other, "the runs differ in the dialect too"), (&first, &first, "the policies say the same")] {
+        let said = attribute(a, b, &comparison, &set).err().unwrap();
+        assert!(said.starts_with(why), "{said}");
+    }
+    std::fs::write(&path, line("last", "hello", "talk")).unwrap();
+    let said = attribute(&first, &two, &comparison, &open_set(&path)).err().unwrap();
+    assert!(said.contains("is not the set that was measured"), "{said}");
+}
+
+#[test]
 fn flips_name_the_edit_that_causes_them() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("set.jsonl");
-    let line = |id: &str, text: &str, route: &str| {
-        format!("{{\"id\": \"{id}\", \"messages\": [{{\"role\": \"user\", \"content\": \"{text}\"}}], \"route\": \"{route}\"}}\n")
-    };
     std::fs::write(
         &path,
         line("1", "sort", "code") + &line("2", "bye", "talk") + &line("3", "sort bye", "talk") + &line("4", "x", "other"),
@@ -240,7 +315,7 @@ fn flips_name_the_edit_that_causes_them() {
     let (a, b) = (policy(["", "hello"]), policy(["sort", "hello bye"]));
     let [first, second] = [&a, &b].map(|policy| measure(&measurement(&set, policy, None), usize::MAX).0);
     let mut comparison = compare(&first, &second, ["A", "B"], 0, None);
-    let mut search = attribute(&first, &second, &comparison, &set).unwrap().unwrap();
+    let mut search = attribute(&first, &second, &comparison, &set).unwrap();
     assert_eq!(search.changes().len(), 2);
     while let Some(requests) = search.next_round() {
         for (index, request) in requests.iter().enumerate() {
@@ -254,12 +329,13 @@ fn flips_name_the_edit_that_causes_them() {
 
     // Where nothing could be decided nothing is said.
     let mut comparison = compare(&first, &second, ["A", "B"], 0, None);
-    let mut search = attribute(&first, &second, &comparison, &set).unwrap().unwrap();
+    let mut search = attribute(&first, &second, &comparison, &set).unwrap();
     while let Some(requests) = search.next_round() {
         (0..requests.len()).for_each(|index| search.take(index, Err(EngineError::request("too busy"))));
     }
     search.finish(&mut comparison);
     assert!(comparison.flips.iter().all(|flip| flip.cause.is_none()), "{:?}", comparison.flips);
+    assert_eq!(comparison.causes, Causes::LookedInto(0));
 }
 
 #[test]

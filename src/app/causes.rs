@@ -37,16 +37,10 @@ impl App {
             (attribute(a, b, &view.comparison, &open.set), view)
         };
         self.files.run(prepare, |app, (attribution, view)| match attribution {
-            Ok(Some(attribution)) => app.next_causes(attribution, view),
-            Ok(None) => {
+            Ok(attribution) => app.next_causes(attribution, view),
+            Err(why) => {
                 app.state.compare.searching = false;
-                app.state.log.error(
-                    "The causes cannot be found: the runs differ in more than the policy, or the set was changed since; measure both again",
-                );
-            }
-            Err(error) => {
-                app.state.compare.searching = false;
-                app.state.log.error(error.to_string());
+                app.state.log.error(format!("The causes cannot be found: {why}"));
             }
         });
     }
@@ -70,6 +64,7 @@ impl App {
                 if self.state.compare.view.as_ref().is_some_and(|present| Arc::ptr_eq(present, &view)) {
                     let mut found = ComparisonView::clone(&view);
                     attribution.finish(&mut found.comparison);
+                    found.sort_causes();
                     self.state.compare.view = Some(Arc::new(found));
                 }
             }

@@ -1,11 +1,10 @@
 //! What the Compare tab shows: kept runs beside a baseline, the cases that differ, and why.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::word_diff::{Piece, changed_words};
 use super::{RunId, RunView};
-use crate::eval::{Comparison, Flip, FlipKind, Run, TurnResult, compare};
+use crate::eval::{Cause, Comparison, Flip, FlipKind, Run, TurnResult, case_rows, compare};
 use crate::formats::{DiffLine, policy_diff};
 use crate::policy::{Policy, policy_changes};
 
@@ -82,6 +81,10 @@ pub struct ComparisonView {
     pub flips: [Vec<u32>; 4],
     /// The edits between the two policies; causes of flips name them by their words for people.
     pub steps: Vec<PolicyStep>,
+    /// Positions of the flips that each of `steps` causes, once that is known.
+    pub caused: Vec<Vec<u32>>,
+    /// Flips that need several edits together.
+    pub together: usize,
     /// The two policies' texts, line by line; empty where they say the same.
     pub lines: Vec<DiffLine>,
 }
@@ -94,7 +97,8 @@ impl ComparisonView {
     /// Compares `runs`, of which there are at least two, and the first with the one at `focus` in detail. `present` is the SHA-256 of the set
     /// that is open.
     pub fn new(runs: Vec<Contender>, focus: usize, present: Option<&str>) -> Self {
-        let rows = rows(&runs);
+        let compared: Vec<&Run> = runs.iter().map(|contender| &*contender.view.run).collect();
+        let rows: Vec<CaseRow> = case_rows(&compared).into_iter().map(CaseRow).collect();
         let decided = |row: &CaseRow, run: usize| row.0[run].map(|at| runs[run].view.run.turns[at as usize].decided.clone());
         let differs =
             |row: &CaseRow| (1..runs.len()).any(|run| decided(row, run).is_some_and(|it| decided(row, 0).is_some_and(|base| it != base)));
@@ -105,7 +109,24 @@ impl ComparisonView {
         let flips = [of(None), of(Some(FlipKind::Fixed)), of(Some(FlipKind::Broken)), of(Some(FlipKind::Changed))];
         let (before, after) = (&a.view.run.policy, &b.view.run.policy);
         let (steps, lines) = (steps(before, after), policy_diff(before, after, CONTEXT));
-        Self { runs, rows, different, focus, comparison, flips, steps, lines }
+        Self { runs, rows, different, focus, comparison, flips, steps, caused: Vec::new(), together: 0, lines }
+    }
+
+    /// Sorts the flips by the edits that cause them, after their causes were written into the comparison: panels draw a few of them, and must
+    /// not look through all in each frame.
+    pub(super) fn sort_causes(&mut self) {
+        self.caused = vec![Vec::new(); self.steps.len()];
+        self.together = 0;
+        for (at, flip) in self.comparison.flips.iter().enumerate() {
+            match &flip.cause {
+                Some(Cause::Alone(edits) | Cause::Needed(edits)) => {
+                    let caused = self.steps.iter().zip(&mut self.caused).filter(|(step, _)| edits.contains(&step.what));
+                    caused.for_each(|(_, flips)| flips.extend(u32::try_from(at)));
+                }
+                Some(Cause::Together) => self.together += 1,
+                None => {}
+            }
+        }
     }
 
     /// Returns the flips of a kind, as positions in [`Comparison::flips`].
@@ -131,26 +152,6 @@ fn steps(before: &Policy, after: &Policy) -> Vec<PolicyStep> {
 
 fn positions(wanted: impl Iterator<Item = bool>) -> Vec<u32> {
     wanted.enumerate().filter(|(_, wanted)| *wanted).filter_map(|(at, _)| u32::try_from(at).ok()).collect()
-}
-
-/// Cases in the order of the baseline, those that only others have after them.
-fn rows(runs: &[Contender]) -> Vec<CaseRow> {
-    let mut rows: Vec<CaseRow> = Vec::new();
-    // By their place where all measured the same file, as ids may stand twice; otherwise by id.
-    let same_file = runs.windows(2).all(|pair| pair[0].view.run.info.set.sha256 == pair[1].view.run.info.set.sha256);
-    let mut known: HashMap<(usize, usize, &str, usize), usize> = HashMap::new();
-    for (place, contender) in runs.iter().enumerate() {
-        let run: &Run = &contender.view.run;
-        for (at, turn) in run.turns.iter().enumerate() {
-            let key = if same_file { (turn.conversation, turn.line, "", turn.turn) } else { (0, 0, &*turn.id, turn.turn) };
-            let row = *known.entry(key).or_insert_with(|| {
-                rows.push(CaseRow(vec![None; runs.len()]));
-                rows.len() - 1
-            });
-            rows[row].0[place] = u32::try_from(at).ok();
-        }
-    }
-    rows
 }
 
 /// What the tab shows.

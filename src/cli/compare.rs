@@ -1,7 +1,7 @@
 //! `waypost compare`: variants of a policy, routers, dialects or saved runs on one labelled set.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use indicatif::{ProgressBar, ProgressStyle};
@@ -13,16 +13,17 @@ use super::measure::{Measured, OpenSet, kept, measure, open_set, read_policy_fil
 use super::{Failure, report, router};
 use crate::app::measure::{Measurement, Resumable, attribute, open_run, router_digest};
 use crate::app::replace_file;
+use crate::decision::RouterInfo;
 use crate::engine::{CancelToken, Router};
-use crate::eval::{Better, Run, compare};
+use crate::eval::{Better, Causes, Comparison, Run, compare};
 use crate::formats::{CompareReport, Compared, LabelledSet};
-use crate::policy::DialectId;
+use crate::policy::{DialectId, policy_changes};
 
 /// Measures each variant, compares them with the first one, prints and writes, and fails the gate when the last one is worse.
 ///
 /// # Errors
-/// Fails on bad input, when a router cannot be loaded or run, when the gate fails, and when it was interrupted: then with the runs that were
-/// measured until then in their folders.
+/// Fails on bad input, also where a run would be written over one that is compared, when a router cannot be loaded or run, when the gate fails,
+/// and when it was interrupted: then with the runs that were measured until then in their folders.
 pub fn run(arguments: &CompareArguments) -> Result<(), Failure> {
     if let Some(folder) = &arguments.out {
         check_folder(folder)?;
@@ -35,9 +36,7 @@ pub fn run(arguments: &CompareArguments) -> Result<(), Failure> {
         let run = open_run(path)?;
         variants.push(Variant { router: run.info.router.id.clone(), run, resumable: None });
     }
-    for (at, variant) in variants.iter().enumerate() {
-        write_run(arguments, at, &variant.run)?;
-    }
+    write_saved(arguments, &variants)?;
     let before = variants.len();
     variants.extend(measured(arguments, before, set.as_ref(), &mut routers, &cancel)?);
     if variants.len() < 2 {
@@ -49,11 +48,13 @@ pub fn run(arguments: &CompareArguments) -> Result<(), Failure> {
         let first = &variants[0];
         let present = set.as_ref().map(|open| open.set.sha256());
         let mut comparison = compare(&first.run, &variant.run, [&names[0], &names[at]], arguments.seed, present);
-        let explained = !arguments.no_causes && first.router == variant.router && !cancel.is_cancelled();
-        if let Some(OpenSet { set, .. }) = set.as_ref().filter(|_| explained) {
+        let is_edited = !policy_changes(&first.run.policy, &variant.run.policy).is_empty();
+        if !arguments.no_causes && is_edited && !comparison.flips.is_empty() && !cancel.is_cancelled() {
+            let set = set.as_ref().map(|open| &*open.set);
             // What was measured is worth more than what explains it.
             if let Err(failure) = causes(&first.run, variant, &mut comparison, set, &mut routers, &cancel) {
                 report::tell(&format!("warning: which edits cause the flips of {} was not found out: {failure}", names[at]));
+                comparison.causes = Causes::Unknown(failure.to_string());
             }
         }
         comparisons.push(Compared { at, comparison });
@@ -66,7 +67,9 @@ pub fn run(arguments: &CompareArguments) -> Result<(), Failure> {
     }
     report::print(&if arguments.json { report.to_json() } else { report.to_text() })?;
     if cancel.is_cancelled() {
-        return Err(Failure::Stopped("stopped while the causes of flips were looked for; the same command goes on from there".to_owned()));
+        let words =
+            "stopped while the causes of flips were looked for; the runs are complete, and the same command looks for all causes again";
+        return Err(Failure::Stopped(words.to_owned()));
     }
     resumables.into_iter().flatten().for_each(Resumable::end);
     match comparisons.last().filter(|last| arguments.fail_if_worse && last.comparison.better == Better::A) {
@@ -110,7 +113,7 @@ fn measured(
     }
     let default_router = vec!["builtin".to_owned()];
     let router_names = if arguments.router.is_empty() { &default_router } else { &arguments.router };
-    let count = arguments.policy.len().max(router_names.len()).max(arguments.dialect.len());
+    let count = to_measure(arguments);
     for (option, given) in [("--policy", arguments.policy.len()), ("--router", router_names.len()), ("--dialect", arguments.dialect.len())]
     {
         if given > 1 && given != count {
@@ -154,18 +157,32 @@ fn measured(
     Ok(variants.into_values().collect())
 }
 
+/// Returns how many variants are measured: as many as the longest list of the arguments names.
+fn to_measure(arguments: &CompareArguments) -> usize {
+    match arguments.policy.len() {
+        0 => 0,
+        policies => policies.max(arguments.router.len()).max(arguments.dialect.len()),
+    }
+}
+
 /// Finds which edit causes each flip.
 fn causes(
     first: &Run,
     second: &Variant,
-    comparison: &mut crate::eval::Comparison,
-    set: &LabelledSet,
+    comparison: &mut Comparison,
+    set: Option<&LabelledSet>,
     routers: &mut Routers<'_>,
     cancel: &CancelToken,
 ) -> Result<(), Failure> {
-    let Some(mut search) = attribute(first, &second.run, comparison, set)? else { return Ok(()) };
+    let set = set.ok_or_else(|| Failure::Input("name the set that was measured with --set".to_owned()))?;
+    let mut search = attribute(first, &second.run, comparison, set).map_err(Failure::Input)?;
     while let Some(requests) = search.next_round() {
         let router = routers.get(&second.router)?;
+        let (here, there) = (router.description().info, &second.run.info.router);
+        if here != *there {
+            let words = |router: &RouterInfo| format!("{} on {} in {}", router.id, router.device, router.dtype);
+            return Err(Failure::Input(format!("the runs are of {}, and here is {}; name another --device", words(there), words(&here))));
+        }
         let bar = ProgressBar::new(requests.len() as u64);
         if let Ok(style) = ProgressStyle::with_template("Looking for the causes of flips {wide_bar} {pos}/{len}  {eta} left") {
             bar.set_style(style);
@@ -201,6 +218,41 @@ impl Routers<'_> {
             None => Err(Failure::Router(format!("{name}: the router could not be loaded"))),
         }
     }
+}
+
+/// Writes the runs that were read to their folders, except those that lie there.
+///
+/// # Errors
+/// A folder cannot be written to, or a variant would take the place of another run that was read.
+fn write_saved(arguments: &CompareArguments, saved: &[Variant]) -> Result<(), Failure> {
+    let Some(out) = &arguments.out else { return Ok(()) };
+    let sources: Vec<Option<PathBuf>> = arguments.run.iter().map(|path| folder_of(path)).collect();
+    // What is not there yet is no run that was read.
+    let targets: Vec<Option<PathBuf>> =
+        (0..saved.len() + to_measure(arguments)).map(|at| out.join(name(at).to_lowercase()).canonicalize().ok()).collect();
+    let lies_there = |at: usize| targets[at].is_some() && sources.get(at) == Some(&targets[at]);
+    for (at, target) in targets.iter().enumerate().filter(|(at, target)| target.is_some() && !lies_there(*at)) {
+        if let Some(read) = sources.iter().position(|source| source == target) {
+            return Err(Failure::Input(format!(
+                "--out {}: the run {} would be written over {}, which was read as {}; name another folder",
+                out.display(),
+                name(at),
+                arguments.run[read].display(),
+                name(read)
+            )));
+        }
+    }
+    for (at, variant) in saved.iter().enumerate().filter(|(at, _)| !lies_there(*at)) {
+        write_run(arguments, at, &variant.run)?;
+    }
+    Ok(())
+}
+
+/// Returns the folder of a run that is named by it or by its `report.json`.
+fn folder_of(path: &Path) -> Option<PathBuf> {
+    let folder = if path.is_dir() { Some(path) } else { path.parent() };
+    // Of a bare file name the folder is the present one.
+    folder.map(|folder| if folder.as_os_str().is_empty() { Path::new(".") } else { folder })?.canonicalize().ok()
 }
 
 /// Writes the run of a variant to its folder, where any of it is to be written.

@@ -1,12 +1,12 @@
 //! Two runs over the same cases: what flipped, whether it is more than chance, and what that means in a sentence.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use serde::Serialize;
 
 use super::Judged;
 use super::metrics::summarise;
+use super::pairs::{Paired, paired};
 use super::run::{Run, TurnResult};
 use super::significance::{Cluster, McNemar, bootstrap, mcnemar, sign_test};
 
@@ -71,6 +71,19 @@ pub enum Cause {
     Together,
 }
 
+/// How far the causes of a comparison's flips were looked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Causes {
+    /// Nobody asked for them, or there is no flip.
+    #[default]
+    NotAsked,
+    /// They were not found out, and why.
+    Unknown(String),
+    /// They are known of so many flips; those that broke are looked into first.
+    LookedInto(usize),
+}
+
 /// A route in two runs.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct RouteDelta {
@@ -116,6 +129,9 @@ pub struct Comparison {
     pub cases: usize,
     /// Turns that only the first and only the second run decided.
     pub unmatched: [usize; 2],
+    /// Of those that only the second run decided: turns with the id and the number of one of the first run, but another conversation, or none
+    /// that is known to be the same.
+    pub mismatched: usize,
     /// Turns whose label differs between the runs.
     pub relabelled: usize,
     /// The run whose labels count where they differ.
@@ -127,13 +143,12 @@ pub struct Comparison {
     pub changed: usize,
     /// Fixed first, then broken, then changed; in each in the order of the set.
     pub flips: Vec<Flip>,
+    pub causes: Causes,
     pub mcnemar: McNemar,
-    /// The exact sign test over conversations: in how many the first run decides more turns right (`b`), and the second (`c`).
+    /// The exact sign test over conversations: in how many the first run decides more turns right (`b`), and the second (`c`). Conversations
+    /// in which a run was stopped are left out.
     pub by_conversation: McNemar,
     pub per_route: Vec<RouteDelta>,
-    /// Positions of the turns that belong together, in the second run's order.
-    #[serde(skip)]
-    pub pairs: Vec<(usize, usize)>,
     pub better: Better,
     /// The result as a sentence, which says so when there are too few cases to tell.
     pub verdict: String,
@@ -142,12 +157,12 @@ pub struct Comparison {
 /// What counts as more than chance.
 const LEVEL: f64 = 0.05;
 
-/// Compares two runs turn by turn. Turns belong together by their place where both measured the same file, otherwise by id.
+/// Compares two runs turn by turn. Turns belong together by their place where both measured the same file, otherwise by id and by what was said.
 ///
 /// `names` stand for the runs in the verdict; `seed` is the bootstrap's. `present` is the SHA-256 of the set as it is now, where that is
 /// known: where labels differ, those of the run that has it count, otherwise the second run's.
 pub fn compare(a: &Run, b: &Run, names: [&str; 2], seed: u64, present: Option<&str>) -> Comparison {
-    let pairs = pairs(a, b);
+    let Paired { pairs, mismatched } = paired(a, b);
     let is_present = |run: &Run| present == Some(run.info.set.sha256.as_str());
     let labels_of = if is_present(a) && !is_present(b) { Side::A } else { Side::B };
     let mut flips = Vec::new();
@@ -166,7 +181,8 @@ pub fn compare(a: &Run, b: &Run, names: [&str; 2], seed: u64, present: Option<&s
         right[0] += usize::from(was);
         right[1] += usize::from(is);
         if last != Some(now.conversation) {
-            clusters.push(Cluster::default());
+            let is_whole = !a.is_incomplete(before.conversation) && !b.is_incomplete(now.conversation);
+            clusters.push(Cluster { is_whole, ..Cluster::default() });
             last = Some(now.conversation);
         }
         if let Some(cluster) = clusters.last_mut() {
@@ -225,10 +241,15 @@ pub fn compare(a: &Run, b: &Run, names: [&str; 2], seed: u64, present: Option<&s
             }
         })
         .collect();
-    let (better, verdict) = verdict(cases, [fixed, broken, changed], [&mcnemar, &by_conversation], &difference, names);
+    let (better, verdict) = if mismatched > cases {
+        (Better::Unknown, different_sets(cases, mismatched))
+    } else {
+        verdict(cases, [fixed, broken, changed], [&mcnemar, &by_conversation], &difference, names)
+    };
     Comparison {
         cases,
         unmatched: [a.turns.len() - cases, b.turns.len() - cases],
+        mismatched,
         relabelled,
         labels_of,
         agreement: right.map(share),
@@ -237,37 +258,22 @@ pub fn compare(a: &Run, b: &Run, names: [&str; 2], seed: u64, present: Option<&s
         broken,
         changed,
         flips,
+        causes: Causes::NotAsked,
         mcnemar,
         by_conversation,
         per_route,
-        pairs,
         better,
         verdict,
     }
 }
 
-/// Returns which turns of two runs belong together, in the second run's order.
-fn pairs(a: &Run, b: &Run) -> Vec<(usize, usize)> {
-    let same_file = a.info.set.sha256 == b.info.set.sha256;
-    let by_place: HashMap<(usize, usize), usize> = if same_file {
-        a.turns.iter().enumerate().map(|(at, turn)| ((turn.conversation, turn.turn), at)).collect()
-    } else {
-        HashMap::new()
-    };
-    let by_id: HashMap<(&str, usize), usize> = if same_file {
-        HashMap::new()
-    } else {
-        // Where an id stands twice, the first one counts.
-        a.turns.iter().enumerate().rev().map(|(at, turn)| ((&*turn.id, turn.turn), at)).collect()
-    };
-    let mut taken = vec![false; a.turns.len()];
-    let mut pair = |(at_b, turn): (usize, &TurnResult)| {
-        let found = if same_file { by_place.get(&(turn.conversation, turn.turn)) } else { by_id.get(&(&*turn.id, turn.turn)) };
-        // A stopped run that was kept without the positions of its cases numbers them without gaps; its lines tell.
-        let at_a = *found.filter(|&&at_a| !same_file || a.turns[at_a].line == turn.line)?;
-        (!std::mem::replace(&mut taken[at_a], true)).then_some((at_a, at_b))
-    };
-    b.turns.iter().enumerate().filter_map(&mut pair).collect()
+/// Says that the ids of two sets name different conversations, so that the few that meet prove nothing about the policies.
+fn different_sets(cases: usize, mismatched: usize) -> String {
+    let met = cases + mismatched;
+    format!(
+        "these are different sets: of {met} cases with the same id, {mismatched} are not known to be the same conversation; \
+         give each case an id of its own and measure both again"
+    )
 }
 
 /// `tests` are those over turns and over conversations. Both must hold, and the bootstrap's interval: each is wrong for some sets.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use super::Judged;
 use super::calibration::{Calibration, calibration};
 use super::confidence::{ConfidenceBin, ReviewPoint, confidence_histogram, review_sweep};
 use super::metrics::{Confusion, RouteFigures, percentile, summarise};
@@ -27,9 +28,9 @@ pub struct Figures {
     pub per_route: Vec<RouteFigures>,
     pub confusion: Confusion,
     pub turn_accuracy: f64,
-    /// `None` for sets with one label a case.
+    /// `None` for sets with one label a case, and before a conversation is whole.
     pub span_accuracy: Option<f64>,
-    /// `None` for sets with one label a case.
+    /// As `span_accuracy`.
     pub conversation_accuracy: Option<f64>,
     pub calibration: Calibration,
     pub latency_ms: Percentiles,
@@ -56,6 +57,8 @@ pub struct Figures {
     pub scenarios: Option<Scenarios>,
     /// `None` for sets with one label a case.
     pub spans: Option<Spans>,
+    /// Conversations in which the run was stopped, which are in no figure of spans and conversations.
+    pub incomplete_conversations: usize,
     /// By the cases' tags, the most frequent first, 50 at most.
     pub per_tag: Vec<TagFigures>,
     /// By the number of the user turn, 50 at most; empty for sets with one label a case.
@@ -131,7 +134,10 @@ pub struct GateFigures {
 pub fn figures(run: &Run) -> Figures {
     let judged = run.judged();
     let summary = summarise(&judged, run.info.labels.iter().cloned());
-    let paper = paper_metrics(&judged).filter(|_| run.info.per_turn);
+    // Whether a conversation is right is known once each of its turns is; one label a case makes no spans.
+    let is_whole = |case: &&Judged| run.info.per_turn && !run.is_incomplete(case.conversation);
+    let whole: Vec<Judged> = judged.iter().filter(is_whole).cloned().collect();
+    let paper = paper_metrics(&whole);
     let tokens = run.turns.iter().fold(TokenCounts::default(), |sum, turn| TokenCounts {
         prompt: sum.prompt + turn.tokens.prompt,
         cached: sum.cached + turn.tokens.cached,
@@ -169,7 +175,8 @@ pub fn figures(run: &Run) -> Figures {
         }),
         error_kinds: error_kinds(run),
         scenarios: scenarios(&judged, &run.policy),
-        spans: run.info.per_turn.then(|| spans(&judged)),
+        spans: run.info.per_turn.then(|| spans(&whole)),
+        incomplete_conversations: run.info.incomplete.len(),
         per_tag: per_tag(run),
         per_turn_number: per_turn_number(run),
         confidence: confidence_histogram(&judged),

@@ -71,6 +71,9 @@ pub struct RunInfo {
     /// Lines of the set that could not be used.
     #[serde(default)]
     pub left_out: LeftOut,
+    /// Conversations of which not every labelled turn has a result, by their position in the set, in order: the run was stopped in them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub incomplete: Vec<usize>,
     /// Names that `TurnResult::probabilities` are in the order of: the policy's routes, then `other`.
     pub labels: Vec<String>,
 }
@@ -86,6 +89,9 @@ pub struct TurnResult {
     pub id: Arc<str>,
     /// Position among the user turns of the conversation that were decided, counted from 0.
     pub turn: usize,
+    /// What was said up to the message that was decided: [`crate::formats::conversation_digest`]. `None` where the case could not be read,
+    /// and in runs that were kept before Waypost looked at it.
+    pub digest: Option<u64>,
     /// The expected route's name; `other` for no route.
     pub label: Arc<str>,
     /// The case's tags.
@@ -127,6 +133,8 @@ pub struct TurnKey {
     pub line: usize,
     pub id: Arc<str>,
     pub turn: usize,
+    /// As in [`TurnResult::digest`].
+    pub digest: Option<u64>,
     pub label: Arc<str>,
     pub tags: Arc<[Arc<str>]>,
     /// As in [`TurnResult::routes`].
@@ -145,6 +153,7 @@ impl TurnResult {
             line: key.line,
             id: key.id,
             turn: key.turn,
+            digest: key.digest,
             label: key.label,
             tags: key.tags,
             outcome: decision.outcome,
@@ -169,6 +178,7 @@ impl TurnResult {
             line: key.line,
             id: key.id,
             turn: key.turn,
+            digest: key.digest,
             label: key.label,
             tags: key.tags,
             outcome: Outcome::Error,
@@ -206,6 +216,11 @@ impl Run {
     /// Returns whether the run was stopped before its end.
     pub fn is_partial(&self) -> bool {
         self.turns.len() < self.info.planned
+    }
+
+    /// Returns whether a conversation, by its position in the set, has labelled turns without a result: whether all of it is right is not known.
+    pub fn is_incomplete(&self, conversation: usize) -> bool {
+        self.info.incomplete.binary_search(&conversation).is_ok()
     }
 
     /// Returns what the metrics look at, in the order of the set.

@@ -43,8 +43,9 @@ pub fn mcnemar(b: usize, c: usize) -> McNemar {
 
 /// Runs the exact sign test over conversations: `b` are those in which the first run decides more turns right than the second, `c` those in
 /// which the second does. However many turns they have, few conversations cannot pass it; the bootstrap's interval is too narrow for few.
+/// Conversations that are not whole are left out: their other turns may turn the balance.
 pub(super) fn sign_test(clusters: &[Cluster]) -> McNemar {
-    let count = |wanted: fn(i64) -> bool| clusters.iter().filter(|cluster| wanted(cluster.gain)).count();
+    let count = |wanted: fn(i64) -> bool| clusters.iter().filter(|cluster| cluster.is_whole && wanted(cluster.gain)).count();
     mcnemar(count(|gain| gain < 0), count(|gain| gain > 0))
 }
 
@@ -53,6 +54,8 @@ pub(super) fn sign_test(clusters: &[Cluster]) -> McNemar {
 pub(super) struct Cluster {
     pub turns: usize,
     pub gain: i64,
+    /// Whether both runs have a result for each of its labelled turns.
+    pub is_whole: bool,
 }
 
 /// Returns the 95 % percentile interval of the difference in agreement, resampling whole conversations: turns of one conversation are right

@@ -1,12 +1,11 @@
 //! Two or more runs beside each other: as text, as Markdown, as JSON, and as a matrix of cases by variants.
 
-use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::io::Write;
 
 use serde::Serialize;
 
-use crate::eval::{Cause, Comparison, Figures, Flip, FlipKind, McNemar, Run, Side, figures};
+use crate::eval::{Cause, Causes, Comparison, Figures, Flip, FlipKind, McNemar, Run, Side, TurnResult, case_rows, figures};
 use crate::policy::policy_changes;
 
 use super::policy_diff::{DiffKind, policy_diff};
@@ -197,6 +196,12 @@ impl CompareReport<'_> {
             let [a, b] = comparison.unmatched;
             notes.push(format!("not compared: {a} cases that only the first run has, {b} that only the second has"));
         }
+        if comparison.mismatched > 0 {
+            notes.push(format!(
+                "{} of these have an id of the first run and are not known to be the same conversation",
+                comparison.mismatched
+            ));
+        }
         if comparison.relabelled > 0 {
             let whose = match comparison.labels_of {
                 Side::A => format!("those of {} count, since it measured the set as it is now", self.names[0]),
@@ -204,10 +209,18 @@ impl CompareReport<'_> {
             };
             notes.push(format!("{} labels differ between the runs; {whose}", comparison.relabelled));
         }
+        match &comparison.causes {
+            Causes::Unknown(why) => notes.push(format!("which edits cause the flips was not found out: {why}")),
+            Causes::LookedInto(known) if *known < comparison.flips.len() => {
+                notes.push(format!("causes: looked into {known} of {} flips, those that broke first", comparison.flips.len()));
+            }
+            Causes::LookedInto(_) | Causes::NotAsked => {}
+        }
         notes
     }
 
-    /// Writes the matrix of cases by variants: a record for each turn of the baseline, a column for each variant's decision.
+    /// Writes the matrix of cases by variants: a record for each turn that any of them has, a column for each variant's decision. The label is
+    /// that which counts in the comparison with the last variant that has the turn.
     ///
     /// # Errors
     /// The writer fails.
@@ -215,15 +228,18 @@ impl CompareReport<'_> {
         let mut writer = csv::Writer::from_writer(to);
         let fixed = ["line", "id", "turn", "label"].map(str::to_owned);
         writer.write_record(fixed.into_iter().chain(self.names.iter().cloned()))?;
-        let pairs: Vec<HashMap<usize, usize>> =
-            self.comparisons.iter().map(|compared| compared.comparison.pairs.iter().copied().collect()).collect();
-        for (at, turn) in self.runs[0].turns.iter().enumerate() {
-            let place = [turn.line.to_string(), turn.id.to_string(), turn.turn.to_string(), turn.label.to_string()];
-            let others = self.comparisons.iter().zip(&pairs).map(|(compared, pairs)| {
-                // What this run did not decide stays empty.
-                pairs.get(&at).map_or("", |&at_b| decided(&self.runs[compared.at].turns[at_b].decided))
-            });
-            let decisions = std::iter::once(decided(&turn.decided)).chain(others).map(str::to_owned);
+        let runs: Vec<&Run> = self.runs.iter().collect();
+        for row in case_rows(&runs) {
+            let turns: Vec<Option<&TurnResult>> = row.iter().zip(&runs).map(|(at, run)| run.turns.get((*at)? as usize)).collect();
+            let Some(first) = turns.iter().flatten().next() else { continue };
+            let counts = self.comparisons.iter().rev().find_map(|compared| Some((turns[compared.at]?, compared.comparison.labels_of)));
+            let label = match counts {
+                Some((later, Side::B)) => &later.label,
+                _ => &first.label,
+            };
+            let place = [first.line.to_string(), first.id.to_string(), first.turn.to_string(), label.to_string()];
+            // What a run did not decide stays empty.
+            let decisions = turns.iter().map(|turn| turn.map_or("", |turn| decided(&turn.decided)).to_owned());
             writer.write_record(place.into_iter().chain(decisions))?;
         }
         writer.flush()

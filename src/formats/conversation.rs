@@ -1,5 +1,7 @@
 //! Conversations: requests and message lists in JSON, and transcripts.
 
+use sha2::{Digest, Sha256};
+
 use crate::chat::{Content, Conversation, Message, Part, Role};
 
 use super::error::{FormatError, Origin, Warning};
@@ -178,6 +180,23 @@ fn part_from(number: usize, node: Node, origin: &mut Origin<'_>) -> Result<Part,
         origin.warn(entry.at, message, "it never reaches a router; keep the original file if you need it");
     }
     Ok(Part::Text(said))
+}
+
+/// Returns a digest of what is said up to the last user message: roles and texts, which is what a router sees of it. By it runs over two files
+/// tell whether a case is the same one.
+pub fn conversation_digest(conversation: &Conversation) -> u64 {
+    let end = conversation.user_turns().last().map_or(0, |last| last + 1);
+    let mut digest = Sha256::new();
+    for message in &conversation.messages[..end] {
+        let text = message.text();
+        digest.update(message.role.as_str());
+        // The length keeps what one message says from what the next one does.
+        digest.update((text.len() as u64).to_be_bytes());
+        digest.update(text.as_bytes());
+    }
+    let mut first = [0; 8];
+    first.copy_from_slice(&digest.finalize()[..8]);
+    u64::from_be_bytes(first)
 }
 
 /// Returns the conversation as JSON that [`parse_conversation`] reads back unchanged.

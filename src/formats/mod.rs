@@ -30,7 +30,7 @@ mod yaml;
 mod yaml_errors;
 
 pub use compare_report::{CompareReport, Compared};
-pub use conversation::{parse_conversation, write_conversation};
+pub use conversation::{conversation_digest, parse_conversation, write_conversation};
 pub use error::{FormatError, PASTED, STDIN, Warning};
 pub use exports::{Found, Understood, find_conversations};
 pub use gateway::{

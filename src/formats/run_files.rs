@@ -39,8 +39,8 @@ pub fn report_json(run: &Run, cases_sha256: &str) -> String {
     serde_json::to_string_pretty(&Whole { figures: &figures(run), kept }).unwrap_or_default() + "\n"
 }
 
-/// Columns of `cases.csv`; the last [`ADDED`] are missing in older files.
-const COLUMNS: [&str; 20] = [
+/// Columns of `cases.csv`; of the last [`ADDED`] some or all are missing in older files.
+const COLUMNS: [&str; 21] = [
     "line",
     "id",
     "turn",
@@ -61,12 +61,13 @@ const COLUMNS: [&str; 20] = [
     "probabilities",
     "case",
     "tags",
+    "conversation",
 ];
 
-const ADDED: usize = 2;
+const ADDED: usize = 3;
 
 /// Writes `cases.csv`: a record for each turn, in the order of the set. `order_stability` and `probabilities` hold JSON; `case` is the
-/// position of the conversation in the set, and between `tags` stand semicolons.
+/// position of the conversation in the set, between `tags` stand semicolons, and `conversation` is [`TurnResult::digest`] in hexadecimal.
 ///
 /// # Errors
 /// The writer fails.
@@ -98,6 +99,7 @@ pub fn write_cases(run: &Run, to: impl Write) -> std::io::Result<()> {
             &if turn.probabilities.is_empty() { String::new() } else { Value::Object(probabilities).to_string() },
             &turn.conversation.to_string(),
             &turn.tags.join(";"),
+            &turn.digest.map_or_else(String::new, |digest| format!("{digest:016x}")),
         ])?;
     }
     writer.flush()
@@ -173,7 +175,7 @@ impl Cases<'_> {
     fn read(&self, cases: impl Read) -> Result<Vec<TurnResult>, FormatError> {
         let mut reader = csv::Reader::from_reader(cases);
         let header = reader.headers().map_err(|error| self.damaged(1, &error.to_string()))?;
-        if header != COLUMNS.as_slice() && header != COLUMNS[..COLUMNS.len() - ADDED] {
+        if COLUMNS.get(..header.len()).is_none_or(|known| header != known) || header.len() < COLUMNS.len() - ADDED {
             return Err(self.damaged(1, "its columns are others"));
         }
         let mut turns: Vec<TurnResult> = Vec::new();
@@ -228,11 +230,16 @@ impl Cases<'_> {
             (None, None) => 0,
         };
         let tags = record.get(COLUMNS.len() - ADDED + 1).unwrap_or_default();
+        let digest = match record.get(COLUMNS.len() - ADDED + 2).unwrap_or_default() {
+            "" => None,
+            digest => Some(u64::from_str_radix(digest, 16).ok()?),
+        };
         Some(TurnResult {
             conversation,
             line,
             id: id.into(),
             turn,
+            digest,
             label: texts.shared(label),
             tags: tags.split(';').filter(|tag| !tag.is_empty()).map(|tag| texts.shared(tag)).collect(),
             outcome,

@@ -45,6 +45,11 @@ fn facts(figures: &Figures) -> Vec<String> {
     if let (Some(span), Some(conversation)) = (figures.span_accuracy, figures.conversation_accuracy) {
         facts.push(format!("turn {}, span {}, conversation {}", percent(figures.turn_accuracy), percent(span), percent(conversation)));
     }
+    match figures.incomplete_conversations {
+        0 => {}
+        1 => facts.push("1 conversation was decided in part and is left out of spans and conversations".to_owned()),
+        count => facts.push(format!("{count} conversations were decided in part and are left out of spans and conversations")),
+    }
     if let Some(scenarios) = &figures.scenarios {
         let shares = [("fQfA", scenarios.fqfa), ("fQcA", scenarios.fqca), ("irrelevance", scenarios.irrelevance)];
         let shares = shares

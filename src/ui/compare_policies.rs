@@ -8,7 +8,7 @@ use super::confusion_view::title;
 use super::tokens::{self, space, text};
 use super::{bars, theme, widgets};
 use crate::app::{Command, CompareCommand, ComparisonView, Piece, PolicyStep, State};
-use crate::eval::{Cause, Flip};
+use crate::eval::Causes;
 use crate::formats::{DiffKind, DiffLine};
 
 const ROW_HEIGHT: f32 = 26.0;
@@ -21,11 +21,16 @@ pub fn policies_ui(ui: &mut Ui, state: &State, view: &ComparisonView, commands: 
         let advice = "The two runs measured the same policy; what differs is the router or the dialect";
         return widgets::empty_ui(ui, "The policies are the same", advice);
     }
-    let causes = view.comparison.flips.iter().any(|flip| flip.cause.is_some());
+    let flips = view.comparison.flips.len();
+    let known = match view.comparison.causes {
+        Causes::LookedInto(known) => Some(known),
+        Causes::NotAsked | Causes::Unknown(_) => None,
+    };
+    let causes = known.is_some_and(|known| known > 0);
     ui.horizontal(|ui| {
         if state.compare.searching {
             widgets::caption_ui(ui, "Making the edits one at a time");
-        } else if !causes && !view.comparison.flips.is_empty() && !view.steps.is_empty() {
+        } else if !causes && flips > 0 && !view.steps.is_empty() {
             let button = widgets::button_ui(ui, "Find causes");
             if button
                 .on_hover_text("Decides the flipped cases once more with each edit alone, to see which of them causes each flip")
@@ -35,20 +40,20 @@ pub fn policies_ui(ui: &mut Ui, state: &State, view: &ComparisonView, commands: 
             }
             widgets::caption_ui(ui, "which edit causes which flip");
         }
+        if let Some(known) = known.filter(|known| *known < flips) {
+            widgets::caption_ui(ui, format!("Looked into {known} of {flips} flips, those that broke first"));
+        }
     });
     ScrollArea::vertical().id_salt("differences").auto_shrink(false).show(ui, |ui| {
-        for PolicyStep { what, words } in &view.steps {
+        for (at, PolicyStep { what, words }) in view.steps.iter().enumerate() {
             step_ui(ui, what, words);
             if causes {
-                caused_ui(ui, view, what, commands);
+                caused_ui(ui, view, view.caused.get(at).map(Vec::as_slice).unwrap_or_default(), commands);
             }
             ui.add_space(space::S);
         }
-        if causes {
-            let together = view.comparison.flips.iter().filter(|flip| flip.cause == Some(Cause::Together)).count();
-            if together > 0 {
-                widgets::caption_ui(ui, format!("{together} flips need several edits together"));
-            }
+        if causes && view.together > 0 {
+            widgets::caption_ui(ui, format!("{} flips need several edits together", view.together));
         }
         if !view.lines.is_empty() {
             ui.add_space(space::S);
@@ -105,23 +110,19 @@ fn step_ui(ui: &mut Ui, what: &str, pieces: &[Piece]) {
     });
 }
 
-/// Names the flips that one edit causes.
-fn caused_ui(ui: &mut Ui, view: &ComparisonView, edit: &str, commands: &mut Vec<Command>) {
-    let causes = |flip: &&Flip| match &flip.cause {
-        Some(Cause::Alone(edits) | Cause::Needed(edits)) => edits.iter().any(|known| known == edit),
-        _ => false,
-    };
-    let flips: Vec<&Flip> = view.comparison.flips.iter().filter(causes).collect();
+/// Names the flips that one edit causes, by their positions.
+fn caused_ui(ui: &mut Ui, view: &ComparisonView, flips: &[u32], commands: &mut Vec<Command>) {
     ui.horizontal_wrapped(|ui| {
         if flips.is_empty() {
-            widgets::caption_ui(ui, "causes no flip by itself");
+            let is_all = view.comparison.causes == Causes::LookedInto(view.comparison.flips.len());
+            widgets::caption_ui(ui, if is_all { "causes no flip by itself" } else { "causes none of these by itself" });
             return;
         }
         widgets::caption_ui(
             ui,
             format!("causes {}:", if flips.len() == 1 { "1 flip".to_owned() } else { format!("{} flips", flips.len()) }),
         );
-        for flip in flips.iter().take(NAMED) {
+        for flip in flips.iter().take(NAMED).filter_map(|at| view.flip(*at)) {
             let decided = flip.b.as_deref().map_or("Error", title);
             let name = format!("{} {}, now {decided}", flip.kind.as_str(), flip.id);
             if widgets::quiet_button_ui(ui, &name, name.as_str()).clicked() {

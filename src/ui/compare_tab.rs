@@ -211,6 +211,10 @@ fn verdict_ui(ui: &mut Ui, state: &State, view: &ComparisonView, commands: &mut 
                 format!("{} cases in both; {only_a} only in the baseline, {only_b} only in the other", comparison.cases),
             );
         }
+        if comparison.mismatched > 0 {
+            widgets::caption_ui(ui, format!("{} of these have an id of the baseline's, but not its conversation", comparison.mismatched))
+                .on_hover_text("An id that only counts lines, or that no longer names the same conversation, tells nothing");
+        }
         if comparison.relabelled > 0 {
             let whose = match comparison.labels_of {
                 Side::A => &view.runs[0].name,

@@ -160,11 +160,15 @@ fn more_ui(ui: &mut Ui, view: &RunView) {
     let figures = &view.figures;
     widgets::subheading_ui(ui, "Accuracy as in arXiv 2506.16655");
     fact_ui(ui, "Turn", bars::percent(figures.turn_accuracy), "Share of turns whose route equals the label");
-    let not_labelled = || "needs a label a turn".to_owned();
+    let not_labelled = || if view.run.info.per_turn { "no whole conversation yet" } else { "needs a label a turn" }.to_owned();
     let span = figures.span_accuracy.map_or_else(not_labelled, bars::percent);
     fact_ui(ui, "Span", span, "Share of runs of one label inside a conversation in which every turn is right");
     let conversation = figures.conversation_accuracy.map_or_else(not_labelled, bars::percent);
     fact_ui(ui, "Conversation", conversation, "Share of conversations with every turn right");
+    if figures.incomplete_conversations > 0 {
+        let explanation = "Conversations of which some turns are not decided yet; they are in no figure of spans and conversations";
+        fact_ui(ui, "Decided in part", case_table::grouped(figures.incomplete_conversations), explanation);
+    }
     if let Some(scenarios) = &figures.scenarios {
         let share = |share: &Option<Share>| {
             share.map_or_else(|| "no cases".to_owned(), |share| format!("{} of {}", bars::percent(share.accuracy), share.cases))

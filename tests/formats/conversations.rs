@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use waypost::chat::{Content, Conversation, Message, Part, Role};
-use waypost::formats::{parse_conversation, write_conversation};
+use waypost::formats::{conversation_digest, parse_conversation, write_conversation};
 
 use super::round_trip::any_extra;
 use super::{refuses, refuses_each, sentences};
@@ -29,6 +29,21 @@ fn every_shape_of_conversation_is_read() {
     ];
     for shape in shapes {
         assert_eq!(reads(shape), expected, "in:\n{shape}");
+    }
+}
+
+#[test]
+fn the_digest_of_a_conversation_is_that_of_what_a_router_sees_up_to_the_last_user_message() {
+    let digest = |text: &str| conversation_digest(&parse_conversation(text, "c.json").unwrap().0);
+    let said = digest("User: Hi\nAssistant: Hello\nUser: thanks");
+    let parts = r#"[{"role": "user", "content": [{"type": "text", "text": "Hi"}], "name": "x"}, {"role": "assistant", "content": "Hello"}, {"role": "user", "content": "thanks"}]"#;
+    for same in ["User: Hi\nAssistant: Hello\nUser: thanks\nAssistant: You are welcome", parts] {
+        assert_eq!(digest(same), said, "{same}");
+    }
+    for other in
+        ["User: Hi\nAssistant: Hello\nUser: Thanks", "User: Hi\nUser: Hello\nUser: thanks", "User: Hi\nAssistant: Hellothanks\nUser: ."]
+    {
+        assert_ne!(digest(other), said, "{other}");
     }
 }
 

@@ -105,6 +105,7 @@ fn run_of(policy: &Arc<Policy>) -> Run {
         min_agreement: Some(0.8),
         per_turn: false,
         left_out: LeftOut::default(),
+        incomplete: Vec::new(),
         labels: labels.clone(),
     };
     let key = TurnKey {
@@ -112,6 +113,7 @@ fn run_of(policy: &Arc<Policy>) -> Run {
         line: 1,
         id: Arc::from("a"),
         turn: 0,
+        digest: None,
         label: Arc::from(labels[1].as_str()),
         tags: Arc::default(),
         routes: None,

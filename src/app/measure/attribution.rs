@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use crate::decision::Decision;
+use crate::decision::{Decision, RouterInfo};
 use crate::engine::{EngineError, RouteRequest};
-use crate::eval::{Cause, Comparison, Run};
-use crate::formats::{FormatError, LabelledSet};
+use crate::eval::{Cause, Causes, Comparison, FlipKind, Run};
+use crate::formats::LabelledSet;
 use crate::policy::{DialectId, Policy, PolicyChange, policy_changes};
 
-/// More flips than this are not looked into: the cost is a decision for each flip and edit.
+/// More flips than this are not looked into where there are several edits: the cost is a decision for each flip and edit.
 const MOST: usize = 500;
 
 /// The search for the causes of the flips between two policies, in up to two rounds of decisions.
@@ -43,45 +43,72 @@ enum Round {
     Done,
 }
 
-/// Prepares the search; `None` where the runs measured the same routes, or something else than the policy differs too.
+/// Prepares the search, those flips first that broke: they must be understood before a policy goes out.
 ///
 /// # Errors
-/// The set cannot be read again.
-pub fn attribute(a: &Run, b: &Run, comparison: &Comparison, set: &LabelledSet) -> Result<Option<Attribution>, FormatError> {
+/// A sentence for people: the runs measured the same routes, something else than the policy differs too, or the set cannot be read again.
+pub fn attribute(a: &Run, b: &Run, comparison: &Comparison, set: &LabelledSet) -> Result<Attribution, String> {
     let changes = policy_changes(&a.policy, &b.policy);
-    let same_rest = a.info.dialect == b.info.dialect && a.info.router == b.info.router && a.info.router_digest == b.info.router_digest;
-    if changes.is_empty() || !same_rest || b.info.set.sha256 != set.sha256() {
-        return Ok(None);
+    if changes.is_empty() {
+        return Err("the policies say the same to the router".to_owned());
     }
-    let mut reader = set.reader()?;
+    if let Some(obstacle) = obstacle(a, b, set) {
+        return Err(obstacle);
+    }
+    // The one edit that there is causes every flip, so nothing is decided or left out.
+    let is_single = changes.len() == 1;
+    let mut order: Vec<usize> = (0..comparison.flips.len()).collect();
+    order.sort_by_key(|&flip| comparison.flips[flip].kind != FlipKind::Broken);
+    let mut reader = set.reader().map_err(|error| error.to_string())?;
     let mut flips = Vec::new();
-    for (flip, found) in comparison.flips.iter().enumerate() {
+    for flip in order {
+        if flips.len() == MOST && !is_single {
+            break;
+        }
+        let found = &comparison.flips[flip];
         let turn = &b.turns[found.at_b];
         let Some(entry) = set.cases().get(turn.conversation).filter(|entry| !entry.own_routes && entry.place.line == turn.line) else {
             continue;
         };
-        let case = reader.read(entry)?;
-        let Some((conversation, _)) = case.turns().into_iter().nth(turn.turn) else { continue };
+        let conversation = if is_single {
+            Arc::default()
+        } else {
+            let case = reader.read(entry).map_err(|error| error.to_string())?;
+            let Some((conversation, _)) = case.turns().into_iter().nth(turn.turn) else { continue };
+            Arc::new(conversation)
+        };
         flips.push(Flipped {
             flip,
-            conversation: Arc::new(conversation),
+            conversation,
             after: found.b.clone(),
-            causes: Vec::new(),
+            causes: if is_single { vec![0] } else { Vec::new() },
             is_doubtful: false,
-            found: None,
+            found: is_single.then_some(Round::Alone),
         });
-        if flips.len() == MOST {
-            break;
-        }
     }
-    let round = if changes.len() > 1 { Round::Alone } else { Round::Done };
-    if let [_] = changes.as_slice() {
-        // The one edit that there is.
-        for flip in &mut flips {
-            (flip.causes, flip.found) = (vec![0], Some(Round::Alone));
-        }
+    let round = if is_single { Round::Done } else { Round::Alone };
+    Ok(Attribution { changes, a: Arc::clone(&a.policy), dialect: b.info.dialect, flips, round, asked: Vec::new() })
+}
+
+/// Returns why deciding cases again would not tell what the edits do.
+fn obstacle(a: &Run, b: &Run, set: &LabelledSet) -> Option<String> {
+    let (before, now) = (&a.info, &b.info);
+    if before.dialect != now.dialect {
+        return Some(format!("the runs differ in the dialect too, {} and {}; measure both with the same", before.dialect, now.dialect));
     }
-    Ok(Some(Attribution { changes, a: Arc::clone(&a.policy), dialect: b.info.dialect, flips, round, asked: Vec::new() }))
+    if before.router != now.router {
+        let words = |router: &RouterInfo| format!("{} on {} in {}", router.id, router.device, router.dtype);
+        return Some(format!(
+            "the runs differ in the router too, {} and {}; measure both with the same",
+            words(&before.router),
+            words(&now.router)
+        ));
+    }
+    if before.router_digest != now.router_digest {
+        return Some(format!("the files of the router {} were changed between the runs; measure both again", now.router.id));
+    }
+    (now.set.sha256 != set.sha256())
+        .then(|| format!("{} is not the set that was measured, or was changed since; measure both again on it", set.label()))
 }
 
 impl Attribution {
@@ -148,8 +175,9 @@ impl Attribution {
         }
     }
 
-    /// Writes what was found into the comparison; nothing about a flip of which failed decisions leave it open.
+    /// Writes what was found into the comparison, and of how many flips; nothing about a flip of which failed decisions leave it open.
     pub fn finish(self, comparison: &mut Comparison) {
+        let mut known = 0;
         for Flipped { flip, mut causes, is_doubtful, found, .. } in self.flips {
             causes.sort_unstable();
             let named = || causes.iter().map(|&change| self.changes[change].to_string()).collect();
@@ -161,7 +189,9 @@ impl Attribution {
             };
             if let Some(flip) = comparison.flips.get_mut(flip) {
                 flip.cause = Some(cause);
+                known += 1;
             }
         }
+        comparison.causes = Causes::LookedInto(known);
     }
 }

@@ -10,6 +10,7 @@ use super::requests::Note;
 use crate::decision::Decision;
 use crate::engine::EngineError;
 use crate::eval::{Run, RunInfo, TurnKey, TurnResult};
+use crate::formats::LabelledSet;
 use crate::policy::Policy;
 
 /// How far a measurement is.
@@ -33,6 +34,7 @@ pub struct Progressed {
 pub struct Collector {
     info: RunInfo,
     policy: Arc<Policy>,
+    set: Arc<LabelledSet>,
     notes: Receiver<Note>,
     asked: HashMap<usize, Asked>,
     turns: Vec<TurnResult>,
@@ -50,10 +52,18 @@ struct Asked {
 }
 
 impl Collector {
-    pub(super) fn new(info: RunInfo, policy: Arc<Policy>, notes: Receiver<Note>, keep: Option<Keep>, warning: Option<String>) -> Self {
+    pub(super) fn new(
+        info: RunInfo,
+        policy: Arc<Policy>,
+        set: Arc<LabelledSet>,
+        notes: Receiver<Note>,
+        keep: Option<Keep>,
+        warning: Option<String>,
+    ) -> Self {
         Self {
             info,
             policy,
+            set,
             notes,
             asked: HashMap::new(),
             turns: Vec::new(),
@@ -139,7 +149,12 @@ impl Collector {
         }
         let mut turns = self.turns.clone();
         turns.sort_by_key(|turn| (turn.conversation, turn.turn));
-        let info = RunInfo { seconds: self.start.elapsed().as_secs_f64(), ..self.info.clone() };
+        let labelled = |case: usize| self.set.cases().get(case).map_or(0, |entry| entry.labels.len());
+        let conversations = turns.chunk_by(|a, b| a.conversation == b.conversation);
+        let incomplete =
+            conversations.map(|turns| (turns[0].conversation, turns.len())).filter(|&(case, decided)| decided < labelled(case));
+        let incomplete = incomplete.map(|(case, _)| case).collect();
+        let info = RunInfo { seconds: self.start.elapsed().as_secs_f64(), incomplete, ..self.info.clone() };
         Run { info, policy: Arc::clone(&self.policy), turns }
     }
 

@@ -92,10 +92,12 @@ pub fn plan(measurement: &Measurement) -> Result<(Requests, Collector), FormatEr
         min_agreement: measurement.min_agreement,
         per_turn: measurement.set.is_per_turn(),
         left_out: LeftOut::new(measurement.set.bad().iter().map(ToString::to_string)),
+        incomplete: Vec::new(),
         labels,
     };
     let requests = Requests::new(measurement.clone(), answers, reader, lookup, sender);
-    Ok((requests, Collector::new(info, Arc::clone(&measurement.policy), receiver, keep, warning)))
+    let (policy, set) = (Arc::clone(&measurement.policy), Arc::clone(&measurement.set));
+    Ok((requests, Collector::new(info, policy, set, receiver, keep, warning)))
 }
 
 fn name(measurement: &Measurement) -> String {

@@ -9,7 +9,7 @@ use super::kept::{Key, Lookup};
 use crate::chat::labelled::LabelledCase;
 use crate::engine::RouteRequest;
 use crate::eval::{TurnKey, TurnResult};
-use crate::formats::CaseReader;
+use crate::formats::{CaseReader, conversation_digest};
 use crate::policy::{NO_ROUTE_LABEL, Policy};
 
 /// What the requests tell the collector, in the order of the set.
@@ -84,11 +84,12 @@ impl Requests {
             return true;
         }
         self.measured += 1;
-        let key = |turn: usize, routes: Option<Arc<[String]>>| TurnKey {
+        let key = |turn: usize, digest: Option<u64>, routes: Option<Arc<[String]>>| TurnKey {
             conversation: position,
             line: entry.place.line,
             id: Arc::clone(&entry.id),
             turn,
+            digest,
             label: Arc::clone(&entry.labels[turn]),
             tags: Arc::clone(&entry.tags),
             routes,
@@ -97,6 +98,7 @@ impl Requests {
             Ok(case) => {
                 let (policy, routes) = own(&case, &self.measurement.policy);
                 for (turn, (conversation, _)) in case.turns().into_iter().enumerate().take(entry.labels.len()) {
+                    let digest = conversation_digest(&conversation);
                     let request = RouteRequest {
                         policy: Arc::clone(&policy),
                         conversation: Arc::new(conversation),
@@ -105,12 +107,12 @@ impl Requests {
                         orders: self.measurement.orders,
                         seed: self.measurement.seed,
                     };
-                    self.ready.push_back((key(turn, routes.clone()), request));
+                    self.ready.push_back((key(turn, Some(digest), routes.clone()), request));
                 }
             }
             Err(error) => {
                 for turn in 0..entry.labels.len() {
-                    let result = Box::new(TurnResult::failed(key(turn, None), error.to_string()));
+                    let result = Box::new(TurnResult::failed(key(turn, None, None), error.to_string()));
                     // A collector that is gone wants no more results.
                     self.notes.send(Note::Known { result, reused: false }).ok();
                 }
