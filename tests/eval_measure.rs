@@ -127,6 +127,20 @@ fn a_run_is_in_the_order_of_the_set_whatever_order_it_was_decided_in() {
     assert!(open_run(&runs.join("first")).unwrap_err().to_string().contains("these are not the cases of"));
 }
 
+/// As ShareGPT exports have it: the conversation ends with the answer.
+#[test]
+fn a_message_is_asked_without_the_answer_to_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("export.json");
+    let turns = [("human", "hello"), ("gpt", "hi"), ("human", "please sort"), ("gpt", "hello, it is sorted")];
+    let turns = turns.map(|(from, value)| format!("{{\"from\": \"{from}\", \"value\": \"{value}\"}}")).join(", ");
+    std::fs::write(&path, format!("[{{\"conversations\": [{turns}], \"label\": \"code\"}}]")).unwrap();
+    let (requests, _) = plan(&measurement(&open_set(&path), &policy(["sort", "hello"]), None)).unwrap();
+    let said =
+        |request: RouteRequest| request.conversation.messages.iter().map(|message| message.text().into_owned()).collect::<Vec<String>>();
+    assert_eq!(requests.map(said).collect::<Vec<_>>(), [["hello", "hi", "please sort"]]);
+}
+
 #[test]
 fn a_second_run_decides_only_what_is_new() {
     let folder = tempfile::tempdir().unwrap();

@@ -175,6 +175,20 @@ fn cases_of_a_list_on_one_line_are_corrected_each_by_itself() {
 }
 
 #[test]
+fn the_answer_at_the_end_of_an_export_is_neither_asked_nor_shown() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("export.json");
+    let case = r#"[{"conversations": [{"from": "human", "value": "where is my parcel"}, {"from": "gpt", "value": "see the invoice"}], "label": "shipping"}]"#;
+    std::fs::write(&path, case).unwrap();
+    let mut harness = measured_set(Behaviour::Words, &path, None);
+    assert_eq!(agreement(&harness), 1.0, "the answer has a word of billing");
+    perform(&mut harness, Command::Batch(BatchCommand::Select(Some(0))));
+    wait_until(&mut harness, "the case", |harness| harness.state().app().state().batch.case.is_some());
+    let shown = harness.state().app().state().batch.case.as_ref().unwrap().conversation.clone().unwrap();
+    assert_eq!(*shown, Conversation::from_prompt("where is my parcel"));
+}
+
+#[test]
 fn digits_label_the_selected_case() {
     let folder = tempfile::tempdir().unwrap();
     let mut harness = measured(Behaviour::Words, folder.path(), None);
