@@ -1,8 +1,10 @@
 //! Comparisons, overlap and what else is computed from whole runs, against statsmodels, scikit-learn and numpy (`scripts/metrics_fixtures.py`).
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use serde::Deserialize;
+use waypost::app::CaseQuery;
 use waypost::decision::{OrderStability, Outcome, TokenCounts};
 use waypost::eval::{
     Better, FlipKind, LeftOut, Run, RunInfo, Side, TurnKey, TurnResult, calibration, compare, figures, mcnemar, overlap, review_sweep,
@@ -349,6 +351,22 @@ fn without_probabilities_nothing_is_said_about_confidence() {
     assert_eq!(some.confidence.iter().map(|bin| (bin.right, bin.wrong)).fold((0, 0), |sum, bin| (sum.0 + bin.0, sum.1 + bin.1)), (1, 1));
     assert_eq!((some.review[0].coverage, some.review[0].accuracy), (1.0, Some(0.5)));
     assert!(report_markdown(&run).contains("calibration error 0.400"));
+}
+
+#[test]
+fn errors_have_no_confidence_whatever_the_probabilities_are() {
+    let with = |at: usize, decided: Option<&str>| TurnResult { probabilities: vec![0.6, 0.4, 0.0], ..turn(at, at, "a", decided, 0.6) };
+    let mut run = run(routes(&["a", "b"]), (0..3).map(|at| with(at, None)).collect());
+    let failed = figures(&run);
+    assert_eq!((failed.errors, failed.calibration.ece), (3, None));
+    assert!(failed.confidence.is_empty() && failed.review.is_empty());
+    // A range of confidence that somebody asks for holds none of them, the whole range all.
+    let rows = |confidence| CaseQuery { confidence, ..CaseQuery::default() }.rows(&run, &HashSet::new()).len();
+    assert_eq!((rows([0.0, 0.7]), rows([0.0, 1.0])), (0, 3));
+    run.turns[0] = with(0, Some("a"));
+    let one = figures(&run);
+    close(one.calibration.ece.unwrap(), 0.4, 1e-6);
+    assert_eq!((one.agreement, one.review[0].accuracy), (1.0 / 3.0, Some(1.0)));
 }
 
 #[test]

@@ -92,10 +92,12 @@ impl CaseQuery {
             Verdict::Error => turn.outcome == Outcome::Error,
         };
         let [least, most] = self.confidence;
+        // What has no confidence is in the whole range, which asks for nothing, and in no other.
+        let is_sure = (least <= 0.0 && most >= 1.0) || turn.sure().is_some_and(|sure| (least..=most).contains(&sure));
         verdict
             && self.label.as_deref().is_none_or(|label| *turn.label == *label)
             && self.decision.as_deref().is_none_or(|decision| turn.decided.as_deref() == Some(decision))
-            && (least..=most).contains(&turn.confidence)
+            && is_sure
     }
 }
 

@@ -191,13 +191,18 @@ impl TurnResult {
         self.decided.as_ref() == Some(&self.label)
     }
 
+    /// Returns the probability of the decided answer; `None` for an error, which is none of the answers, and where the router gives none.
+    pub fn sure(&self) -> Option<f32> {
+        (self.decided.is_some() && !self.probabilities.is_empty()).then_some(self.confidence)
+    }
+
     /// Returns what the metrics look at.
     pub fn judged(&self) -> Judged {
         Judged {
             conversation: self.conversation,
             label: self.label.to_string(),
             decided: self.decided.as_deref().map(str::to_owned),
-            confidence: (!self.probabilities.is_empty()).then(|| f64::from(self.confidence)),
+            confidence: self.sure().map(f64::from),
         }
     }
 }

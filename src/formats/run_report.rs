@@ -250,7 +250,7 @@ pub fn junit_xml(run: &Run) -> String {
             xml += "/>\n";
         } else {
             let decided = turn.decided.as_deref().unwrap_or_default();
-            let sure = if turn.probabilities.is_empty() { String::new() } else { format!(" with {:.3}", turn.confidence) };
+            let sure = turn.sure().map(|sure| format!(" with {sure:.3}")).unwrap_or_default();
             let message = escaped(&format!("expected {}, decided {decided}{sure}", turn.label));
             let _ = writeln!(xml, ">\n      <failure message=\"{message}\">{}</failure>\n    </testcase>", escaped(&place));
         }

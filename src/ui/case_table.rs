@@ -281,9 +281,9 @@ fn confidence_cell_ui(ui: &mut Ui, turn: &TurnResult) {
     ui.painter().galley(pos2(rect.right() - number.size().x, rect.center().y - number.size().y / 2.0), number, palette.text);
 }
 
-/// Returns the confidence for people; `None` where the router gives no probabilities.
+/// Returns the confidence for people; `None` where there is none.
 pub fn sure(turn: &TurnResult) -> Option<String> {
-    (!turn.probabilities.is_empty()).then(|| bars::percent(f64::from(turn.confidence)))
+    turn.sure().map(|sure| bars::percent(f64::from(sure)))
 }
 
 /// Returns the id of a case, with its turn where the conversation has several that were decided.

@@ -38,6 +38,8 @@ fn confidence_ui(ui: &mut Ui, figures: &Figures, commands: &mut Vec<Command>) {
         // Before the first decision nobody knows.
         if figures.cases > figures.errors {
             widgets::empty_ui(ui, "This router gives no probabilities", "So nothing can be said about how sure it is");
+        } else if figures.errors > 0 {
+            widgets::empty_ui(ui, "Every case is an error", "Errors have no confidence; More says what is wrong");
         }
         return;
     };
