@@ -81,7 +81,8 @@ pub fn turn(at: usize, conversation: usize, label: &str, decided: Option<&str>, 
         Some(NO_ROUTE_LABEL) => Outcome::NoRoute,
         Some(_) => Outcome::Route,
     };
-    TurnResult { outcome, decided: decided.map(Into::into), confidence, latency_ms: 10.0, ..TurnResult::failed(key, "failed".to_owned()) }
+    let blank = TurnResult::failed(key, "failed".to_owned());
+    TurnResult { outcome, undecided: false, decided: decided.map(Into::into), confidence, latency_ms: 10.0, ..blank }
 }
 
 fn routes(names: &[&str]) -> Policy {
@@ -367,6 +368,43 @@ fn errors_have_no_confidence_whatever_the_probabilities_are() {
     let one = figures(&run);
     close(one.calibration.ece.unwrap(), 0.4, 1e-6);
     assert_eq!((one.agreement, one.review[0].accuracy), (1.0 / 3.0, Some(1.0)));
+}
+
+#[test]
+fn what_was_not_decided_is_in_no_figure_and_no_pair() {
+    let right = |at: usize| turn(at, at, "a", Some("a"), 0.5);
+    let lost = |at: usize| TurnResult { undecided: true, error: Some("too busy".to_owned()), ..turn(at, at, "a", None, 0.0) };
+    let a = run(routes(&["a", "b"]), (0..6).map(right).collect());
+    let mut b = run(routes(&["a", "b"]), vec![right(0), turn(1, 1, "a", None, 0.0), right(2), lost(3), lost(4), lost(5)]);
+    let of_b = figures(&b);
+    assert_eq!((of_b.cases, of_b.errors, of_b.undecided, of_b.planned, of_b.partial), (3, 1, 3, 6, true));
+    assert_eq!((of_b.agreement, of_b.per_route[0].support), (2.0 / 3.0, 3));
+    assert_eq!((of_b.undecided_kinds[0].count, of_b.error_kinds.len(), of_b.error_kinds[0].count), (3, 1, 1));
+    let text = report_text(&of_b);
+    assert!(text.contains("errors 1, NOT DECIDED 3") && text.contains("not decided, 3 times: too busy"), "{text}");
+    assert!(junit_xml(&b).contains("tests=\"6\" failures=\"0\" errors=\"1\" skipped=\"3\""), "{}", junit_xml(&b));
+    // Of the six, two are right at least and five at most.
+    for (least, passed, open) in [(0.3, true, false), (0.6, false, true), (0.9, false, false)] {
+        b.info.min_agreement = Some(least);
+        let gate = figures(&b).gate.unwrap();
+        assert_eq!((gate.passed, gate.open), (passed, open), "{least}");
+    }
+    let mut cases = Vec::new();
+    write_cases(&b, &mut cases).unwrap();
+    assert_eq!(read_run(&report_json(&b, "digest"), "report.json", cases.as_slice(), "cases.csv").unwrap(), b);
+
+    let comparison = compare(&a, &b, ["A", "B"], 0, None);
+    assert_eq!((comparison.cases, comparison.undecided, comparison.unmatched), (3, 3, [0, 0]));
+    assert_eq!((comparison.broken, comparison.flips.len(), comparison.agreement), (1, 1, [1.0, 2.0 / 3.0]));
+    assert!(comparison.verdict.ends_with("; 3 cases were not decided by both and left out"), "{}", comparison.verdict);
+    let (names, runs) = (["A", "B"].map(str::to_owned), [a, b]);
+    let comparisons = [Compared { at: 1, comparison }];
+    let report = CompareReport { names: &names, runs: &runs, comparisons: &comparisons };
+    let mut matrix = Vec::new();
+    report.write_matrix(&mut matrix).unwrap();
+    let matrix = String::from_utf8(matrix).unwrap();
+    assert!(matrix.contains("2,1,0,a,a,error\n") && matrix.contains("4,3,0,a,a,\n"), "{matrix}");
+    assert!(report.to_text().contains(", 3 cases not decided)"), "{}", report.to_text());
 }
 
 #[test]

@@ -15,6 +15,8 @@ pub enum Verdict {
     Disagrees,
     NoRoute,
     Error,
+    /// The router gave no decision.
+    Undecided,
 }
 
 /// What the rows are sorted by.
@@ -87,9 +89,10 @@ impl CaseQuery {
         let verdict = match self.verdict {
             Verdict::All => true,
             Verdict::Agrees => turn.agrees(),
-            Verdict::Disagrees => !turn.agrees(),
+            Verdict::Disagrees => turn.is_wrong(),
             Verdict::NoRoute => turn.outcome == Outcome::NoRoute,
-            Verdict::Error => turn.outcome == Outcome::Error,
+            Verdict::Error => turn.is_error(),
+            Verdict::Undecided => turn.undecided,
         };
         let [least, most] = self.confidence;
         // What has no confidence is in the whole range, which asks for nothing, and in no other.

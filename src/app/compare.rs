@@ -95,7 +95,8 @@ impl ComparisonView {
     /// that is open.
     pub fn new(runs: Vec<Contender>, focus: usize, present: Option<&str>) -> Self {
         let rows = rows(&runs);
-        let decided = |row: &CaseRow, run: usize| row.0[run].map(|at| runs[run].view.run.turns[at as usize].decided.clone());
+        let turn = |row: &CaseRow, run: usize| row.0[run].map(|at| &runs[run].view.run.turns[at as usize]);
+        let decided = |row: &CaseRow, run: usize| turn(row, run).filter(|turn| !turn.undecided).map(|turn| turn.decided.clone());
         let differs =
             |row: &CaseRow| (1..runs.len()).any(|run| decided(row, run).is_some_and(|it| decided(row, 0).is_some_and(|base| it != base)));
         let different = positions(rows.iter().map(differs));

@@ -8,7 +8,7 @@ use super::calibration::{Calibration, calibration};
 use super::confidence::{ConfidenceBin, ReviewPoint, confidence_histogram, review_sweep};
 use super::metrics::{Confusion, RouteFigures, percentile, summarise};
 use super::paper::{Spans, paper_metrics, spans};
-use super::run::{LeftOut, Run, Source};
+use super::run::{LeftOut, Run, Source, TurnResult};
 use super::scenarios::{Scenarios, scenarios};
 use super::slices::{TagFigures, TurnFigures, per_tag, per_turn_number};
 use crate::decision::{Outcome, RouterInfo, TokenCounts};
@@ -17,12 +17,12 @@ use crate::policy::{DialectId, NO_ROUTE_LABEL};
 /// The figures of one run. The fields up to `dialect` are the contract (design, section 6); the others add to it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Figures {
-    /// Turns that were decided or failed.
+    /// Turns with a decision, errors of the gateway among them.
     pub cases: usize,
     pub agreement: f64,
     pub agreement_ci95: [f64; 2],
     pub macro_f1: f64,
-    /// Turns that the gateway would have answered with HTTP 500, or that could not be decided at all.
+    /// Turns that the gateway would have answered with HTTP 500.
     pub errors: usize,
     pub per_route: Vec<RouteFigures>,
     pub confusion: Confusion,
@@ -40,8 +40,12 @@ pub struct Figures {
     pub set: Source,
     pub router: RouterInfo,
     pub dialect: DialectId,
-    /// Whether the run was stopped before its end.
+    /// Whether there are fewer decisions than planned.
     pub partial: bool,
+    /// Turns for which the router gave no decision, in no other figure.
+    pub undecided: usize,
+    /// Why it gave none, the most frequent reason first.
+    pub undecided_kinds: Vec<ErrorKind>,
     /// Turns that were to be decided.
     pub planned: usize,
     /// Turns whose results were kept from earlier runs.
@@ -124,12 +128,24 @@ pub struct ModelCount {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct GateFigures {
     pub min_agreement: f64,
+    /// Also were every turn wrong that was not decided.
     pub passed: bool,
+    /// It hangs on the turns that were not decided: not passed, and not failed either.
+    pub open: bool,
+}
+
+impl GateFigures {
+    fn new(min_agreement: f64, right: usize, cases: usize, undecided: usize) -> Self {
+        let reaches = |right: usize| right as f64 / (cases + undecided).max(1) as f64 >= min_agreement;
+        let passed = reaches(right);
+        Self { min_agreement, passed, open: !passed && reaches(right + undecided) }
+    }
 }
 
 /// Computes all figures of a run.
 pub fn figures(run: &Run) -> Figures {
-    let judged = run.judged();
+    let (judged, undecided) = (run.judged(), run.undecided());
+    let right = judged.iter().filter(|case| case.agrees()).count();
     let summary = summarise(&judged, run.info.labels.iter().cloned());
     let paper = paper_metrics(&judged).filter(|_| run.info.per_turn);
     let tokens = run.turns.iter().fold(TokenCounts::default(), |sum, turn| TokenCounts {
@@ -156,6 +172,8 @@ pub fn figures(run: &Run) -> Figures {
         router: run.info.router.clone(),
         dialect: run.info.dialect,
         partial: run.is_partial(),
+        undecided,
+        undecided_kinds: kinds(run.turns.iter().filter(|turn| turn.undecided)),
         planned: run.info.planned,
         reused: run.info.reused,
         left_out: run.info.left_out.clone(),
@@ -167,7 +185,7 @@ pub fn figures(run: &Run) -> Figures {
             recall: 0.0,
             f1: 0.0,
         }),
-        error_kinds: error_kinds(run),
+        error_kinds: kinds(run.turns.iter().filter(|turn| turn.is_error())),
         scenarios: scenarios(&judged, &run.policy),
         spans: run.info.per_turn.then(|| spans(&judged)),
         per_tag: per_tag(run),
@@ -177,7 +195,7 @@ pub fn figures(run: &Run) -> Figures {
         cache_hit_rate: if tokens.prompt == 0 { 0.0 } else { tokens.cached as f64 / tokens.prompt as f64 },
         order_stability: order(run),
         models: models(run),
-        gate: run.info.min_agreement.map(|least| GateFigures { min_agreement: least, passed: summary.agreement >= least }),
+        gate: run.info.min_agreement.map(|least| GateFigures::new(least, right, summary.cases, undecided)),
         per_route: summary.per_route,
         confusion: summary.confusion,
     }
@@ -193,18 +211,19 @@ fn latency(run: &Run) -> Percentiles {
 }
 
 fn rate(run: &Run) -> f64 {
-    let decided = run.turns.len().saturating_sub(run.info.reused);
+    let answered = run.answered().count();
+    let decided = answered.saturating_sub(run.info.reused);
     let (count, seconds) = if decided > 0 {
         (decided, run.info.seconds)
     } else {
-        (run.turns.len(), run.turns.iter().map(|turn| f64::from(turn.latency_ms)).sum::<f64>() / 1000.0)
+        (answered, run.turns.iter().map(|turn| f64::from(turn.latency_ms)).sum::<f64>() / 1000.0)
     };
     if seconds > 0.0 { count as f64 / seconds } else { 0.0 }
 }
 
-fn error_kinds(run: &Run) -> Vec<ErrorKind> {
+fn kinds<'a>(turns: impl Iterator<Item = &'a TurnResult>) -> Vec<ErrorKind> {
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
-    for turn in run.turns.iter().filter(|turn| turn.outcome == Outcome::Error) {
+    for turn in turns {
         *counts.entry(turn.error.as_deref().unwrap_or("no reason is known")).or_default() += 1;
     }
     let mut kinds: Vec<ErrorKind> = counts.into_iter().map(|(error, count)| ErrorKind { error: error.to_owned(), count }).collect();
@@ -232,7 +251,7 @@ fn models(run: &Run) -> Option<ModelFigures> {
     }
     let mut decisions: Vec<ModelCount> = Vec::new();
     let mut agreed = 0;
-    for turn in &run.turns {
+    for turn in run.answered() {
         let expected = policy.model_for((*turn.label != *NO_ROUTE_LABEL).then_some(&*turn.label));
         // An error reaches no model, whatever was expected.
         agreed += usize::from(turn.agrees() || (turn.outcome != Outcome::Error && turn.model.as_deref() == expected));
@@ -242,6 +261,6 @@ fn models(run: &Run) -> Option<ModelFigures> {
         }
     }
     decisions.sort_by_key(|count| std::cmp::Reverse(count.count));
-    let agreement = agreed as f64 / run.turns.len().max(1) as f64;
+    let agreement = agreed as f64 / run.answered().count().max(1) as f64;
     Some(ModelFigures { distinct: names.len(), decisions, agreement })
 }

@@ -6,7 +6,7 @@ use std::io::Write;
 
 use serde::Serialize;
 
-use crate::eval::{Cause, Comparison, Figures, Flip, FlipKind, McNemar, Run, Side, figures};
+use crate::eval::{Cause, Comparison, Figures, Flip, FlipKind, McNemar, Run, Side, TurnResult, figures};
 use crate::policy::policy_changes;
 
 use super::policy_diff::{DiffKind, policy_diff};
@@ -221,9 +221,9 @@ impl CompareReport<'_> {
             let place = [turn.line.to_string(), turn.id.to_string(), turn.turn.to_string(), turn.label.to_string()];
             let others = self.comparisons.iter().zip(&pairs).map(|(compared, pairs)| {
                 // What this run did not decide stays empty.
-                pairs.get(&at).map_or("", |&at_b| decided(&self.runs[compared.at].turns[at_b].decided))
+                pairs.get(&at).map_or("", |&at_b| known(&self.runs[compared.at].turns[at_b]))
             });
-            let decisions = std::iter::once(decided(&turn.decided)).chain(others).map(str::to_owned);
+            let decisions = std::iter::once(known(turn)).chain(others).map(str::to_owned);
             writer.write_record(place.into_iter().chain(decisions))?;
         }
         writer.flush()
@@ -231,8 +231,12 @@ impl CompareReport<'_> {
 }
 
 fn describe(run: &Run) -> String {
-    let stopped = if run.is_partial() { ", stopped early" } else { "" };
-    format!("{} ({}, {}, {}{stopped})", run.info.name, run.info.policy.path, run.info.router.id, run.info.dialect)
+    let stopped = if run.turns.len() < run.info.planned { ", stopped early" } else { "" };
+    let undecided = match run.undecided() {
+        0 => String::new(),
+        undecided => format!(", {undecided} cases not decided"),
+    };
+    format!("{} ({}, {}, {}{stopped}{undecided})", run.info.name, run.info.policy.path, run.info.router.id, run.info.dialect)
 }
 
 fn flip_line(flip: &Flip) -> String {
@@ -255,6 +259,11 @@ fn cause(flip: &Flip) -> Option<String> {
         Cause::Needed(edits) => format!("by several edits, {} among them", edits.join(" and ")),
         Cause::Together => "by several edits together".to_owned(),
     })
+}
+
+/// What was decided, nothing where no decision is known.
+fn known(turn: &TurnResult) -> &str {
+    if turn.undecided { "" } else { decided(&turn.decided) }
 }
 
 fn decided(decision: &Option<std::sync::Arc<str>>) -> &str {

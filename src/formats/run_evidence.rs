@@ -25,6 +25,7 @@ pub fn run_evidence(run: &Run) -> Evidence {
         set_sha256: info.set.sha256.clone(),
         cases: figures.cases,
         planned: info.planned,
+        undecided: figures.undecided,
         agreement: figures.agreement,
         agreement_ci95: figures.agreement_ci95,
         confusions,
@@ -37,7 +38,7 @@ pub fn run_evidence(run: &Run) -> Evidence {
             .map_or_else(|| gateway_versions(info.dialect).to_owned(), |url| format!("the gateway at {url}")),
         date: info.date.clone(),
         order_stability: figures.order_stability.map(|order| Stability { orders: order.orders, changed_cases: order.changed_cases }),
-        gate: figures.gate.map(|gate| Gate { min_agreement: gate.min_agreement, passed: gate.passed }),
+        gate: figures.gate.map(|gate| Gate { min_agreement: gate.min_agreement, passed: gate.passed, open: gate.open }),
         waypost: info.waypost.clone(),
     }
 }

@@ -84,7 +84,7 @@ pub fn write_cases(run: &Run, to: impl Write) -> std::io::Result<()> {
             &turn.label,
             turn.decided.as_deref().unwrap_or_default(),
             if turn.agrees() { "true" } else { "false" },
-            outcome_word(turn.outcome),
+            outcome_word(turn),
             turn.model.as_deref().unwrap_or_default(),
             &turn.confidence.to_string(),
             &turn.margin.to_string(),
@@ -108,8 +108,12 @@ fn number(p: &f32) -> Value {
     p.to_string().parse().map_or(Value::Null, Value::Number)
 }
 
-fn outcome_word(outcome: Outcome) -> &'static str {
-    match outcome {
+/// Stands in the column `outcome` of a turn without a decision; older files call it an error.
+const NOT_DECIDED: &str = "not_decided";
+
+fn outcome_word(turn: &TurnResult) -> &'static str {
+    match turn.outcome {
+        _ if turn.undecided => NOT_DECIDED,
         Outcome::Route => "route",
         Outcome::NoRoute => "no_route",
         Outcome::Error => "error",
@@ -212,10 +216,11 @@ impl Cases<'_> {
             order,
             probabilities,
         ] = (0..COLUMNS.len() - ADDED).map(|at| record.get(at)).collect::<Option<Vec<&str>>>()?.try_into().ok()?;
+        let undecided = outcome == NOT_DECIDED;
         let outcome = match outcome {
             "route" => Outcome::Route,
             "no_route" => Outcome::NoRoute,
-            "error" => Outcome::Error,
+            "error" | NOT_DECIDED => Outcome::Error,
             _ => return None,
         };
         let stability: Option<OrderStability> = if order.is_empty() { None } else { Some(serde_json::from_str(order).ok()?) };
@@ -236,6 +241,7 @@ impl Cases<'_> {
             label: texts.shared(label),
             tags: tags.split(';').filter(|tag| !tag.is_empty()).map(|tag| texts.shared(tag)).collect(),
             outcome,
+            undecided,
             decided: (outcome != Outcome::Error).then(|| texts.shared(decided)),
             model: (!model.is_empty()).then(|| texts.shared(model)),
             confidence: confidence.parse().ok()?,

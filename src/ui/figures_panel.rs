@@ -76,14 +76,38 @@ fn headline_ui(ui: &mut Ui, view: &RunView) {
             .on_hover_text("Mean of F1 over the routes that occur, each counting the same");
         let errors = widgets::caption_ui(ui, format!("Errors {}", case_table::grouped(summary.errors)));
         errors.on_hover_text("Cases in which the gateway would answer with HTTP 500");
-        if let Some(gate) = summary.gate {
-            let (word, colour, ground) =
-                if gate.passed { ("Passes", palette.good, palette.good_soft) } else { ("Fails", palette.error, palette.error_soft) };
-            widgets::chip_ui(ui, &format!("{word} its gate of {}", bars::percent(gate.min_agreement)), colour, ground);
+        if summary.undecided > 0 {
+            undecided_ui(ui, summary);
         }
-        if view.run.is_partial() {
-            let words = format!("Partial: {} of {}", case_table::grouped(view.run.turns.len()), case_table::grouped(view.run.info.planned));
+        if let Some(gate) = summary.gate {
+            let least = bars::percent(gate.min_agreement);
+            let (words, colour, ground) = match (gate.passed, gate.open) {
+                (true, _) => (format!("Passes its gate of {least}"), palette.good, palette.good_soft),
+                (_, true) => (format!("Gate of {least} hangs on cases not decided"), palette.warning, palette.warning_soft),
+                _ => (format!("Fails its gate of {least}"), palette.error, palette.error_soft),
+            };
+            widgets::chip_ui(ui, &words, colour, ground);
+        }
+        if summary.partial {
+            let words = format!("Partial: {} of {}", case_table::grouped(summary.cases), case_table::grouped(summary.planned));
             widgets::chip_ui(ui, &words, palette.warning, palette.warning_soft);
+        }
+    });
+}
+
+/// Says how many cases have no decision, and who gave none.
+fn undecided_ui(ui: &mut Ui, summary: &Figures) {
+    let who = match summary.router.device.as_str() {
+        "server" => "the server did not answer as it should",
+        "gateway" => "the gateway did not answer as it should",
+        _ => "the router could not read them",
+    };
+    let words = format!("{} not decided: {who}", case_table::grouped(summary.undecided));
+    let label = ui.label(RichText::new(words).small().color(theme::palette(ui).warning));
+    label.on_hover_ui(|ui| {
+        ui.label("Left out of every figure; measure again to ask for them");
+        if let Some(reason) = summary.undecided_kinds.first() {
+            ui.label(&reason.error);
         }
     });
 }
@@ -183,6 +207,13 @@ fn more_ui(ui: &mut Ui, view: &RunView) {
     let words = format!("{} cases, precision {:.2}, recall {:.2}", no_route.support, no_route.precision, no_route.recall);
     fact_ui(ui, "No route", words, "How well requests that no route fits are recognised");
     for kind in &figures.error_kinds {
+        fact_ui(ui, &kind.error, case_table::grouped(kind.count), &kind.error);
+    }
+    for (at, kind) in figures.undecided_kinds.iter().enumerate() {
+        if at == 0 {
+            ui.add_space(space::M);
+            widgets::subheading_ui(ui, "Not decided, in no figure");
+        }
         fact_ui(ui, &kind.error, case_table::grouped(kind.count), &kind.error);
     }
     if let Some(models) = &figures.models {

@@ -189,6 +189,27 @@ fn the_answer_at_the_end_of_an_export_is_neither_asked_nor_shown() {
 }
 
 #[test]
+fn cases_without_a_decision_stand_apart() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut harness = measured(Behaviour::FailRequests("the prompt is too long"), folder.path(), None);
+    for text in [
+        "6 of 6 cases were not decided (the prompt is too long)",
+        "6 not decided: the router could not read them",
+        "Errors 0",
+        "Partial: 0 of 6",
+        "Case a: label billing, decided Not decided, left out",
+    ] {
+        assert!(has(&harness, text), "{text:?} is not on screen: {:#?}", texts(&harness));
+    }
+    let batch = &harness.state().app().state().batch;
+    assert!(batch.next_wrong(false).is_none() && harness.state().app().state().library.runs[0].partial);
+    click(&mut harness, "Not decided");
+    wait_until(&mut harness, "all of them", |harness| harness.state().app().state().batch.rows.len() == 6);
+    click(&mut harness, "Errors");
+    wait_until(&mut harness, "none of them", |harness| harness.state().app().state().batch.rows.is_empty());
+}
+
+#[test]
 fn digits_label_the_selected_case() {
     let folder = tempfile::tempdir().unwrap();
     let mut harness = measured(Behaviour::Words, folder.path(), None);

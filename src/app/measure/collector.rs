@@ -22,6 +22,8 @@ pub struct Progressed {
     pub reused: usize,
     /// Turns that agree with their label so far.
     pub agreed: usize,
+    /// Turns for which the router gave no decision.
+    pub undecided: usize,
     pub seconds: f64,
     /// Decisions a second, reused ones left out; 0 before the first.
     pub rate: f64,
@@ -40,8 +42,8 @@ pub struct Collector {
     warning: Option<String>,
     start: Instant,
     agreed: usize,
-    /// Whether the router gave up on a request: another try may succeed.
-    gave_up: bool,
+    /// Turns without a decision: another try may give one.
+    undecided: usize,
 }
 
 struct Asked {
@@ -61,11 +63,11 @@ impl Collector {
             warning,
             start: Instant::now(),
             agreed: 0,
-            gave_up: false,
+            undecided: 0,
         }
     }
 
-    /// Takes the result of one request. A result that the router gave up on counts as an error of that turn; cancellation is none.
+    /// Takes the result of one request. A turn that the router gave up on is one without a decision; cancellation is no result.
     pub fn take(&mut self, request: usize, result: Result<Decision, EngineError>) {
         self.listen();
         if matches!(result, Err(EngineError::Cancelled)) {
@@ -82,10 +84,7 @@ impl Collector {
                 result
             }
             // Not kept.
-            Err(error) => {
-                self.gave_up = true;
-                TurnResult::failed(turn, error.to_string())
-            }
+            Err(error) => TurnResult::failed(turn, error.to_string()),
         };
         self.push(result);
     }
@@ -107,6 +106,7 @@ impl Collector {
 
     fn push(&mut self, result: TurnResult) {
         self.agreed += usize::from(result.agrees());
+        self.undecided += usize::from(result.undecided);
         self.turns.push(result);
     }
 
@@ -117,7 +117,7 @@ impl Collector {
         let decided = done - reused;
         let rate = if decided > 0 { decided as f64 / seconds.max(1e-9) } else { 0.0 };
         let left = (decided > 0).then(|| planned.saturating_sub(done) as f64 / rate);
-        Progressed { done, planned, reused, agreed: self.agreed, seconds, rate, left }
+        Progressed { done, planned, reused, agreed: self.agreed, undecided: self.undecided, seconds, rate, left }
     }
 
     /// Returns the results so far, in the order they came.
@@ -145,7 +145,7 @@ impl Collector {
 
     /// Ends the measurement, but not yet what was kept to resume it.
     pub fn into_resumable(self) -> Resumable {
-        Resumable { all_decided: self.turns.len() >= self.info.planned && !self.gave_up, keep: self.keep }
+        Resumable { all_decided: self.turns.len() >= self.info.planned && self.undecided == 0, keep: self.keep }
     }
 }
 
