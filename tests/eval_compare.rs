@@ -10,7 +10,9 @@ use waypost::eval::{
     Better, FlipKind, LeftOut, Run, RunInfo, Side, TurnKey, TurnResult, calibration, compare, figures, mcnemar, overlap, review_sweep,
     wilson_interval,
 };
-use waypost::formats::{CompareReport, Compared, junit_xml, read_run, report_json, report_markdown, report_text, write_cases};
+use waypost::formats::{
+    CompareReport, Compared, evidence_problems, junit_xml, read_run, report_json, report_markdown, report_text, run_evidence, write_cases,
+};
 use waypost::policy::{DialectId, NO_ROUTE_LABEL, Policy, Route};
 
 #[derive(Deserialize)]
@@ -332,6 +334,34 @@ fn scenarios_models_orders_and_errors_stand_apart() {
     assert_eq!((stability.orders, stability.changed_cases, stability.mean_agreement), (3, 1, 0.75));
     assert!(figures.partial && !figures.gate.unwrap().passed);
     assert_eq!((figures.span_accuracy, figures.conversation_accuracy), (None, None));
+}
+
+#[test]
+fn cases_with_routes_of_their_own_say_nothing_about_the_policy() {
+    let mut policy = routes(&["pay", "chat"]);
+    policy.routes[0] = Route {
+        domain: Some("finance".to_owned()),
+        action: Some("pay".to_owned()),
+        models: vec!["m/1".to_owned()],
+        ..policy.routes[0].clone()
+    };
+    let names: Arc<[String]> = ["x", "y", NO_ROUTE_LABEL].map(str::to_owned).into();
+    // No model is expected and none is reached, although the decision is wrong.
+    let own = |at: usize| TurnResult { routes: Some(Arc::clone(&names)), ..turn(at, at, "x", Some("y"), 0.9) };
+    let shared = TurnResult { model: Some("m/1".into()), ..turn(0, 0, "pay", Some("pay"), 0.9) };
+    let mut run = run(policy, vec![shared, own(1), own(2)]);
+    let all = figures(&run);
+    assert_eq!((all.cases, all.own_routes, all.agreement), (3, 2, 1.0 / 3.0));
+    assert!(report_text(&all).contains("2 cases chose between routes of their own"), "{}", report_text(&all));
+    assert_eq!(all.models.map(|models| (models.agreement, models.decisions.len())), Some((1.0, 1)));
+    let evidence = run_evidence(&run);
+    assert_eq!((evidence.cases, evidence.planned, evidence.own_routes, evidence.agreement), (1, 1, 2, 1.0));
+    assert!(evidence.confusions.is_empty(), "{:?}", evidence.confusions);
+    run.turns.remove(0);
+    run.info.planned = 2;
+    assert!(figures(&run).models.is_none());
+    let problems = evidence_problems(&run.policy, Some(&run_evidence(&run)));
+    assert!(problems.iter().any(|problem| problem == "no case of its test chose between this policy's routes"), "{problems:?}");
 }
 
 #[test]

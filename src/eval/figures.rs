@@ -56,6 +56,8 @@ pub struct Figures {
     pub no_route: RouteFigures,
     /// The errors by what is said about them, the most frequent first.
     pub error_kinds: Vec<ErrorKind>,
+    /// Turns that chose between routes of their own line, in no figure about scenarios and models.
+    pub own_routes: usize,
     /// By the paper's scenarios; `None` where the policy has no domains and actions.
     pub scenarios: Option<Scenarios>,
     /// `None` for sets with one label a case.
@@ -71,7 +73,7 @@ pub struct Figures {
     pub cache_hit_rate: f64,
     /// `None` without an order test.
     pub order_stability: Option<OrderFigures>,
-    /// `None` where the policy names no models.
+    /// `None` where the policy names no models, or no turn chose between its routes.
     pub models: Option<ModelFigures>,
     /// `None` where no agreement was demanded.
     pub gate: Option<GateFigures>,
@@ -186,7 +188,8 @@ pub fn figures(run: &Run) -> Figures {
             f1: 0.0,
         }),
         error_kinds: kinds(run.turns.iter().filter(|turn| turn.is_error())),
-        scenarios: scenarios(&judged, &run.policy),
+        own_routes: run.answered().count() - run.of_policy().count(),
+        scenarios: scenarios(run),
         spans: run.info.per_turn.then(|| spans(&judged)),
         per_tag: per_tag(run),
         per_turn_number: per_turn_number(run),
@@ -246,12 +249,13 @@ fn models(run: &Run) -> Option<ModelFigures> {
     let mut names: Vec<&str> = policy.routes.iter().filter_map(|route| route.model()).chain(policy.fallback.as_deref()).collect();
     names.sort_unstable();
     names.dedup();
-    if policy.routes.iter().all(|route| route.models.is_empty()) {
+    if policy.routes.iter().all(|route| route.models.is_empty()) || run.of_policy().next().is_none() {
         return None;
     }
     let mut decisions: Vec<ModelCount> = Vec::new();
-    let mut agreed = 0;
-    for turn in run.answered() {
+    let (mut cases, mut agreed) = (0_usize, 0_usize);
+    for turn in run.of_policy() {
+        cases += 1;
         let expected = policy.model_for((*turn.label != *NO_ROUTE_LABEL).then_some(&*turn.label));
         // An error reaches no model, whatever was expected.
         agreed += usize::from(turn.agrees() || (turn.outcome != Outcome::Error && turn.model.as_deref() == expected));
@@ -261,6 +265,6 @@ fn models(run: &Run) -> Option<ModelFigures> {
         }
     }
     decisions.sort_by_key(|count| std::cmp::Reverse(count.count));
-    let agreement = agreed as f64 / run.answered().count().max(1) as f64;
+    let agreement = agreed as f64 / cases as f64;
     Some(ModelFigures { distinct: names.len(), decisions, agreement })
 }

@@ -233,6 +233,11 @@ impl Run {
         self.turns.iter().filter(|turn| !turn.undecided)
     }
 
+    /// Returns the turns with a decision between the policy's routes: lines that bring their own say nothing about it.
+    pub fn of_policy(&self) -> impl Iterator<Item = &TurnResult> {
+        self.answered().filter(|turn| turn.routes.is_none())
+    }
+
     /// Returns how many turns were asked about and got no decision.
     pub fn undecided(&self) -> usize {
         self.turns.len() - self.answered().count()

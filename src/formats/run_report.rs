@@ -53,6 +53,12 @@ fn facts(figures: &Figures) -> Vec<String> {
             .filter_map(|(name, share)| share.map(|share| format!("{name} {} of {}", percent(share.accuracy), share.cases)));
         facts.push(shares.collect::<Vec<_>>().join(", "));
     }
+    if figures.own_routes > 0 {
+        facts.push(format!(
+            "{} cases chose between routes of their own and are in no figure about scenarios and models",
+            figures.own_routes
+        ));
+    }
     if figures.no_route.support > 0 {
         facts.push(format!("no route: precision {:.3}, recall {:.3}", figures.no_route.precision, figures.no_route.recall));
     }

@@ -199,6 +199,10 @@ fn more_ui(ui: &mut Ui, view: &RunView) {
         fact_ui(ui, "fQcA", share(&scenarios.fqca), "Turns that expect a domain's own route, without an action");
         fact_ui(ui, "Irrelevance", share(&scenarios.irrelevance), "Turns that expect no route");
     }
+    if figures.own_routes > 0 {
+        let explanation = "Cases that chose between routes of their own line, left out of scenarios and models";
+        fact_ui(ui, "With own routes", case_table::grouped(figures.own_routes), explanation);
+    }
     slices_ui(ui, "By user turn", figures.per_turn_number.iter().map(|part| (format!("Turn {}", part.turn), &part.slice)));
     slices_ui(ui, "By tag", figures.per_tag.iter().map(|part| (part.tag.clone(), &part.slice)));
     ui.add_space(space::M);

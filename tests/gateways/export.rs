@@ -49,6 +49,7 @@ fn evidence(policy: &Policy) -> Evidence {
         cases: 200,
         planned: 200,
         undecided: 0,
+        own_routes: 0,
         agreement: 0.91,
         agreement_ci95: [0.86, 0.94],
         confusions: vec![Confusion { label: "no".to_owned(), decided: "off\n- x".to_owned(), count: 7 }],

@@ -61,6 +61,9 @@ pub struct Evidence {
     /// Cases for which the router gave no decision, none of `cases`.
     #[serde(default)]
     pub undecided: usize,
+    /// Cases that chose between routes of their own, none of `cases` and `planned`.
+    #[serde(default)]
+    pub own_routes: usize,
     pub agreement: f64,
     pub agreement_ci95: [f64; 2],
     /// The most frequent first.
@@ -125,7 +128,9 @@ pub fn evidence_problems(policy: &Policy, evidence: Option<&Evidence>) -> Vec<St
     if evidence.policy_sha256 != policy_digest(policy) {
         problems.push("this policy was changed since it was tested".to_owned());
     }
-    if let Some(gate) = evidence.gate.as_ref().filter(|gate| !gate.passed) {
+    if evidence.cases == 0 && evidence.own_routes > 0 {
+        problems.push("no case of its test chose between this policy's routes".to_owned());
+    } else if let Some(gate) = evidence.gate.as_ref().filter(|gate| !gate.passed) {
         let (reached, demanded) = (100.0 * evidence.agreement, 100.0 * gate.min_agreement);
         problems.push(if gate.open {
             format!("whether this policy passes its gate of {demanded:.1} % hangs on the cases that were not decided")
@@ -166,6 +171,9 @@ pub(super) fn comments(policy: &Policy, evidence: Option<&Evidence>) -> String {
     line(&mut out, &format!("tested on {} with waypost {}", evidence.date, evidence.waypost));
     line(&mut out, &format!("policy sha256 {}", evidence.policy_sha256));
     line(&mut out, &format!("set {set}, {cases} cases, sha256 {}", evidence.set_sha256));
+    if evidence.own_routes > 0 {
+        line(&mut out, &format!("not counted: {} cases that chose between routes of their own", evidence.own_routes));
+    }
     let percent = |share: &f64| format!("{:.1} %", 100.0 * share);
     line(&mut out, &format!("agreement {}, 95 % interval {} to {}", percent(agreement), percent(low), percent(high)));
     match router.live_gateway() {
