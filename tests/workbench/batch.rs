@@ -210,6 +210,25 @@ fn cases_without_a_decision_stand_apart() {
 }
 
 #[test]
+fn a_case_with_routes_of_its_own_takes_no_other_label() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("own.jsonl");
+    let routes = r#"[{"name": "x", "description": "parcel"}, {"name": "y", "description": "driver"}]"#;
+    let line = format!(
+        "{{\"id\": \"a\", \"messages\": [{{\"role\": \"user\", \"content\": \"my parcel\"}}], \"route\": \"x\", \"routes\": {routes}}}\n"
+    );
+    std::fs::write(&path, &line).unwrap();
+    let mut harness = measured_set(Behaviour::Words, &path, None);
+    let relabel = |label: &str| Command::Batch(BatchCommand::Relabel { turn: 0, label: label.to_owned() });
+    perform(&mut harness, relabel("billing"));
+    assert!(has(&harness, "billing is none of the routes that line 1 brings; choose one of x, y, other"), "{:#?}", texts(&harness));
+    assert!(harness.state().app().state().batch.corrections.is_empty());
+    perform(&mut harness, relabel("y"));
+    let wanted = line.replace("\"route\": \"x\"", "\"route\": \"y\"");
+    wait_until(&mut harness, "the file", |_| std::fs::read_to_string(&path).unwrap() == wanted);
+}
+
+#[test]
 fn digits_label_the_selected_case() {
     let folder = tempfile::tempdir().unwrap();
     let mut harness = measured(Behaviour::Words, folder.path(), None);
