@@ -1,14 +1,18 @@
 //! Comparisons, overlap and what else is computed from whole runs, against statsmodels, scikit-learn and numpy (`scripts/metrics_fixtures.py`).
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use serde::Deserialize;
+use waypost::app::CaseQuery;
 use waypost::decision::{OrderStability, Outcome, TokenCounts};
 use waypost::eval::{
     Better, FlipKind, LeftOut, Run, RunInfo, Side, TurnKey, TurnResult, calibration, case_rows, compare, figures, mcnemar, overlap,
     review_sweep, wilson_interval,
 };
-use waypost::formats::{CompareReport, Compared, junit_xml, read_run, report_json, report_markdown, report_text, write_cases};
+use waypost::formats::{
+    CompareReport, Compared, evidence_problems, junit_xml, read_run, report_json, report_markdown, report_text, run_evidence, write_cases,
+};
 use waypost::policy::{DialectId, NO_ROUTE_LABEL, Policy, Route};
 
 #[derive(Deserialize)]
@@ -88,11 +92,24 @@ pub fn turn(at: usize, conversation: usize, label: &str, decided: Option<&str>, 
         Some(NO_ROUTE_LABEL) => Outcome::NoRoute,
         Some(_) => Outcome::Route,
     };
-    TurnResult { outcome, decided: decided.map(Into::into), confidence, latency_ms: 10.0, ..TurnResult::failed(key, "failed".to_owned()) }
+    let blank = TurnResult::failed(key, "failed".to_owned());
+    TurnResult { outcome, undecided: false, decided: decided.map(Into::into), confidence, latency_ms: 10.0, ..blank }
 }
 
 fn routes(names: &[&str]) -> Policy {
     Policy { routes: names.iter().map(|name| Route::new(*name, "")).collect(), ..Policy::default() }
+}
+
+/// A table without its last columns, as older versions wrote it.
+fn first_columns(table: &str, count: usize) -> String {
+    let mut reader = csv::ReaderBuilder::new().has_headers(false).from_reader(table.as_bytes());
+    let mut table = Vec::new();
+    let mut writer = csv::Writer::from_writer(&mut table);
+    for record in reader.records() {
+        writer.write_record(record.unwrap().iter().take(count)).unwrap();
+    }
+    drop(writer);
+    String::from_utf8(table).unwrap()
 }
 
 fn fixtures() -> Vec<Fixture> {
@@ -241,8 +258,8 @@ fn cases_that_share_a_line_stay_apart() {
     assert_eq!(read_run(&json, "report.json", cases.as_slice(), "cases.csv").unwrap(), b);
     // Runs that were kept before these columns were.
     let text = String::from_utf8(cases).unwrap();
-    for (missing, last) in [(3, ",probabilities"), (1, ",tags")] {
-        let old: String = text.lines().map(|line| line.rsplitn(missing + 1, ',').nth(missing).unwrap().to_owned() + "\n").collect();
+    for (kept, last) in [(18, ",probabilities"), (20, ",tags"), (21, ",conversation")] {
+        let old = first_columns(&text, kept);
         assert!(old.lines().next().unwrap().ends_with(last), "{old}");
         assert_eq!(read_run(&json, "report.json", old.as_bytes(), "cases.csv").unwrap(), b);
     }
@@ -399,6 +416,34 @@ fn scenarios_models_orders_and_errors_stand_apart() {
 }
 
 #[test]
+fn cases_with_routes_of_their_own_say_nothing_about_the_policy() {
+    let mut policy = routes(&["pay", "chat"]);
+    policy.routes[0] = Route {
+        domain: Some("finance".to_owned()),
+        action: Some("pay".to_owned()),
+        models: vec!["m/1".to_owned()],
+        ..policy.routes[0].clone()
+    };
+    let names: Arc<[String]> = ["x", "y", NO_ROUTE_LABEL].map(str::to_owned).into();
+    // No model is expected and none is reached, although the decision is wrong.
+    let own = |at: usize| TurnResult { routes: Some(Arc::clone(&names)), ..turn(at, at, "x", Some("y"), 0.9) };
+    let shared = TurnResult { model: Some("m/1".into()), ..turn(0, 0, "pay", Some("pay"), 0.9) };
+    let mut run = run(policy, vec![shared, own(1), own(2)]);
+    let all = figures(&run);
+    assert_eq!((all.cases, all.own_routes, all.agreement), (3, 2, 1.0 / 3.0));
+    assert!(report_text(&all).contains("2 cases chose between routes of their own"), "{}", report_text(&all));
+    assert_eq!(all.models.map(|models| (models.agreement, models.decisions.len())), Some((1.0, 1)));
+    let evidence = run_evidence(&run);
+    assert_eq!((evidence.cases, evidence.planned, evidence.own_routes, evidence.agreement), (1, 1, 2, 1.0));
+    assert!(evidence.confusions.is_empty(), "{:?}", evidence.confusions);
+    run.turns.remove(0);
+    run.info.planned = 2;
+    assert!(figures(&run).models.is_none());
+    let problems = evidence_problems(&run.policy, Some(&run_evidence(&run)));
+    assert!(problems.iter().any(|problem| problem == "no case of its test chose between this policy's routes"), "{problems:?}");
+}
+
+#[test]
 fn without_probabilities_nothing_is_said_about_confidence() {
     let mut run = run(routes(&["a", "b"]), (0..4).map(|at| turn(at, at, "a", Some(if at < 3 { "a" } else { "b" }), 0.0)).collect());
     let none = figures(&run);
@@ -416,6 +461,59 @@ fn without_probabilities_nothing_is_said_about_confidence() {
     assert_eq!(some.confidence.iter().map(|bin| (bin.right, bin.wrong)).fold((0, 0), |sum, bin| (sum.0 + bin.0, sum.1 + bin.1)), (1, 1));
     assert_eq!((some.review[0].coverage, some.review[0].accuracy), (1.0, Some(0.5)));
     assert!(report_markdown(&run).contains("calibration error 0.400"));
+}
+
+#[test]
+fn errors_have_no_confidence_whatever_the_probabilities_are() {
+    let with = |at: usize, decided: Option<&str>| TurnResult { probabilities: vec![0.6, 0.4, 0.0], ..turn(at, at, "a", decided, 0.6) };
+    let mut run = run(routes(&["a", "b"]), (0..3).map(|at| with(at, None)).collect());
+    let failed = figures(&run);
+    assert_eq!((failed.errors, failed.calibration.ece), (3, None));
+    assert!(failed.confidence.is_empty() && failed.review.is_empty());
+    // A range of confidence that somebody asks for holds none of them, the whole range all.
+    let rows = |confidence| CaseQuery { confidence, ..CaseQuery::default() }.rows(&run, &HashSet::new()).len();
+    assert_eq!((rows([0.0, 0.7]), rows([0.0, 1.0])), (0, 3));
+    run.turns[0] = with(0, Some("a"));
+    let one = figures(&run);
+    close(one.calibration.ece.unwrap(), 0.4, 1e-6);
+    assert_eq!((one.agreement, one.review[0].accuracy), (1.0 / 3.0, Some(1.0)));
+}
+
+#[test]
+fn what_was_not_decided_is_in_no_figure_and_no_pair() {
+    let right = |at: usize| turn(at, at, "a", Some("a"), 0.5);
+    let lost = |at: usize| TurnResult { undecided: true, error: Some("too busy".to_owned()), ..turn(at, at, "a", None, 0.0) };
+    let a = run(routes(&["a", "b"]), (0..6).map(right).collect());
+    let mut b = run(routes(&["a", "b"]), vec![right(0), turn(1, 1, "a", None, 0.0), right(2), lost(3), lost(4), lost(5)]);
+    let of_b = figures(&b);
+    assert_eq!((of_b.cases, of_b.errors, of_b.undecided, of_b.planned, of_b.partial), (3, 1, 3, 6, true));
+    assert_eq!((of_b.agreement, of_b.per_route[0].support), (2.0 / 3.0, 3));
+    assert_eq!((of_b.undecided_kinds[0].count, of_b.error_kinds.len(), of_b.error_kinds[0].count), (3, 1, 1));
+    let text = report_text(&of_b);
+    assert!(text.contains("errors 1, NOT DECIDED 3") && text.contains("not decided, 3 times: too busy"), "{text}");
+    assert!(junit_xml(&b).contains("tests=\"6\" failures=\"0\" errors=\"1\" skipped=\"3\""), "{}", junit_xml(&b));
+    // Of the six, two are right at least and five at most.
+    for (least, passed, open) in [(0.3, true, false), (0.6, false, true), (0.9, false, false)] {
+        b.info.min_agreement = Some(least);
+        let gate = figures(&b).gate.unwrap();
+        assert_eq!((gate.passed, gate.open), (passed, open), "{least}");
+    }
+    let mut cases = Vec::new();
+    write_cases(&b, &mut cases).unwrap();
+    assert_eq!(read_run(&report_json(&b, "digest"), "report.json", cases.as_slice(), "cases.csv").unwrap(), b);
+
+    let comparison = compare(&a, &b, ["A", "B"], 0, None);
+    assert_eq!((comparison.cases, comparison.undecided, comparison.unmatched), (3, 3, [0, 0]));
+    assert_eq!((comparison.broken, comparison.flips.len(), comparison.agreement), (1, 1, [1.0, 2.0 / 3.0]));
+    assert!(comparison.verdict.ends_with("; 3 cases were not decided by both and left out"), "{}", comparison.verdict);
+    let (names, runs) = (["A", "B"].map(str::to_owned), [a, b]);
+    let comparisons = [Compared { at: 1, comparison }];
+    let report = CompareReport { names: &names, runs: &runs, comparisons: &comparisons };
+    let mut matrix = Vec::new();
+    report.write_matrix(&mut matrix).unwrap();
+    let matrix = String::from_utf8(matrix).unwrap();
+    assert!(matrix.contains("2,1,0,a,a,error\n") && matrix.contains("4,3,0,a,a,\n"), "{matrix}");
+    assert!(report.to_text().contains(", 3 cases not decided)"), "{}", report.to_text());
 }
 
 #[test]
@@ -475,8 +573,10 @@ fn a_run_that_is_read_back_is_the_same() {
             digest: Some(0x00ab_cdef_0123_4567),
             ..turn(0, 0, "a", Some("b"), 1.0 / 3.0)
         },
-        TurnResult { routes: Some(own), probabilities: vec![f32::MIN_POSITIVE, 0.5, 0.5], ..turn(1, 1, "x", Some("y"), 0.5) },
+        TurnResult { routes: Some(Arc::clone(&own)), probabilities: vec![f32::MIN_POSITIVE, 0.5, 0.5], ..turn(1, 1, "x", Some("y"), 0.5) },
         TurnResult { error: Some("two\nlines, and \"quotes\"".to_owned()), ..turn(2, 2, "a", None, 0.0) },
+        // As of a router without probabilities.
+        TurnResult { routes: Some(own), ..turn(3, 3, "x", Some("y"), 0.0) },
     ];
     let mut run = run(policy, turns);
     for turn in &mut run.turns[..2] {
@@ -491,7 +591,11 @@ fn a_run_that_is_read_back_is_the_same() {
     assert_eq!(figures(&read), figures(&run));
     let error = read_run("{}", "report.json", cases.as_slice(), "cases.csv").unwrap_err().to_string();
     assert!(error.starts_with("report.json: this is no report of a run"), "{error}");
-    let text = String::from_utf8(cases).unwrap().replace(",0.5,", ",half,");
+    let text = String::from_utf8(cases).unwrap();
+    // Without the column of the routes their names are known where there are probabilities.
+    let read = read_run(&json, "report.json", first_columns(&text, 21).as_bytes(), "cases.csv").unwrap();
+    assert_eq!((&read.turns[1].routes, &read.turns[3].routes), (&run.turns[1].routes, &None));
+    let text = text.replace(",0.5,", ",half,");
     let error = read_run(&json, "report.json", text.as_bytes(), "cases.csv").unwrap_err().to_string();
     assert!(error.starts_with("cases.csv:3: "), "{error}");
 }

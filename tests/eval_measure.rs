@@ -9,7 +9,7 @@ use waypost::chat::{Conversation, Message, Role};
 use waypost::decision::{Decision, RouterInfo};
 use waypost::engine::{EngineError, RouteRequest};
 use waypost::eval::{Cause, Causes, Run, RunInfo, Source, compare, figures};
-use waypost::formats::{CompareReport, Compared, LabelledSet, evidence_problems, policy_digest, run_evidence};
+use waypost::formats::{CompareReport, Compared, LabelledSet, Standing, evidence_problems, policy_digest, run_evidence, standing};
 use waypost::policy::{DialectId, Policy, Route};
 
 use crate::fake_router::decision;
@@ -83,7 +83,7 @@ fn a_run_is_in_the_order_of_the_set_whatever_order_it_was_decided_in() {
     let set = set_file(folder.path());
     assert_eq!((set.cases().len(), set.bad().len(), set.turns(None), set.turns(Some(2))), (5, 1, 6, 3));
     let (run, asked) = measure(&measurement(&set, &policy(["sort", "hello"]), None), usize::MAX);
-    assert_eq!((asked, run.is_partial()), (6, false));
+    assert_eq!((asked, run.is_partial(), run.undecided()), (6, true, 1));
     let seen: Vec<(&str, usize, usize, Option<&str>)> =
         run.turns.iter().map(|turn| (&*turn.id, turn.line, turn.turn, turn.decided.as_deref())).collect();
     let expected = [
@@ -108,7 +108,7 @@ fn a_run_is_in_the_order_of_the_set_whatever_order_it_was_decided_in() {
     assert_eq!(open_run(&runs.join("first/report.json")).unwrap(), run);
     std::fs::create_dir(runs.join("no run")).unwrap();
     let listed = list_runs(&runs);
-    assert_eq!(listed.iter().map(|run| (run.summary.cases, run.summary.partial)).collect::<Vec<_>>(), [(6, false)]);
+    assert_eq!(listed.iter().map(|run| (run.summary.cases, run.summary.partial)).collect::<Vec<_>>(), [(5, true)]);
     // Killed while the run was written again: the old report with new cases beside its own, and the new report without its own.
     let again = Run { turns: run.turns[..5].to_vec(), ..run.clone() };
     write_run(&runs.join("second"), &again).unwrap();
@@ -126,6 +126,20 @@ fn a_run_is_in_the_order_of_the_set_whatever_order_it_was_decided_in() {
     let text = std::fs::read_to_string(&cases).unwrap();
     std::fs::write(&cases, text.replacen("one", "two", 1)).unwrap();
     assert!(open_run(&runs.join("first")).unwrap_err().to_string().contains("these are not the cases of"));
+}
+
+/// As ShareGPT exports have it: the conversation ends with the answer.
+#[test]
+fn a_message_is_asked_without_the_answer_to_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("export.json");
+    let turns = [("human", "hello"), ("gpt", "hi"), ("human", "please sort"), ("gpt", "hello, it is sorted")];
+    let turns = turns.map(|(from, value)| format!("{{\"from\": \"{from}\", \"value\": \"{value}\"}}")).join(", ");
+    std::fs::write(&path, format!("[{{\"conversations\": [{turns}], \"label\": \"code\"}}]")).unwrap();
+    let (requests, _) = plan(&measurement(&open_set(&path), &policy(["sort", "hello"]), None)).unwrap();
+    let said =
+        |request: RouteRequest| request.conversation.messages.iter().map(|message| message.text().into_owned()).collect::<Vec<String>>();
+    assert_eq!(requests.map(said).collect::<Vec<_>>(), [["hello", "hi", "please sort"]]);
 }
 
 #[test]
@@ -345,9 +359,16 @@ fn evidence_is_that_of_the_run() {
     let tested = policy(["sort", "hello"]);
     let (run, _) = measure(&Measurement { min_agreement: Some(0.9), ..measurement(&set, &tested, None) }, usize::MAX);
     let evidence = run_evidence(&run);
-    assert_eq!((evidence.cases, evidence.policy_sha256.as_str()), (6, policy_digest(&tested).as_str()));
-    assert_eq!(evidence.set_sha256, set.sha256());
-    assert_eq!(evidence_problems(&tested, Some(&evidence)), ["this policy fails its gate: agreement 83.3 % where 90.0 % are demanded"]);
+    assert_eq!((evidence.cases, evidence.undecided, evidence.planned, evidence.own_routes), (4, 1, 5, 1));
+    assert_eq!((evidence.policy_sha256.as_str(), evidence.set_sha256.as_str()), (policy_digest(&tested).as_str(), set.sha256()));
+    assert_eq!(
+        evidence_problems(&tested, Some(&evidence)),
+        [
+            "whether this policy passes its gate of 90.0 % hangs on the cases that were not decided",
+            "the router gave no decision for 1 of the 5 cases of its test",
+        ]
+    );
+    assert_eq!(standing(&tested, Some(&evidence)), Standing::Doubtful);
     assert!(evidence_problems(&policy(["sort", "hi"]), Some(&evidence))[0].contains("changed since"));
 }
 

@@ -211,7 +211,7 @@ impl Batch {
     /// Returns the next wrong case after the selected one in the order of the table, or before it.
     pub fn next_wrong(&self, backwards: bool) -> Option<(usize, u32)> {
         let turns = &self.view.as_ref()?.run.turns;
-        let is_wrong = |position: u32| turns.get(position as usize).is_some_and(|turn| !turn.agrees());
+        let is_wrong = |position: u32| turns.get(position as usize).is_some_and(TurnResult::is_wrong);
         let present = self.selected.and_then(|selected| self.rows.iter().position(|row| *row == selected));
         let rows = self.rows.iter().copied().enumerate();
         if backwards {

@@ -15,6 +15,8 @@ pub enum Verdict {
     Disagrees,
     NoRoute,
     Error,
+    /// The router gave no decision.
+    Undecided,
 }
 
 /// What the rows are sorted by.
@@ -87,15 +89,18 @@ impl CaseQuery {
         let verdict = match self.verdict {
             Verdict::All => true,
             Verdict::Agrees => turn.agrees(),
-            Verdict::Disagrees => !turn.agrees(),
+            Verdict::Disagrees => turn.is_wrong(),
             Verdict::NoRoute => turn.outcome == Outcome::NoRoute,
-            Verdict::Error => turn.outcome == Outcome::Error,
+            Verdict::Error => turn.is_error(),
+            Verdict::Undecided => turn.undecided,
         };
         let [least, most] = self.confidence;
+        // What has no confidence is in the whole range, which asks for nothing, and in no other.
+        let is_sure = (least <= 0.0 && most >= 1.0) || turn.sure().is_some_and(|sure| (least..=most).contains(&sure));
         verdict
             && self.label.as_deref().is_none_or(|label| *turn.label == *label)
             && self.decision.as_deref().is_none_or(|decision| turn.decided.as_deref() == Some(decision))
-            && (least..=most).contains(&turn.confidence)
+            && is_sure
     }
 }
 

@@ -99,7 +99,8 @@ impl ComparisonView {
     pub fn new(runs: Vec<Contender>, focus: usize, present: Option<&str>) -> Self {
         let compared: Vec<&Run> = runs.iter().map(|contender| &*contender.view.run).collect();
         let rows: Vec<CaseRow> = case_rows(&compared).into_iter().map(CaseRow).collect();
-        let decided = |row: &CaseRow, run: usize| row.0[run].map(|at| runs[run].view.run.turns[at as usize].decided.clone());
+        let turn = |row: &CaseRow, run: usize| row.0[run].map(|at| &runs[run].view.run.turns[at as usize]);
+        let decided = |row: &CaseRow, run: usize| turn(row, run).filter(|turn| !turn.undecided).map(|turn| turn.decided.clone());
         let differs =
             |row: &CaseRow| (1..runs.len()).any(|run| decided(row, run).is_some_and(|it| decided(row, 0).is_some_and(|base| it != base)));
         let different = positions(rows.iter().map(differs));

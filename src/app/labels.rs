@@ -10,7 +10,8 @@ use super::session::App;
 use super::sets::{OpenSet, edit_file, read_again};
 use super::{RunId, RunView};
 use crate::eval::{Run, TurnResult};
-use crate::formats::SetEdit;
+use crate::formats::{LabelledSet, SetEdit};
+use crate::policy::NO_ROUTE_LABEL;
 
 /// How long a closing window waits for labels: far longer than writing them takes, unless the disk is gone.
 const LONGEST_WAIT: Duration = Duration::from_secs(20);
@@ -58,11 +59,15 @@ impl App {
             before: result.label.to_string(),
             after: label.to_owned(),
         };
+        let obstacle = self.state.batch.set.as_ref().and_then(|open| label_obstacle(&open.set, result, label));
         // The figures on screen may not have the last correction yet.
         let last = self.state.batch.corrections.iter().rev().find(|last| last.is_of(&correction)).map(|last| last.after.clone());
         let correction = Correction { before: last.unwrap_or(correction.before), ..correction };
         if correction.before == correction.after || !self.is_set_open(&correction.set) {
             return;
+        }
+        if let Some(sentence) = obstacle {
+            return self.state.log.error(sentence);
         }
         if self.state.batch.shown.is_none() {
             return self.state.log.error("Labels can be corrected once the run has ended; stop it or wait");
@@ -245,6 +250,22 @@ impl App {
             }
             app.count_changes();
         });
+    }
+}
+
+/// Returns why a case cannot have a label: a line that brings routes of its own is unreadable with any other label.
+fn label_obstacle(set: &LabelledSet, turn: &TurnResult, label: &str) -> Option<String> {
+    let line = turn.line;
+    match &turn.routes {
+        Some(names) if label == NO_ROUTE_LABEL || names.iter().any(|name| name == label) => None,
+        Some(names) => {
+            let names = names.join(", ");
+            Some(format!("The label was not changed: {label} is none of the routes that line {line} brings; choose one of {names}"))
+        }
+        // Runs that an earlier version kept may lack the names.
+        None => set.cases().get(turn.conversation).filter(|entry| entry.own_routes && entry.id == turn.id).map(|_| {
+            format!("The label was not changed: line {line} brings routes of its own, which this run does not know; measure again first")
+        }),
     }
 }
 

@@ -31,7 +31,7 @@ pub struct KeptRun {
 impl KeptRun {
     /// Returns what is known of a run in memory.
     pub fn of(id: RunId, view: &RunView) -> Self {
-        Self::new(id, &view.run.info, view.run.turns.len(), view.figures.agreement, view.run.is_partial())
+        Self::new(id, &view.run.info, view.figures.cases, view.figures.agreement, view.figures.partial)
     }
 
     /// Returns what is known of a run on disk.

@@ -217,12 +217,9 @@ fn conversation_of(run: &Run, turn: &TurnResult, set: Option<&LabelledSet>) -> R
     let path = &run.info.set.path;
     let set =
         set.filter(|set| set.path().as_os_str() == path.as_str()).ok_or_else(|| format!("Open the set {path} to read the conversation"))?;
-    let entry = set.cases().get(turn.conversation).filter(|entry| entry.id == turn.id);
-    let entry = entry.ok_or_else(|| format!("The set has changed: line {} is no longer this case; measure again", turn.line))?;
-    let mut conversation = set.reader().and_then(|mut reader| reader.read(entry)).map_err(|error| error.to_string())?.conversation;
-    if entry.per_turn {
-        let end = conversation.user_turns().nth(turn.turn);
-        conversation.messages.truncate(end.map_or(usize::MAX, |end| end + 1));
-    }
-    Ok(conversation)
+    let changed = || format!("The set has changed: line {} is no longer this case; measure again", turn.line);
+    let entry = set.cases().get(turn.conversation).filter(|entry| entry.id == turn.id).ok_or_else(changed)?;
+    let case = set.reader().and_then(|mut reader| reader.read(entry)).map_err(|error| error.to_string())?;
+    let asked = case.turns().into_iter().nth(turn.turn).map(|(conversation, _)| conversation);
+    asked.ok_or_else(changed)
 }

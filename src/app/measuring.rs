@@ -228,10 +228,15 @@ impl App {
     fn finish_measuring(&mut self, view: Arc<RunView>, resumable: Option<Resumable>, result: Result<(), EngineError>, is_shown: bool) {
         self.state.batch.measuring = None;
         let (name, decided, planned) = (&view.run.info.name, view.run.turns.len(), view.run.info.planned);
-        match &result {
-            Ok(()) => self.state.log.info(format!("Measured {name}: {decided} cases")),
-            Err(EngineError::Cancelled) => self.state.log.info(format!("Stopped measuring {name} after {decided} of {planned} cases")),
-            Err(error) => self.state.log.error(format!("Measuring {name} ended after {decided} of {planned} cases: {error}")),
+        let (undecided, reason) = (view.figures.undecided, view.figures.undecided_kinds.first());
+        match (&result, reason) {
+            (Ok(()), Some(reason)) => self.state.log.error(format!(
+                "Measured {name}, but {undecided} of {planned} cases were not decided ({}); measure again to ask for them",
+                reason.error
+            )),
+            (Ok(()), None) => self.state.log.info(format!("Measured {name}: {decided} cases")),
+            (Err(EngineError::Cancelled), _) => self.state.log.info(format!("Stopped measuring {name} after {decided} of {planned} cases")),
+            (Err(error), _) => self.state.log.error(format!("Measuring {name} ended after {decided} of {planned} cases: {error}")),
         }
         if result.is_err() {
             self.end_series();

@@ -28,10 +28,14 @@ pub enum Expected {
 impl LabelledCase {
     /// Returns the decisions that the case takes: the conversation as a gateway has it at that user message, and the expected route.
     pub fn turns(&self) -> Vec<(Conversation, &str)> {
+        let upto = |last: usize| Conversation { messages: self.conversation.messages[..=last].to_vec() };
         match &self.expected {
-            Expected::Last(label) => vec![(self.conversation.clone(), label)],
+            // Exports end with the answer, which nobody has given yet when a gateway routes.
+            Expected::Last(label) => {
+                let asked = self.conversation.user_turns().last().map_or_else(|| self.conversation.clone(), upto);
+                vec![(asked, label.as_str())]
+            }
             Expected::PerTurn(labels) => {
-                let upto = |last: usize| Conversation { messages: self.conversation.messages[..=last].to_vec() };
                 self.conversation.user_turns().zip(labels).map(|(last, label)| (upto(last), label.as_str())).collect()
             }
         }

@@ -194,7 +194,7 @@ pub struct EvalArguments {
     /// Write report.json, cases.csv, report.md and junit.xml to this folder
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
-    /// End with status 1 when the agreement is under X, in 0 to 1
+    /// End with status 1 when the agreement is under X, in 0 to 1, and with 3 when that hangs on cases that the router did not decide
     #[arg(long, value_name = "X")]
     pub min_agreement: Option<f64>,
     /// End with status 1 when less than X, in 0 to 1, of a route's cases are decided as it, and name the routes

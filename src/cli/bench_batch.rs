@@ -10,7 +10,6 @@ use super::Failure;
 use super::args::BenchArguments;
 use super::input::read_policy;
 use crate::chat::Conversation;
-use crate::chat::labelled::{Expected, LabelledCase};
 use crate::decision::Decision;
 use crate::engine::{CancelToken, EngineError, LocalRouter, RouteRequest, Router as _};
 use crate::formats::{LabelledReader, open, read_text};
@@ -133,14 +132,7 @@ fn conversations(set: &Path, count: usize) -> Result<Vec<Conversation>, Failure>
     let mut found = Vec::new();
     // Bad lines are told by `waypost eval`; here they only take no time.
     for case in LabelledReader::new(open(set)?, &shown).flatten() {
-        let LabelledCase { conversation, expected, .. } = case;
-        match expected {
-            Expected::Last(_) => found.push(conversation),
-            Expected::PerTurn(_) => {
-                let upto = |last: usize| Conversation { messages: conversation.messages[..=last].to_vec() };
-                found.extend(conversation.user_turns().map(upto));
-            }
-        }
+        found.extend(case.turns().into_iter().map(|(conversation, _)| conversation));
         if found.len() >= count {
             found.truncate(count);
             break;

@@ -8,15 +8,15 @@ use super::input::is_stdin;
 use super::measure::{Measured, ReadPolicy, kept, measure, open_set, read_policy_file, stop_at_interrupt, warn_all};
 use super::{Failure, report, router};
 use crate::app::measure::{Measurement, router_digest, write_run};
-use crate::eval::{Figures, Run, figures};
+use crate::eval::{Figures, RouteFigures, Run, figures};
 use crate::formats::report_text;
 use crate::policy::DialectId;
 
 /// Measures, prints and writes, and fails the gate when the agreement or a route's recall is under the asked minimum.
 ///
 /// # Errors
-/// Fails on bad input, when the router cannot be loaded or run, when the gate fails, and when it was interrupted: then after the report of what
-/// was decided.
+/// Fails on bad input, when the router cannot be loaded or run, when a gate fails or hangs on what the router did not decide, and when it was
+/// interrupted: then after the report of what was decided.
 pub fn run(arguments: &EvalArguments) -> Result<(), Failure> {
     if is_stdin(&arguments.policy) && is_stdin(&arguments.set) {
         return Err(Failure::Input(
@@ -61,25 +61,46 @@ pub fn run(arguments: &EvalArguments) -> Result<(), Failure> {
     if let Some(failure) = failure {
         return Err(failure);
     }
-    let missed = missed(&figures, arguments.min_recall);
-    if missed.is_empty() { Ok(()) } else { Err(Failure::Gate(missed.join("; "))) }
+    gates(&figures, &run, arguments.min_recall)
 }
 
-/// Returns a sentence for each gate that is not passed.
-fn missed(figures: &Figures, min_recall: Option<f64>) -> Vec<String> {
-    let mut missed = Vec::new();
+/// Judges the gates: each passes or fails only where it does so whatever the decisions are that the router did not give.
+fn gates(figures: &Figures, run: &Run, min_recall: Option<f64>) -> Result<(), Failure> {
+    let (mut failed, mut open) = (Vec::new(), Vec::new());
     if let Some(gate) = figures.gate.as_ref().filter(|gate| !gate.passed) {
-        missed.push(format!("the agreement of {:.3} is under the asked {}", figures.agreement, gate.min_agreement));
-    }
-    if let Some(asked) = min_recall {
-        // Of a route that no case is labelled with there is no recall.
-        let below = figures.per_route.iter().filter(|route| route.support > 0 && route.recall < asked);
-        let below: Vec<String> = below.map(|route| format!("{} ({:.3})", route.route, route.recall)).collect();
-        if !below.is_empty() {
-            missed.push(format!("the recall of {} is under the asked {asked}", below.join(", ")));
+        if gate.open {
+            open.push(format!("the agreement of at least {}", gate.min_agreement));
+        } else {
+            failed.push(format!("the agreement of {:.3} is under the asked {}", figures.agreement, gate.min_agreement));
         }
     }
-    missed
+    if let Some(asked) = min_recall {
+        let (mut below, mut doubtful) = (Vec::new(), Vec::new());
+        for RouteFigures { route, support, recall, .. } in &figures.per_route {
+            let undecided = run.turns.iter().filter(|turn| turn.undecided && *turn.label == **route).count();
+            let (right, cases) = ((recall * *support as f64).round(), (support + undecided) as f64);
+            // Of a route that no case is labelled with there is no recall.
+            if cases > 0.0 && (right + undecided as f64) / cases < asked {
+                below.push(format!("{route} ({recall:.3})"));
+            } else if cases > 0.0 && right / cases < asked {
+                doubtful.push(route.as_str());
+            }
+        }
+        if !below.is_empty() {
+            failed.push(format!("the recall of {} is under the asked {asked}", below.join(", ")));
+        }
+        if !doubtful.is_empty() {
+            open.push(format!("the recall of at least {asked} of {}", doubtful.join(", ")));
+        }
+    }
+    match (failed.is_empty(), open.is_empty()) {
+        (false, _) => Err(Failure::Gate(failed.join("; "))),
+        (true, false) => Err(Failure::Router(format!(
+            "{} was neither reached nor missed: it hangs on the cases that were not decided; the same command asks for them again",
+            open.join(" and ")
+        ))),
+        (true, true) => Ok(()),
+    }
 }
 
 /// Refuses a share outside 0 to 1, which is most likely meant as per cent.

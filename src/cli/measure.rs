@@ -200,9 +200,15 @@ pub fn measure(measurement: &Measurement, router: &mut dyn Router, cancel: &Canc
     bar.finish_and_clear();
     let mut collector = collector.into_inner();
     let run = collector.run();
-    let outcome = outcome.and_then(|()| if run.is_partial() { cancel.check() } else { Ok(()) });
+    let outcome = outcome.and_then(|()| if run.turns.len() < run.info.planned { cancel.check() } else { Ok(()) });
     if let Some(warning) = collector.warning() {
         report::tell(&format!("warning: {warning}"));
+    }
+    if let Some(reason) = run.turns.iter().find(|turn| turn.undecided).map(|turn| turn.error.as_deref().unwrap_or_default()) {
+        let (undecided, asked) = (run.undecided(), run.turns.len());
+        report::tell(&format!(
+            "warning: {undecided} of {asked} cases were not decided and are in no figure ({reason}); the same command asks for them again"
+        ));
     }
     let failure = outcome.err().map(|error| match error {
         EngineError::Cancelled => {
@@ -219,8 +225,10 @@ fn progress_line(progress: &Progressed) -> String {
         Some(seconds) => format!("{} left", duration(seconds)),
         None => "starting".to_owned(),
     };
-    let agreement = 100.0 * progress.agreed as f64 / progress.done.max(1) as f64;
-    format!("{:.1}/s  {left}  agreement {agreement:.1} %", progress.rate)
+    let decided = progress.done - progress.undecided;
+    let agreement = 100.0 * progress.agreed as f64 / decided.max(1) as f64;
+    let undecided = if progress.undecided > 0 { format!("  {} not decided", progress.undecided) } else { String::new() };
+    format!("{:.1}/s  {left}  agreement {agreement:.1} %{undecided}", progress.rate)
 }
 
 fn duration(seconds: f64) -> String {

@@ -127,11 +127,13 @@ pub struct Difference {
 pub struct Comparison {
     /// Turns that both runs decided; everything here is about them.
     pub cases: usize,
-    /// Turns that only the first and only the second run decided.
+    /// Turns that only the first and only the second run measured.
     pub unmatched: [usize; 2],
     /// Of those that only the second run decided: turns with the id and the number of one of the first run, but another conversation, or none
     /// that is known to be the same.
     pub mismatched: usize,
+    /// Turns that both runs measured and that the router of at least one gave no decision for.
+    pub undecided: usize,
     /// Turns whose label differs between the runs.
     pub relabelled: usize,
     /// The run whose labels count where they differ.
@@ -166,11 +168,15 @@ pub fn compare(a: &Run, b: &Run, names: [&str; 2], seed: u64, present: Option<&s
     let is_present = |run: &Run| present == Some(run.info.set.sha256.as_str());
     let labels_of = if is_present(a) && !is_present(b) { Side::A } else { Side::B };
     let mut flips = Vec::new();
-    let (mut relabelled, mut right) = (0, [0_usize; 2]);
+    let (mut relabelled, mut undecided, mut right) = (0, 0, [0_usize; 2]);
     let (mut clusters, mut last): (Vec<Cluster>, Option<usize>) = (Vec::new(), None);
     let (mut judged_a, mut judged_b) = (Vec::with_capacity(pairs.len()), Vec::with_capacity(pairs.len()));
     for &(at_a, at_b) in &pairs {
         let (before, now) = (&a.turns[at_a], &b.turns[at_b]);
+        if before.undecided || now.undecided {
+            undecided += 1;
+            continue;
+        }
         let label = match labels_of {
             Side::A => &before.label,
             Side::B => &now.label,
@@ -217,7 +223,7 @@ pub fn compare(a: &Run, b: &Run, names: [&str; 2], seed: u64, present: Option<&s
     flips.sort_by_key(|flip| flip.kind as u8);
     let count = |kind| flips.iter().filter(|flip| flip.kind == kind).count();
     let (fixed, broken, changed) = (count(FlipKind::Fixed), count(FlipKind::Broken), count(FlipKind::Changed));
-    let cases = pairs.len();
+    let cases = pairs.len() - undecided;
     let share = |right: usize| right as f64 / cases.max(1) as f64;
     let (ci95, resamples) = bootstrap(&clusters, seed);
     let difference = Difference { value: share(right[1]) - share(right[0]), ci95, resamples, seed };
@@ -244,12 +250,18 @@ pub fn compare(a: &Run, b: &Run, names: [&str; 2], seed: u64, present: Option<&s
     let (better, verdict) = if mismatched > cases {
         (Better::Unknown, different_sets(cases, mismatched))
     } else {
-        verdict(cases, [fixed, broken, changed], [&mcnemar, &by_conversation], &difference, names)
+        let (better, mut verdict) = verdict(cases, [fixed, broken, changed], [&mcnemar, &by_conversation], &difference, names);
+        if undecided > 0 {
+            let were = if undecided == 1 { "1 case was".to_owned() } else { format!("{undecided} cases were") };
+            verdict += &format!("; {were} not decided by both and left out");
+        }
+        (better, verdict)
     };
     Comparison {
         cases,
-        unmatched: [a.turns.len() - cases, b.turns.len() - cases],
+        unmatched: [a.turns.len() - pairs.len(), b.turns.len() - pairs.len()],
         mismatched,
+        undecided,
         relabelled,
         labels_of,
         agreement: right.map(share),

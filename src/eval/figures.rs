@@ -9,7 +9,7 @@ use super::calibration::{Calibration, calibration};
 use super::confidence::{ConfidenceBin, ReviewPoint, confidence_histogram, review_sweep};
 use super::metrics::{Confusion, RouteFigures, percentile, summarise};
 use super::paper::{Spans, paper_metrics, spans};
-use super::run::{LeftOut, Run, Source};
+use super::run::{LeftOut, Run, Source, TurnResult};
 use super::scenarios::{Scenarios, scenarios};
 use super::slices::{TagFigures, TurnFigures, per_tag, per_turn_number};
 use crate::decision::{Outcome, RouterInfo, TokenCounts};
@@ -18,12 +18,12 @@ use crate::policy::{DialectId, NO_ROUTE_LABEL};
 /// The figures of one run. The fields up to `dialect` are the contract (design, section 6); the others add to it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Figures {
-    /// Turns that were decided or failed.
+    /// Turns with a decision, errors of the gateway among them.
     pub cases: usize,
     pub agreement: f64,
     pub agreement_ci95: [f64; 2],
     pub macro_f1: f64,
-    /// Turns that the gateway would have answered with HTTP 500, or that could not be decided at all.
+    /// Turns that the gateway would have answered with HTTP 500.
     pub errors: usize,
     pub per_route: Vec<RouteFigures>,
     pub confusion: Confusion,
@@ -41,8 +41,12 @@ pub struct Figures {
     pub set: Source,
     pub router: RouterInfo,
     pub dialect: DialectId,
-    /// Whether the run was stopped before its end.
+    /// Whether there are fewer decisions than planned.
     pub partial: bool,
+    /// Turns for which the router gave no decision, in no other figure.
+    pub undecided: usize,
+    /// Why it gave none, the most frequent reason first.
+    pub undecided_kinds: Vec<ErrorKind>,
     /// Turns that were to be decided.
     pub planned: usize,
     /// Turns whose results were kept from earlier runs.
@@ -53,6 +57,8 @@ pub struct Figures {
     pub no_route: RouteFigures,
     /// The errors by what is said about them, the most frequent first.
     pub error_kinds: Vec<ErrorKind>,
+    /// Turns that chose between routes of their own line, in no figure about scenarios and models.
+    pub own_routes: usize,
     /// By the paper's scenarios; `None` where the policy has no domains and actions.
     pub scenarios: Option<Scenarios>,
     /// `None` for sets with one label a case.
@@ -70,7 +76,7 @@ pub struct Figures {
     pub cache_hit_rate: f64,
     /// `None` without an order test.
     pub order_stability: Option<OrderFigures>,
-    /// `None` where the policy names no models.
+    /// `None` where the policy names no models, or no turn chose between its routes.
     pub models: Option<ModelFigures>,
     /// `None` where no agreement was demanded.
     pub gate: Option<GateFigures>,
@@ -127,12 +133,24 @@ pub struct ModelCount {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct GateFigures {
     pub min_agreement: f64,
+    /// Also were every turn wrong that was not decided.
     pub passed: bool,
+    /// It hangs on the turns that were not decided: not passed, and not failed either.
+    pub open: bool,
+}
+
+impl GateFigures {
+    fn new(min_agreement: f64, right: usize, cases: usize, undecided: usize) -> Self {
+        let reaches = |right: usize| right as f64 / (cases + undecided).max(1) as f64 >= min_agreement;
+        let passed = reaches(right);
+        Self { min_agreement, passed, open: !passed && reaches(right + undecided) }
+    }
 }
 
 /// Computes all figures of a run.
 pub fn figures(run: &Run) -> Figures {
-    let judged = run.judged();
+    let (judged, undecided) = (run.judged(), run.undecided());
+    let right = judged.iter().filter(|case| case.agrees()).count();
     let summary = summarise(&judged, run.info.labels.iter().cloned());
     // Whether a conversation is right is known once each of its turns is; one label a case makes no spans.
     let is_whole = |case: &&Judged| run.info.per_turn && !run.is_incomplete(case.conversation);
@@ -162,6 +180,8 @@ pub fn figures(run: &Run) -> Figures {
         router: run.info.router.clone(),
         dialect: run.info.dialect,
         partial: run.is_partial(),
+        undecided,
+        undecided_kinds: kinds(run.turns.iter().filter(|turn| turn.undecided)),
         planned: run.info.planned,
         reused: run.info.reused,
         left_out: run.info.left_out.clone(),
@@ -173,8 +193,9 @@ pub fn figures(run: &Run) -> Figures {
             recall: 0.0,
             f1: 0.0,
         }),
-        error_kinds: error_kinds(run),
-        scenarios: scenarios(&judged, &run.policy),
+        error_kinds: kinds(run.turns.iter().filter(|turn| turn.is_error())),
+        own_routes: run.answered().count() - run.of_policy().count(),
+        scenarios: scenarios(run),
         spans: run.info.per_turn.then(|| spans(&whole)),
         incomplete_conversations: run.info.incomplete.len(),
         per_tag: per_tag(run),
@@ -184,7 +205,7 @@ pub fn figures(run: &Run) -> Figures {
         cache_hit_rate: if tokens.prompt == 0 { 0.0 } else { tokens.cached as f64 / tokens.prompt as f64 },
         order_stability: order(run),
         models: models(run),
-        gate: run.info.min_agreement.map(|least| GateFigures { min_agreement: least, passed: summary.agreement >= least }),
+        gate: run.info.min_agreement.map(|least| GateFigures::new(least, right, summary.cases, undecided)),
         per_route: summary.per_route,
         confusion: summary.confusion,
     }
@@ -200,18 +221,19 @@ fn latency(run: &Run) -> Percentiles {
 }
 
 fn rate(run: &Run) -> f64 {
-    let decided = run.turns.len().saturating_sub(run.info.reused);
+    let answered = run.answered().count();
+    let decided = answered.saturating_sub(run.info.reused);
     let (count, seconds) = if decided > 0 {
         (decided, run.info.seconds)
     } else {
-        (run.turns.len(), run.turns.iter().map(|turn| f64::from(turn.latency_ms)).sum::<f64>() / 1000.0)
+        (answered, run.turns.iter().map(|turn| f64::from(turn.latency_ms)).sum::<f64>() / 1000.0)
     };
     if seconds > 0.0 { count as f64 / seconds } else { 0.0 }
 }
 
-fn error_kinds(run: &Run) -> Vec<ErrorKind> {
+fn kinds<'a>(turns: impl Iterator<Item = &'a TurnResult>) -> Vec<ErrorKind> {
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
-    for turn in run.turns.iter().filter(|turn| turn.outcome == Outcome::Error) {
+    for turn in turns {
         *counts.entry(turn.error.as_deref().unwrap_or("no reason is known")).or_default() += 1;
     }
     let mut kinds: Vec<ErrorKind> = counts.into_iter().map(|(error, count)| ErrorKind { error: error.to_owned(), count }).collect();
@@ -234,12 +256,13 @@ fn models(run: &Run) -> Option<ModelFigures> {
     let mut names: Vec<&str> = policy.routes.iter().filter_map(|route| route.model()).chain(policy.fallback.as_deref()).collect();
     names.sort_unstable();
     names.dedup();
-    if policy.routes.iter().all(|route| route.models.is_empty()) {
+    if policy.routes.iter().all(|route| route.models.is_empty()) || run.of_policy().next().is_none() {
         return None;
     }
     let mut decisions: Vec<ModelCount> = Vec::new();
-    let mut agreed = 0;
-    for turn in &run.turns {
+    let (mut cases, mut agreed) = (0_usize, 0_usize);
+    for turn in run.of_policy() {
+        cases += 1;
         let expected = policy.model_for((*turn.label != *NO_ROUTE_LABEL).then_some(&*turn.label));
         // An error reaches no model, whatever was expected.
         agreed += usize::from(turn.agrees() || (turn.outcome != Outcome::Error && turn.model.as_deref() == expected));
@@ -249,6 +272,6 @@ fn models(run: &Run) -> Option<ModelFigures> {
         }
     }
     decisions.sort_by_key(|count| std::cmp::Reverse(count.count));
-    let agreement = agreed as f64 / run.turns.len().max(1) as f64;
+    let agreement = agreed as f64 / cases as f64;
     Some(ModelFigures { distinct: names.len(), decisions, agreement })
 }

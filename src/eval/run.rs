@@ -55,7 +55,7 @@ pub struct RunInfo {
     /// Permutations of the routes tried for each turn besides the policy's own; 0 without an order test.
     pub orders: usize,
     pub seed: u64,
-    /// Turns that were to be decided; more than there are results where the run was stopped.
+    /// Turns that were to be decided; more than there are decisions where the run was stopped or the router gave none.
     pub planned: usize,
     /// Turns whose results were kept from earlier runs and not decided again.
     #[serde(default)]
@@ -96,7 +96,10 @@ pub struct TurnResult {
     pub label: Arc<str>,
     /// The case's tags.
     pub tags: Arc<[Arc<str>]>,
+    /// [`Outcome::Error`] too for a turn that was not decided.
     pub outcome: Outcome,
+    /// Whether the router gave no decision: nobody knows what a gateway would have done, so the turn is in no figure.
+    pub undecided: bool,
     /// The decided route's name, `other` for no route, `None` for an error.
     pub decided: Option<Arc<str>>,
     /// The model that the decision maps to.
@@ -157,6 +160,7 @@ impl TurnResult {
             label: key.label,
             tags: key.tags,
             outcome: decision.outcome,
+            undecided: false,
             confidence: confidence.map_or(0.0, |route| route.p as f32),
             decided,
             model: decision.model.as_deref().map(Arc::from),
@@ -171,7 +175,7 @@ impl TurnResult {
         }
     }
 
-    /// Stands for a turn that could not be decided, for the reason given.
+    /// Stands for a turn that was not decided, for the reason given.
     pub fn failed(key: TurnKey, reason: String) -> Self {
         Self {
             conversation: key.conversation,
@@ -182,6 +186,7 @@ impl TurnResult {
             label: key.label,
             tags: key.tags,
             outcome: Outcome::Error,
+            undecided: true,
             decided: None,
             model: None,
             confidence: 0.0,
@@ -201,21 +206,51 @@ impl TurnResult {
         self.decided.as_ref() == Some(&self.label)
     }
 
+    /// Returns whether there is a decision that differs from the label.
+    pub fn is_wrong(&self) -> bool {
+        !self.undecided && !self.agrees()
+    }
+
+    /// Returns whether the gateway would have failed, which is a decision of its kind.
+    pub fn is_error(&self) -> bool {
+        !self.undecided && self.outcome == Outcome::Error
+    }
+
+    /// Returns the probability of the decided answer; `None` for an error, which is none of the answers, and where the router gives none.
+    pub fn sure(&self) -> Option<f32> {
+        (self.decided.is_some() && !self.probabilities.is_empty()).then_some(self.confidence)
+    }
+
     /// Returns what the metrics look at.
     pub fn judged(&self) -> Judged {
         Judged {
             conversation: self.conversation,
             label: self.label.to_string(),
             decided: self.decided.as_deref().map(str::to_owned),
-            confidence: (!self.probabilities.is_empty()).then(|| f64::from(self.confidence)),
+            confidence: self.sure().map(f64::from),
         }
     }
 }
 
 impl Run {
-    /// Returns whether the run was stopped before its end.
+    /// Returns whether there are fewer decisions than planned: the run was stopped, or the router gave none for some turns.
     pub fn is_partial(&self) -> bool {
-        self.turns.len() < self.info.planned
+        self.turns.len() < self.info.planned || self.undecided() > 0
+    }
+
+    /// Returns the turns with a decision, which every figure is about, in the order of the set.
+    pub fn answered(&self) -> impl Iterator<Item = &TurnResult> {
+        self.turns.iter().filter(|turn| !turn.undecided)
+    }
+
+    /// Returns the turns with a decision between the policy's routes: lines that bring their own say nothing about it.
+    pub fn of_policy(&self) -> impl Iterator<Item = &TurnResult> {
+        self.answered().filter(|turn| turn.routes.is_none())
+    }
+
+    /// Returns how many turns were asked about and got no decision.
+    pub fn undecided(&self) -> usize {
+        self.turns.len() - self.answered().count()
     }
 
     /// Returns whether a conversation, by its position in the set, has labelled turns without a result: whether all of it is right is not known.
@@ -225,6 +260,6 @@ impl Run {
 
     /// Returns what the metrics look at, in the order of the set.
     pub fn judged(&self) -> Vec<Judged> {
-        self.turns.iter().map(TurnResult::judged).collect()
+        self.answered().map(TurnResult::judged).collect()
     }
 }

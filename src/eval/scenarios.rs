@@ -2,8 +2,8 @@
 
 use serde::Serialize;
 
-use super::Judged;
 use super::metrics::wilson_interval;
+use super::run::Run;
 use crate::policy::{NO_ROUTE_LABEL, Policy};
 
 /// Turn accuracy in each scenario, `None` where the set has no such turn.
@@ -26,15 +26,15 @@ pub struct Share {
     pub ci95: [f64; 2],
 }
 
-/// Splits turns by their expected route; `None` where no route of the policy has both a domain and an action.
-pub fn scenarios(judged: &[Judged], policy: &Policy) -> Option<Scenarios> {
+/// Splits the turns that are about the policy by their expected route; `None` where no route of it has both a domain and an action.
+pub fn scenarios(run: &Run) -> Option<Scenarios> {
+    let policy = &run.policy;
     policy.routes.iter().find(|route| route.domain.is_some() && route.action.is_some())?;
     let share = |wanted: fn(&Policy, &str) -> bool| {
-        let cases = judged.iter().filter(|case| wanted(policy, &case.label));
         let (mut count, mut right) = (0, 0);
-        for case in cases {
+        for turn in run.of_policy().filter(|turn| wanted(policy, &turn.label)) {
             count += 1;
-            right += usize::from(case.agrees());
+            right += usize::from(turn.agrees());
         }
         (count > 0).then(|| Share { cases: count, accuracy: right as f64 / count as f64, ci95: wilson_interval(right, count) })
     };

@@ -59,7 +59,7 @@ impl Count {
 /// Returns the agreement for each tag, the most frequent first.
 pub(super) fn per_tag(run: &Run) -> Vec<TagFigures> {
     let mut counts: HashMap<&str, Count> = HashMap::new();
-    for turn in &run.turns {
+    for turn in run.answered() {
         turn.tags.iter().for_each(|tag| counts.entry(tag).or_default().add(turn));
     }
     let mut figures: Vec<TagFigures> =
@@ -72,7 +72,7 @@ pub(super) fn per_tag(run: &Run) -> Vec<TagFigures> {
 /// Returns the agreement of the first user turns, the second, and so on; nothing for sets with one label a case.
 pub(super) fn per_turn_number(run: &Run) -> Vec<TurnFigures> {
     let mut counts: Vec<Count> = Vec::new();
-    for turn in run.turns.iter().filter(|turn| run.info.per_turn && turn.turn < MOST) {
+    for turn in run.answered().filter(|turn| run.info.per_turn && turn.turn < MOST) {
         if counts.len() <= turn.turn {
             counts.resize(turn.turn + 1, Count::default());
         }

@@ -239,7 +239,7 @@ impl CompareReport<'_> {
             };
             let place = [first.line.to_string(), first.id.to_string(), first.turn.to_string(), label.to_string()];
             // What a run did not decide stays empty.
-            let decisions = turns.iter().map(|turn| turn.map_or("", |turn| decided(&turn.decided)).to_owned());
+            let decisions = turns.iter().map(|turn| turn.map_or("", |turn| known(turn)).to_owned());
             writer.write_record(place.into_iter().chain(decisions))?;
         }
         writer.flush()
@@ -247,8 +247,12 @@ impl CompareReport<'_> {
 }
 
 fn describe(run: &Run) -> String {
-    let stopped = if run.is_partial() { ", stopped early" } else { "" };
-    format!("{} ({}, {}, {}{stopped})", run.info.name, run.info.policy.path, run.info.router.id, run.info.dialect)
+    let stopped = if run.turns.len() < run.info.planned { ", stopped early" } else { "" };
+    let undecided = match run.undecided() {
+        0 => String::new(),
+        undecided => format!(", {undecided} cases not decided"),
+    };
+    format!("{} ({}, {}, {}{stopped}{undecided})", run.info.name, run.info.policy.path, run.info.router.id, run.info.dialect)
 }
 
 fn flip_line(flip: &Flip) -> String {
@@ -271,6 +275,11 @@ fn cause(flip: &Flip) -> Option<String> {
         Cause::Needed(edits) => format!("by several edits, {} among them", edits.join(" and ")),
         Cause::Together => "by several edits together".to_owned(),
     })
+}
+
+/// What was decided, nothing where no decision is known.
+fn known(turn: &TurnResult) -> &str {
+    if turn.undecided { "" } else { decided(&turn.decided) }
 }
 
 fn decided(decision: &Option<std::sync::Arc<str>>) -> &str {

@@ -1,11 +1,21 @@
 //! What a run proves about the policy that it measured, as an export carries it.
 
-use crate::eval::{Run, figures};
+use std::sync::Arc;
+
+use crate::eval::{Run, RunInfo, figures};
 
 use super::gateway::{Confusion, Evidence, Gate, Stability, gateway_versions};
 
-/// Returns the evidence of a run. Whether it holds for a policy, [`super::evidence_problems`] says.
+/// Returns the evidence of a run: of the turns that chose between the policy's routes, not of those whose line brings its own. Whether it
+/// holds for a policy, [`super::evidence_problems`] says.
 pub fn run_evidence(run: &Run) -> Evidence {
+    let own_routes = run.turns.iter().filter(|turn| turn.routes.is_some()).count();
+    let about_policy = (own_routes > 0).then(|| Run {
+        info: RunInfo { planned: run.info.planned.saturating_sub(own_routes), ..run.info.clone() },
+        policy: Arc::clone(&run.policy),
+        turns: run.turns.iter().filter(|turn| turn.routes.is_none()).cloned().collect(),
+    });
+    let run = about_policy.as_ref().unwrap_or(run);
     let figures = figures(run);
     let labels = &figures.confusion.labels;
     let mut confusions: Vec<Confusion> = Vec::new();
@@ -25,6 +35,8 @@ pub fn run_evidence(run: &Run) -> Evidence {
         set_sha256: info.set.sha256.clone(),
         cases: figures.cases,
         planned: info.planned,
+        undecided: figures.undecided,
+        own_routes,
         agreement: figures.agreement,
         agreement_ci95: figures.agreement_ci95,
         confusions,
@@ -37,7 +49,7 @@ pub fn run_evidence(run: &Run) -> Evidence {
             .map_or_else(|| gateway_versions(info.dialect).to_owned(), |url| format!("the gateway at {url}")),
         date: info.date.clone(),
         order_stability: figures.order_stability.map(|order| Stability { orders: order.orders, changed_cases: order.changed_cases }),
-        gate: figures.gate.map(|gate| Gate { min_agreement: gate.min_agreement, passed: gate.passed }),
+        gate: figures.gate.map(|gate| Gate { min_agreement: gate.min_agreement, passed: gate.passed, open: gate.open }),
         waypost: info.waypost.clone(),
     }
 }

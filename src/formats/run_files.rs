@@ -39,8 +39,8 @@ pub fn report_json(run: &Run, cases_sha256: &str) -> String {
     serde_json::to_string_pretty(&Whole { figures: &figures(run), kept }).unwrap_or_default() + "\n"
 }
 
-/// Columns of `cases.csv`; of the last [`ADDED`] some or all are missing in older files.
-const COLUMNS: [&str; 21] = [
+/// Columns of `cases.csv`; older files lack some of the last ones, but never one of the first [`OLDEST`].
+const COLUMNS: [&str; 22] = [
     "line",
     "id",
     "turn",
@@ -62,12 +62,18 @@ const COLUMNS: [&str; 21] = [
     "case",
     "tags",
     "conversation",
+    "routes",
 ];
 
-const ADDED: usize = 3;
+const OLDEST: usize = 18;
+const CASE: usize = 18;
+const TAGS: usize = 19;
+const CONVERSATION: usize = 20;
+const ROUTES: usize = 21;
 
-/// Writes `cases.csv`: a record for each turn, in the order of the set. `order_stability` and `probabilities` hold JSON; `case` is the
-/// position of the conversation in the set, between `tags` stand semicolons, and `conversation` is [`TurnResult::digest`] in hexadecimal.
+/// Writes `cases.csv`: a record for each turn, in the order of the set. `order_stability`, `probabilities` and `routes`, the names that only
+/// this case chooses between, hold JSON; `case` is the position of the conversation in the set, between `tags` stand semicolons, and
+/// `conversation` is [`TurnResult::digest`] in hexadecimal.
 ///
 /// # Errors
 /// The writer fails.
@@ -77,6 +83,7 @@ pub fn write_cases(run: &Run, to: impl Write) -> std::io::Result<()> {
     for turn in &run.turns {
         let names = turn.routes.as_deref().unwrap_or(&run.info.labels);
         let probabilities: Map<String, Value> = names.iter().cloned().zip(turn.probabilities.iter().map(number)).collect();
+        let own = turn.routes.as_deref().and_then(|names| serde_json::to_string(names).ok()).unwrap_or_default();
         let order = turn.order_stability.as_ref().and_then(|stability| serde_json::to_string(stability).ok()).unwrap_or_default();
         writer.write_record([
             turn.line.to_string().as_str(),
@@ -85,7 +92,7 @@ pub fn write_cases(run: &Run, to: impl Write) -> std::io::Result<()> {
             &turn.label,
             turn.decided.as_deref().unwrap_or_default(),
             if turn.agrees() { "true" } else { "false" },
-            outcome_word(turn.outcome),
+            outcome_word(turn),
             turn.model.as_deref().unwrap_or_default(),
             &turn.confidence.to_string(),
             &turn.margin.to_string(),
@@ -100,6 +107,7 @@ pub fn write_cases(run: &Run, to: impl Write) -> std::io::Result<()> {
             &turn.conversation.to_string(),
             &turn.tags.join(";"),
             &turn.digest.map_or_else(String::new, |digest| format!("{digest:016x}")),
+            &own,
         ])?;
     }
     writer.flush()
@@ -110,8 +118,12 @@ fn number(p: &f32) -> Value {
     p.to_string().parse().map_or(Value::Null, Value::Number)
 }
 
-fn outcome_word(outcome: Outcome) -> &'static str {
-    match outcome {
+/// Stands in the column `outcome` of a turn without a decision; older files call it an error.
+const NOT_DECIDED: &str = "not_decided";
+
+fn outcome_word(turn: &TurnResult) -> &'static str {
+    match turn.outcome {
+        _ if turn.undecided => NOT_DECIDED,
         Outcome::Route => "route",
         Outcome::NoRoute => "no_route",
         Outcome::Error => "error",
@@ -175,7 +187,7 @@ impl Cases<'_> {
     fn read(&self, cases: impl Read) -> Result<Vec<TurnResult>, FormatError> {
         let mut reader = csv::Reader::from_reader(cases);
         let header = reader.headers().map_err(|error| self.damaged(1, &error.to_string()))?;
-        if COLUMNS.get(..header.len()).is_none_or(|known| header != known) || header.len() < COLUMNS.len() - ADDED {
+        if header.len() < OLDEST || !header.iter().eq(COLUMNS.into_iter().take(header.len())) {
             return Err(self.damaged(1, "its columns are others"));
         }
         let mut turns: Vec<TurnResult> = Vec::new();
@@ -213,24 +225,25 @@ impl Cases<'_> {
             error,
             order,
             probabilities,
-        ] = (0..COLUMNS.len() - ADDED).map(|at| record.get(at)).collect::<Option<Vec<&str>>>()?.try_into().ok()?;
+        ] = (0..OLDEST).map(|at| record.get(at)).collect::<Option<Vec<&str>>>()?.try_into().ok()?;
+        let undecided = outcome == NOT_DECIDED;
         let outcome = match outcome {
             "route" => Outcome::Route,
             "no_route" => Outcome::NoRoute,
-            "error" => Outcome::Error,
+            "error" | NOT_DECIDED => Outcome::Error,
             _ => return None,
         };
         let stability: Option<OrderStability> = if order.is_empty() { None } else { Some(serde_json::from_str(order).ok()?) };
-        let (routes, probabilities) = self.probabilities(probabilities)?;
+        let (routes, probabilities) = self.probabilities(probabilities, record.get(ROUTES))?;
         let (line, turn): (usize, usize) = (line.parse().ok()?, turn.parse().ok()?);
-        let conversation = match (record.get(COLUMNS.len() - ADDED), last) {
+        let conversation = match (record.get(CASE), last) {
             (Some(case), _) => case.parse().ok()?,
             // The turns of a conversation follow each other.
             (None, Some(last)) => last.conversation + usize::from(last.line != line || last.turn >= turn),
             (None, None) => 0,
         };
-        let tags = record.get(COLUMNS.len() - ADDED + 1).unwrap_or_default();
-        let digest = match record.get(COLUMNS.len() - ADDED + 2).unwrap_or_default() {
+        let tags = record.get(TAGS).unwrap_or_default();
+        let digest = match record.get(CONVERSATION).unwrap_or_default() {
             "" => None,
             digest => Some(u64::from_str_radix(digest, 16).ok()?),
         };
@@ -243,6 +256,7 @@ impl Cases<'_> {
             label: texts.shared(label),
             tags: tags.split(';').filter(|tag| !tag.is_empty()).map(|tag| texts.shared(tag)).collect(),
             outcome,
+            undecided,
             decided: (outcome != Outcome::Error).then(|| texts.shared(decided)),
             model: (!model.is_empty()).then(|| texts.shared(model)),
             confidence: confidence.parse().ok()?,
@@ -257,16 +271,21 @@ impl Cases<'_> {
         })
     }
 
-    /// Names other than the policy's are the case's own routes.
-    #[allow(clippy::type_complexity, reason = "the two fields of a turn that one column holds")]
-    fn probabilities(&self, json: &str) -> Option<(Option<Arc<[String]>>, Vec<f32>)> {
-        if json.is_empty() {
-            return Some((None, Vec::new()));
-        }
-        let read: Map<String, Value> = serde_json::from_str(json).ok()?;
+    /// Reads the case's own routes and the probabilities. In a file without the column for the routes, names other than the policy's are
+    /// such routes, and where there are no probabilities nobody knows them.
+    #[allow(clippy::type_complexity, reason = "the two fields of a turn that these columns hold")]
+    fn probabilities(&self, json: &str, routes: Option<&str>) -> Option<(Option<Arc<[String]>>, Vec<f32>)> {
+        let read: Map<String, Value> = if json.is_empty() { Map::new() } else { serde_json::from_str(json).ok()? };
         let values = read.values().map(|p| p.as_f64().map(|p| p as f32)).collect::<Option<Vec<f32>>>()?;
-        let own = !read.keys().eq(self.info.labels.iter());
-        Some((own.then(|| read.keys().cloned().collect()), values))
+        let own: Option<Arc<[String]>> = match routes {
+            Some("") => None,
+            Some(names) => Some(serde_json::from_str::<Vec<String>>(names).ok()?.into()),
+            None => {
+                let is_own = !read.is_empty() && !read.keys().eq(self.info.labels.iter());
+                is_own.then(|| read.keys().cloned().collect())
+            }
+        };
+        Some((own, values))
     }
 
     fn damaged(&self, line: usize, what: &str) -> FormatError {

@@ -2,8 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::decision::Outcome;
-use crate::eval::{Figures, FirstFailure, RouteFigures, Run, Slice, SpanLength, TurnResult, figures, overlap};
+use crate::eval::{Figures, FirstFailure, RouteFigures, Run, Slice, SpanLength, figures, overlap};
 
 /// Returns the figures of a run for a terminal.
 pub fn report_text(figures: &Figures) -> String {
@@ -27,9 +26,11 @@ fn percent(share: f64) -> String {
 
 fn headline(figures: &Figures) -> String {
     let [low, high] = figures.agreement_ci95;
-    let stopped = if figures.partial { format!("STOPPED after {} of {}: ", figures.cases, figures.planned) } else { String::new() };
+    let asked = figures.cases + figures.undecided;
+    let stopped = if asked < figures.planned { format!("STOPPED after {asked} of {}: ", figures.planned) } else { String::new() };
+    let undecided = if figures.undecided > 0 { format!(", NOT DECIDED {}", figures.undecided) } else { String::new() };
     format!(
-        "{stopped}agreement {} of {} cases (95 % interval {} to {}), macro F1 {:.3}, errors {}",
+        "{stopped}agreement {} of {} cases (95 % interval {} to {}), macro F1 {:.3}, errors {}{undecided}",
         percent(figures.agreement),
         figures.cases,
         percent(low),
@@ -57,6 +58,12 @@ fn facts(figures: &Figures) -> Vec<String> {
             .filter_map(|(name, share)| share.map(|share| format!("{name} {} of {}", percent(share.accuracy), share.cases)));
         facts.push(shares.collect::<Vec<_>>().join(", "));
     }
+    if figures.own_routes > 0 {
+        facts.push(format!(
+            "{} cases chose between routes of their own and are in no figure about scenarios and models",
+            figures.own_routes
+        ));
+    }
     if figures.no_route.support > 0 {
         facts.push(format!("no route: precision {:.3}, recall {:.3}", figures.no_route.precision, figures.no_route.recall));
     }
@@ -64,8 +71,19 @@ fn facts(figures: &Figures) -> Vec<String> {
         facts.push(format!("{} lines of the set are left out, since they cannot be read", figures.left_out.count));
     }
     if let Some(gate) = &figures.gate {
-        let word = if gate.passed { "passed" } else { "FAILED" };
+        let word = match (gate.passed, gate.open) {
+            (true, _) => "passed",
+            (_, true) => "NOT JUDGED, it hangs on the cases that were not decided",
+            _ => "FAILED",
+        };
         facts.push(format!("gate: {word}, at least {} were asked", percent(gate.min_agreement)));
+    }
+    if figures.undecided > 0 {
+        let (undecided, planned) = (figures.undecided, figures.planned);
+        facts.push(format!("not decided: {undecided} of {planned} cases, in no other figure; measure again to ask for them"));
+    }
+    for kind in figures.undecided_kinds.iter().take(3) {
+        facts.push(format!("not decided, {} times: {}", kind.count, kind.error));
     }
     for kind in figures.error_kinds.iter().take(3) {
         facts.push(format!("error, {} times: {}", kind.count, kind.error));
@@ -220,16 +238,16 @@ pub(super) fn cell(text: &str) -> String {
     out
 }
 
-/// Returns `junit.xml`: a test case for each turn, in classes by label, so that CI services show what failed.
+/// Returns `junit.xml`: a test case for each turn, in classes by label, so that CI services show what failed. What was not decided is skipped.
 pub fn junit_xml(run: &Run) -> String {
-    let is_error = |turn: &TurnResult| turn.outcome == Outcome::Error;
-    let errors = run.turns.iter().filter(|turn| is_error(turn)).count();
-    let failures = run.turns.iter().filter(|turn| !is_error(turn) && !turn.agrees()).count();
-    let skipped = run.info.planned.saturating_sub(run.turns.len());
+    let errors = run.turns.iter().filter(|turn| turn.is_error()).count();
+    let failures = run.turns.iter().filter(|turn| turn.is_wrong() && !turn.is_error()).count();
+    let unreached = run.info.planned.saturating_sub(run.turns.len());
+    let skipped = unreached + run.undecided();
     let mut xml = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
     let counts = format!(
         "tests=\"{}\" failures=\"{failures}\" errors=\"{errors}\" skipped=\"{skipped}\" time=\"{:.3}\"",
-        run.turns.len() + skipped,
+        run.turns.len() + unreached,
         run.info.seconds
     );
     let name = escaped(&run.info.name);
@@ -248,20 +266,22 @@ pub fn junit_xml(run: &Run) -> String {
             turn.latency_ms / 1000.0
         );
         let place = format!("{}:{}", run.info.set.path, turn.line);
-        if is_error(turn) {
-            let message = escaped(turn.error.as_deref().unwrap_or("no decision"));
-            let _ = writeln!(xml, ">\n      <error message=\"{message}\">{}</error>\n    </testcase>", escaped(&place));
+        let reason = || escaped(turn.error.as_deref().unwrap_or("no decision"));
+        if turn.undecided {
+            let _ = writeln!(xml, ">\n      <skipped message=\"not decided: {}\"/>\n    </testcase>", reason());
+        } else if turn.is_error() {
+            let _ = writeln!(xml, ">\n      <error message=\"{}\">{}</error>\n    </testcase>", reason(), escaped(&place));
         } else if turn.agrees() {
             xml += "/>\n";
         } else {
             let decided = turn.decided.as_deref().unwrap_or_default();
-            let sure = if turn.probabilities.is_empty() { String::new() } else { format!(" with {:.3}", turn.confidence) };
+            let sure = turn.sure().map(|sure| format!(" with {sure:.3}")).unwrap_or_default();
             let message = escaped(&format!("expected {}, decided {decided}{sure}", turn.label));
             let _ = writeln!(xml, ">\n      <failure message=\"{message}\">{}</failure>\n    </testcase>", escaped(&place));
         }
     }
-    if skipped > 0 {
-        let _ = writeln!(xml, "    <testcase name=\"{skipped} cases that were not reached\" classname=\"stopped\"><skipped/></testcase>");
+    if unreached > 0 {
+        let _ = writeln!(xml, "    <testcase name=\"{unreached} cases that were not reached\" classname=\"stopped\"><skipped/></testcase>");
     }
     xml += "  </testsuite>\n</testsuites>\n";
     xml

@@ -210,6 +210,9 @@ fn progress_ui(ui: &mut Ui, measuring: &Measuring) {
         if let Some(left) = progress.left {
             words += &format!(", {} left", duration(left));
         }
+        if progress.undecided > 0 {
+            words += &format!(", {} not decided", case_table::grouped(progress.undecided));
+        }
         if progress.reused > 0 {
             words += &format!(", {} kept from before", case_table::grouped(progress.reused));
         }

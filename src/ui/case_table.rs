@@ -13,12 +13,13 @@ use crate::policy::NO_ROUTE_LABEL;
 const ROW_HEIGHT: f32 = 26.0;
 const HEADER_HEIGHT: f32 = 26.0;
 
-const VERDICTS: [(Verdict, &str, &str); 5] = [
+const VERDICTS: [(Verdict, &str, &str); 6] = [
     (Verdict::All, "All", "Every case"),
     (Verdict::Disagrees, "Wrong", "The decision differs from the label"),
     (Verdict::Agrees, "Right", "The decision equals the label"),
     (Verdict::NoRoute, "No route", "The router found that nothing fits"),
     (Verdict::Error, "Errors", "The gateway would have failed"),
+    (Verdict::Undecided, "Not decided", "The router gave no decision; these are in no figure"),
 ];
 
 /// Draws the filters and the table.
@@ -90,7 +91,9 @@ fn filters_ui(ui: &mut Ui, batch: &Batch, view: &RunView, commands: &mut Vec<Com
     let mut query = batch.query.clone();
     ui.horizontal_wrapped(|ui| {
         ui.spacing_mut().item_spacing.x = space::S;
-        if let Some(verdict) = widgets::switch_ui(ui, query.verdict, &VERDICTS) {
+        // Most runs have none of the last kind.
+        let shown = VERDICTS.len() - usize::from(view.figures.undecided == 0);
+        if let Some(verdict) = widgets::switch_ui(ui, query.verdict, &VERDICTS[..shown]) {
             query.verdict = verdict;
         }
         let search = TextEdit::singleline(&mut query.text).hint_text("Search cases").desired_width(104.0).id_salt("search cases");
@@ -224,22 +227,20 @@ fn mark_ui(ui: &Ui, at: egui::Pos2, down: bool) {
 /// Draws one row; returns whether it was clicked.
 fn row_ui(row: &mut egui_extras::TableRow<'_, '_>, batch: &Batch, turn: &TurnResult) -> bool {
     let mut clicked = false;
-    let wrong = !turn.agrees();
     let decision = decision_title(turn);
     row.col(|ui| {
         let palette = theme::palette(ui);
         let (rect, response) = ui.allocate_exact_size(vec2(ui.available_width(), ROW_HEIGHT), Sense::click());
         response.widget_info(|| {
-            let verdict = if wrong { "wrong" } else { "right" };
+            let verdict = verdict(turn);
             let sure = sure(turn).map(|sure| format!("{sure}, ")).unwrap_or_default();
             let name = format!("Case {}: label {}, decided {decision}, {sure}{verdict}", case_name(turn), title(&turn.label));
             WidgetInfo::labeled(Role::Button, true, name)
         });
         widgets::focus_ring(ui, &response);
         // A mark as well as a colour, in a place of its own.
-        if wrong {
+        if let Some(colour) = odd_colour(ui, turn) {
             let mark = egui::Rect::from_center_size(pos2(rect.left() + 3.0, rect.center().y), vec2(3.0, ROW_HEIGHT - 10.0));
-            let colour = if turn.decided.is_none() { palette.error } else { palette.warning };
             ui.painter().rect_filled(mark, 1.5, colour);
         }
         let name = widgets::line(ui, &case_name(turn), FontId::proportional(text::SMALL), palette.text, rect.width() - space::M);
@@ -248,12 +249,7 @@ fn row_ui(row: &mut egui_extras::TableRow<'_, '_>, batch: &Batch, turn: &TurnRes
     });
     row.col(|ui| cell_ui(ui, title(&turn.label), theme::palette(ui).text));
     row.col(|ui| {
-        let palette = theme::palette(ui);
-        let colour = match (wrong, turn.decided.is_none()) {
-            (_, true) => palette.error,
-            (true, _) => palette.warning,
-            _ => palette.text,
-        };
+        let colour = odd_colour(ui, turn).unwrap_or(theme::palette(ui).text);
         cell_ui(ui, &decision, colour);
     });
     row.col(|ui| confidence_cell_ui(ui, turn));
@@ -263,6 +259,16 @@ fn row_ui(row: &mut egui_extras::TableRow<'_, '_>, batch: &Batch, turn: &TurnRes
         }
     });
     clicked || row.response().clicked()
+}
+
+/// Returns the colour of a decision that is not right; one that is missing is not wrong either.
+fn odd_colour(ui: &Ui, turn: &TurnResult) -> Option<egui::Color32> {
+    let palette = theme::palette(ui);
+    match &turn.decided {
+        None if turn.undecided => Some(palette.text_weak),
+        None => Some(palette.error),
+        Some(_) => turn.is_wrong().then_some(palette.warning),
+    }
 }
 
 fn cell_ui(ui: &mut Ui, words: &str, colour: egui::Color32) {
@@ -283,9 +289,9 @@ fn confidence_cell_ui(ui: &mut Ui, turn: &TurnResult) {
     ui.painter().galley(pos2(rect.right() - number.size().x, rect.center().y - number.size().y / 2.0), number, palette.text);
 }
 
-/// Returns the confidence for people; `None` where the router gives no probabilities.
+/// Returns the confidence for people; `None` where there is none.
 pub fn sure(turn: &TurnResult) -> Option<String> {
-    (!turn.probabilities.is_empty()).then(|| bars::percent(f64::from(turn.confidence)))
+    turn.sure().map(|sure| bars::percent(f64::from(sure)))
 }
 
 /// Returns the id of a case, with its turn where the conversation has several that were decided.
@@ -295,7 +301,19 @@ pub fn case_name(turn: &TurnResult) -> String {
 
 /// Returns what was decided, for people.
 pub fn decision_title(turn: &TurnResult) -> String {
-    turn.decided.as_deref().map_or("Error", title).to_owned()
+    let none = if turn.undecided { "Not decided" } else { "Error" };
+    turn.decided.as_deref().map_or(none, title).to_owned()
+}
+
+/// Returns how the decision stands to the label, for people.
+pub fn verdict(turn: &TurnResult) -> &'static str {
+    if turn.undecided {
+        "left out"
+    } else if turn.agrees() {
+        "right"
+    } else {
+        "wrong"
+    }
 }
 
 /// Writes a count with its thousands apart.

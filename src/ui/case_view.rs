@@ -50,6 +50,7 @@ pub fn case_ui(ui: &mut Ui, state: &State, view: &RunView, commands: &mut Vec<Co
 fn verdict_ui(ui: &mut Ui, turn: &TurnResult) {
     let palette = theme::palette(ui);
     let (word, colour, ground) = match (turn.agrees(), turn.decided.is_none()) {
+        _ if turn.undecided => ("Not decided", palette.text_weak, palette.raised),
         (true, _) => ("Right", palette.good, palette.good_soft),
         (_, true) => ("Error", palette.error, palette.error_soft),
         _ => ("Wrong", palette.warning, palette.warning_soft),

@@ -162,11 +162,12 @@ fn decision_cell_ui(ui: &mut Ui, run: &str, turn: &crate::eval::TurnResult) {
     let palette = theme::palette(ui);
     let (rect, response) = ui.allocate_exact_size(vec2(ui.available_width(), ROW_HEIGHT), Sense::hover());
     let decision = case_table::decision_title(turn);
-    let verdict = if turn.agrees() { "right" } else { "wrong" };
+    let verdict = case_table::verdict(turn);
     response.widget_info(|| {
         WidgetInfo::labeled(Role::Label, true, format!("{run}, case {}: {decision}, {verdict}", case_table::case_name(turn)))
     });
-    let colour = if turn.agrees() { palette.good } else { palette.warning };
+    let known = if turn.agrees() { palette.good } else { palette.warning };
+    let colour = if turn.undecided { palette.text_weak } else { known };
     ui.painter().rect_filled(
         egui::Rect::from_center_size(pos2(rect.left() + 3.0, rect.center().y), vec2(3.0, ROW_HEIGHT - 12.0)),
         1.5,

@@ -61,6 +61,9 @@ fn facts_ui(ui: &mut Ui, evidence: &Evidence) {
     let line = |ui: &mut Ui, text: String| drop(ui.add(Label::new(RichText::new(text).small()).wrap()));
     ui.label(format!("Agreement {}", percent(agreement))).on_hover_text("Share of cases whose decision equals the label");
     line(ui, format!("95 % interval {} to {}, over {cases} cases of {set}", percent(low), percent(high)));
+    if evidence.own_routes > 0 {
+        line(ui, format!("Not counted: {} cases that chose between routes of their own", evidence.own_routes));
+    }
     match router.live_gateway() {
         Some(url) => line(ui, format!("Decided by the gateway at {url}; measured {date}")),
         None => {

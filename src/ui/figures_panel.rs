@@ -38,6 +38,8 @@ fn confidence_ui(ui: &mut Ui, figures: &Figures, commands: &mut Vec<Command>) {
         // Before the first decision nobody knows.
         if figures.cases > figures.errors {
             widgets::empty_ui(ui, "This router gives no probabilities", "So nothing can be said about how sure it is");
+        } else if figures.errors > 0 {
+            widgets::empty_ui(ui, "Every case is an error", "Errors have no confidence; More says what is wrong");
         }
         return;
     };
@@ -74,14 +76,38 @@ fn headline_ui(ui: &mut Ui, view: &RunView) {
             .on_hover_text("Mean of F1 over the routes that occur, each counting the same");
         let errors = widgets::caption_ui(ui, format!("Errors {}", case_table::grouped(summary.errors)));
         errors.on_hover_text("Cases in which the gateway would answer with HTTP 500");
-        if let Some(gate) = summary.gate {
-            let (word, colour, ground) =
-                if gate.passed { ("Passes", palette.good, palette.good_soft) } else { ("Fails", palette.error, palette.error_soft) };
-            widgets::chip_ui(ui, &format!("{word} its gate of {}", bars::percent(gate.min_agreement)), colour, ground);
+        if summary.undecided > 0 {
+            undecided_ui(ui, summary);
         }
-        if view.run.is_partial() {
-            let words = format!("Partial: {} of {}", case_table::grouped(view.run.turns.len()), case_table::grouped(view.run.info.planned));
+        if let Some(gate) = summary.gate {
+            let least = bars::percent(gate.min_agreement);
+            let (words, colour, ground) = match (gate.passed, gate.open) {
+                (true, _) => (format!("Passes its gate of {least}"), palette.good, palette.good_soft),
+                (_, true) => (format!("Gate of {least} hangs on cases not decided"), palette.warning, palette.warning_soft),
+                _ => (format!("Fails its gate of {least}"), palette.error, palette.error_soft),
+            };
+            widgets::chip_ui(ui, &words, colour, ground);
+        }
+        if summary.partial {
+            let words = format!("Partial: {} of {}", case_table::grouped(summary.cases), case_table::grouped(summary.planned));
             widgets::chip_ui(ui, &words, palette.warning, palette.warning_soft);
+        }
+    });
+}
+
+/// Says how many cases have no decision, and who gave none.
+fn undecided_ui(ui: &mut Ui, summary: &Figures) {
+    let who = match summary.router.device.as_str() {
+        "server" => "the server did not answer as it should",
+        "gateway" => "the gateway did not answer as it should",
+        _ => "the router could not read them",
+    };
+    let words = format!("{} not decided: {who}", case_table::grouped(summary.undecided));
+    let label = ui.label(RichText::new(words).small().color(theme::palette(ui).warning));
+    label.on_hover_ui(|ui| {
+        ui.label("Left out of every figure; measure again to ask for them");
+        if let Some(reason) = summary.undecided_kinds.first() {
+            ui.label(&reason.error);
         }
     });
 }
@@ -177,6 +203,10 @@ fn more_ui(ui: &mut Ui, view: &RunView) {
         fact_ui(ui, "fQcA", share(&scenarios.fqca), "Turns that expect a domain's own route, without an action");
         fact_ui(ui, "Irrelevance", share(&scenarios.irrelevance), "Turns that expect no route");
     }
+    if figures.own_routes > 0 {
+        let explanation = "Cases that chose between routes of their own line, left out of scenarios and models";
+        fact_ui(ui, "With own routes", case_table::grouped(figures.own_routes), explanation);
+    }
     slices_ui(ui, "By user turn", figures.per_turn_number.iter().map(|part| (format!("Turn {}", part.turn), &part.slice)));
     slices_ui(ui, "By tag", figures.per_tag.iter().map(|part| (part.tag.clone(), &part.slice)));
     ui.add_space(space::M);
@@ -185,6 +215,13 @@ fn more_ui(ui: &mut Ui, view: &RunView) {
     let words = format!("{} cases, precision {:.2}, recall {:.2}", no_route.support, no_route.precision, no_route.recall);
     fact_ui(ui, "No route", words, "How well requests that no route fits are recognised");
     for kind in &figures.error_kinds {
+        fact_ui(ui, &kind.error, case_table::grouped(kind.count), &kind.error);
+    }
+    for (at, kind) in figures.undecided_kinds.iter().enumerate() {
+        if at == 0 {
+            ui.add_space(space::M);
+            widgets::subheading_ui(ui, "Not decided, in no figure");
+        }
         fact_ui(ui, &kind.error, case_table::grouped(kind.count), &kind.error);
     }
     if let Some(models) = &figures.models {

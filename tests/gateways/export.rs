@@ -48,6 +48,8 @@ fn evidence(policy: &Policy) -> Evidence {
         set_sha256: "ab".repeat(32),
         cases: 200,
         planned: 200,
+        undecided: 0,
+        own_routes: 0,
         agreement: 0.91,
         agreement_ci95: [0.86, 0.94],
         confusions: vec![Confusion { label: "no".to_owned(), decided: "off\n- x".to_owned(), count: 7 }],
@@ -57,7 +59,7 @@ fn evidence(policy: &Policy) -> Evidence {
         gateway_versions: gateway_versions(DialectId::Plano0420).to_owned(),
         date: "2026-11-23".to_owned(),
         order_stability: Some(Stability { orders: 5, changed_cases: 3 }),
-        gate: Some(Gate { min_agreement: 0.9, passed: true }),
+        gate: Some(Gate { min_agreement: 0.9, passed: true, open: false }),
         waypost: "0.1.0".to_owned(),
     }
 }
@@ -201,7 +203,7 @@ fn untested_changed_and_failing_policies_are_called_so() {
     let mut evidence = evidence(&policy);
     assert_eq!(evidence_problems(&policy, Some(&evidence)), Vec::<String>::new());
     assert_eq!(evidence_problems(&policy, None), ["this policy was not tested"]);
-    evidence.gate = Some(Gate { min_agreement: 0.95, passed: false });
+    evidence.gate = Some(Gate { min_agreement: 0.95, passed: false, open: false });
     evidence.dialect = DialectId::Archgw031;
     policy.routes[0].description.push('!');
     assert_eq!(

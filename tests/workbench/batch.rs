@@ -189,6 +189,60 @@ fn cases_of_a_list_on_one_line_are_corrected_each_by_itself() {
 }
 
 #[test]
+fn the_answer_at_the_end_of_an_export_is_neither_asked_nor_shown() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("export.json");
+    let case = r#"[{"conversations": [{"from": "human", "value": "where is my parcel"}, {"from": "gpt", "value": "see the invoice"}], "label": "shipping"}]"#;
+    std::fs::write(&path, case).unwrap();
+    let mut harness = measured_set(Behaviour::Words, &path, None);
+    assert_eq!(agreement(&harness), 1.0, "the answer has a word of billing");
+    perform(&mut harness, Command::Batch(BatchCommand::Select(Some(0))));
+    wait_until(&mut harness, "the case", |harness| harness.state().app().state().batch.case.is_some());
+    let shown = harness.state().app().state().batch.case.as_ref().unwrap().conversation.clone().unwrap();
+    assert_eq!(*shown, Conversation::from_prompt("where is my parcel"));
+}
+
+#[test]
+fn cases_without_a_decision_stand_apart() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut harness = measured(Behaviour::FailRequests("the prompt is too long"), folder.path(), None);
+    for text in [
+        "6 of 6 cases were not decided (the prompt is too long)",
+        "6 not decided: the router could not read them",
+        "Errors 0",
+        "Partial: 0 of 6",
+        "Case a: label billing, decided Not decided, left out",
+    ] {
+        assert!(has(&harness, text), "{text:?} is not on screen: {:#?}", texts(&harness));
+    }
+    let batch = &harness.state().app().state().batch;
+    assert!(batch.next_wrong(false).is_none() && harness.state().app().state().library.runs[0].partial);
+    click(&mut harness, "Not decided");
+    wait_until(&mut harness, "all of them", |harness| harness.state().app().state().batch.rows.len() == 6);
+    click(&mut harness, "Errors");
+    wait_until(&mut harness, "none of them", |harness| harness.state().app().state().batch.rows.is_empty());
+}
+
+#[test]
+fn a_case_with_routes_of_its_own_takes_no_other_label() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("own.jsonl");
+    let routes = r#"[{"name": "x", "description": "parcel"}, {"name": "y", "description": "driver"}]"#;
+    let line = format!(
+        "{{\"id\": \"a\", \"messages\": [{{\"role\": \"user\", \"content\": \"my parcel\"}}], \"route\": \"x\", \"routes\": {routes}}}\n"
+    );
+    std::fs::write(&path, &line).unwrap();
+    let mut harness = measured_set(Behaviour::Words, &path, None);
+    let relabel = |label: &str| Command::Batch(BatchCommand::Relabel { turn: 0, label: label.to_owned() });
+    perform(&mut harness, relabel("billing"));
+    assert!(has(&harness, "billing is none of the routes that line 1 brings; choose one of x, y, other"), "{:#?}", texts(&harness));
+    assert!(harness.state().app().state().batch.corrections.is_empty());
+    perform(&mut harness, relabel("y"));
+    let wanted = line.replace("\"route\": \"x\"", "\"route\": \"y\"");
+    wait_until(&mut harness, "the file", |_| std::fs::read_to_string(&path).unwrap() == wanted);
+}
+
+#[test]
 fn digits_label_the_selected_case() {
     let folder = tempfile::tempdir().unwrap();
     let mut harness = measured(Behaviour::Words, folder.path(), None);

@@ -23,6 +23,8 @@ pub struct Progressed {
     pub reused: usize,
     /// Turns that agree with their label so far.
     pub agreed: usize,
+    /// Turns for which the router gave no decision.
+    pub undecided: usize,
     pub seconds: f64,
     /// Decisions a second, reused ones left out; 0 before the first.
     pub rate: f64,
@@ -42,8 +44,8 @@ pub struct Collector {
     warning: Option<String>,
     start: Instant,
     agreed: usize,
-    /// Whether the router gave up on a request: another try may succeed.
-    gave_up: bool,
+    /// Turns without a decision: another try may give one.
+    undecided: usize,
 }
 
 struct Asked {
@@ -71,11 +73,11 @@ impl Collector {
             warning,
             start: Instant::now(),
             agreed: 0,
-            gave_up: false,
+            undecided: 0,
         }
     }
 
-    /// Takes the result of one request. A result that the router gave up on counts as an error of that turn; cancellation is none.
+    /// Takes the result of one request. A turn that the router gave up on is one without a decision; cancellation is no result.
     pub fn take(&mut self, request: usize, result: Result<Decision, EngineError>) {
         self.listen();
         if matches!(result, Err(EngineError::Cancelled)) {
@@ -92,10 +94,7 @@ impl Collector {
                 result
             }
             // Not kept.
-            Err(error) => {
-                self.gave_up = true;
-                TurnResult::failed(turn, error.to_string())
-            }
+            Err(error) => TurnResult::failed(turn, error.to_string()),
         };
         self.push(result);
     }
@@ -117,6 +116,7 @@ impl Collector {
 
     fn push(&mut self, result: TurnResult) {
         self.agreed += usize::from(result.agrees());
+        self.undecided += usize::from(result.undecided);
         self.turns.push(result);
     }
 
@@ -127,7 +127,7 @@ impl Collector {
         let decided = done - reused;
         let rate = if decided > 0 { decided as f64 / seconds.max(1e-9) } else { 0.0 };
         let left = (decided > 0).then(|| planned.saturating_sub(done) as f64 / rate);
-        Progressed { done, planned, reused, agreed: self.agreed, seconds, rate, left }
+        Progressed { done, planned, reused, agreed: self.agreed, undecided: self.undecided, seconds, rate, left }
     }
 
     /// Returns the results so far, in the order they came.
@@ -151,16 +151,16 @@ impl Collector {
         turns.sort_by_key(|turn| (turn.conversation, turn.turn));
         let labelled = |case: usize| self.set.cases().get(case).map_or(0, |entry| entry.labels.len());
         let conversations = turns.chunk_by(|a, b| a.conversation == b.conversation);
-        let incomplete =
-            conversations.map(|turns| (turns[0].conversation, turns.len())).filter(|&(case, decided)| decided < labelled(case));
-        let incomplete = incomplete.map(|(case, _)| case).collect();
+        let decided = |turns: &[TurnResult]| turns.iter().filter(|turn| !turn.undecided).count();
+        let incomplete = conversations.filter(|turns| decided(turns) < labelled(turns[0].conversation));
+        let incomplete = incomplete.map(|turns| turns[0].conversation).collect();
         let info = RunInfo { seconds: self.start.elapsed().as_secs_f64(), incomplete, ..self.info.clone() };
         Run { info, policy: Arc::clone(&self.policy), turns }
     }
 
     /// Ends the measurement, but not yet what was kept to resume it.
     pub fn into_resumable(self) -> Resumable {
-        Resumable { all_decided: self.turns.len() >= self.info.planned && !self.gave_up, keep: self.keep }
+        Resumable { all_decided: self.turns.len() >= self.info.planned && self.undecided == 0, keep: self.keep }
     }
 }
 

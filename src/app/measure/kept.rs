@@ -230,6 +230,7 @@ impl Lookup {
         let blank = TurnResult::failed(turn, String::new());
         Some(TurnResult {
             outcome: line.outcome,
+            undecided: false,
             decided,
             model,
             confidence: line.confidence,

@@ -42,6 +42,9 @@ pub struct Stability {
 pub struct Gate {
     pub min_agreement: f64,
     pub passed: bool,
+    /// Neither passed nor failed: it hangs on cases that were not decided.
+    #[serde(default)]
+    pub open: bool,
 }
 
 /// The contents of `routes.evidence.json`.
@@ -52,9 +55,15 @@ pub struct Evidence {
     pub set: String,
     pub set_sha256: String,
     pub cases: usize,
-    /// Cases that were to be decided; more than `cases` where the run was stopped.
+    /// Cases that were to be decided; more than were where the run was stopped.
     #[serde(default)]
     pub planned: usize,
+    /// Cases for which the router gave no decision, none of `cases`.
+    #[serde(default)]
+    pub undecided: usize,
+    /// Cases that chose between routes of their own, none of `cases` and `planned`.
+    #[serde(default)]
+    pub own_routes: usize,
     pub agreement: f64,
     pub agreement_ci95: [f64; 2],
     /// The most frequent first.
@@ -96,7 +105,7 @@ pub enum Standing {
     /// The policy was changed since.
     Changed,
     FailsGate,
-    /// The run was stopped, or was for another dialect than the policy's.
+    /// The run was stopped, lacks decisions, or was for another dialect than the policy's.
     Doubtful,
     Tested,
 }
@@ -106,7 +115,7 @@ pub fn standing(policy: &Policy, evidence: Option<&Evidence>) -> Standing {
     match evidence {
         None => Standing::NotTested,
         Some(evidence) if evidence.policy_sha256 != policy_digest(policy) => Standing::Changed,
-        Some(evidence) if evidence.gate.as_ref().is_some_and(|gate| !gate.passed) => Standing::FailsGate,
+        Some(evidence) if evidence.gate.as_ref().is_some_and(|gate| !gate.passed && !gate.open) => Standing::FailsGate,
         Some(_) if evidence_problems(policy, evidence).is_empty() => Standing::Tested,
         Some(_) => Standing::Doubtful,
     }
@@ -119,12 +128,22 @@ pub fn evidence_problems(policy: &Policy, evidence: Option<&Evidence>) -> Vec<St
     if evidence.policy_sha256 != policy_digest(policy) {
         problems.push("this policy was changed since it was tested".to_owned());
     }
-    if let Some(gate) = evidence.gate.as_ref().filter(|gate| !gate.passed) {
+    if evidence.cases == 0 && evidence.own_routes > 0 {
+        problems.push("no case of its test chose between this policy's routes".to_owned());
+    } else if let Some(gate) = evidence.gate.as_ref().filter(|gate| !gate.passed) {
         let (reached, demanded) = (100.0 * evidence.agreement, 100.0 * gate.min_agreement);
-        problems.push(format!("this policy fails its gate: agreement {reached:.1} % where {demanded:.1} % are demanded"));
+        problems.push(if gate.open {
+            format!("whether this policy passes its gate of {demanded:.1} % hangs on the cases that were not decided")
+        } else {
+            format!("this policy fails its gate: agreement {reached:.1} % where {demanded:.1} % are demanded")
+        });
     }
-    if evidence.cases < evidence.planned {
-        problems.push(format!("its test was stopped after {} of {} cases", evidence.cases, evidence.planned));
+    let asked = evidence.cases + evidence.undecided;
+    if asked < evidence.planned {
+        problems.push(format!("its test was stopped after {asked} of {} cases", evidence.planned));
+    }
+    if evidence.undecided > 0 {
+        problems.push(format!("the router gave no decision for {} of the {asked} cases of its test", evidence.undecided));
     }
     let sent = evidence.router.live_gateway().is_none().then_some(evidence.dialect);
     if let (Some(dialect), Some(sent)) = (policy.dialect, sent)
@@ -152,6 +171,9 @@ pub(super) fn comments(policy: &Policy, evidence: Option<&Evidence>) -> String {
     line(&mut out, &format!("tested on {} with waypost {}", evidence.date, evidence.waypost));
     line(&mut out, &format!("policy sha256 {}", evidence.policy_sha256));
     line(&mut out, &format!("set {set}, {cases} cases, sha256 {}", evidence.set_sha256));
+    if evidence.own_routes > 0 {
+        line(&mut out, &format!("not counted: {} cases that chose between routes of their own", evidence.own_routes));
+    }
     let percent = |share: &f64| format!("{:.1} %", 100.0 * share);
     line(&mut out, &format!("agreement {}, 95 % interval {} to {}", percent(agreement), percent(low), percent(high)));
     match router.live_gateway() {
