@@ -313,6 +313,33 @@ fn a_measurement_that_is_stopped_while_it_is_prepared_does_not_begin_beside_the_
 }
 
 #[test]
+fn kept_results_are_counted_before_the_first_new_decision_and_stay_when_it_is_stopped() {
+    let folder = tempfile::tempdir().unwrap();
+    let drafts = folder.path().join("drafts");
+    drop(measured(Behaviour::Words, folder.path(), Some(&drafts)));
+    let path = folder.path().join("labelled.jsonl");
+    let new = "{\"messages\": [{\"role\": \"user\", \"content\": \"a new one\"}], \"route\": \"other\"}\n";
+    std::fs::write(&path, std::fs::read_to_string(&path).unwrap() + new).unwrap();
+
+    let mut harness = window_in(options(Behaviour::Block), Some(&drafts));
+    open_set(&mut harness, &path);
+    wait_until(&mut harness, "the longer set", |harness| {
+        let batch = &harness.state().app().state().batch;
+        batch.opening.is_none() && batch.set.as_ref().is_some_and(|open| open.set.cases().len() == 7)
+    });
+    wait_for(&mut harness, "Ready");
+    perform(&mut harness, Command::Perform(Action::Measure));
+    wait_until(&mut harness, "what was kept", |harness| {
+        let measuring = &harness.state().app().state().batch.measuring;
+        measuring.as_ref().is_some_and(|measuring| (measuring.progress.done, measuring.progress.reused) == (6, 6))
+    });
+    perform(&mut harness, Command::Batch(BatchCommand::Stop));
+    wait_for_run(&mut harness);
+    let view = harness.state().app().state().batch.view.clone().unwrap();
+    assert!(view.run.is_partial() && view.run.turns.len() == 6);
+}
+
+#[test]
 fn problems_of_the_set_are_listed_with_their_lines() {
     let folder = tempfile::tempdir().unwrap();
     let mut harness = window(options(Behaviour::Words));
