@@ -32,6 +32,7 @@ impl App {
                 library.runs.extend(measured_meanwhile);
                 if library.baseline.as_ref().is_none_or(|id| library.run(id).is_none()) {
                     library.baseline = library.runs.first().map(|run| run.id.clone());
+                    app.state.settings.baseline_pinned = false;
                 }
             },
         );
@@ -49,14 +50,15 @@ impl App {
         let library = &mut self.state.library;
         library.loaded.insert(id.clone(), view);
         if library.baseline.is_none() {
-            self.set_baseline(Some(id.clone()));
+            self.set_baseline(Some(id.clone()), false);
         }
         id
     }
 
-    pub(super) fn set_baseline(&mut self, id: Option<RunId>) {
+    /// Makes a run the baseline; `pinned` where the user chose it.
+    pub(super) fn set_baseline(&mut self, id: Option<RunId>, pinned: bool) {
         self.state.library.baseline = id.clone();
-        self.change_settings(|settings| settings.baseline = id);
+        self.change_settings(|settings| (settings.baseline, settings.baseline_pinned) = (id, pinned));
     }
 
     fn write_kept(&self, id: &RunId, run: &Arc<Run>) {
@@ -217,7 +219,7 @@ impl App {
         if state.library.baseline.as_ref() == Some(id) {
             let first = state.library.runs.first().map(|run| run.id.clone());
             state.compare.included.retain(|included| Some(included) != first.as_ref());
-            self.set_baseline(first);
+            self.set_baseline(first, false);
         }
         self.refresh_comparison();
     }
