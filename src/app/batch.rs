@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::measure::Progressed;
-use super::{CaseQuery, JobId, OpenSet, Opening, RunId, RunView, Sample};
+use super::{CaseQuery, JobId, OpenSet, OpenedCase, Opening, RunId, RunView, Sample};
 use crate::chat::Conversation;
 use crate::decision::Decision;
 use crate::eval::TurnResult;
@@ -112,6 +112,8 @@ pub struct OpenCase {
     /// What the run keeps of the decision, in the shape that decisions are drawn in.
     pub decision: Decision,
     pub policy: Arc<Policy>,
+    /// Whether the case was decided among routes of its own.
+    pub own_routes: bool,
 }
 
 /// What the tab shows.
@@ -144,6 +146,8 @@ pub struct Batch {
     /// A row to bring into view, and a number that differs from wish to wish.
     pub reveal: Option<(usize, u64)>,
     pub case: Option<OpenCase>,
+    /// The case that was opened in the Playground last, where something else decides there than in its run.
+    pub opened: Option<OpenedCase>,
     pub figure: Figure,
     pub part: BatchPart,
     /// The pair of routes on screen, a position in the run's list of pairs.

@@ -9,6 +9,7 @@ use egui_kittest::kittest::Queryable as _;
 use waypost::app::{Action, BatchCommand, BatchPart, Command, Figure, StartOptions};
 use waypost::chat::{Conversation, ConversationEdit, Message};
 use waypost::engine::loader;
+use waypost::policy::{DialectId, PolicyEdit};
 use waypost::ui::Window;
 
 use super::{click, has, median_frame, perform, press, texts, wait_for, wait_until, window, window_in, write_in};
@@ -264,6 +265,43 @@ fn a_case_opens_in_the_playground_and_a_conversation_joins_a_set() {
     assert_eq!(harness.get_by_label("Expected route of user message 2").value().unwrap(), "billing");
     click(&mut harness, "Add to set");
     wait_until(&mut harness, "the labels", |_| std::fs::read_to_string(&path).unwrap().contains("\"labels\": [\"shipping\", \"billing\"]"));
+}
+
+#[test]
+fn a_case_that_something_else_decides_in_the_playground_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("own.jsonl");
+    let said = "\"messages\": [{\"role\": \"user\", \"content\": \"where is my parcel\"}]";
+    let own = "\"routes\": [{\"name\": \"post\", \"description\": \"parcel letter\"}]";
+    let lines = format!("{{\"id\": \"a\", {said}, \"route\": \"shipping\"}}\n{{\"id\": \"b\", {said}, \"route\": \"post\", {own}}}\n");
+    std::fs::write(&path, lines).unwrap();
+    let mut harness = measured_set(Behaviour::Words, &path, None);
+    let open = |harness: &mut Harness<'_, Window>, case: u32| {
+        perform(harness, Command::Perform(Action::ShowBatch));
+        perform(harness, Command::Batch(BatchCommand::Select(Some(case))));
+        wait_until(harness, "the case", |harness| {
+            harness.state().app().state().batch.case.as_ref().is_some_and(|open| open.position == case)
+        });
+        perform(harness, Command::Perform(Action::OpenCase));
+        harness.state().app().state().opened_notice().map(str::to_owned)
+    };
+    assert_eq!(open(&mut harness, 0), None);
+    let notice = open(&mut harness, 1).unwrap();
+    assert!(notice.starts_with("The run decided this case among routes of its own; here"), "{notice}");
+    assert!(has(&harness, &notice), "{:#?}", texts(&harness));
+    // Another name decides nothing, another description does.
+    perform(&mut harness, Command::EditPolicy(PolicyEdit::SetName(Some("copy".to_owned()))));
+    assert_eq!(open(&mut harness, 0), None);
+    perform(&mut harness, Command::EditPolicy(PolicyEdit::Describe { route: 1, description: "delivery".to_owned() }));
+    let notice = open(&mut harness, 0).unwrap();
+    assert!(notice.starts_with("The run decided this case with another policy; here"), "{notice}");
+    perform(&mut harness, Command::Batch(BatchCommand::SetDialect(Some(DialectId::Plano0420))));
+    perform(&mut harness, Command::Perform(Action::Measure));
+    wait_for_run(&mut harness);
+    let notice = open(&mut harness, 0).unwrap();
+    assert!(notice.starts_with("The run decided this case in the dialect plano-0.4.20; here"), "{notice}");
+    perform(&mut harness, Command::Perform(Action::NewConversation));
+    assert_eq!(harness.state().app().state().opened_notice(), None, "it is about the case alone");
 }
 
 #[test]
