@@ -4,10 +4,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::measure::{list_runs, open_run, run_folder_name, write_run};
+use super::measure::{list_runs, open_run, run_folder_name, write_findings, write_run};
 use super::session::App;
 use super::{KeptRun, RunId, RunView};
 use crate::eval::Run;
+use crate::formats::LabelledSet;
 
 /// Pause after the last keystroke in a run's name before it is written.
 const PAUSE: Duration = Duration::from_millis(600);
@@ -80,15 +81,20 @@ impl App {
     pub(super) fn save_report(&mut self, folder: &Path) {
         let Some(view) = self.state.batch.view.clone() else { return };
         let folder = folder.join(run_folder_name(&view.run.info));
-        self.files.run(
-            move || (write_run(&folder, &view.run), folder),
-            |app, (written, folder)| match written {
-                Ok(()) => app.state.log.info(format!("Saved the report to {}", folder.display())),
-                Err(error) => {
-                    app.state.log.error(format!("{} cannot be written ({error}); choose another folder", folder.display()));
-                }
-            },
-        );
+        let set = self.state.batch.set.as_ref().map(|open| Arc::clone(&open.set));
+        let set = set.filter(|set| set.sha256() == view.run.info.set.sha256);
+        let without = if set.is_none() { ", without set_findings.csv, since the set that was measured is not open" } else { "" };
+        let write = move || {
+            let findings = |set: Arc<LabelledSet>| write_findings(&folder, &set, &set.findings(&view.run.policy));
+            let written = write_run(&folder, &view.run).and_then(|()| set.map_or(Ok(()), findings));
+            (written, folder)
+        };
+        self.files.run(write, move |app, (written, folder)| match written {
+            Ok(()) => app.state.log.info(format!("Saved the report to {}{without}", folder.display())),
+            Err(error) => {
+                app.state.log.error(format!("{} cannot be written ({error}); choose another folder", folder.display()));
+            }
+        });
     }
 
     /// Keeps what changed about a run, which is only its labels.

@@ -14,6 +14,9 @@ use crate::policy::NO_ROUTE_LABEL;
 /// Problems that are drawn at most: a file of another kind has one on each line.
 const SHOWN: usize = 200;
 
+/// Lines of one problem that are named.
+const NAMED: usize = 6;
+
 /// Draws the list.
 pub fn set_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
     let Some(open) = &state.batch.set else {
@@ -27,6 +30,9 @@ pub fn set_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
         unlabelled_ui(ui, state, set, commands);
     } else if bad == 0 && findings.is_empty() {
         return widgets::empty_ui(ui, "Nothing is wrong", "Every line can be read and every label is a route of the policy");
+    }
+    if bad > SHOWN || findings.len() > SHOWN || findings.iter().any(|finding| finding.lines.len() > NAMED) {
+        widgets::caption_ui(ui, "Measure the set and save the report to have all of them, in its file set_findings.csv");
     }
     ScrollArea::vertical().id_salt("problems").auto_shrink(false).show(ui, |ui| {
         if bad > 0 {
@@ -83,7 +89,6 @@ fn unlabelled_ui(ui: &mut Ui, state: &State, set: &LabelledSet, commands: &mut V
 
 /// Names the first lines and counts the others.
 fn lines(lines: &[usize]) -> String {
-    const NAMED: usize = 6;
     let named: Vec<String> = lines.iter().take(NAMED).map(usize::to_string).collect();
     match lines.len() {
         0 => String::new(),

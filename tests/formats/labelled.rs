@@ -162,6 +162,8 @@ fn what_is_odd_about_a_set_is_told_with_its_lines() {
         case("pay now", "pay"),
         case("pay now", "chat"),
         case("Pay, now!", "pay"),
+        case("pay now", "pay"),
+        case("PAY NOW", "pay"),
         case("a flight to Rome", "Pay"),
         case("a flight to Oslo", "pya"),
         case(&long.join(" "), "pay"),
@@ -177,18 +179,19 @@ fn what_is_odd_about_a_set_is_told_with_its_lines() {
     let findings = set.findings(&policy);
     let found: Vec<(FindingKind, &[usize])> = findings.iter().map(|finding| (finding.kind, finding.lines.as_slice())).collect();
     let expected: [(FindingKind, &[usize]); 6] = [
-        (FindingKind::UnknownLabel, &[5, 8]),
-        (FindingKind::LabelCase, &[4]),
-        (FindingKind::Contradiction, &[1, 2]),
-        (FindingKind::NearDuplicate, &[1, 3]),
-        (FindingKind::NearDuplicate, &[6, 7]),
+        (FindingKind::UnknownLabel, &[7, 10]),
+        (FindingKind::LabelCase, &[6]),
+        (FindingKind::Contradiction, &[1, 2, 4]),
         (FindingKind::RouteWithoutCases, &[]),
+        (FindingKind::NearDuplicate, &[1, 3, 5]),
+        (FindingKind::NearDuplicate, &[8, 9]),
     ];
     assert_eq!(found, expected);
-    assert!(findings[0].to_string().starts_with("s.jsonl:5, 8: the label \"pya\" is no route of the policy"), "{}", findings[0]);
-    assert_eq!(set.read(3).unwrap().conversation.messages[0].text(), "a flight to Rome");
+    assert!(findings[0].to_string().starts_with("s.jsonl:7, 10: the label \"pya\" is no route of the policy"), "{}", findings[0]);
+    assert!(findings[2].message.contains("stands there 3 times with different labels"), "{}", findings[2]);
+    assert_eq!(set.read(5).unwrap().conversation.messages[0].text(), "a flight to Rome");
     std::fs::write(&path, "").unwrap();
-    assert!(set.read(3).unwrap_err().to_string().contains("changed since it was opened"));
+    assert!(set.read(5).unwrap_err().to_string().contains("changed since it was opened"));
 }
 
 #[test]

@@ -201,8 +201,11 @@ fn a_gate_is_judged_and_the_report_saved_where_the_user_wants_it() {
     wait_for_run(&mut harness);
     let reports = folder.path().join("reports");
     perform(&mut harness, Command::Batch(BatchCommand::SaveReport(reports.clone())));
-    wait_until(&mut harness, "the report", |_| waypost::app::measure::list_runs(&reports).len() == 1);
-    assert_eq!(waypost::app::measure::list_runs(&reports)[0].summary.info.min_agreement, Some(0.9));
+    let saved = || waypost::app::measure::list_runs(&reports).pop();
+    let findings = || std::fs::read_to_string(saved()?.folder.join("set_findings.csv")).ok();
+    wait_until(&mut harness, "the report", |_| findings().is_some());
+    assert_eq!(saved().unwrap().summary.info.min_agreement, Some(0.9));
+    assert!(findings().unwrap().contains("\nleft_out,1,"), "{:?}", findings());
 }
 
 #[test]
