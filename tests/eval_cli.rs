@@ -82,7 +82,9 @@ fn eval_reports_gates_and_reuses() {
     let kept = json(&folder.read("run/report.json"));
     assert_eq!((&kept["agreement"], &kept["left_out"]["count"]), (&0.5.into(), &1.into()));
     assert!(kept["left_out"]["reasons"][0].as_str().unwrap().contains("set.csv:5"), "{}", kept["left_out"]);
-    assert!(folder.read("run/junit.xml").contains("tests=\"4\" failures=\"2\" errors=\"0\""));
+    let junit = folder.read("run/junit.xml");
+    assert!(junit.contains("tests=\"5\" failures=\"2\" errors=\"0\""), "{junit}");
+    assert!(junit.contains("<testcase name=\"agreement of at least 40.0 %\" classname=\"gate\" time=\"0\"/>"), "{junit}");
     assert!(folder.read("run/report.md").contains("agreement 50.0 % of 4 cases"));
     assert_eq!(folder.read("run/cases.csv").lines().count(), 5);
     let findings = folder.read("run/set_findings.csv");

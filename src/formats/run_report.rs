@@ -215,16 +215,20 @@ pub(super) fn cell(text: &str) -> String {
     out
 }
 
-/// Returns `junit.xml`: a test case for each turn, in classes by label, so that CI services show what failed.
+/// Returns `junit.xml`: a test case for each turn, in classes by label, so that CI services show what failed; and one of the class `gate` where
+/// an agreement was demanded.
 pub fn junit_xml(run: &Run) -> String {
+    let gated = run.info.min_agreement.map(|_| figures(run));
+    let gate = gated.and_then(|figures| figures.gate.map(|gate| (gate, figures.agreement)));
     let is_error = |turn: &TurnResult| turn.outcome == Outcome::Error;
     let errors = run.turns.iter().filter(|turn| is_error(turn)).count();
     let failures = run.turns.iter().filter(|turn| !is_error(turn) && !turn.agrees()).count();
+    let failures = failures + usize::from(gate.is_some_and(|(gate, _)| !gate.passed));
     let skipped = run.info.planned.saturating_sub(run.turns.len());
     let mut xml = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
     let counts = format!(
         "tests=\"{}\" failures=\"{failures}\" errors=\"{errors}\" skipped=\"{skipped}\" time=\"{:.3}\"",
-        run.turns.len() + skipped,
+        run.turns.len() + skipped + usize::from(gate.is_some()),
         run.info.seconds
     );
     let name = escaped(&run.info.name);
@@ -253,6 +257,15 @@ pub fn junit_xml(run: &Run) -> String {
             let sure = if turn.probabilities.is_empty() { String::new() } else { format!(" with {:.3}", turn.confidence) };
             let message = escaped(&format!("expected {}, decided {decided}{sure}", turn.label));
             let _ = writeln!(xml, ">\n      <failure message=\"{message}\">{}</failure>\n    </testcase>", escaped(&place));
+        }
+    }
+    if let Some((gate, agreement)) = gate {
+        let _ = write!(xml, "    <testcase name=\"agreement of at least {}\" classname=\"gate\" time=\"0\"", percent(gate.min_agreement));
+        if gate.passed {
+            xml += "/>\n";
+        } else {
+            let (message, place) = (format!("the agreement is {}", percent(agreement)), escaped(&run.info.set.path));
+            let _ = writeln!(xml, ">\n      <failure message=\"{message}\">{place}</failure>\n    </testcase>");
         }
     }
     if skipped > 0 {

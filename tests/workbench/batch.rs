@@ -206,6 +206,9 @@ fn a_gate_is_judged_and_the_report_saved_where_the_user_wants_it() {
     wait_until(&mut harness, "the report", |_| findings().is_some());
     assert_eq!(saved().unwrap().summary.info.min_agreement, Some(0.9));
     assert!(findings().unwrap().contains("\nleft_out,1,"), "{:?}", findings());
+    let junit = std::fs::read_to_string(saved().unwrap().folder.join("junit.xml")).unwrap();
+    assert!(junit.contains("tests=\"7\" failures=\"3\"") && junit.contains("classname=\"gate\""), "{junit}");
+    assert!(junit.contains("<failure message=\"the agreement is 66.7 %\">"), "{junit}");
 }
 
 #[test]
