@@ -186,8 +186,12 @@ fn more_ui(ui: &mut Ui, view: &RunView) {
     if let Some(models) = &figures.models {
         ui.add_space(space::M);
         widgets::subheading_ui(ui, "Models");
-        let explanation = "Share of cases that got the model of their expected route: wrong routes may have the right model";
-        fact_ui(ui, "Right model", bars::percent(models.agreement), explanation);
+        if models.distinct < 2 {
+            widgets::caption_ui(ui, "All routes lead to one model, so routing changes nothing");
+        } else {
+            let explanation = "Share of cases that got the model of their expected route: wrong routes may have the right model";
+            fact_ui(ui, "Right model", bars::percent(models.agreement), explanation);
+        }
         for count in &models.decisions {
             fact_ui(ui, count.model.as_deref().unwrap_or("no model"), case_table::grouped(count.count), "Cases that went to this model");
         }

@@ -212,6 +212,22 @@ fn a_gate_is_judged_and_the_report_saved_where_the_user_wants_it() {
 }
 
 #[test]
+fn routes_that_all_lead_to_one_model_are_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut harness = window(options(Behaviour::Words));
+    let with_model = POLICY.replace("    description", "    models: [m/one]\n    description");
+    perform(&mut harness, Command::EditYaml(with_model + "fallback: m/one\n"));
+    perform(&mut harness, Command::Perform(Action::ShowBatch));
+    open_set(&mut harness, &write_set(folder.path()));
+    wait_for(&mut harness, "Ready");
+    perform(&mut harness, Command::Perform(Action::Measure));
+    wait_for_run(&mut harness);
+    perform(&mut harness, Command::Batch(BatchCommand::ShowFigure(Figure::More)));
+    assert!(has(&harness, "All routes lead to one model, so routing changes nothing"), "{:#?}", texts(&harness));
+    assert!(!has(&harness, "Right model"), "a share of all says nothing");
+}
+
+#[test]
 fn a_corrected_label_reaches_every_kept_run_of_the_set() {
     let folder = tempfile::tempdir().unwrap();
     let drafts = folder.path().join("drafts");
