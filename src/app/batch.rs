@@ -177,13 +177,14 @@ pub struct Correction {
     pub turn: usize,
     /// Empty where the case had no label.
     pub before: String,
+    /// Empty where its first label is taken back.
     pub after: String,
 }
 
 impl Correction {
-    /// Returns whether the case had no label before.
-    pub(super) fn is_first(&self) -> bool {
-        self.before.is_empty()
+    /// Returns whether the case had no label before, or has none after: then the set has a case more or less.
+    pub(super) fn changes_cases(&self) -> bool {
+        self.before.is_empty() || self.after.is_empty()
     }
 
     /// Returns whether the other one is of the same label.

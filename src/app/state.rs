@@ -255,7 +255,7 @@ impl State {
         match self.settings.tab {
             Tab::Playground => Side::Conversation,
             Tab::Policy => self.last_edited,
-            Tab::Batch if self.batch.part == BatchPart::Cases => Side::Labels,
+            Tab::Batch if self.batch.part != BatchPart::Overlap => Side::Labels,
             Tab::Batch | Tab::Compare | Tab::Export => Side::Policy,
         }
     }

@@ -5,7 +5,7 @@ use egui::{ComboBox, Key, Label, RichText, ScrollArea, Ui};
 use super::batch_tab::file_name;
 use super::confusion_view::title;
 use super::tokens::{self, space, text};
-use super::{case_table, case_view, theme, widgets};
+use super::{actions, case_table, case_view, theme, widgets};
 use crate::app::{Action, AddToSet, BatchCommand, Command, OpenSet, State};
 use crate::chat::labelled::Expected;
 use crate::formats::{FindingKind, LabelledSet};
@@ -26,6 +26,12 @@ pub fn set_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
     let (cases, turns, bad) = (set.labelled(), set.turns(None), set.bad().len());
     let grouped = case_table::grouped;
     ui.label(format!("{}: {} cases, {} decisions", file_name(set.path()), grouped(cases), grouped(turns)));
+    if let Some(last) = state.batch.corrections.last().filter(|last| last.before.is_empty() && last.set == set.path()) {
+        ui.horizontal(|ui| {
+            widgets::caption_ui(ui, format!("Line {} has the label {} now", last.line, title(&last.after)));
+            actions::short_button_ui(ui, state, Action::Undo, "Undo", commands);
+        });
+    }
     if !set.unlabelled().is_empty() {
         unlabelled_ui(ui, state, set, commands);
     } else if bad == 0 && findings.is_empty() {

@@ -493,6 +493,7 @@ fn conversations_of_an_export_are_saved_as_a_set_and_labelled() {
     perform(&mut harness, Command::ImportSave(path.clone()));
     wait_for(&mut harness, "To label, 3 lines");
     wait_for(&mut harness, "Label a case of the set first: none has a label");
+    let unlabelled = std::fs::read_to_string(&path).unwrap();
 
     click(&mut harness, "Label of line 2");
     click(&mut harness, "shipping");
@@ -500,6 +501,14 @@ fn conversations_of_an_export_are_saved_as_a_set_and_labelled() {
     let written = std::fs::read_to_string(&path).unwrap();
     let labels: Vec<bool> = written.lines().map(|line| line.ends_with(", \"route\": \"shipping\"}")).collect();
     assert_eq!(labels, [false, true, false], "{written}");
+    assert!(has(&harness, "Line 2 has the label shipping now"), "{:#?}", texts(&harness));
+    perform(&mut harness, Command::Batch(BatchCommand::ShowPart(BatchPart::Problems)));
+    press(&mut harness, Modifiers::COMMAND, Key::Z);
+    wait_for(&mut harness, "To label, 3 lines");
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), unlabelled);
+    press(&mut harness, Modifiers::COMMAND, Key::Y);
+    wait_for(&mut harness, "To label, 2 lines");
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), written);
 
     wait_for(&mut harness, "Ready");
     perform(&mut harness, Command::Perform(Action::Measure));
