@@ -216,7 +216,8 @@ fn more_ui(ui: &mut Ui, view: &RunView) {
         widgets::subheading_ui(ui, "Order of the routes");
         let words = format!("{} of {} cases", order.changed_cases, figures.cases);
         fact_ui(ui, "Depend on it", words, "Cases whose decision changed under one of the other orders");
-        fact_ui(ui, "Mean agreement", bars::percent(order.mean_agreement), "Mean share of orders that decide as the policy's own does");
+        let explanation = "Mean share of all orders, the policy's own included, that decide as it does";
+        fact_ui(ui, "Mean agreement, own included", bars::percent(order.mean_agreement), explanation);
     }
 }
 
