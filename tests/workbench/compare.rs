@@ -83,6 +83,7 @@ fn a_baseline_that_the_user_chose_stays_when_variants_are_measured() {
     assert_eq!((runs.len(), baseline.as_ref(), included.as_slice()), (3, Some(&runs[0]), &runs[1..]));
 
     // Where it is not kept the first variant takes its place.
+    perform(&mut harness, Command::Perform(Action::ShowCompare));
     click(&mut harness, "Keep plain the baseline");
     perform(&mut harness, Command::Perform(Action::MeasureVariants));
     compared(&mut harness);
