@@ -258,6 +258,33 @@ fn a_set_that_is_measured_lets_single_decisions_pass_and_nothing_else() {
 }
 
 #[test]
+fn what_needs_no_decision_holds_up_neither_single_decisions_nor_a_cancel() {
+    let stage = Stage::new();
+    let engine = stage.engine();
+    let loaded = load(&engine);
+    ending(engine.events(), loaded).result.unwrap();
+    // Longer than the test, though not without end: a worker that never looks around fails it rather than hanging it.
+    let slow = || {
+        std::thread::sleep(Duration::from_millis(1));
+        None
+    };
+    let set = engine.measure_steps(std::iter::repeat_with(slow).take(25_000));
+    assert!(matches!(next(engine.events()), Event::Started { job } if job == set));
+    let told = next(engine.events());
+    assert!(matches!(&told, Event::Results { job, results } if *job == set && results.is_empty()), "{told:?}");
+    let ended = || loop {
+        if let Event::Finished { job, result, .. } = next(engine.events()) {
+            break (job, result.err());
+        }
+    };
+    let single = route(&engine, ANSWER);
+    assert_eq!(ended(), (single, None));
+    engine.cancel(set);
+    assert_eq!(ended(), (set, Some(EngineError::Cancelled)));
+    assert_silent(engine.events());
+}
+
+#[test]
 fn a_panic_ends_its_job_and_nothing_else() {
     let stage = Stage::new();
     let engine = stage.engine();

@@ -82,9 +82,13 @@ fn eval_reports_gates_and_reuses() {
     let kept = json(&folder.read("run/report.json"));
     assert_eq!((&kept["agreement"], &kept["left_out"]["count"]), (&0.5.into(), &1.into()));
     assert!(kept["left_out"]["reasons"][0].as_str().unwrap().contains("set.csv:5"), "{}", kept["left_out"]);
-    assert!(folder.read("run/junit.xml").contains("tests=\"4\" failures=\"2\" errors=\"0\""));
+    let junit = folder.read("run/junit.xml");
+    assert!(junit.contains("tests=\"5\" failures=\"2\" errors=\"0\""), "{junit}");
+    assert!(junit.contains("<testcase name=\"agreement of at least 40.0 %\" classname=\"gate\" time=\"0\"/>"), "{junit}");
     assert!(folder.read("run/report.md").contains("agreement 50.0 % of 4 cases"));
     assert_eq!(folder.read("run/cases.csv").lines().count(), 5);
+    let findings = folder.read("run/set_findings.csv");
+    assert!(findings.starts_with("kind,lines,message,remedy\nleft_out,5,") && findings.contains("\nlabel_case,6,"), "{findings}");
 
     let (status, out, err) = folder.run("eval --policy policy.yaml --set set.csv --router router --min-agreement 0.6");
     assert_eq!(status, 1, "{err}");
@@ -106,6 +110,20 @@ fn eval_reports_gates_and_reuses() {
         assert_eq!((status, out.as_str()), (2, ""), "{err}");
         assert!(err.contains(sentence), "{err}");
     }
+}
+
+#[test]
+fn what_a_screenful_leaves_out_is_in_the_folder_of_the_run() {
+    let folder = Folder::new();
+    folder.write("many.csv", &("text,label\n".to_owned() + &"hello,talk\n".repeat(25) + &"bad\n".repeat(25)));
+    let (status, _, err) = folder.run("eval --policy policy.yaml --set many.csv --router router --out run");
+    assert_eq!(status, 0, "{err}");
+    assert!(err.contains("and 5 more like these; --out DIR writes all of them to set_findings.csv"), "{err}");
+    assert!(err.contains("the same conversation stands there 25 times") && err.contains("no case expects the route \"code\""), "{err}");
+    let findings = folder.read("run/set_findings.csv");
+    assert_eq!(findings.matches("\nleft_out,").count(), 25, "{findings}");
+    let lines: Vec<String> = (2..27).map(|line| line.to_string()).collect();
+    assert!(findings.contains(&format!("\nduplicate,{},", lines.join(" "))), "{findings}");
 }
 
 #[test]
@@ -144,6 +162,7 @@ fn compare_takes_policies_dialects_and_saved_runs() {
     assert_eq!(status, 0, "{err}");
     assert!(out.contains("A and B decide all 4 cases alike") && out.contains("A and C decide"), "{out}");
     assert!(Path::new(&folder.0.path().join("both/b/report.json")).exists());
+    assert!(folder.read("both/b/set_findings.csv").contains("\nleft_out,5,"));
 
     // A run that lies where it would be written is left alone.
     std::fs::remove_file(folder.0.path().join("both/a/report.md")).unwrap();

@@ -189,7 +189,7 @@ impl Action {
             Self::AddToSet => (Measure, "Add conversation to set…", "Add the conversation of the Playground, with its expected route, to a labelled set", Some((CTRL_SHIFT, Key::A))),
             Self::Measure => (Measure, "Measure agreement", "Decide every case of the labelled set and compare with the labels", Some((CTRL_SHIFT, Key::Enter))),
             Self::MeasureVariants => (Measure, "Measure open variants", "Measure every open policy on the labelled set and compare them", None),
-            Self::SaveReport => (Measure, "Save report…", "Write the figures and cases of the run on screen to a folder: report.md, report.json, cases.csv, junit.xml", None),
+            Self::SaveReport => (Measure, "Save report…", "Write the figures and cases of the run on screen to a folder: report.md, report.json, cases.csv, junit.xml, set_findings.csv", None),
             Self::NextWrong => (Measure, "Next wrong case", "Show the next case whose decision differs from its label", Some((Modifiers::NONE, Key::F8))),
             Self::PreviousWrong => (Measure, "Previous wrong case", "Show the wrong case before this one", Some((Modifiers::SHIFT, Key::F8))),
             Self::AcceptDecision => (Measure, "Label as decided", "The decision is right and the label wrong: correct the label in the set's file", Some((Modifiers::NONE, Key::F2))),

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::measure::Progressed;
-use super::{CaseQuery, JobId, OpenSet, Opening, RunId, RunView, Sample};
+use super::{CaseQuery, JobId, OpenSet, OpenedCase, Opening, RunId, RunView, Sample};
 use crate::chat::Conversation;
 use crate::decision::Decision;
 use crate::eval::TurnResult;
@@ -112,6 +112,8 @@ pub struct OpenCase {
     /// What the run keeps of the decision, in the shape that decisions are drawn in.
     pub decision: Decision,
     pub policy: Arc<Policy>,
+    /// Whether the case was decided among routes of its own.
+    pub own_routes: bool,
 }
 
 /// What the tab shows.
@@ -144,6 +146,8 @@ pub struct Batch {
     /// A row to bring into view, and a number that differs from wish to wish.
     pub reveal: Option<(usize, u64)>,
     pub case: Option<OpenCase>,
+    /// The case that was opened in the Playground last, where something else decides there than in its run.
+    pub opened: Option<OpenedCase>,
     pub figure: Figure,
     pub part: BatchPart,
     /// The pair of routes on screen, a position in the run's list of pairs.
@@ -173,13 +177,14 @@ pub struct Correction {
     pub turn: usize,
     /// Empty where the case had no label.
     pub before: String,
+    /// Empty where its first label is taken back.
     pub after: String,
 }
 
 impl Correction {
-    /// Returns whether the case had no label before.
-    pub(super) fn is_first(&self) -> bool {
-        self.before.is_empty()
+    /// Returns whether the case had no label before, or has none after: then the set has a case more or less.
+    pub(super) fn changes_cases(&self) -> bool {
+        self.before.is_empty() || self.after.is_empty()
     }
 
     /// Returns whether the other one is of the same label.

@@ -32,6 +32,8 @@ pub enum ComparePart {
 pub enum CompareCommand {
     /// Compares the others with this run.
     Pin(RunId),
+    /// Keeps the present baseline, or lets the first of the open variants take its place when they are measured.
+    KeepBaseline(bool),
     /// Puts a run beside the baseline, or takes it away.
     Include(RunId, bool),
     /// Shows the comparison of the baseline with this run in detail.

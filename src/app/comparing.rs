@@ -12,6 +12,7 @@ impl App {
         let compare = &mut self.state.compare;
         match command {
             CompareCommand::Pin(id) => self.pin(id),
+            CompareCommand::KeepBaseline(keep) => self.change_settings(|settings| settings.baseline_pinned = keep),
             CompareCommand::Include(id, on) => {
                 compare.included.retain(|included| *included != id);
                 if on {
@@ -41,7 +42,7 @@ impl App {
     /// Makes a run the one that others are compared with; the one before stands beside it.
     fn pin(&mut self, id: RunId) {
         let before = self.state.library.baseline.clone();
-        self.set_baseline(Some(id.clone()));
+        self.set_baseline(Some(id.clone()), true);
         let compare = &mut self.state.compare;
         compare.included.retain(|included| *included != id);
         if let Some(before) = before.filter(|before| *before != id && !compare.included.contains(before)) {
@@ -52,11 +53,14 @@ impl App {
 
     /// Puts a run that was just measured beside the baseline, in place of runs that were measured for another comparison.
     pub(super) fn put_beside_baseline(&mut self, id: RunId) {
+        let is_first = std::mem::take(&mut self.compare_measured);
         let compare = &mut self.state.compare;
-        if std::mem::take(&mut self.compare_measured) {
-            // The first of several variants is what the others are compared with.
+        if is_first {
             compare.included.clear();
-            self.set_baseline(Some(id));
+        }
+        if is_first && !self.state.settings.baseline_pinned {
+            // What the other variants are compared with, where the user chose nothing else.
+            self.set_baseline(Some(id), false);
         } else if self.state.library.baseline.as_ref() != Some(&id) {
             compare.included.retain(|included| *included != id);
             compare.focus = Some(id.clone());

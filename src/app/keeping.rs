@@ -4,10 +4,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::measure::{list_runs, open_run, run_folder_name, write_run};
+use super::measure::{list_runs, open_run, run_folder_name, write_findings, write_run};
 use super::session::App;
 use super::{KeptRun, RunId, RunView};
 use crate::eval::Run;
+use crate::formats::LabelledSet;
 
 /// Pause after the last keystroke in a run's name before it is written.
 const PAUSE: Duration = Duration::from_millis(600);
@@ -32,6 +33,7 @@ impl App {
                 library.runs.extend(measured_meanwhile);
                 if library.baseline.as_ref().is_none_or(|id| library.run(id).is_none()) {
                     library.baseline = library.runs.first().map(|run| run.id.clone());
+                    app.state.settings.baseline_pinned = false;
                 }
             },
         );
@@ -49,14 +51,15 @@ impl App {
         let library = &mut self.state.library;
         library.loaded.insert(id.clone(), view);
         if library.baseline.is_none() {
-            self.set_baseline(Some(id.clone()));
+            self.set_baseline(Some(id.clone()), false);
         }
         id
     }
 
-    pub(super) fn set_baseline(&mut self, id: Option<RunId>) {
+    /// Makes a run the baseline; `pinned` where the user chose it.
+    pub(super) fn set_baseline(&mut self, id: Option<RunId>, pinned: bool) {
         self.state.library.baseline = id.clone();
-        self.change_settings(|settings| settings.baseline = id);
+        self.change_settings(|settings| (settings.baseline, settings.baseline_pinned) = (id, pinned));
     }
 
     fn write_kept(&self, id: &RunId, run: &Arc<Run>) {
@@ -78,15 +81,20 @@ impl App {
     pub(super) fn save_report(&mut self, folder: &Path) {
         let Some(view) = self.state.batch.view.clone() else { return };
         let folder = folder.join(run_folder_name(&view.run.info));
-        self.files.run(
-            move || (write_run(&folder, &view.run), folder),
-            |app, (written, folder)| match written {
-                Ok(()) => app.state.log.info(format!("Saved the report to {}", folder.display())),
-                Err(error) => {
-                    app.state.log.error(format!("{} cannot be written ({error}); choose another folder", folder.display()));
-                }
-            },
-        );
+        let set = self.state.batch.set.as_ref().map(|open| Arc::clone(&open.set));
+        let set = set.filter(|set| set.sha256() == view.run.info.set.sha256);
+        let without = if set.is_none() { ", without set_findings.csv, since the set that was measured is not open" } else { "" };
+        let write = move || {
+            let findings = |set: Arc<LabelledSet>| write_findings(&folder, &set, &set.findings(&view.run.policy));
+            let written = write_run(&folder, &view.run).and_then(|()| set.map_or(Ok(()), findings));
+            (written, folder)
+        };
+        self.files.run(write, move |app, (written, folder)| match written {
+            Ok(()) => app.state.log.info(format!("Saved the report to {}{without}", folder.display())),
+            Err(error) => {
+                app.state.log.error(format!("{} cannot be written ({error}); choose another folder", folder.display()));
+            }
+        });
     }
 
     /// Keeps what changed about a run, which is only its labels.
@@ -217,7 +225,7 @@ impl App {
         if state.library.baseline.as_ref() == Some(id) {
             let first = state.library.runs.first().map(|run| run.id.clone());
             state.compare.included.retain(|included| Some(included) != first.as_ref());
-            self.set_baseline(first);
+            self.set_baseline(first, false);
         }
         self.refresh_comparison();
     }

@@ -81,7 +81,7 @@ impl App {
     pub(super) fn label_case(&mut self, case: usize, label: &str) {
         let Some(open) = &self.state.batch.set else { return };
         let Some(entry) = open.set.cases().get(case).filter(|entry| !entry.is_labelled()) else { return };
-        self.unwritten.push(Correction {
+        let correction = Correction {
             set: open.set.path().to_owned(),
             case,
             line: entry.place.line,
@@ -89,8 +89,16 @@ impl App {
             turn: 0,
             before: String::new(),
             after: label.to_owned(),
-        });
-        self.write_corrections();
+        };
+        // The file may not have its first label yet.
+        let last = self.state.batch.corrections.iter().rev().find(|last| last.is_of(&correction)).map(|last| last.after.clone());
+        let correction = Correction { before: last.unwrap_or_default(), ..correction };
+        if correction.before == correction.after {
+            return;
+        }
+        self.state.batch.undone.clear();
+        self.correct(&correction);
+        self.state.batch.corrections.push(correction);
     }
 
     /// Takes the last correction back, or does it again.
@@ -119,7 +127,7 @@ impl App {
     }
 
     fn correct(&mut self, correction: &Correction) {
-        if let Some(shown) = self.state.batch.shown.clone() {
+        if let Some(shown) = self.state.batch.shown.clone().filter(|_| !correction.changes_cases()) {
             self.change_run(shown, RunChange::Label(correction.clone()));
         }
         self.unwritten.push(correction.clone());
@@ -173,11 +181,11 @@ impl App {
             self.set_rewritten(Arc::clone(after));
         }
         let same_cases = || RunChange::Set { before: before.set.sha256().to_owned(), after: after.set.sha256().to_owned() };
-        // A set with more cases than before is another one than what the runs were measured on.
-        let set = (!corrections.iter().any(Correction::is_first)).then(same_cases);
+        // A set with more cases than before, or fewer, is another one than what the runs were measured on.
+        let set = (!corrections.iter().any(Correction::changes_cases)).then(same_cases);
         let kept = self.state.library.runs.iter().filter(|run| run.set == after.set.path());
         // One that was corrected again meanwhile is about to be written: it would come back for a moment.
-        let is_last = |one: &&Correction| !one.is_first() && !self.unwritten.iter().any(|later| later.is_of(one));
+        let is_last = |one: &&Correction| !one.changes_cases() && !self.unwritten.iter().any(|later| later.is_of(one));
         let labels: Vec<RunChange> = corrections.iter().filter(is_last).cloned().map(RunChange::Label).collect();
         if self.state.batch.measuring.is_some() {
             self.corrected_meanwhile.extend(labels.iter().cloned().chain(set.clone()));
@@ -279,7 +287,9 @@ fn write_labels(open: &OpenSet, corrections: &[Correction]) -> Result<OpenSet, S
         if open.set.cases().get(one.case).is_none_or(|case| case.place.line != one.line || *case.id != *one.id) {
             return Err(format!("line {} is no longer the case {}; open the set again", one.line, one.id));
         }
-        edits.push(open.set.relabel(one.case, one.turn, &one.after).map_err(|error| error.to_string())?);
+        let edit =
+            if one.after.is_empty() { open.set.unlabel(one.case) } else { open.set.relabel(one.case, one.turn, &one.after).map(Some) };
+        edits.extend(edit.map_err(|error| error.to_string())?);
     }
     edit_file(open.set.path(), edits).map_err(|error| error.to_string())?;
     read_again(open.set.path(), &open.policy)

@@ -154,6 +154,7 @@ impl App {
         // Not the one before, while the one that was just selected is being read.
         let Some(case) = self.state.batch.case.as_ref().filter(|case| self.state.batch.selected == Some(case.position)) else { return };
         let Ok(conversation) = case.conversation.clone() else { return };
+        let own_routes = case.own_routes;
         let name = self.state.batch.selected_turn().map_or_else(String::new, |turn| format!("Case {}", turn.id));
         let known = self.state.conversations.iter().position(|document| document.title == name && document.text == conversation);
         match known {
@@ -163,6 +164,8 @@ impl App {
                 self.add_conversation(Document::new(id, name, Conversation::clone(&conversation)));
             }
         }
+        let run = self.state.batch.view.as_ref().map(|view| Arc::clone(&view.run));
+        self.state.batch.opened = run.and_then(|run| self.state.opened_case(&run, own_routes));
         self.change_settings(|settings| settings.tab = Tab::Playground);
         if self.state.routing_obstacle().is_none() {
             self.route();
@@ -210,7 +213,9 @@ fn open_case(run: &Run, position: u32, turn: &TurnResult, set: Option<&LabelledS
         order_stability: turn.order_stability.clone(),
     };
     let policy: Arc<Policy> = Arc::clone(&run.policy);
-    OpenCase { position, conversation: conversation_of(run, turn, set).map(Arc::new), decision, policy }
+    let entry = set.and_then(|set| set.cases().get(turn.conversation)).filter(|entry| entry.id == turn.id);
+    let own_routes = turn.routes.is_some() || entry.is_some_and(|entry| entry.own_routes);
+    OpenCase { position, conversation: conversation_of(run, turn, set).map(Arc::new), decision, policy, own_routes }
 }
 
 fn conversation_of(run: &Run, turn: &TurnResult, set: Option<&LabelledSet>) -> Result<Conversation, String> {

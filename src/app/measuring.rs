@@ -29,6 +29,8 @@ pub(super) struct Ongoing {
     collector: Option<Collector>,
     /// Results that are not counted yet.
     waiting: Results,
+    /// Whether the engine told of something to count since the last time; kept results come to the collector by another way.
+    heard: bool,
     count_at: Instant,
     /// How the engine ended, once it has no more results.
     ended: Option<Result<(), EngineError>>,
@@ -138,11 +140,11 @@ impl App {
                 return self.state.log.error(error.to_string());
             }
         };
-        let job = self.engine.measure(requests);
+        let job = self.engine.measure_steps(requests.into_steps());
         measuring.job = Some(job);
         self.state.jobs.push(Job { id: job, kind: JobKind::Measure, started: false, cancelling: false, progress: None });
         let count_at = Instant::now() + PAUSE;
-        self.ongoing = Some(Ongoing { job, collector: Some(collector), waiting: Vec::new(), count_at, ended: None });
+        self.ongoing = Some(Ongoing { job, collector: Some(collector), waiting: Vec::new(), heard: false, count_at, ended: None });
         self.state.batch.shown = None;
         self.is_first_view = true;
     }
@@ -165,6 +167,7 @@ impl App {
                     measuring.fresh += results.len();
                 }
                 ongoing.waiting.extend(results);
+                ongoing.heard = true;
             }
             None => self.causes_decided(job, results),
         }
@@ -183,13 +186,14 @@ impl App {
         // The bar of a set that is read moves with the clock: the reader sends nothing.
         let reading = self.state.batch.opening.is_some().then_some(Duration::from_millis(100));
         let Some(ongoing) = &mut self.ongoing else { return reading };
-        if ongoing.waiting.is_empty() && ongoing.ended.is_none() {
+        if !ongoing.heard && ongoing.ended.is_none() {
             return reading;
         }
         if now < ongoing.count_at && ongoing.ended.is_none() {
             return Some(ongoing.count_at - now);
         }
         let Some(collector) = ongoing.collector.take() else { return reading };
+        ongoing.heard = false;
         let (results, ended) = (std::mem::take(&mut ongoing.waiting), ongoing.ended.take());
         let is_over = ended.is_some();
         self.figures.run(move || count(collector, results, is_over), move |app, counted| app.counted(counted, ended));

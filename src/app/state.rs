@@ -68,6 +68,8 @@ pub struct Settings {
     pub recent: Vec<PathBuf>,
     /// The run that others are compared with.
     pub baseline: Option<RunId>,
+    /// Whether the user chose it: then it stays when open variants are measured.
+    pub baseline_pinned: bool,
     /// Labelled sets that were opened, the last one first.
     pub recent_sets: Vec<PathBuf>,
     /// The router that was chosen last, as the command line spells it.
@@ -90,6 +92,7 @@ impl Default for Settings {
             hidden_advice: Vec::new(),
             recent: Vec::new(),
             baseline: None,
+            baseline_pinned: false,
             recent_sets: Vec::new(),
             router: None,
             device: DeviceChoice::Auto,
@@ -256,7 +259,7 @@ impl State {
                 let has_step = |side| self.step(side, redo).is_some();
                 if !has_step(self.last_edited) && has_step(other) { other } else { self.last_edited }
             }
-            Tab::Batch if self.batch.part == BatchPart::Cases => Side::Labels,
+            Tab::Batch if self.batch.part != BatchPart::Overlap => Side::Labels,
             Tab::Policy | Tab::Batch | Tab::Compare | Tab::Export => Side::Policy,
         }
     }

@@ -7,9 +7,9 @@ use std::sync::Arc;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::args::{CompareArguments, RouterArguments};
-use super::eval::{check_folder, write};
+use super::eval::{check_folder, write, write_set};
 use super::input::is_stdin;
-use super::measure::{Measured, OpenSet, kept, measure, open_set, read_policy_file, stop_at_interrupt, warn_all};
+use super::measure::{Measured, OpenSet, kept, measure, open_set, read_policy_file, stop_at_interrupt, warn_findings};
 use super::{Failure, report, router};
 use crate::app::measure::{Measurement, Resumable, attribute, open_run, router_digest};
 use crate::app::replace_file;
@@ -129,7 +129,8 @@ fn measured(
     order.sort_by_key(|&at| router_names.iter().position(|name| *name == router_names[pick(router_names.len(), at)]));
     for at in order {
         let read = read_policy_file(&arguments.policy[pick(arguments.policy.len(), at)])?;
-        warn_all(set.findings(&read.policy).iter().map(ToString::to_string));
+        let findings = set.findings(&read.policy);
+        warn_findings(&findings);
         let router_name = &router_names[pick(router_names.len(), at)];
         let asked = arguments.dialect.get(pick(arguments.dialect.len(), at)).copied();
         let router = routers.get(router_name)?;
@@ -149,6 +150,9 @@ fn measured(
         };
         let Measured { run, failure, resumable } = measure(&measurement, router, cancel)?;
         write_run(arguments, before + at, &run)?;
+        if let Some(folder) = &arguments.out {
+            write_set(&folder.join(name(before + at).to_lowercase()), set, &findings)?;
+        }
         if let Some(failure) = failure {
             return Err(failure);
         }

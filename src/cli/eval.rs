@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use super::args::EvalArguments;
 use super::input::is_stdin;
-use super::measure::{Measured, ReadPolicy, kept, measure, open_set, read_policy_file, stop_at_interrupt, warn_all};
+use super::measure::{Measured, ReadPolicy, kept, measure, open_set, read_policy_file, stop_at_interrupt, warn_findings};
 use super::{Failure, report, router};
-use crate::app::measure::{Measurement, router_digest, write_run};
+use crate::app::measure::{Measurement, router_digest, write_findings, write_run};
 use crate::eval::{Figures, RouteFigures, Run, figures};
-use crate::formats::report_text;
+use crate::formats::{LabelledSet, SetFinding, report_text};
 use crate::policy::DialectId;
 
 /// Measures, prints and writes, and fails the gate when the agreement or a route's recall is under the asked minimum.
@@ -28,7 +28,8 @@ pub fn run(arguments: &EvalArguments) -> Result<(), Failure> {
     let ReadPolicy { policy, source } = read_policy_file(&arguments.policy)?;
     let opened = open_set(&arguments.set)?;
     let set = &opened.set;
-    warn_all(set.findings(&policy).iter().map(ToString::to_string));
+    let findings = set.findings(&policy);
+    warn_findings(&findings);
     if let Some(folder) = &arguments.out {
         check_folder(folder)?;
     }
@@ -50,6 +51,7 @@ pub fn run(arguments: &EvalArguments) -> Result<(), Failure> {
     let Measured { run, failure, resumable } = measure(&measurement, router.as_mut(), &stop_at_interrupt()?)?;
     if let Some(folder) = &arguments.out {
         write(folder, &run)?;
+        write_set(folder, set, &findings)?;
     }
     let figures = figures(&run);
     if arguments.json {
@@ -127,4 +129,13 @@ pub fn check_folder(folder: &Path) -> Result<(), Failure> {
 /// Fails where the folder cannot be written to.
 pub fn write(folder: &Path, run: &Run) -> Result<(), Failure> {
     write_run(folder, run).map_err(|error| Failure::Input(format!("--out {}: {error}; name another folder", folder.display())))
+}
+
+/// Writes what is wrong and odd with the set of a run into the run's folder.
+///
+/// # Errors
+/// As [`write`].
+pub fn write_set(folder: &Path, set: &LabelledSet, findings: &[SetFinding]) -> Result<(), Failure> {
+    let written = write_findings(folder, set, findings);
+    written.map_err(|error| Failure::Input(format!("--out {}: {error}; name another folder", folder.display())))
 }

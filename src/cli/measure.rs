@@ -17,7 +17,7 @@ use super::{Failure, report};
 use crate::app::measure::{Collector, Measurement, Progressed, Resumable, Step, plan, results_folder};
 use crate::engine::{CancelToken, EngineError, Router};
 use crate::eval::{Run, Source};
-use crate::formats::{LabelledSet, STDIN, open, read_text_from};
+use crate::formats::{LabelledSet, STDIN, SetFinding, open, read_text_from};
 use crate::policy::Policy;
 
 /// A policy and the file it came from.
@@ -110,15 +110,25 @@ fn copy_of_stdin() -> Result<tempfile::NamedTempFile, Failure> {
     Ok(copy)
 }
 
-/// Prints warnings to standard error, a screenful at most.
-pub fn warn_all(warnings: impl ExactSizeIterator<Item = String>) {
-    const SHOWN: usize = 20;
+/// Warnings of one kind that are printed: a screenful.
+const SHOWN: usize = 20;
+
+/// Prints what is wrong with the lines of a set to standard error, a screenful at most.
+fn warn_all(warnings: impl ExactSizeIterator<Item = String>) {
     let count = warnings.len();
     for warning in warnings.take(SHOWN) {
         report::tell(&format!("warning: {warning}"));
     }
     if count > SHOWN {
-        report::tell(&format!("warning: and {} more like these", count - SHOWN));
+        report::tell(&format!("warning: and {} more like these; --out DIR writes all of them to set_findings.csv", count - SHOWN));
+    }
+}
+
+/// Prints what is odd about a set to standard error, a screenful at most.
+pub fn warn_findings(findings: &[SetFinding]) {
+    warn_all(findings.iter().map(ToString::to_string));
+    if findings.len() <= SHOWN && findings.iter().any(SetFinding::is_shortened) {
+        report::tell("--out DIR writes all of these lines to set_findings.csv");
     }
 }
 

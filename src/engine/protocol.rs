@@ -132,7 +132,8 @@ pub enum Event {
         job: JobId,
         progress: Progress,
     },
-    /// Some results of a job that decides many conversations, each with the position of its request; at most 30 times a second.
+    /// Some results of a job that decides many conversations, each with the position of its request; none where it got on without a decision.
+    /// At most 30 times a second.
     Results {
         job: JobId,
         results: Vec<(usize, Result<Decision, EngineError>)>,

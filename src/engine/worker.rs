@@ -82,11 +82,14 @@ impl Previous<'_> {
     }
 }
 
+/// Requests, and `None` for each conversation between them that needs no decision.
+type Steps = Box<dyn Iterator<Item = Option<RouteRequest>> + Send>;
+
 enum Work {
     Load(RouterSource, DeviceChoice),
     Route(Box<RouteRequest>),
     Count(Box<RouteRequest>),
-    Measure(Box<dyn Iterator<Item = RouteRequest> + Send>),
+    Measure(Steps),
     Unload,
 }
 
@@ -159,7 +162,13 @@ impl Engine {
 
     /// Decides many conversations; their results come in [`Event::Results`].
     pub fn measure(&self, requests: impl Iterator<Item = RouteRequest> + Send + 'static) -> JobId {
-        self.submit(Work::Measure(Box::new(requests)))
+        self.measure_steps(requests.map(Some))
+    }
+
+    /// As [`Self::measure`]; a `None` stands for a conversation that needs no decision. However many of them follow each other, the job can be
+    /// cancelled, single decisions pass, and an [`Event::Results`] without results tells that it got on.
+    pub fn measure_steps(&self, steps: impl Iterator<Item = Option<RouteRequest>> + Send + 'static) -> JobId {
+        self.submit(Work::Measure(Box::new(steps)))
     }
 
     /// Drops the router and its cache.
@@ -268,7 +277,7 @@ impl Worker {
                 None => Err(EngineError::router("no router is loaded; choose one first")),
             },
             Work::Count(request) => self.router.as_mut().map_or(Ok(None), |router| router.count(&request)).map(JobResult::Counted),
-            Work::Measure(requests) => self.measure(job, requests, cancel),
+            Work::Measure(steps) => self.measure(job, steps, cancel),
             Work::Unload => {
                 (self.router, self.loaded) = (None, None);
                 Ok(JobResult::Unloaded)
@@ -277,13 +286,8 @@ impl Worker {
     }
 
     /// Decides many conversations, and between them single ones that are asked for meanwhile: who tries a wording does not wait for a set.
-    fn measure(
-        &mut self,
-        job: JobId,
-        mut requests: Box<dyn Iterator<Item = RouteRequest> + Send>,
-        cancel: &CancelToken,
-    ) -> Result<JobResult, EngineError> {
-        let mut before = 0;
+    fn measure(&mut self, job: JobId, mut steps: Steps, cancel: &CancelToken) -> Result<JobResult, EngineError> {
+        let (mut before, mut told) = (0, None::<Instant>);
         loop {
             let Some(router) = &mut self.router else { return Err(EngineError::router("no router is loaded; choose one first")) };
             let (mut results, mut sent) = (Vec::new(), Instant::now());
@@ -294,15 +298,25 @@ impl Worker {
                     send(&self.outbox, &self.wake, Event::Results { job, results: std::mem::take(&mut results) });
                 }
             };
-            let (mut taken, mut is_over) = (0, false);
+            let (mut taken, mut gets_on, mut is_over) = (0, false, false);
             let mut until_others_wait = std::iter::from_fn(|| {
                 // One at least, so that the set gets on however much is asked for.
-                if taken > 0 && !self.inbox.is_empty() {
-                    return None;
+                while !gets_on || self.inbox.is_empty() {
+                    gets_on = true;
+                    match steps.next() {
+                        Some(None) if cancel.is_cancelled() => return None,
+                        Some(None) if told.is_some_and(|told| told.elapsed() < INTERVAL) => {}
+                        Some(None) => {
+                            told = Some(Instant::now());
+                            send(&self.outbox, &self.wake, Event::Results { job, results: Vec::new() });
+                        }
+                        request => {
+                            (taken, is_over) = (taken + usize::from(request.is_some()), request.is_none());
+                            return request.flatten();
+                        }
+                    }
                 }
-                let request = requests.next();
-                (taken, is_over) = (taken + usize::from(request.is_some()), request.is_none());
-                request
+                None
             });
             let outcome = router.decide_all(&mut until_others_wait, &mut done, cancel);
             if !results.is_empty() {
@@ -312,6 +326,7 @@ impl Worker {
             if is_over {
                 return Ok(JobResult::Measured);
             }
+            cancel.check()?;
             before += taken;
             while let Ok(other) = self.inbox.try_recv() {
                 // A set lets them pass wherever it stands; what comes after another router's loading is for that router.

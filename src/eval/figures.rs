@@ -107,7 +107,7 @@ pub struct OrderFigures {
     pub orders: usize,
     /// Turns whose decision changed in at least one of them.
     pub changed_cases: usize,
-    /// Mean share of orders that decide as the policy's own does.
+    /// Mean share of all orders, the policy's own included, that decide as it does: [`crate::decision::OrderStability::agreement`].
     pub mean_agreement: f64,
 }
 

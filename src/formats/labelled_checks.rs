@@ -17,14 +17,14 @@ pub enum FindingKind {
     UnknownLabel,
     /// As [`Self::UnknownLabel`], and a route differs from it only by case or by spaces around it.
     LabelCase,
-    /// A conversation stands in the set twice with different labels.
+    /// A conversation stands in the set several times with different labels.
     Contradiction,
-    /// A conversation stands in the set twice.
-    Duplicate,
-    /// Two conversations differ only by case, punctuation and spaces, or share nine tenths of their words.
-    NearDuplicate,
     /// No case expects this route, so nothing is known about it.
     RouteWithoutCases,
+    /// A conversation stands in the set several times.
+    Duplicate,
+    /// Conversations differ only by case, punctuation and spaces, or share nine tenths of their words.
+    NearDuplicate,
 }
 
 /// One oddity. Displays as `set.jsonl:3, 7, 9 and 4 more: what is odd; what to do`.
@@ -38,15 +38,24 @@ pub struct SetFinding {
     pub remedy: String,
 }
 
+/// Lines that a finding's sentence names.
+const SHOWN: usize = 8;
+
+impl SetFinding {
+    /// Returns whether the sentence names the first of the lines only.
+    pub fn is_shortened(&self) -> bool {
+        self.lines.len() > SHOWN
+    }
+}
+
 impl fmt::Display for SetFinding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const SHOWN: usize = 8;
         f.write_str(&self.path)?;
         let shown: Vec<String> = self.lines.iter().take(SHOWN).map(usize::to_string).collect();
         if !shown.is_empty() {
             write!(f, ":{}", shown.join(", "))?;
         }
-        if self.lines.len() > SHOWN {
+        if self.is_shortened() {
             write!(f, " and {} more", self.lines.len() - SHOWN)?;
         }
         write!(f, ": {}; {}", self.message, self.remedy)
@@ -89,24 +98,31 @@ impl LabelledSet {
                 ),
             });
         }
-        for duplicate in &self.duplicates {
-            let (first, second) = (&self.cases()[duplicate.first], &self.cases()[duplicate.second]);
-            let lines = vec![first.place.line, second.place.line];
-            let (kind, message, remedy) = match (duplicate.exact, first.labels == second.labels) {
-                (true, true) => (FindingKind::Duplicate, "the same conversation stands there twice", "keep one of them: it counts twice"),
+        for (cases, exact) in self.alike() {
+            let lines: Vec<usize> = cases.iter().map(|case| self.cases()[*case].place.line).collect();
+            let (count, first) = (cases.len(), &self.cases()[cases[0]].labels);
+            let agree = cases.iter().all(|case| self.cases()[*case].labels == *first);
+            let (kind, message, remedy) = match (exact, agree) {
+                (true, true) => {
+                    (FindingKind::Duplicate, format!("the same conversation stands there {count} times"), "keep one of them: each counts")
+                }
                 (true, false) => (
                     FindingKind::Contradiction,
-                    "the same conversation stands there with different labels",
-                    "decide which label is right: one of them can never agree",
+                    format!("the same conversation stands there {count} times with different labels"),
+                    "decide which label is right: no decision agrees with all of them",
                 ),
-                (false, true) => {
-                    (FindingKind::NearDuplicate, "two conversations are nearly the same", "keep one of them unless you mean both")
-                }
-                (false, false) => {
-                    (FindingKind::NearDuplicate, "two conversations are nearly the same but have different labels", "check their labels")
-                }
+                (false, true) => (
+                    FindingKind::NearDuplicate,
+                    format!("{count} conversations are nearly the same"),
+                    "keep one of them unless you mean all",
+                ),
+                (false, false) => (
+                    FindingKind::NearDuplicate,
+                    format!("{count} conversations are nearly the same but have different labels"),
+                    "check their labels",
+                ),
             };
-            findings.push(finding(kind, lines, message.to_owned(), remedy.to_owned()));
+            findings.push(finding(kind, lines, message, remedy.to_owned()));
         }
         // Where cases bring their own routes, the policy's need none.
         if self.cases().iter().any(|case| !case.own_routes) {
@@ -122,6 +138,22 @@ impl LabelledSet {
         }
         findings.sort_by_key(|finding| finding.kind);
         findings
+    }
+
+    /// Joins the pairs that are the same, and those that are nearly so: of many copies of a conversation there is one thing to say.
+    fn alike(&self) -> Vec<(Vec<usize>, bool)> {
+        let mut groups: Vec<(Vec<usize>, bool)> = Vec::new();
+        let mut known: HashMap<(usize, bool), usize> = HashMap::new();
+        for &Duplicate { first, second, exact } in &self.duplicates {
+            let group = *known.entry((first, exact)).or_insert_with(|| {
+                groups.push((vec![first], exact));
+                groups.len() - 1
+            });
+            groups[group].0.push(second);
+            // What is nearly the same as the first of a pair may be found by the second.
+            known.insert((second, exact), group);
+        }
+        groups
     }
 }
 

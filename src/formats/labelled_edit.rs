@@ -21,6 +21,9 @@ pub struct SetEdit {
     pub bytes: Vec<u8>,
 }
 
+/// What stands before the first label of a case.
+const BEFORE_FIRST: &str = ", \"route\": ";
+
 impl LabelledSet {
     /// Returns the change that gives a turn of a case another label. `turn` counts the labelled user messages of the case from 0; where none
     /// has a label, turn 0 is the last user message and gets its first one.
@@ -44,11 +47,30 @@ impl LabelledSet {
         if !entry.is_labelled() {
             // Behind the last value of the object, which has a conversation at least.
             let end = text.rfind('}').map(|brace| text[..brace].trim_end().len()).ok_or_else(missing)?;
-            let bytes = format!(", \"route\": {}", json_text(label)).into_bytes();
+            let bytes = format!("{BEFORE_FIRST}{}", json_text(label)).into_bytes();
             return Ok(SetEdit { offset: record.offset + end as u64, len: 0, bytes });
         }
         let span = label_span(&json::parse(text.trim_end(), 1, &origin)?, &text, turn).ok_or_else(missing)?;
         Ok(SetEdit { offset: record.offset + span.start as u64, len: span.len(), bytes: json_text(label).into_bytes() })
+    }
+
+    /// Returns the change that takes away the label which [`Self::relabel`] gave a case as its first one; `None` where the case has none.
+    ///
+    /// # Errors
+    /// The case cannot be read again, or its label stands elsewhere in it than Waypost puts one.
+    pub fn unlabel(&self, case: usize) -> Result<Option<SetEdit>, FormatError> {
+        let origin = Origin::new(self.label());
+        let missing = || origin.whole(format!("case {case} has no label that Waypost gave it"), "take the label out of the file by hand");
+        let entry = self.cases().get(case).ok_or_else(missing)?;
+        if !entry.is_labelled() {
+            return Ok(None);
+        }
+        let record = self.reader()?.record(entry)?;
+        let text = into_utf8(record.bytes, "the line", record.at.line, &origin)?;
+        let label = label_span(&json::parse(text.trim_end(), 1, &origin)?, &text, 0).ok_or_else(missing)?;
+        let before = text.get(..label.start).and_then(|before| before.strip_suffix(BEFORE_FIRST)).ok_or_else(missing)?;
+        let start = before.len();
+        Ok(Some(SetEdit { offset: record.offset + start as u64, len: label.end - start, bytes: Vec::new() }))
     }
 
     /// Returns the change that adds a case at the end, with a label for its last user message or one for each.

@@ -238,16 +238,20 @@ pub(super) fn cell(text: &str) -> String {
     out
 }
 
-/// Returns `junit.xml`: a test case for each turn, in classes by label, so that CI services show what failed. What was not decided is skipped.
+/// Returns `junit.xml`: a test case for each turn, in classes by label, so that CI services show what failed; and one of the class `gate` where
+/// an agreement was demanded. What was not decided is skipped, and so is a gate that is open for want of it.
 pub fn junit_xml(run: &Run) -> String {
+    let gated = run.info.min_agreement.map(|_| figures(run));
+    let gate = gated.and_then(|figures| figures.gate.map(|gate| (gate, figures.agreement)));
     let errors = run.turns.iter().filter(|turn| turn.is_error()).count();
     let failures = run.turns.iter().filter(|turn| turn.is_wrong() && !turn.is_error()).count();
+    let failures = failures + usize::from(gate.is_some_and(|(gate, _)| !gate.passed && !gate.open));
     let unreached = run.info.planned.saturating_sub(run.turns.len());
-    let skipped = unreached + run.undecided();
+    let skipped = unreached + run.undecided() + usize::from(gate.is_some_and(|(gate, _)| gate.open));
     let mut xml = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
     let counts = format!(
         "tests=\"{}\" failures=\"{failures}\" errors=\"{errors}\" skipped=\"{skipped}\" time=\"{:.3}\"",
-        run.turns.len() + unreached,
+        run.turns.len() + unreached + usize::from(gate.is_some()),
         run.info.seconds
     );
     let name = escaped(&run.info.name);
@@ -278,6 +282,17 @@ pub fn junit_xml(run: &Run) -> String {
             let sure = turn.sure().map(|sure| format!(" with {sure:.3}")).unwrap_or_default();
             let message = escaped(&format!("expected {}, decided {decided}{sure}", turn.label));
             let _ = writeln!(xml, ">\n      <failure message=\"{message}\">{}</failure>\n    </testcase>", escaped(&place));
+        }
+    }
+    if let Some((gate, agreement)) = gate {
+        let _ = write!(xml, "    <testcase name=\"agreement of at least {}\" classname=\"gate\" time=\"0\"", percent(gate.min_agreement));
+        if gate.open {
+            xml += "><skipped/></testcase>\n";
+        } else if gate.passed {
+            xml += "/>\n";
+        } else {
+            let (message, place) = (format!("the agreement is {}", percent(agreement)), escaped(&run.info.set.path));
+            let _ = writeln!(xml, ">\n      <failure message=\"{message}\">{place}</failure>\n    </testcase>");
         }
     }
     if unreached > 0 {

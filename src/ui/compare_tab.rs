@@ -139,13 +139,21 @@ fn run_ui(ui: &mut Ui, state: &State, kept: &KeptRun, commands: &mut Vec<Command
             ui.spacing_mut().item_spacing.x = space::S;
             if is_baseline {
                 widgets::chip_ui(ui, "Baseline", palette.accent, palette.accent_soft);
+                let mut keep = state.settings.baseline_pinned;
+                let check =
+                    ui.checkbox(&mut keep, RichText::new("Keep").small()).accessible_name(format!("Keep {} the baseline", kept.name));
+                let hint = "It stays the baseline when open variants are measured; otherwise the first of them takes its place";
+                if check.on_hover_text(hint).changed() {
+                    commands.push(Command::Compare(CompareCommand::KeepBaseline(keep)));
+                }
             } else {
                 let mut on = included;
                 let name = format!("Compare {} with the baseline", kept.name);
                 if ui.checkbox(&mut on, RichText::new("Compare").small()).accessible_name(name).changed() {
                     commands.push(Command::Compare(CompareCommand::Include(kept.id.clone(), on)));
                 }
-                if widgets::quiet_button_ui(ui, "Make baseline", format!("Make {} the baseline", kept.name)).clicked() {
+                let pin = widgets::quiet_button_ui(ui, "Make baseline", format!("Make {} the baseline", kept.name));
+                if pin.on_hover_text("Compares the other runs with this one, also variants that are measured later").clicked() {
                     commands.push(Command::Compare(CompareCommand::Pin(kept.id.clone())));
                 }
             }

@@ -49,6 +49,7 @@ pub fn decision_panel_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>
     ui.push_id(state.section as u8, |ui| {
         ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
             router_ui(ui, state, commands);
+            opened_ui(ui, state);
             match state.section {
                 Section::Result => result_view::result_view_ui(ui, state, commands),
                 Section::Turns => study_views::turns_ui(ui, state, commands),
@@ -90,6 +91,16 @@ fn router_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
         RouterPhase::Absent => problem_ui(ui, state, "No router is loaded", "Load one to see its decisions", commands),
         RouterPhase::Failed(error) => problem_ui(ui, state, "The router could not be loaded", error, commands),
     }
+}
+
+/// Says what decides a case, which was opened from a run, otherwise than there.
+fn opened_ui(ui: &mut Ui, state: &State) {
+    let Some(notice) = state.opened_notice() else { return };
+    let palette = theme::palette(ui);
+    theme::card_frame(palette.warning_soft, palette.warning_soft).show(ui, |ui| {
+        ui.set_min_width(ui.available_width());
+        ui.add(Label::new(notice).wrap().selectable(true));
+    });
 }
 
 fn problem_ui(ui: &mut Ui, state: &State, title: &str, sentence: &str, commands: &mut Vec<Command>) {

@@ -227,8 +227,12 @@ fn more_ui(ui: &mut Ui, view: &RunView) {
     if let Some(models) = &figures.models {
         ui.add_space(space::M);
         widgets::subheading_ui(ui, "Models");
-        let explanation = "Share of cases that got the model of their expected route: wrong routes may have the right model";
-        fact_ui(ui, "Right model", bars::percent(models.agreement), explanation);
+        if models.distinct < 2 {
+            widgets::caption_ui(ui, "All routes lead to one model, so routing changes nothing");
+        } else {
+            let explanation = "Share of cases that got the model of their expected route: wrong routes may have the right model";
+            fact_ui(ui, "Right model", bars::percent(models.agreement), explanation);
+        }
         for count in &models.decisions {
             fact_ui(ui, count.model.as_deref().unwrap_or("no model"), case_table::grouped(count.count), "Cases that went to this model");
         }
@@ -253,7 +257,8 @@ fn more_ui(ui: &mut Ui, view: &RunView) {
         widgets::subheading_ui(ui, "Order of the routes");
         let words = format!("{} of {} cases", order.changed_cases, figures.cases);
         fact_ui(ui, "Depend on it", words, "Cases whose decision changed under one of the other orders");
-        fact_ui(ui, "Mean agreement", bars::percent(order.mean_agreement), "Mean share of orders that decide as the policy's own does");
+        let explanation = "Mean share of all orders, the policy's own included, that decide as it does";
+        fact_ui(ui, "Mean agreement, own included", bars::percent(order.mean_agreement), explanation);
     }
 }
 

@@ -5,7 +5,7 @@ use egui::{ComboBox, Key, Label, RichText, ScrollArea, Ui};
 use super::batch_tab::file_name;
 use super::confusion_view::title;
 use super::tokens::{self, space, text};
-use super::{case_table, case_view, theme, widgets};
+use super::{actions, case_table, case_view, theme, widgets};
 use crate::app::{Action, AddToSet, BatchCommand, Command, OpenSet, State};
 use crate::chat::labelled::Expected;
 use crate::formats::{FindingKind, LabelledSet};
@@ -13,6 +13,9 @@ use crate::policy::NO_ROUTE_LABEL;
 
 /// Problems that are drawn at most: a file of another kind has one on each line.
 const SHOWN: usize = 200;
+
+/// Lines of one problem that are named.
+const NAMED: usize = 6;
 
 /// Draws the list.
 pub fn set_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
@@ -23,10 +26,19 @@ pub fn set_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
     let (cases, turns, bad) = (set.labelled(), set.turns(None), set.bad().len());
     let grouped = case_table::grouped;
     ui.label(format!("{}: {} cases, {} decisions", file_name(set.path()), grouped(cases), grouped(turns)));
+    if let Some(last) = state.batch.corrections.last().filter(|last| last.before.is_empty() && last.set == set.path()) {
+        ui.horizontal(|ui| {
+            widgets::caption_ui(ui, format!("Line {} has the label {} now", last.line, title(&last.after)));
+            actions::short_button_ui(ui, state, Action::Undo, "Undo", commands);
+        });
+    }
     if !set.unlabelled().is_empty() {
         unlabelled_ui(ui, state, set, commands);
     } else if bad == 0 && findings.is_empty() {
         return widgets::empty_ui(ui, "Nothing is wrong", "Every line can be read and every label is a route of the policy");
+    }
+    if bad > SHOWN || findings.len() > SHOWN || findings.iter().any(|finding| finding.lines.len() > NAMED) {
+        widgets::caption_ui(ui, "Measure the set and save the report to have all of them, in its file set_findings.csv");
     }
     ScrollArea::vertical().id_salt("problems").auto_shrink(false).show(ui, |ui| {
         if bad > 0 {
@@ -83,7 +95,6 @@ fn unlabelled_ui(ui: &mut Ui, state: &State, set: &LabelledSet, commands: &mut V
 
 /// Names the first lines and counts the others.
 fn lines(lines: &[usize]) -> String {
-    const NAMED: usize = 6;
     let named: Vec<String> = lines.iter().take(NAMED).map(usize::to_string).collect();
     match lines.len() {
         0 => String::new(),

@@ -162,6 +162,8 @@ fn what_is_odd_about_a_set_is_told_with_its_lines() {
         case("pay now", "pay"),
         case("pay now", "chat"),
         case("Pay, now!", "pay"),
+        case("pay now", "pay"),
+        case("PAY NOW", "pay"),
         case("a flight to Rome", "Pay"),
         case("a flight to Oslo", "pya"),
         case(&long.join(" "), "pay"),
@@ -177,18 +179,19 @@ fn what_is_odd_about_a_set_is_told_with_its_lines() {
     let findings = set.findings(&policy);
     let found: Vec<(FindingKind, &[usize])> = findings.iter().map(|finding| (finding.kind, finding.lines.as_slice())).collect();
     let expected: [(FindingKind, &[usize]); 6] = [
-        (FindingKind::UnknownLabel, &[5, 8]),
-        (FindingKind::LabelCase, &[4]),
-        (FindingKind::Contradiction, &[1, 2]),
-        (FindingKind::NearDuplicate, &[1, 3]),
-        (FindingKind::NearDuplicate, &[6, 7]),
+        (FindingKind::UnknownLabel, &[7, 10]),
+        (FindingKind::LabelCase, &[6]),
+        (FindingKind::Contradiction, &[1, 2, 4]),
         (FindingKind::RouteWithoutCases, &[]),
+        (FindingKind::NearDuplicate, &[1, 3, 5]),
+        (FindingKind::NearDuplicate, &[8, 9]),
     ];
     assert_eq!(found, expected);
-    assert!(findings[0].to_string().starts_with("s.jsonl:5, 8: the label \"pya\" is no route of the policy"), "{}", findings[0]);
-    assert_eq!(set.read(3).unwrap().conversation.messages[0].text(), "a flight to Rome");
+    assert!(findings[0].to_string().starts_with("s.jsonl:7, 10: the label \"pya\" is no route of the policy"), "{}", findings[0]);
+    assert!(findings[2].message.contains("stands there 3 times with different labels"), "{}", findings[2]);
+    assert_eq!(set.read(5).unwrap().conversation.messages[0].text(), "a flight to Rome");
     std::fs::write(&path, "").unwrap();
-    assert!(set.read(3).unwrap_err().to_string().contains("changed since it was opened"));
+    assert!(set.read(5).unwrap_err().to_string().contains("changed since it was opened"));
 }
 
 #[test]
@@ -196,7 +199,7 @@ fn cases_without_a_label_wait_for_it_and_get_it_in_their_place() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("s.jsonl");
     let talk = |text: &str| Conversation::from_prompt(text.to_owned());
-    let labelled = "{\"id\": \"b\", \"messages\": [{\"role\": \"user\", \"content\": \"two }\"}], \"route\": \"r\"}\n";
+    let labelled = "{\"route\": \"r\", \"id\": \"b\", \"messages\": [{\"role\": \"user\", \"content\": \"two }\"}]}\n";
     let spread = format!("{}  }}\n", unlabelled_json("c", &talk("three \"}\"")).trim_end_matches('}'));
     std::fs::write(&path, format!("{}\n{labelled}{spread}no json\n", unlabelled_json("a", &talk("one")))).unwrap();
     let open = || LabelledSet::open(&path, &mut |_, _| true).unwrap().unwrap();
@@ -204,7 +207,8 @@ fn cases_without_a_label_wait_for_it_and_get_it_in_their_place() {
     assert_eq!((set.unlabelled(), set.labelled(), set.bad().len(), set.turns(None), set.turns(Some(1))), (&[0, 2][..], 1, 1, 1, 1));
     assert_eq!((&*set.cases()[2].id, &*set.cases()[2].preview), ("c", "three \"}\""));
 
-    let mut text = std::fs::read(&path).unwrap();
+    let before = std::fs::read(&path).unwrap();
+    let mut text = before.clone();
     for case in [2, 0] {
         let edit = set.relabel(case, 0, "other").unwrap();
         text.splice(edit.offset as usize..edit.offset as usize + edit.len, edit.bytes);
@@ -212,6 +216,13 @@ fn cases_without_a_label_wait_for_it_and_get_it_in_their_place() {
     std::fs::write(&path, text).unwrap();
     let set = open();
     assert_eq!((set.unlabelled().len(), set.labelled(), set.turns(None)), (0, 3, 3));
+    let mut again = std::fs::read(&path).unwrap();
+    for case in [2, 0] {
+        let edit = set.unlabel(case).unwrap().unwrap();
+        again.splice(edit.offset as usize..edit.offset as usize + edit.len, edit.bytes);
+    }
+    assert!(again == before, "as it was before it had its first labels: {}", String::from_utf8_lossy(&again));
+    assert!(set.unlabel(1).unwrap_err().to_string().contains("has no label that Waypost gave it"));
     for (case, text) in [(0, "one"), (2, "three \"}\"")] {
         let case = set.read(case).unwrap();
         assert_eq!((case.conversation, case.expected), (talk(text), Expected::Last("other".to_owned())));

@@ -9,6 +9,7 @@ use egui_kittest::kittest::Queryable as _;
 use waypost::app::{Action, BatchCommand, BatchPart, Command, Figure, StartOptions};
 use waypost::chat::{Conversation, ConversationEdit, Message};
 use waypost::engine::loader;
+use waypost::policy::{DialectId, PolicyEdit};
 use waypost::ui::Window;
 
 use super::{click, has, median_frame, perform, press, texts, wait_for, wait_until, window, window_in, write_in};
@@ -268,8 +269,30 @@ fn a_gate_is_judged_and_the_report_saved_where_the_user_wants_it() {
     wait_for_run(&mut harness);
     let reports = folder.path().join("reports");
     perform(&mut harness, Command::Batch(BatchCommand::SaveReport(reports.clone())));
-    wait_until(&mut harness, "the report", |_| waypost::app::measure::list_runs(&reports).len() == 1);
-    assert_eq!(waypost::app::measure::list_runs(&reports)[0].summary.info.min_agreement, Some(0.9));
+    let saved = || waypost::app::measure::list_runs(&reports).pop();
+    let findings = || std::fs::read_to_string(saved()?.folder.join("set_findings.csv")).ok();
+    wait_until(&mut harness, "the report", |_| findings().is_some());
+    assert_eq!(saved().unwrap().summary.info.min_agreement, Some(0.9));
+    assert!(findings().unwrap().contains("\nleft_out,1,"), "{:?}", findings());
+    let junit = std::fs::read_to_string(saved().unwrap().folder.join("junit.xml")).unwrap();
+    assert!(junit.contains("tests=\"7\" failures=\"3\"") && junit.contains("classname=\"gate\""), "{junit}");
+    assert!(junit.contains("<failure message=\"the agreement is 66.7 %\">"), "{junit}");
+}
+
+#[test]
+fn routes_that_all_lead_to_one_model_are_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut harness = window(options(Behaviour::Words));
+    let with_model = POLICY.replace("    description", "    models: [m/one]\n    description");
+    perform(&mut harness, Command::EditYaml(with_model + "fallback: m/one\n"));
+    perform(&mut harness, Command::Perform(Action::ShowBatch));
+    open_set(&mut harness, &write_set(folder.path()));
+    wait_for(&mut harness, "Ready");
+    perform(&mut harness, Command::Perform(Action::Measure));
+    wait_for_run(&mut harness);
+    perform(&mut harness, Command::Batch(BatchCommand::ShowFigure(Figure::More)));
+    assert!(has(&harness, "All routes lead to one model, so routing changes nothing"), "{:#?}", texts(&harness));
+    assert!(!has(&harness, "Right model"), "a share of all says nothing");
 }
 
 #[test]
@@ -335,6 +358,43 @@ fn a_case_opens_in_the_playground_and_a_conversation_joins_a_set() {
 }
 
 #[test]
+fn a_case_that_something_else_decides_in_the_playground_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("own.jsonl");
+    let said = "\"messages\": [{\"role\": \"user\", \"content\": \"where is my parcel\"}]";
+    let own = "\"routes\": [{\"name\": \"post\", \"description\": \"parcel letter\"}]";
+    let lines = format!("{{\"id\": \"a\", {said}, \"route\": \"shipping\"}}\n{{\"id\": \"b\", {said}, \"route\": \"post\", {own}}}\n");
+    std::fs::write(&path, lines).unwrap();
+    let mut harness = measured_set(Behaviour::Words, &path, None);
+    let open = |harness: &mut Harness<'_, Window>, case: u32| {
+        perform(harness, Command::Perform(Action::ShowBatch));
+        perform(harness, Command::Batch(BatchCommand::Select(Some(case))));
+        wait_until(harness, "the case", |harness| {
+            harness.state().app().state().batch.case.as_ref().is_some_and(|open| open.position == case)
+        });
+        perform(harness, Command::Perform(Action::OpenCase));
+        harness.state().app().state().opened_notice().map(str::to_owned)
+    };
+    assert_eq!(open(&mut harness, 0), None);
+    let notice = open(&mut harness, 1).unwrap();
+    assert!(notice.starts_with("The run decided this case among routes of its own; here"), "{notice}");
+    assert!(has(&harness, &notice), "{:#?}", texts(&harness));
+    // Another name decides nothing, another description does.
+    perform(&mut harness, Command::EditPolicy(PolicyEdit::SetName(Some("copy".to_owned()))));
+    assert_eq!(open(&mut harness, 0), None);
+    perform(&mut harness, Command::EditPolicy(PolicyEdit::Describe { route: 1, description: "delivery".to_owned() }));
+    let notice = open(&mut harness, 0).unwrap();
+    assert!(notice.starts_with("The run decided this case with another policy; here"), "{notice}");
+    perform(&mut harness, Command::Batch(BatchCommand::SetDialect(Some(DialectId::Plano0420))));
+    perform(&mut harness, Command::Perform(Action::Measure));
+    wait_for_run(&mut harness);
+    let notice = open(&mut harness, 0).unwrap();
+    assert!(notice.starts_with("The run decided this case in the dialect plano-0.4.20; here"), "{notice}");
+    perform(&mut harness, Command::Perform(Action::NewConversation));
+    assert_eq!(harness.state().app().state().opened_notice(), None, "it is about the case alone");
+}
+
+#[test]
 fn stopping_leaves_a_partial_run_that_can_be_looked_at() {
     let folder = tempfile::tempdir().unwrap();
     let mut harness = window(options(Behaviour::Slow));
@@ -378,6 +438,33 @@ fn a_measurement_that_is_stopped_while_it_is_prepared_does_not_begin_beside_the_
     wait_for_run(&mut harness);
     assert_eq!(harness.state().app().state().library.runs.len(), 1);
     assert!((agreement(&harness) - 4.0 / 6.0).abs() < 1e-9);
+}
+
+#[test]
+fn kept_results_are_counted_before_the_first_new_decision_and_stay_when_it_is_stopped() {
+    let folder = tempfile::tempdir().unwrap();
+    let drafts = folder.path().join("drafts");
+    drop(measured(Behaviour::Words, folder.path(), Some(&drafts)));
+    let path = folder.path().join("labelled.jsonl");
+    let new = "{\"messages\": [{\"role\": \"user\", \"content\": \"a new one\"}], \"route\": \"other\"}\n";
+    std::fs::write(&path, std::fs::read_to_string(&path).unwrap() + new).unwrap();
+
+    let mut harness = window_in(options(Behaviour::Block), Some(&drafts));
+    open_set(&mut harness, &path);
+    wait_until(&mut harness, "the longer set", |harness| {
+        let batch = &harness.state().app().state().batch;
+        batch.opening.is_none() && batch.set.as_ref().is_some_and(|open| open.set.cases().len() == 7)
+    });
+    wait_for(&mut harness, "Ready");
+    perform(&mut harness, Command::Perform(Action::Measure));
+    wait_until(&mut harness, "what was kept", |harness| {
+        let measuring = &harness.state().app().state().batch.measuring;
+        measuring.as_ref().is_some_and(|measuring| (measuring.progress.done, measuring.progress.reused) == (6, 6))
+    });
+    perform(&mut harness, Command::Batch(BatchCommand::Stop));
+    wait_for_run(&mut harness);
+    let view = harness.state().app().state().batch.view.clone().unwrap();
+    assert!(view.run.is_partial() && view.run.turns.len() == 6);
 }
 
 #[test]
@@ -474,6 +561,7 @@ fn conversations_of_an_export_are_saved_as_a_set_and_labelled() {
     perform(&mut harness, Command::ImportSave(path.clone()));
     wait_for(&mut harness, "To label, 3 lines");
     wait_for(&mut harness, "Label a case of the set first: none has a label");
+    let unlabelled = std::fs::read_to_string(&path).unwrap();
 
     click(&mut harness, "Label of line 2");
     click(&mut harness, "shipping");
@@ -481,6 +569,14 @@ fn conversations_of_an_export_are_saved_as_a_set_and_labelled() {
     let written = std::fs::read_to_string(&path).unwrap();
     let labels: Vec<bool> = written.lines().map(|line| line.ends_with(", \"route\": \"shipping\"}")).collect();
     assert_eq!(labels, [false, true, false], "{written}");
+    assert!(has(&harness, "Line 2 has the label shipping now"), "{:#?}", texts(&harness));
+    perform(&mut harness, Command::Batch(BatchCommand::ShowPart(BatchPart::Problems)));
+    press(&mut harness, Modifiers::COMMAND, Key::Z);
+    wait_for(&mut harness, "To label, 3 lines");
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), unlabelled);
+    press(&mut harness, Modifiers::COMMAND, Key::Y);
+    wait_for(&mut harness, "To label, 2 lines");
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), written);
 
     wait_for(&mut harness, "Ready");
     perform(&mut harness, Command::Perform(Action::Measure));

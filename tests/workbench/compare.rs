@@ -60,6 +60,44 @@ fn variants_are_measured_with_one_button_and_their_flips_explained() {
 }
 
 #[test]
+fn a_baseline_that_the_user_chose_stays_when_variants_are_measured() {
+    let folder = tempfile::tempdir().unwrap();
+    let drafts = folder.path().join("drafts");
+    let mut harness = window_in(options(Behaviour::Words), Some(&drafts));
+    perform(&mut harness, Command::EditYaml(format!("name: plain\n{POLICY}")));
+    open_set(&mut harness, &write_set(folder.path()));
+    wait_for(&mut harness, "Ready");
+    perform(&mut harness, Command::Perform(Action::Measure));
+    wait_until(&mut harness, "the run", |harness| harness.state().app().state().batch.measuring.is_none());
+    perform(&mut harness, Command::Perform(Action::ShowCompare));
+    click(&mut harness, "Keep plain the baseline");
+    perform(&mut harness, Command::Perform(Action::NewVariant));
+    perform(&mut harness, Command::Perform(Action::MeasureVariants));
+    compared(&mut harness);
+    let ids = |harness: &Harness<'_, Window>| {
+        let state = harness.state().app().state();
+        let runs: Vec<_> = state.library.runs.iter().map(|run| run.id.clone()).collect();
+        (runs, state.library.baseline.clone(), state.compare.included.clone())
+    };
+    let (runs, baseline, included) = ids(&harness);
+    assert_eq!((runs.len(), baseline.as_ref(), included.as_slice()), (3, Some(&runs[0]), &runs[1..]));
+
+    // Where it is not kept the first variant takes its place.
+    perform(&mut harness, Command::Perform(Action::ShowCompare));
+    click(&mut harness, "Keep plain the baseline");
+    perform(&mut harness, Command::Perform(Action::MeasureVariants));
+    compared(&mut harness);
+    let (runs, baseline, included) = ids(&harness);
+    assert_eq!((runs.len(), baseline.as_ref(), included.as_slice()), (5, Some(&runs[3]), &runs[4..]));
+
+    perform(&mut harness, Command::Compare(CompareCommand::Pin(runs[2].clone())));
+    drop(harness);
+    let harness = window_in(options(Behaviour::Words), Some(&drafts));
+    let settings = &harness.state().app().state().settings;
+    assert_eq!((settings.baseline.as_ref(), settings.baseline_pinned), (Some(&runs[2]), true));
+}
+
+#[test]
 fn kept_runs_can_be_renamed_pinned_and_deleted() {
     let folder = tempfile::tempdir().unwrap();
     let drafts = folder.path().join("drafts");

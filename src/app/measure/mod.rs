@@ -25,7 +25,7 @@ pub use collector::{Collector, Progressed, Resumable};
 pub use digest::router_digest;
 pub use kept::{KeptResults, results_folder};
 pub use requests::{Requests, Step};
-pub use runs::{SavedRun, list_runs, open_run, run_folder_name, write_run};
+pub use runs::{SavedRun, list_runs, open_run, run_folder_name, write_findings, write_run};
 pub use sets::apply_set_edit;
 
 /// What to measure.

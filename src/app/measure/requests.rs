@@ -73,6 +73,16 @@ impl Requests {
         Some(Step::Ask(request))
     }
 
+    /// Returns the steps as the engine's thread takes them: `None` for a turn whose result is kept.
+    pub fn into_steps(mut self) -> impl Iterator<Item = Option<RouteRequest>> + Send {
+        std::iter::from_fn(move || {
+            self.step().map(|step| match step {
+                Step::Ask(request) => Some(request),
+                Step::Known => None,
+            })
+        })
+    }
+
     /// Prepares the turns of the next case; `false` after the last one.
     fn prepare(&mut self) -> bool {
         let position = self.next_case;

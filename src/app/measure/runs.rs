@@ -1,4 +1,4 @@
-//! Runs in folders: `report.json`, `cases.csv`, `report.md` and `junit.xml`.
+//! Runs in folders: `report.json`, `cases.csv`, `report.md` and `junit.xml`, in reports also `set_findings.csv`.
 
 use std::fs::File;
 use std::io::{BufReader, Read, Write};
@@ -8,7 +8,10 @@ use sha2::{Digest, Sha256};
 
 use crate::app::replace::replace_file;
 use crate::eval::{Run, RunInfo};
-use crate::formats::{FormatError, RunSummary, junit_xml, read_run, read_summary, read_text, report_json, report_markdown, write_cases};
+use crate::formats::{
+    FormatError, LabelledSet, RunSummary, SetFinding, junit_xml, read_run, read_summary, read_text, report_json, report_markdown,
+    write_cases, write_set_findings,
+};
 
 const REPORT: &str = "report.json";
 const CASES: &str = "cases.csv";
@@ -38,6 +41,15 @@ pub fn write_run(folder: &Path, run: &Run) -> std::io::Result<()> {
         replace_file(&folder.join(name), |file| file.write_all(text.as_bytes()))?;
     }
     std::fs::rename(new, folder.join(CASES))
+}
+
+/// Writes everything that is wrong and odd with a run's set into the run's folder, in place of what was said there of another set.
+///
+/// # Errors
+/// The folder cannot be written to.
+pub fn write_findings(folder: &Path, set: &LabelledSet, findings: &[SetFinding]) -> std::io::Result<()> {
+    std::fs::create_dir_all(folder)?;
+    replace_file(&folder.join("set_findings.csv"), |file| write_set_findings(set, findings, file))
 }
 
 /// Where the cases with a digest lie until their report is there; still there where the process was killed in between.
