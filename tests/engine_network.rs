@@ -1,7 +1,8 @@
 //! The network held to candle-transformers' on tiny random weights: every way of storing them, every shape, every quantised type.
 
 use candle_core::quantized::GgmlDType;
-use waypost::engine::{CancelToken, LocalRouter, Router};
+use candle_core::{DType, Device};
+use waypost::engine::{CancelToken, Candidates, EngineError, LocalRouter, Opened, Router, RouterSource, load_on};
 use waypost::policy::DialectId;
 
 use crate::tiny_model::{Reference, Shape, Storage, TinyModel, open};
@@ -154,4 +155,83 @@ fn a_prompt_beyond_the_context_is_refused_with_both_numbers() {
         }
     }
     assert!((1..70).contains(&refused), "{refused} of 70 were refused");
+}
+
+/// A GPU's way through the network, out of candle's own operations, which the CPU has as well: every type but f32 takes it.
+fn stand_in(name: &'static str, dtype: DType) -> Opened {
+    Opened { device: Device::Cpu, name, dtype }
+}
+
+fn load_first(devices: Vec<Opened>, source: &RouterSource) -> Result<LocalRouter, EngineError> {
+    load_on(Candidates { devices, refused: Vec::new() }, source, &mut |_| {}, &CancelToken::default())
+}
+
+/// Scores the same questions on the CPU in f32 and as a GPU would in this type, with prompts whose beginning is cached and some decoding.
+fn agree_in(dtype: DType, source: &RouterSource, tolerance: f64) {
+    let (mut own, mut composed) = (open(source), load_first(vec![stand_in("cuda", dtype)], source).unwrap());
+    own.set_max_decoded(2);
+    composed.set_max_decoded(2);
+    assert_eq!(composed.description().info.device, "cuda");
+    for (message, dialect) in
+        ["Sort a list of numbers", "Sort a list of words"].into_iter().zip([DialectId::Archgw031, DialectId::Plano0420])
+    {
+        let score = |router: &mut LocalRouter| router.score(dialect, &NAMES, message, &CancelToken::default()).unwrap();
+        let (expected, found) = (score(&mut own), score(&mut composed));
+        assert_eq!((found.tokens.prompt, found.tokens.cached), (expected.tokens.prompt, expected.tokens.cached));
+        assert_eq!(found.answers.len(), expected.answers.len());
+        for (found, expected) in found.answers.iter().zip(&expected.answers) {
+            let difference = (found.log_prob_end - expected.log_prob_end).abs();
+            assert!(difference < tolerance, "{dtype:?}: {found:?} against {expected:?}");
+        }
+    }
+    assert!(composed.cache_stats().hit_tokens > 0, "the second prompt begins as the first");
+}
+
+/// A mask or a rotation that is off by one moves the scores of such answers by some tenths; rounding to f16 by hundredths, to bf16 by tenths.
+#[test]
+fn half_precision_agrees_with_f32_to_its_rounding() {
+    let folder = tempfile::tempdir().unwrap();
+    for tied in [false, true] {
+        let source = TinyModel::random(Shape { tied, ..Shape::SMALL }, 21).write(folder.path(), Storage::F32, 1);
+        agree_in(DType::F16, &source, 0.15);
+        agree_in(DType::BF16, &source, 1.2);
+    }
+}
+
+/// Here f32 and f16 also round the inputs of products to 8 bits in blocks of their own.
+#[test]
+fn quantised_weights_agree_in_half_precision() {
+    let folder = tempfile::tempdir().unwrap();
+    for dtype in [GgmlDType::Q8_0, GgmlDType::Q4K] {
+        let (file, _) = TinyModel::random(Shape::WIDE, 22).gguf(dtype);
+        let source = file.write(&folder.path().join("tiny.gguf"));
+        for half in [DType::F16, DType::BF16] {
+            agree_in(half, &source, 2.0);
+        }
+    }
+}
+
+#[test]
+fn a_device_that_cannot_compute_the_router_gives_way_and_says_why() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut model = TinyModel::random(Shape::SMALL, 23);
+    let source = model.write(folder.path(), Storage::F32, 1);
+    // Has no norm, which shows itself where the first tokens go through.
+    let broken = || stand_in("cuda", DType::I64);
+    let cpu = || stand_in("cpu", DType::F32);
+    let router = load_first(vec![broken(), cpu()], &source).unwrap();
+    let description = router.description();
+    assert_eq!((description.info.device.as_str(), description.info.dtype.as_str()), ("cpu", "f32"));
+    assert!(description.refused.len() == 1 && description.refused[0].starts_with("cuda failed ("), "{:?}", description.refused);
+    assert!(load_first(vec![cpu()], &source).unwrap().description().refused.is_empty());
+    match load_first(vec![broken()], &source).err() {
+        Some(EngineError::Router(sentence)) => assert!(sentence.contains("--device cpu"), "{sentence}"),
+        other => panic!("loading should fail with status 3: {other:?}"),
+    }
+    model.weight("model.norm.weight").values[0] = f32::NAN;
+    let source = model.write(folder.path(), Storage::F32, 1);
+    let router = load_first(vec![stand_in("metal", DType::F16), cpu()], &source).unwrap();
+    let description = router.description();
+    assert_eq!(description.info.device, "cpu", "what computes no numbers is not used");
+    assert!(description.refused[0].starts_with("metal failed (it computes no numbers"), "{:?}", description.refused);
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use waypost::chat::Conversation;
-use waypost::decision::{Decision, Outcome};
+use waypost::decision::{Decision, Outcome, RouterInfo};
 use waypost::engine::{
     CacheStats, CancelToken, DeviceChoice, Engine, EngineError, Event, JobId, JobResult, Loader, OnProgress, Progress, RouteRequest,
     Router, RouterDescription, RouterSource, loader,
@@ -530,4 +530,39 @@ fn a_real_router_loads_decides_and_stops_when_asked() {
     engine.route(long_request());
     drop(engine);
     assert!(wakes.iter().count() > 10);
+}
+
+/// A router that says where it is, and takes 1007 bytes there.
+struct Placed(&'static str);
+
+impl Router for Placed {
+    fn description(&self) -> RouterDescription {
+        let info = RouterInfo { device: self.0.to_owned(), ..RouterInfo::default() };
+        RouterDescription { info, weight_bytes: 1000, ..RouterDescription::default() }
+    }
+
+    fn cache_stats(&self) -> CacheStats {
+        CacheStats { bytes: 7, ..CacheStats::default() }
+    }
+
+    fn decide(&mut self, _: &RouteRequest, _: OnProgress<'_>, _: &CancelToken) -> Result<Decision, EngineError> {
+        Err(EngineError::Cancelled)
+    }
+}
+
+#[test]
+fn only_a_router_on_the_cpu_gives_main_memory_back() {
+    let mut devices = ["cuda", "cpu", "cuda"].into_iter();
+    let (seen, freed) = unbounded();
+    let placed: Loader = Box::new(move |_, _, _, _, previous| {
+        seen.send(previous.bytes()).unwrap();
+        previous.free();
+        Ok(Box::new(Placed(devices.next().unwrap())))
+    });
+    let engine = Engine::spawn(placed, || {}).unwrap();
+    for expected in [0, 0, 1007] {
+        let job = load(&engine);
+        ending(engine.events(), job).result.unwrap();
+        assert_eq!(freed.recv_timeout(PATIENCE), Ok(expected));
+    }
 }

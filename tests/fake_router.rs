@@ -21,6 +21,8 @@ pub enum Behaviour {
     AllWords,
     /// As [`Self::Words`], and takes its time.
     Slow,
+    /// As [`Self::Decide`], on the CPU because the GPU cannot be used.
+    Refused,
     /// As [`Self::Decide`], as a live gateway does, which gives no probabilities.
     Bare,
     /// Loads, and finds that no route fits.
@@ -70,7 +72,11 @@ struct FakeRouter {
 
 impl Router for FakeRouter {
     fn description(&self) -> RouterDescription {
-        RouterDescription { info: self.info.clone(), label: "Fake router".to_owned(), context: 32_768, weight_bytes: 538_000_000 }
+        let refused = match self.behaviour {
+            Behaviour::Refused => vec!["cuda cannot be used (the driver is too old)".to_owned()],
+            _ => Vec::new(),
+        };
+        RouterDescription { info: self.info.clone(), label: "Fake router".to_owned(), context: 32_768, weight_bytes: 538_000_000, refused }
     }
 
     fn cache_stats(&self) -> CacheStats {

@@ -62,6 +62,9 @@ impl App {
 
     fn loaded(&mut self, description: RouterDescription) {
         self.state.log.info(format!("Loaded {} on {} in {}", description.label, description.info.device, description.info.dtype));
+        for reason in &description.refused {
+            self.state.log.info(format!("{} runs on {}: {reason}", description.label, description.info.device));
+        }
         self.state.router.loaded = Some(self.state.router.source.clone());
         if self.state.router.info() != Some(&description.info) {
             // What another router decided is no turn of this one's timeline and nothing to mark its decisions against.

@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::Failure;
 use super::args::{AskingArguments, RouterArguments};
+use super::{Failure, report};
 use crate::engine::{
-    CancelToken, DeviceChoice, EngineError, Limits, LocalRouter, OnProgress, Progress, Router, RouterSource, load, open_router,
+    CancelToken, DeviceChoice, EngineError, Limits, LocalRouter, OnProgress, Progress, Router, RouterDescription, RouterSource, load,
+    open_router,
 };
 
 /// Reads the value of `--router`.
@@ -35,7 +36,9 @@ pub fn source_of(arguments: &RouterArguments) -> Result<RouterSource, Failure> {
 /// # Errors
 /// Fails when the value is none of the known kinds, or the router cannot be loaded or reached.
 pub fn open(arguments: &RouterArguments) -> Result<Box<dyn Router>, Failure> {
-    with_bar(arguments, open_router)
+    let router = with_bar(arguments, open_router)?;
+    tell_refused(&router.description());
+    Ok(router)
 }
 
 /// Loads a router that runs here, for what servers do not offer.
@@ -43,7 +46,16 @@ pub fn open(arguments: &RouterArguments) -> Result<Box<dyn Router>, Failure> {
 /// # Errors
 /// Fails as [`open`] does, and for servers.
 pub fn open_local(arguments: &RouterArguments) -> Result<LocalRouter, Failure> {
-    with_bar(arguments, load)
+    let router = with_bar(arguments, load)?;
+    tell_refused(&router.description());
+    Ok(router)
+}
+
+/// Tells why a router runs on a slower device than the machine may have: a decision that takes a hundred times as long needs a reason.
+fn tell_refused(description: &RouterDescription) {
+    for reason in &description.refused {
+        report::tell(&format!("note: the router runs on {}: {reason}", description.info.device));
+    }
 }
 
 fn with_bar<R>(

@@ -7,7 +7,7 @@
 
 use std::ops::Range;
 
-use candle_core::{CpuStorage, CustomOp3, DType, Layout, Result, Shape, Tensor, bail};
+use candle_core::{CpuStorage, CustomOp3, DType, Device, Layout, Result, Shape, Tensor, bail};
 use pulp::Arch;
 use rayon::prelude::*;
 
@@ -75,7 +75,10 @@ impl Plan {
     }
 
     /// Returns the mask as a matrix `[new tokens, past + new tokens]`: 0 where a token sees a key, minus infinity elsewhere.
-    fn mask(&self, device: &candle_core::Device) -> Result<Tensor> {
+    ///
+    /// # Errors
+    /// Fails where the device does.
+    pub fn mask(&self, device: &Device) -> Result<Tensor> {
         let (new, keys) = (self.new_tokens(), self.past + self.new_tokens());
         let mut mask = vec![f32::NEG_INFINITY; new * keys];
         let mut start = 0;
@@ -182,30 +185,35 @@ impl Block<'_> {
     }
 }
 
-/// Computes attention of `q` `[new, heads * dim]` over `k` and `v` `[past + new, kv_heads * dim]`; the result has the shape of `q`.
+/// Computes attention of `q` `[new, heads * dim]` over `k` and `v` `[past + new, kv_heads * dim]`, on the CPU in f32; the result has the shape
+/// of `q`.
 ///
 /// Query head `h` reads key and value head `h / (heads / kv_heads)`.
 ///
 /// # Errors
-/// Fails on shapes that do not fit the plan, and where the device does.
+/// Fails on shapes that do not fit the plan, and on other devices and types.
 pub fn attention(q: &Tensor, k: &Tensor, v: &Tensor, heads: usize, kv_heads: usize, plan: &Plan) -> Result<Tensor> {
-    if q.device().is_cpu() && q.dtype() == DType::F32 {
-        q.apply_op3_no_bwd(k, v, &CpuAttention { heads, kv_heads, plan })
-    } else {
-        composed_attention(q, k, v, heads, kv_heads, plan)
-    }
+    q.apply_op3_no_bwd(k, v, &CpuAttention { heads, kv_heads, plan })
 }
 
-/// The same out of candle's own operations, for devices that have no kernel of ours. Softmax in f32 whatever the type of `q`.
-pub fn composed_attention(q: &Tensor, k: &Tensor, v: &Tensor, heads: usize, kv_heads: usize, plan: &Plan) -> Result<Tensor> {
+/// The same out of candle's own operations, for devices and types that have no kernel of ours: with the [`Plan::mask`] of the pass, and of
+/// queries that are divided by the root of the head's size already. Softmax in f32 whatever the type of `q`.
+///
+/// # Errors
+/// Fails on shapes that do not fit each other, and where the device does.
+pub fn composed_attention(q: &Tensor, k: &Tensor, v: &Tensor, heads: usize, kv_heads: usize, mask: &Tensor) -> Result<Tensor> {
     let (new, width) = q.dims2()?;
     let (keys, _) = k.dims2()?;
     let (dim, group) = (width / heads, heads / kv_heads);
     let q = q.reshape((new, kv_heads, group, dim))?.permute((1, 2, 0, 3))?.reshape((kv_heads, group * new, dim))?;
     let k = k.reshape((keys, kv_heads, dim))?.permute((1, 2, 0))?.contiguous()?;
     let v = v.reshape((keys, kv_heads, dim))?.permute((1, 0, 2))?.contiguous()?;
-    let scores = (q.matmul(&k)?.to_dtype(DType::F32)? * (1.0 / (dim as f64).sqrt()))?;
-    let scores = scores.reshape((kv_heads, group, new, keys))?.broadcast_add(&plan.mask(q.device())?)?;
+    let scores = match q.dtype() {
+        // Keys of Qwen2 have large biases: their products can leave the range of f16 even where every factor is inside.
+        DType::F16 => q.to_dtype(DType::F32)?.matmul(&k.to_dtype(DType::F32)?)?,
+        _ => q.matmul(&k)?.to_dtype(DType::F32)?,
+    };
+    let scores = scores.reshape((kv_heads, group, new, keys))?.broadcast_add(mask)?;
     let weights = candle_nn::ops::softmax_last_dim(&scores)?.to_dtype(v.dtype())?.reshape((kv_heads, group * new, keys))?;
     weights.matmul(&v)?.reshape((kv_heads, group, new, dim))?.permute((2, 0, 1, 3))?.reshape((new, width))
 }
@@ -312,16 +320,20 @@ impl CustomOp3 for CpuAttention<'_> {
 #[cfg(test)]
 #[expect(clippy::single_range_in_vec_init, reason = "rows are lists of ranges, often of one")]
 mod tests {
-    use candle_core::Device;
-
     use super::*;
+
+    /// Queries as [`composed_attention`] takes them.
+    fn scaled(q: &Tensor, dim: usize) -> Tensor {
+        q.affine(1.0 / (dim as f64).sqrt(), 0.0).unwrap()
+    }
 
     fn check(plan: &Plan, heads: usize, kv_heads: usize) {
         let (dim, keys) = (8, plan.past + plan.new_tokens());
         let random = |rows: usize, columns: usize| Tensor::randn(0.0_f32, 1.0, (rows, columns), &Device::Cpu).unwrap();
         let (q, k, v) = (random(plan.new_tokens(), heads * dim), random(keys, kv_heads * dim), random(keys, kv_heads * dim));
         let ours = attention(&q, &k, &v, heads, kv_heads, plan).unwrap();
-        let plain = composed_attention(&q, &k, &v, heads, kv_heads, plan).unwrap();
+        let mask = plan.mask(&Device::Cpu).unwrap();
+        let plain = composed_attention(&scaled(&q, dim), &k, &v, heads, kv_heads, &mask).unwrap();
         let worst = (ours - plain).unwrap().abs().unwrap().max_all().unwrap().to_scalar::<f32>().unwrap();
         assert!(worst < 1e-5, "{plan:?}: differs by {worst}");
     }
@@ -353,6 +365,21 @@ mod tests {
         }
         let unshared = vec![sequence(&[], 3, &tree), sequence(&[], 130, &[])];
         check(&Plan { past: 0, sequences: unshared }, 6, 3);
+    }
+
+    /// Products of about 700,000, where f16 ends at 65,504.
+    #[test]
+    fn large_keys_do_not_leave_the_range_of_f16() {
+        let (dim, plan) = (8, Plan { past: 0, sequences: vec![sequence(&[], 6, &[])] });
+        let random = |scale: f64| (Tensor::randn(0.0_f32, 1.0, (6, dim), &Device::Cpu).unwrap() * scale).unwrap();
+        // All but the same direction for every token, as biases make it.
+        let large = || (random(1.0) + 300.0).unwrap();
+        let (q, k, v) = (large(), large(), random(1.0));
+        let half = |x: &Tensor| x.to_dtype(DType::F16).unwrap();
+        let mask = plan.mask(&Device::Cpu).unwrap();
+        let found = composed_attention(&half(&scaled(&q, dim)), &half(&k), &half(&v), 1, 1, &mask).unwrap().to_dtype(DType::F32).unwrap();
+        let found: Vec<f32> = found.flatten_all().unwrap().to_vec1().unwrap();
+        assert!(found.iter().all(|value| value.is_finite()), "{found:?}");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The network's small operations in one pass each, on the CPU in f32, and what stands in for them on other devices.
 
-use candle_core::{CpuStorage, CustomOp1, CustomOp2, DType, InplaceOp1, InplaceOp2, Layout, Shape, Tensor, bail};
+use candle_core::{CpuStorage, CustomOp1, CustomOp2, DType, Device, InplaceOp1, InplaceOp2, Layout, Shape, Tensor, bail};
 use pulp::Arch;
 use rayon::prelude::*;
 
@@ -32,7 +32,36 @@ pub fn gated(parts: &[Tensor]) -> candle_core::Result<Tensor> {
 
 /// Returns whether the operations of this file apply; elsewhere candle's own do.
 pub fn on_cpu(x: &Tensor) -> bool {
-    x.device().is_cpu() && x.dtype() == DType::F32
+    apply_to(x.device(), x.dtype())
+}
+
+/// Returns whether the operations of this file apply to a network of this type on this device.
+pub fn apply_to(device: &Device, dtype: DType) -> bool {
+    device.is_cpu() && dtype == DType::F32
+}
+
+/// What is rotated, in the order in which the heads of all three stand side by side.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    Queries,
+    Keys,
+    /// Only get their bias.
+    Values,
+}
+
+/// What a layer adds to its queries, keys and values, side by side.
+pub struct Bias {
+    values: Vec<f32>,
+    /// The same where candle's own operations add it.
+    on_device: Option<Tensor>,
+}
+
+impl Bias {
+    /// Returns these biases, brought to the device on which candle's own operations add them, if that is where they are added.
+    pub fn new(values: Vec<f32>, device: Option<&Device>) -> candle_core::Result<Self> {
+        let on_device = device.map(|device| Tensor::new(values.as_slice(), device)).transpose()?;
+        Ok(Self { values, on_device })
+    }
 }
 
 /// The rotary embedding of one pass: cosines and sines `[tokens, head_dim / 2]` of the tokens' positions.
@@ -40,6 +69,16 @@ pub struct Rotation {
     cos: Vec<f32>,
     sin: Vec<f32>,
     half: usize,
+    heads: usize,
+    kv_heads: usize,
+    tables: Option<Tables>,
+}
+
+/// Cosines and sines on a device, in f32: positions above 256 do not fit bf16.
+struct Tables {
+    /// Divided by the root of the head's size: products of queries and keys then need no scaling, and are less likely to leave f16.
+    queries: [Tensor; 2],
+    keys: [Tensor; 2],
 }
 
 impl Rotation {
@@ -50,29 +89,62 @@ impl Rotation {
         let angles: Vec<f64> =
             positions.iter().flat_map(|&position| frequencies.iter().map(move |frequency| position as f64 * frequency)).collect();
         let (sin, cos) = angles.into_iter().map(|angle| (angle.sin() as f32, angle.cos() as f32)).unzip();
-        Self { cos, sin, half }
+        Self { cos, sin, half, heads: config.heads, kv_heads: config.kv_heads, tables: None }
     }
 
-    /// Adds the bias, then rotates the first `heads` heads of each row.
-    pub fn apply(&self, x: Tensor, bias: Option<&[f32]>, heads: usize) -> candle_core::Result<Tensor> {
-        if bias.is_none() && heads == 0 {
-            return Ok(x);
-        }
-        if on_cpu(&x) {
-            x.inplace_op1(&BiasAndRotate { rotation: self, bias, heads })?;
+    /// Brings the angles to the device on which candle's own operations rotate: once, for all layers.
+    ///
+    /// # Errors
+    /// Fails where the device does.
+    pub fn on_device(mut self, device: &Device) -> candle_core::Result<Self> {
+        let table = |values: &[f32], scale: f32| {
+            let values: Vec<f32> = values.iter().map(|value| value * scale).collect();
+            Tensor::from_vec(values, (self.cos.len() / self.half, self.half), device)
+        };
+        let scale = 1.0 / ((2 * self.half) as f32).sqrt();
+        let queries = [table(&self.cos, scale)?, table(&self.sin, scale)?];
+        let keys = [table(&self.cos, 1.0)?, table(&self.sin, 1.0)?];
+        self.tables = Some(Tables { queries, keys });
+        Ok(self)
+    }
+
+    /// Adds the bias, then rotates all heads of queries and keys. After [`Self::on_device`] queries are also divided by the root of the
+    /// head's size, in f32 as everything here; the kernel of the CPU scales their products itself.
+    ///
+    /// # Errors
+    /// Fails where the device does.
+    pub fn apply(&self, x: Tensor, bias: Option<&Bias>, part: Part) -> candle_core::Result<Tensor> {
+        if bias.is_none() && part == Part::Values {
             return Ok(x);
         }
         let (rows, width) = x.dims2()?;
+        let head_dim = 2 * self.half;
+        let first = head_dim
+            * match part {
+                Part::Queries => 0,
+                Part::Keys => self.heads,
+                Part::Values => self.heads + self.kv_heads,
+            };
+        let Some(tables) = &self.tables else {
+            let heads = if part == Part::Values { 0 } else { width / head_dim };
+            let bias = bias.map(|bias| &bias.values[first..first + width]);
+            x.inplace_op1(&BiasAndRotate { rotation: self, bias, heads })?;
+            return Ok(x);
+        };
         let dtype = x.dtype();
         let mut x = x.contiguous()?.to_dtype(DType::F32)?;
         if let Some(bias) = bias {
-            x = x.broadcast_add(&Tensor::new(bias, x.device())?)?;
+            let Some(values) = &bias.on_device else { bail!("the bias is not on the device") };
+            x = x.broadcast_add(&values.narrow(0, first, width)?)?;
         }
-        if heads > 0 {
-            // Angles stay in f32: positions above 256 do not fit bf16.
-            let table = |values: &[f32]| Tensor::from_slice(values, (rows, self.half), x.device());
-            let heads = x.reshape((1, rows, heads, 2 * self.half))?;
-            x = candle_nn::rotary_emb::rope_thd(&heads, &table(&self.cos)?, &table(&self.sin)?)?.reshape((rows, width))?;
+        let angles = match part {
+            Part::Queries => Some(&tables.queries),
+            Part::Keys => Some(&tables.keys),
+            Part::Values => None,
+        };
+        if let Some([cos, sin]) = angles {
+            let heads = x.reshape((1, rows, width / head_dim, head_dim))?;
+            x = candle_nn::rotary_emb::rope_thd(&heads, cos, sin)?.reshape((rows, width))?;
         }
         x.to_dtype(dtype)
     }

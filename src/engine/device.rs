@@ -1,10 +1,14 @@
 //! Where the network runs: which devices there are, the precision of each, and what to say when one fails.
 //!
-//! Nothing here depends on how Waypost was built: a build without CUDA or Metal has these devices too, and opening them fails.
+//! A build without CUDA or Metal has these devices too, and opening them fails: all of this but one call is the same in every build.
 
-use candle_core::{DType, Device, Tensor};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Mutex, PoisonError};
+
+use candle_core::{DType, Device, Error, Tensor};
 
 use super::EngineError;
+use super::error::panic_message;
 use super::protocol::DeviceChoice;
 
 /// A device that computed something when it was opened.
@@ -20,25 +24,84 @@ pub struct Opened {
 /// The CPU, which is always there.
 pub const CPU: Opened = Opened { device: Device::Cpu, name: "cpu", dtype: DType::F32 };
 
-/// Returns the devices to try, the fastest first: one where the user named it, of [`DeviceChoice::Auto`] all that work, the CPU last.
-///
-/// # Errors
-/// Fails when the named device cannot be used, with the way out.
-pub fn candidates(choice: DeviceChoice) -> Result<Vec<Opened>, EngineError> {
-    match choice {
-        DeviceChoice::Cpu => Ok(vec![CPU]),
-        DeviceChoice::Cuda => cuda().map(|device| vec![device]).map_err(|error| missing("CUDA", "cuda", &error)),
-        DeviceChoice::Metal => metal().map(|device| vec![device]).map_err(|error| missing("Metal", "metal", &error)),
-        DeviceChoice::Auto => Ok([cuda(), metal()].into_iter().flatten().chain([CPU]).collect()),
+/// The devices to try for a router.
+#[derive(Clone, Debug)]
+pub struct Candidates {
+    /// The fastest first.
+    pub devices: Vec<Opened>,
+    /// Why faster ones are not among them: "cuda cannot be used (the driver is too old)". What this build does not know is not missed.
+    pub refused: Vec<String>,
+}
+
+impl From<Opened> for Candidates {
+    fn from(only: Opened) -> Self {
+        Self { devices: vec![only], refused: Vec::new() }
     }
 }
 
+/// Returns the devices to try: one where the user named it, of [`DeviceChoice::Auto`] all that work, the CPU last.
+///
+/// # Errors
+/// Fails when the named device cannot be used, with the way out.
+pub fn candidates(choice: DeviceChoice) -> Result<Candidates, EngineError> {
+    match choice {
+        DeviceChoice::Cpu => Ok(CPU.into()),
+        DeviceChoice::Cuda => cuda().map(Candidates::from).map_err(|error| missing("CUDA", "cuda", &error)),
+        DeviceChoice::Metal => metal().map(Candidates::from).map_err(|error| missing("Metal", "metal", &error)),
+        DeviceChoice::Auto => Ok(all([("cuda", cuda()), ("metal", metal())])),
+    }
+}
+
+/// Returns those of faster devices that could be opened, and the CPU.
+fn all(faster: impl IntoIterator<Item = (&'static str, candle_core::Result<Opened>)>) -> Candidates {
+    let mut found = Candidates { devices: Vec::new(), refused: Vec::new() };
+    for (name, opened) in faster {
+        match opened {
+            Ok(opened) => found.devices.push(opened),
+            Err(Error::NotCompiledWithCudaSupport | Error::NotCompiledWithMetalSupport) => {}
+            Err(error) => found.refused.push(format!("{name} cannot be used ({})", first_line(&error.to_string()))),
+        }
+    }
+    found.devices.push(CPU);
+    found
+}
+
+/// Returns the one CUDA device of this process. What is computed on several devices or streams does not wait for each other, while a router
+/// is loaded on one thread and asked on others; and each opening takes memory that candle never gives back.
 fn cuda() -> candle_core::Result<Opened> {
-    tried(Device::new_cuda(0)?, "cuda")
+    static KEPT: Mutex<Option<Opened>> = Mutex::new(None);
+    let mut kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(opened) = &*kept {
+        return Ok(opened.clone());
+    }
+    // The other opener takes the stream of whichever thread is at work.
+    let new = opened("cuda", || Device::new_cuda_with_stream(0).and_then(without_events))?;
+    Ok(kept.insert(new).clone())
 }
 
 fn metal() -> candle_core::Result<Opened> {
-    tried(Device::new_metal(0)?, "metal")
+    opened("metal", || Device::new_metal(0))
+}
+
+/// Returns the device without the events that tell streams what to wait for: two for every tensor, and here there is one stream.
+#[cfg(feature = "cuda")]
+#[expect(unsafe_code, reason = "who switches events off answers for the order of streams")]
+fn without_events(device: Device) -> candle_core::Result<Device> {
+    // SAFETY: the process has one CUDA device with one stream, see `cuda`, which does everything in the order it was asked for: tensors are
+    // made, used and freed on that stream alone.
+    unsafe { device.as_cuda_device()?.disable_event_tracking() };
+    Ok(device)
+}
+
+#[cfg(not(feature = "cuda"))]
+fn without_events(device: Device) -> candle_core::Result<Device> {
+    Ok(device)
+}
+
+/// Opens a device and tries it. Where there is none, candle and the bindings of drivers may panic.
+fn opened(name: &'static str, open: impl FnOnce() -> candle_core::Result<Device>) -> candle_core::Result<Opened> {
+    let attempt = catch_unwind(AssertUnwindSafe(|| tried(open()?, name)));
+    attempt.unwrap_or_else(|panic| Err(Error::Msg(format!("there may be none: {}", panic_message(panic.as_ref())))))
 }
 
 /// Computes a product in each precision: a driver that is too old, or a card without bf16, shows itself here and not in the first decision.
@@ -47,12 +110,16 @@ fn tried(device: Device, name: &'static str) -> candle_core::Result<Opened> {
         let ones = Tensor::ones((16, 16), dtype, &device)?;
         ones.matmul(&ones)?.to_dtype(DType::F32)?.sum_all()?.to_scalar()
     };
-    let dtype = if product(DType::BF16).is_ok() { DType::BF16 } else { DType::F16 };
-    product(dtype)?;
+    let dtype = match product(DType::BF16) {
+        Ok(_) => DType::BF16,
+        // A full card tells nothing of its precisions, and what is found here may be kept.
+        Err(error) if is_out_of_memory(&error.to_string()) => return Err(error),
+        Err(_) => product(DType::F16).map(|_| DType::F16)?,
+    };
     Ok(Opened { device, name, dtype })
 }
 
-fn missing(what: &str, feature: &str, error: &candle_core::Error) -> EngineError {
+fn missing(what: &str, feature: &str, error: &Error) -> EngineError {
     EngineError::router(format!(
         "{what} cannot be used here ({}); choose --device cpu, or install its driver and use a build with --features {feature}",
         first_line(&error.to_string())
@@ -72,9 +139,35 @@ pub fn failure(name: &str, error: EngineError) -> EngineError {
     }
 }
 
+/// Says the same of a device on which no router could be loaded.
+pub fn load_failure(name: &str, error: EngineError) -> EngineError {
+    match failure(name, error) {
+        EngineError::Request(sentence) => EngineError::Router(sentence),
+        other => other,
+    }
+}
+
+/// Says why a router that could not be loaded on this device is loaded on another, in the words of [`Candidates::refused`].
+pub fn refusal(name: &str, text: &str) -> String {
+    let what = first_line(text);
+    if is_out_of_memory(text) { format!("{name} has too little memory for it ({what})") } else { format!("{name} failed ({what})") }
+}
+
+/// Says what to do about a router whose network computes no numbers.
+pub fn no_numbers(router: &str, device: &str) -> EngineError {
+    EngineError::router(match device {
+        "cpu" => format!("{router}: the weights are damaged, the network computes no numbers; download it again"),
+        _ => format!(
+            "{router}: the network computes no numbers on the {device} device; choose --device cpu, and where that fails too, download the router again"
+        ),
+    })
+}
+
 fn is_out_of_memory(text: &str) -> bool {
+    const SIGNS: [&str; 6] =
+        ["out of memory", "out_of_memory", "outofmemory", "failed to allocate", "alloc_failed", "failed to create metal resource"];
     let text = text.to_lowercase();
-    ["out of memory", "out_of_memory", "outofmemory", "failed to allocate", "alloc_failed"].iter().any(|sign| text.contains(sign))
+    SIGNS.iter().any(|sign| text.contains(sign))
 }
 
 /// Errors of drivers come with backtraces.
@@ -103,13 +196,45 @@ mod tests {
     }
 
     #[test]
+    fn what_cannot_be_loaded_is_an_error_of_the_router() {
+        let full = || EngineError::Internal("Metal error Failed to create metal resource: Buffer".to_owned());
+        assert!(matches!(failure("metal", full()), EngineError::Request(_)));
+        let EngineError::Router(sentence) = load_failure("metal", full()) else { panic!("a router that cannot be loaded ends with 3") };
+        assert!(sentence.contains("too little memory"), "{sentence}");
+        assert_eq!(load_failure("cpu", EngineError::Cancelled), EngineError::Cancelled);
+    }
+
+    #[test]
+    fn only_the_cpu_blames_the_weights_for_what_is_no_number() {
+        let sentence = |device| no_numbers("tiny", device).to_string();
+        assert!(sentence("cpu").contains("the weights are damaged"));
+        assert!(sentence("metal").contains("metal device") && sentence("metal").contains("--device cpu"), "{}", sentence("metal"));
+    }
+
+    #[test]
+    fn auto_says_why_it_takes_no_faster_device() {
+        let found = all([
+            ("cuda", Err(Error::Msg("CUDA_ERROR_SYSTEM_DRIVER_MISMATCH\n   0: backtrace".to_owned()))),
+            ("metal", Err(Error::NotCompiledWithMetalSupport)),
+        ]);
+        assert_eq!(found.refused, ["cuda cannot be used (CUDA_ERROR_SYSTEM_DRIVER_MISMATCH)"]);
+        assert_eq!(found.devices.len(), 1);
+    }
+
+    #[test]
+    fn a_panic_of_an_opener_is_an_error() {
+        let error = opened("metal", || panic!("index 0 of 0 devices")).unwrap_err().to_string();
+        assert!(error.contains("index 0 of 0 devices"), "{error}");
+    }
+
+    #[test]
     fn auto_ends_with_the_cpu_and_the_cpu_is_f32() {
-        let devices = candidates(DeviceChoice::Auto).unwrap();
+        let devices = candidates(DeviceChoice::Auto).unwrap().devices;
         assert_eq!(devices.last().map(|opened| (opened.name, opened.dtype)), Some(("cpu", DType::F32)));
         assert!(devices.iter().rev().skip(1).all(|opened| opened.dtype != DType::F32), "{devices:?}");
         for (choice, name) in [(DeviceChoice::Cuda, "cuda"), (DeviceChoice::Metal, "metal")] {
             match candidates(choice) {
-                Ok(devices) => assert_eq!(devices[0].name, name),
+                Ok(found) => assert_eq!(found.devices[0].name, name),
                 Err(error) => assert!(error.to_string().contains("--device cpu"), "{error}"),
             }
         }

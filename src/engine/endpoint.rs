@@ -100,6 +100,7 @@ impl EndpointRouter {
             label: format!("{model} on {host}"),
             context: context(&listed, model).unwrap_or(0),
             weight_bytes: 0,
+            refused: Vec::new(),
         };
         Ok(Self { server, model: model.to_owned(), description, logprobs: Wanted::new() })
     }

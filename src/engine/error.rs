@@ -1,5 +1,8 @@
 //! What can go wrong between a request and a decision, as sentences for people.
 
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 /// An error of the engine. Payloads are text so that errors cross threads and can be kept beside results.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EngineError {
@@ -34,4 +37,15 @@ impl From<candle_core::Error> for EngineError {
     fn from(error: candle_core::Error) -> Self {
         Self::Internal(error.to_string())
     }
+}
+
+/// Turns a panic into an error. What `work` was changing must not be used afterwards, or stand any state.
+pub(super) fn caught<T>(work: impl FnOnce() -> Result<T, EngineError>) -> Result<T, EngineError> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| Err(EngineError::Internal(panic_message(panic.as_ref()).to_owned())))
+}
+
+/// Returns what a panic said.
+pub(super) fn panic_message(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
+    text.unwrap_or("a panic without a message")
 }

@@ -71,6 +71,7 @@ impl GatewayRouter {
             label: format!("Gateway at {}", url.split("://").nth(1).unwrap_or(url)),
             context: 0,
             weight_bytes: 0,
+            refused: Vec::new(),
         };
         Ok(Self { server, model: model.map(str::to_owned), description })
     }

@@ -7,8 +7,9 @@ use super::builtin::builtin_folder;
 use super::calibration;
 use super::chat_template::{self, ChatTemplate};
 use super::config::ModelConfig;
-use super::device::{self, Opened};
+use super::device::{self, Candidates, Opened};
 use super::endpoint::EndpointRouter;
+use super::error::caught;
 use super::gateway_client::GatewayRouter;
 use super::gguf::Gguf;
 use super::local::LocalRouter;
@@ -71,6 +72,19 @@ pub fn load(
     load_in_place(source, device, progress, cancel, None)
 }
 
+/// As [`load`], on the first of these devices that computes it: for tests of what the kernels of the CPU do not compute.
+///
+/// # Errors
+/// Fails as [`load`] does.
+pub fn load_on(
+    candidates: Candidates,
+    source: &RouterSource,
+    progress: OnProgress<'_>,
+    cancel: &CancelToken,
+) -> Result<LocalRouter, EngineError> {
+    load_on_first(candidates, source, progress, cancel, None)
+}
+
 /// As [`load`], in place of another router, which is freed once all that is cheap to check has been checked.
 fn load_in_place(
     source: &RouterSource,
@@ -79,35 +93,51 @@ fn load_in_place(
     cancel: &CancelToken,
     previous: Option<Previous<'_>>,
 ) -> Result<LocalRouter, EngineError> {
-    let devices = device::candidates(device)?;
-    let located = locate(source)?;
-    let mut left = devices.iter();
-    let Some(mut opened) = left.next() else { return Err(EngineError::Internal("there is no device".to_owned())) };
-    let mut parts = open(&located.path, opened)?;
-    if opened.device.is_cpu() {
-        let freed = previous.as_ref().map_or(0, Previous::bytes);
-        pressure::check_room(&located.id, parts.weights.bytes(), machine::memory().available + freed)?;
-    }
-    if let Some(previous) = previous {
-        previous.free();
-    }
-    loop {
-        let error = match build(parts, &located, opened, progress, cancel) {
-            Err(error @ EngineError::Internal(_)) => device::failure(opened.name, error),
-            result => return result,
-        };
-        // Only `auto` has another device to try.
-        opened = left.next().ok_or(error)?;
-        progress(Progress { stage: "The device failed, loading on the next one", done: 0, total: None });
-        parts = open(&located.path, opened)?;
-    }
+    load_on_first(device::candidates(device)?, source, progress, cancel, previous)
 }
 
-/// Reads the weights to their device.
+fn load_on_first(
+    Candidates { devices, mut refused }: Candidates,
+    source: &RouterSource,
+    progress: OnProgress<'_>,
+    cancel: &CancelToken,
+    mut previous: Option<Previous<'_>>,
+) -> Result<LocalRouter, EngineError> {
+    let located = locate(source)?;
+    let mut failed = EngineError::Internal("there is no device".to_owned());
+    // Only `auto` has more than one to try.
+    for (index, opened) in devices.iter().enumerate() {
+        if index > 0 {
+            progress(Progress { stage: "The device failed, loading on the next one", done: 0, total: None });
+        }
+        let parts = open(&located.path, opened)?;
+        if opened.device.is_cpu() {
+            let freed = previous.as_ref().map_or(0, Previous::bytes);
+            pressure::check_room(&located.id, parts.weights.bytes(), machine::memory().available + freed).map_err(|error| {
+                EngineError::router(refused.iter().rev().fold(error.to_string(), |error, reason| format!("{reason}; {error}")))
+            })?;
+        }
+        if let Some(previous) = previous.take() {
+            previous.free();
+        }
+        // Drivers and their bindings may panic as well.
+        match caught(|| build(parts, &located, opened, &refused, progress, cancel)) {
+            Err(EngineError::Internal(text)) => {
+                refused.push(device::refusal(opened.name, &text));
+                failed = device::load_failure(opened.name, EngineError::Internal(text));
+            }
+            result => return result,
+        }
+    }
+    Err(failed)
+}
+
+/// Reads the weights to their device; `refused` says why it is none of the faster ones.
 fn build(
     parts: Parts,
     located: &Located,
     opened: &Opened,
+    refused: &[String],
     progress: OnProgress<'_>,
     cancel: &CancelToken,
 ) -> Result<LocalRouter, EngineError> {
@@ -127,6 +157,7 @@ fn build(
         label: located.label.clone(),
         context,
         weight_bytes: network.weight_bytes(),
+        refused: refused.to_vec(),
     };
     Ok(LocalRouter::new(network, tokenizer, template, description, end_tokens).with_temperature(temperature))
 }

@@ -186,7 +186,7 @@ impl LocalRouter {
             end_tokens: &self.end_tokens,
             pass: self.pass,
             limit: self.max_decoded,
-            id: &self.description.info.id,
+            info: &self.description.info,
             cancel,
         }
     }
@@ -310,6 +310,9 @@ impl LocalRouter {
             Err(error @ (EngineError::Cancelled | EngineError::Router(_))) => return Err(error),
             Err(_) => {}
         }
+        // What a device has too little memory for may find room without what is only kept.
+        self.cache.shrink(0);
+        self.kept = None;
         let device = self.description.info.device.clone();
         let mut results = Vec::new();
         for question in batch.into_questions() {

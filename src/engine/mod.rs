@@ -47,11 +47,12 @@ mod worker;
 
 pub use answer_tree::AnswerScore;
 pub use builtin::{Unpack, carry};
+pub use device::{Candidates, Opened};
 pub use error::EngineError;
 pub use hub::{HubId, Pick, find as find_in_cache};
 pub use hub_digest::{Checked, Digest, verify_file, verify_hub};
 pub use hub_plan::{Hub, Licence, Plan, RemoteFile};
-pub use load::{chat_prompt, load, loader, open_router, router_files};
+pub use load::{chat_prompt, load, load_on, loader, open_router, router_files};
 pub use local::{LocalRouter, MAX_DECODED, Scored};
 pub use machine::{Memory, memory};
 pub use protocol::{

@@ -7,9 +7,9 @@
 use candle_core::{DType, Device, Tensor, bail};
 use rayon::prelude::*;
 
-use super::attention::{Plan, attention};
+use super::attention::{Plan, Sequence, attention, composed_attention};
 use super::config::ModelConfig;
-use super::cpu_ops::{Rotation, gated, rms_norm};
+use super::cpu_ops::{self, Bias, Part, Rotation, gated, rms_norm};
 use super::head::{self, NextToken};
 use super::mapped::FileRange;
 use super::weights::{Linear, Weights};
@@ -34,12 +34,20 @@ struct Layer {
     input_norm: Tensor,
     /// One matrix for queries, keys and values where they are dense, else three.
     qkv: Vec<Linear>,
-    qkv_bias: Option<Vec<f32>>,
+    qkv_bias: Option<Bias>,
     output: Linear,
     post_norm: Tensor,
     /// One matrix for gate and up where they are dense, else two.
     gate_up: Vec<Linear>,
     down: Linear,
+}
+
+/// What all layers of a pass have in common: made once, and brought to the device once.
+struct Shared<'a> {
+    plan: &'a Plan,
+    rotation: Rotation,
+    /// Where candle's own operations compute attention.
+    mask: Option<Tensor>,
 }
 
 /// A loaded network.
@@ -72,6 +80,7 @@ impl Network {
     ) -> Result<Self, EngineError> {
         let (hidden, q_width, kv_width) = (config.hidden, config.heads * config.head_dim, config.kv_heads * config.head_dim);
         let embedding = weights.embedding("model.embed_tokens.weight", config.vocab, hidden)?;
+        let added_on = (!cpu_ops::apply_to(device, dtype)).then_some(device);
         let mut layers = Vec::new();
         for index in 0..config.layers {
             cancel.check()?;
@@ -92,7 +101,7 @@ impl Network {
             layers.push(Layer {
                 input_norm: weights.vector(&name("input_layernorm.weight"), hidden)?,
                 qkv: weights.fused(&qkv, hidden)?,
-                qkv_bias: biased.then_some(bias),
+                qkv_bias: biased.then(|| Bias::new(bias, added_on)).transpose()?,
                 output: weights.linear(&name("self_attn.o_proj.weight"), hidden, q_width)?,
                 post_norm: weights.vector(&name("post_attention_layernorm.weight"), hidden)?,
                 gate_up: weights.fused(&gate_up, hidden)?,
@@ -108,10 +117,10 @@ impl Network {
     }
 
     /// Runs every quantised matrix once, so that candle builds its packed form now and not inside the first decision; `done` is called after
-    /// each layer with its number, when the file pages of the originals can go.
+    /// each layer with its number, when the file pages of the originals can go. Elsewhere than on the CPU a few tokens go through all of it.
     ///
     /// # Errors
-    /// Fails where the device does, and with [`EngineError::Cancelled`].
+    /// Fails where the device does, also where it computes no numbers, and with [`EngineError::Cancelled`].
     pub fn warm_up(&self, mut done: impl FnMut(usize), cancel: &CancelToken) -> Result<(), EngineError> {
         let warm = |matrices: Vec<&Linear>| -> candle_core::Result<()> {
             matrices.into_par_iter().try_for_each(|matrix| match matrix {
@@ -130,7 +139,32 @@ impl Network {
             warm(layer.qkv.iter().chain(&layer.gate_up).chain([&layer.output, &layer.down]).collect())?;
             done(index + 1);
         }
+        if self.has_kernels() { Ok(()) } else { self.rehearse(cancel) }
+    }
+
+    /// Does what decisions do, with a few tokens: a device counts as usable once it has. All of it is made of candle's own operations there,
+    /// which depend on driver and card.
+    fn rehearse(&self, cancel: &CancelToken) -> Result<(), EngineError> {
+        const PROMPT: usize = 12;
+        let mut kv = KvBuffer { keys: Vec::new(), values: Vec::new(), len: 0 };
+        self.reserve(&mut kv, 2 * PROMPT)?;
+        let prompt = Sequence { context: Vec::new(), chain: PROMPT, tree: vec![None, Some(0), None] };
+        let tokens = vec![0; prompt.len()];
+        let hidden = self.forward(&tokens, &Plan { past: 0, sequences: vec![prompt] }, &mut kv, cancel)?;
+        let mut found = self.next_tokens(&hidden, &[PROMPT - 1, PROMPT, PROMPT + 1], &[&[0], &[], &[0]])?;
+        // Decoding computes a single row, which other kernels do.
+        let written = Sequence { context: std::iter::once(0..PROMPT).collect(), chain: 1, tree: Vec::new() };
+        let hidden = self.forward(&[0], &Plan { past: kv.len, sequences: vec![written] }, &mut kv, cancel)?;
+        found.extend(self.next_tokens(&hidden, &[0], &[&[0]])?);
+        if found.iter().flat_map(|next| &next.log_probs).any(|log_prob| log_prob.is_nan()) {
+            return Err(EngineError::Internal("it computes no numbers with this router".to_owned()));
+        }
         Ok(())
+    }
+
+    /// Returns whether the kernels of this crate compute it, which are for f32 on the CPU; else candle's own operations do.
+    fn has_kernels(&self) -> bool {
+        cpu_ops::apply_to(&self.device, self.dtype)
     }
 
     /// Returns whether it runs on the CPU.
@@ -205,10 +239,15 @@ impl Network {
             pages.release();
         }
         let rotation = Rotation::new(&self.config, &plan.positions());
+        let shared = if self.has_kernels() {
+            Shared { plan, rotation, mask: None }
+        } else {
+            Shared { plan, rotation: rotation.on_device(&self.device)?, mask: Some(plan.mask(&self.device)?) }
+        };
         for (index, layer) in self.layers.iter().enumerate() {
             cancel.check()?;
             let normed = rms_norm(&x, &layer.input_norm, self.config.rms_norm_eps)?;
-            let attended = self.attend(index, layer, &normed, plan, &rotation, kv)?;
+            let attended = self.attend(index, layer, &normed, &shared, kv)?;
             x = layer.output.add_to(x, &attended)?;
             let normed = rms_norm(&x, &layer.post_norm, self.config.rms_norm_eps)?;
             let gate_up = layer.gate_up.iter().map(|matrix| matrix.forward(&normed)).collect::<candle_core::Result<Vec<_>>>()?;
@@ -229,15 +268,8 @@ impl Network {
         Ok(head::next_tokens(&self.head, &rms_norm(&picked, &self.norm, self.config.rms_norm_eps)?, wanted)?)
     }
 
-    fn attend(
-        &self,
-        index: usize,
-        layer: &Layer,
-        x: &Tensor,
-        plan: &Plan,
-        rotation: &Rotation,
-        kv: &KvBuffer,
-    ) -> candle_core::Result<Tensor> {
+    fn attend(&self, index: usize, layer: &Layer, x: &Tensor, shared: &Shared<'_>, kv: &KvBuffer) -> candle_core::Result<Tensor> {
+        let Shared { plan, rotation, mask } = shared;
         let ModelConfig { heads, kv_heads, head_dim, .. } = self.config;
         let (q_width, kv_width) = (heads * head_dim, kv_heads * head_dim);
         let parts = layer.qkv.iter().map(|matrix| matrix.forward(x)).collect::<candle_core::Result<Vec<_>>>()?;
@@ -246,13 +278,17 @@ impl Network {
             [q, k, v] => [q.clone(), k.clone(), v.clone()],
             _ => bail!("queries, keys and values come as one matrix or as three"),
         };
-        let bias = |from: usize, width: usize| layer.qkv_bias.as_ref().map(|bias| &bias[from..from + width]);
-        let q = rotation.apply(q, bias(0, q_width), heads)?;
-        let k = rotation.apply(k, bias(q_width, kv_width), kv_heads)?;
-        let v = rotation.apply(v, bias(q_width + kv_width, kv_width), 0)?;
+        let bias = layer.qkv_bias.as_ref();
+        let q = rotation.apply(q, bias, Part::Queries)?;
+        let k = rotation.apply(k, bias, Part::Keys)?;
+        let v = rotation.apply(v, bias, Part::Values)?;
         kv.keys[index].slice_set(&k.contiguous()?, 0, plan.past)?;
         kv.values[index].slice_set(&v.contiguous()?, 0, plan.past)?;
         let rows = plan.past + plan.new_tokens();
-        attention(&q, &kv.keys[index].narrow(0, 0, rows)?, &kv.values[index].narrow(0, 0, rows)?, heads, kv_heads, plan)
+        let (keys, values) = (kv.keys[index].narrow(0, 0, rows)?, kv.values[index].narrow(0, 0, rows)?);
+        match mask {
+            None => attention(&q, &keys, &values, heads, kv_heads, plan),
+            Some(mask) => composed_attention(&q, &keys, &values, heads, kv_heads, mask),
+        }
     }
 }

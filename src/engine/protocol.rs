@@ -86,6 +86,9 @@ pub struct RouterDescription {
     pub context: usize,
     /// Bytes that the weights take in memory.
     pub weight_bytes: u64,
+    /// Why it runs on none of the faster devices, where the choice was Waypost's: "cuda cannot be used (the driver is too old)". In the order
+    /// they were tried; empty where the first one was good.
+    pub refused: Vec<String>,
 }
 
 /// How full the prefix cache is and how often it helped.

@@ -11,7 +11,8 @@ use super::network::{KvBuffer, Network};
 use super::pack::{NewToken, Pack};
 use super::prefix_cache::PrefixCache;
 use super::protocol::CancelToken;
-use super::{EngineError, MAX_DECODED};
+use super::{EngineError, MAX_DECODED, device};
+use crate::decision::RouterInfo;
 
 /// Keys and values that are kept from one pack to the next instead of asking for memory again.
 const KEPT: u64 = 256 << 20;
@@ -99,7 +100,7 @@ pub struct Scorer<'a> {
     /// A limit of decoding instead of the one that follows the answers.
     pub limit: Option<usize>,
     /// For messages.
-    pub id: &'a str,
+    pub info: &'a RouterInfo,
     pub cancel: &'a CancelToken,
 }
 
@@ -147,8 +148,7 @@ impl Scorer<'_> {
         }
         let answers: Vec<Vec<AnswerScore>> = questions.iter().zip(&next).map(|(question, next)| question.tree.score(next)).collect();
         if answers.iter().flatten().any(|answer| answer.p.is_nan()) {
-            let id = self.id;
-            return Err(EngineError::router(format!("{id}: the weights are damaged, the network computes no numbers; download it again")));
+            return Err(device::no_numbers(&self.info.id, &self.info.device));
         }
         for ((question, rows), &kept) in questions.iter().zip(&layout.rows).zip(kept) {
             self.cache.insert(&question.prompt[..kept], rows, kv)?;

@@ -75,6 +75,11 @@ impl Linear {
             Self::Quantised(weight) if x.device().is_cpu() && x.dim(0)? == 1 => {
                 QMatMul::QTensor(Arc::clone(weight)).forward(&Tensor::cat(&[x, x], 0)?)?.narrow(0, 0, 1)
             }
+            // candle's kernels for Metal take what is there for f32, and read from the start of the buffer wherever the rows begin in it.
+            Self::Quantised(weight) if x.device().is_metal() => {
+                let input = x.to_dtype(DType::F32)?.force_contiguous()?;
+                QMatMul::QTensor(Arc::clone(weight)).forward(&input)?.to_dtype(x.dtype())
+            }
             Self::Quantised(weight) => QMatMul::QTensor(Arc::clone(weight)).forward(x),
         }
     }

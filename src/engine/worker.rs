@@ -3,7 +3,6 @@
 //! The thread talks in [`Event`]s, then calls the `wake` closure it was given, so it knows nothing of any window. A job that panics ends
 //! with [`EngineError::Internal`] and the thread goes on; dropping the [`Engine`] cancels what runs, and joins.
 
-use std::any::Any;
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,11 +12,12 @@ use std::time::Instant;
 
 use crossbeam_channel::{Receiver, Sender};
 
+use super::error::caught;
 use super::protocol::{
     CacheStats, CancelToken, DeviceChoice, Event, JobId, JobResult, Progress, RouteRequest, RouterDescription, RouterSource,
 };
 use super::thinned::{INTERVAL, Thinned};
-use super::{EngineError, priority};
+use super::{EngineError, device, priority};
 use crate::decision::Decision;
 
 /// Reports how far a job is; the engine thins the reports out.
@@ -71,9 +71,10 @@ pub type Loader =
 pub struct Previous<'a>(&'a mut Option<Box<dyn Router>>);
 
 impl Previous<'_> {
-    /// Returns the bytes that freeing it gives back.
+    /// Returns the bytes of main memory that freeing it gives back: none where it runs on another device.
     pub fn bytes(&self) -> u64 {
-        self.0.as_ref().map_or(0, |router| router.description().weight_bytes + router.cache_stats().bytes)
+        let there = self.0.as_ref().filter(|router| router.description().info.device == device::CPU.name);
+        there.map_or(0, |router| router.description().weight_bytes + router.cache_stats().bytes)
     }
 
     /// Drops it. If loading fails after that, the engine loads it again.
@@ -385,14 +386,4 @@ fn send(outbox: &Sender<Event>, wake: &dyn Fn(), event: Event) {
     if outbox.send(event).is_ok() {
         wake();
     }
-}
-
-/// Turns a panic into an error.
-fn caught<T>(work: impl FnOnce() -> Result<T, EngineError>) -> Result<T, EngineError> {
-    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| Err(EngineError::Internal(panic_message(panic.as_ref()))))
-}
-
-fn panic_message(panic: &(dyn Any + Send)) -> String {
-    let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
-    text.unwrap_or("a panic without a message").to_owned()
 }

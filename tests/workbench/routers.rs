@@ -111,3 +111,11 @@ fn servers_are_added_by_address_and_used() {
     assert!(matches!(&state.router.source, RouterSource::Endpoint { model, .. } if model == "arch"));
     assert_eq!(state.settings.router.as_deref(), Some("http://127.0.0.1:1/v1#arch"), "it is the router of the next start");
 }
+
+#[test]
+fn a_router_on_a_slower_device_says_why() {
+    let mut harness = window(options(Behaviour::Refused));
+    wait_for(&mut harness, "Ready");
+    let sentence = "Fake router runs on cpu: cuda cannot be used (the driver is too old)";
+    assert!(harness.state().app().state().log.entries().iter().any(|entry| entry.text == sentence));
+}
