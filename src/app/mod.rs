@@ -78,5 +78,6 @@ pub use session::{App, StartOptions, ZOOM_RANGE};
 pub use sets::{AddToSet, OpenSet, Opening};
 pub use shown::ShownDecision;
 pub use state::{Dialog, Question, Reveal, Section, Settings, Side, State, Tab, Target, ThemeChoice};
+pub use store::{DRAFTS, named_routers};
 pub use study::{Study, StudyKind, StudyRow, Subject};
 pub use word_diff::Piece;

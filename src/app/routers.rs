@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::session::App;
-use super::state::Dialog;
+use super::state::{Dialog, Settings};
 use super::tasks::Apply;
 use super::{DeviceChoice, Download, Job, JobKind, Remembered, RouterSource};
-use crate::engine::{EngineError, Hub, ListedRouter, Memory, list_routers, memory, store_key};
+use crate::engine::{EngineError, Hub, ListedRouter, Place, list_routers, store_key};
 
 /// Opens the Hub, when a download is asked for; tests bring their own.
 pub type OpenHub = Arc<dyn Fn() -> Result<Hub, EngineError> + Send + Sync>;
@@ -18,7 +18,8 @@ pub struct RouterPanel {
     /// Every router that can be chosen, as the files said when they were last looked at.
     pub listed: Arc<Vec<ListedRouter>>,
     pub is_listing: bool,
-    pub memory: Memory,
+    /// Where they would run, and what is free there.
+    pub place: Place,
     /// Under way, waiting for an answer about the licence, or failed; one for each router.
     pub downloads: Vec<Download>,
     /// What is being written in the field for a router that is not listed.
@@ -34,6 +35,13 @@ impl RouterPanel {
     /// Returns the download of a router.
     pub fn download(&self, id: &str) -> Option<&Download> {
         self.downloads.iter().find(|download| download.id == id)
+    }
+}
+
+impl Settings {
+    /// Returns the routers that the user named: those that were added, and the one that was chosen last.
+    pub fn named_routers(&self) -> Vec<RouterSource> {
+        self.routers.iter().chain(&self.router).filter_map(|name| name.parse().ok()).collect()
     }
 }
 
@@ -124,21 +132,26 @@ impl App {
         if std::mem::replace(&mut self.state.routers.is_listing, true) {
             return;
         }
-        let named = self.state.settings.routers.iter().filter_map(|name| name.parse().ok());
-        let named: Vec<RouterSource> = named.chain([self.state.router.source.clone()]).collect();
+        let mut named = self.state.settings.named_routers();
+        named.push(self.state.router.source.clone());
         let (device, data) = (self.state.router.device, self.data.clone());
         let look = move || {
             let remembered = data.map(|folder| Remembered::read(&folder)).unwrap_or_default();
-            (list_routers(&named, device), memory(), remembered)
+            let place = Place::of(device);
+            (list_routers(&named, &place), place, remembered)
         };
         self.background("waypost-routers", move |send| {
-            let (listed, memory, remembered) = look();
+            let (listed, place, remembered) = look();
             send(Box::new(move |app: &mut App| {
                 let panel = &mut app.state.routers;
-                (panel.listed, panel.memory, panel.is_listing) = (Arc::new(listed), memory, false);
+                (panel.listed, panel.place, panel.is_listing) = (Arc::new(listed), place, false);
                 // What was measured since the start is newer than the file.
                 let fresh = std::mem::replace(&mut panel.remembered, remembered);
                 panel.remembered.merge_speeds(&fresh);
+                // Another one was chosen while this was looked at, and with it other sizes.
+                if app.state.router.device != device {
+                    app.list_routers();
+                }
             }));
         });
     }

@@ -15,7 +15,7 @@ use crate::app::{
 /// Draws the row.
 pub fn router_row_ui(ui: &mut Ui, state: &State, router: &ListedRouter, commands: &mut Vec<Command>) {
     let palette = theme::palette(ui);
-    let is_chosen = state.router.source == router.source;
+    let is_chosen = state.router.source.is_same(&router.source);
     let ground = if is_chosen { palette.accent_soft } else { palette.raised };
     theme::card_frame(ground, ground).show(ui, |ui| {
         ui.set_min_width(ui.available_width());
@@ -73,7 +73,7 @@ fn buttons_ui(ui: &mut Ui, state: &State, router: &ListedRouter, download: Optio
         }
         _ => {}
     }
-    let is_chosen = state.router.source == router.source;
+    let is_chosen = state.router.source.is_same(&router.source);
     if is_chosen && state.router.phase == RouterPhase::Ready {
         widgets::chip_ui(ui, "In use", theme::palette(ui).good, theme::palette(ui).good_soft);
     } else if is_chosen && state.router.phase == RouterPhase::Loading {
@@ -98,15 +98,13 @@ fn facts_ui(ui: &mut Ui, state: &State, router: &ListedRouter) {
             widgets::caption_ui(ui, format!("{about}{} on disk", bytes_text(bytes)));
         }
         if let Some(needed) = router.memory_bytes {
-            let fits = needed <= panel.memory.available;
-            let verdict = match (fits, panel.memory.total) {
-                (_, 0) => String::new(),
-                (true, _) => ", fits".to_owned(),
-                (false, total) if needed > total => format!(", does not fit: this machine has {}", bytes_text(total)),
-                (false, _) => format!(", does not fit now: {} are free, close other programs", bytes_text(panel.memory.available)),
+            let (verdict, colour) = match panel.place.fits(needed) {
+                None => (String::new(), palette.text_weak),
+                Some(true) => (", fits".to_owned(), palette.text_weak),
+                Some(false) => (format!(", {}", panel.place.shortage(needed)), palette.warning),
             };
-            let colour = if fits || panel.memory.total == 0 { palette.text_weak } else { palette.warning };
-            ui.label(RichText::new(format!("needs about {} of memory{verdict}", bytes_text(needed))).small().color(colour));
+            let needs = format!("needs about {} of {}{verdict}", bytes_text(needed), panel.place.memory_name());
+            ui.label(RichText::new(needs).small().color(colour));
         }
         if !router.stored.is_empty() {
             widgets::caption_ui(ui, router.stored.as_str()).on_hover_text("Precision of the weights as stored");

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use egui::Key;
 use egui_kittest::Harness;
-use waypost::app::{Action, Command, DeviceChoice, RouterSource, StartOptions};
+use waypost::app::{Action, Command, DeviceChoice, RouterSource, RoutersCommand, StartOptions};
 use waypost::engine::Hub;
 use waypost::ui::Window;
 
@@ -45,6 +45,11 @@ fn the_list_says_what_there_is_and_whether_it_fits() {
     assert!(server.hub.seen().is_empty(), "looking asks nobody");
     click(&mut harness, "Auto");
     wait_until(&mut harness, "the device", |harness| harness.state().app().state().router.device == DeviceChoice::Auto);
+    perform(&mut harness, Command::Routers(RoutersCommand::Device(DeviceChoice::Cuda)));
+    wait_for(&mut harness, "of GPU memory");
+    if cfg!(not(feature = "cuda")) {
+        assert!(!has(&harness, "of GPU memory, fits"), "main memory tells nothing about a card");
+    }
     harness.key_press(Key::Escape);
     harness.run();
     assert!(!has(&harness, "Add a router"));
