@@ -6,6 +6,8 @@ use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 
+use crate::tiny_model::{Shape, Storage, TinyModel};
+
 /// Runs the program with `stdin` and without any display.
 fn run(arguments: &[&str], stdin: &str) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_waypost"));
@@ -132,6 +134,25 @@ fn help_says_what_a_newcomer_needs() {
     check(&["--help"], "", 0, "Decide which route a conversation takes", "");
     check(&["route", "--help"], "", 0, "--orders", "");
     check(&["--version"], "", 0, env!("CARGO_PKG_VERSION"), "");
+}
+
+#[test]
+fn bench_tells_the_slow_end_and_on_which_machine() {
+    let folder = tempfile::tempdir().unwrap();
+    let router = folder.path().join("router");
+    TinyModel::random(Shape { context: 32_768, ..Shape::SMALL }, 6).write(&router, Storage::F32, 1);
+    let router = router.display().to_string();
+    let arguments = ["bench", "--json", "--router", &router, "--device", "cpu", "--runs", "2", "--cases", "1"];
+    // What is measured here is nothing to remember.
+    let output = Command::new(env!("CARGO_BIN_EXE_waypost")).args(arguments).env("XDG_DATA_HOME", folder.path()).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let figures: Value = serde_json::from_slice(&output.stdout).unwrap();
+    for kind in ["cold", "warm"] {
+        let [median, late] = ["decision_ms", "p95_ms"].map(|name| figures[kind][name].as_f64().unwrap());
+        assert!(0.0 < median && median <= late, "{figures}");
+    }
+    assert_eq!(figures["runs"], 2);
+    assert!(figures["machine"].is_string() && figures["threads"].as_u64() >= Some(1), "{figures}");
 }
 
 #[test]

@@ -2,12 +2,15 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
 
 use super::session::App;
-use super::state::Dialog;
+use super::state::{Dialog, Settings};
 use super::tasks::Apply;
 use super::{DeviceChoice, Download, Job, JobKind, Remembered, RouterSource};
-use crate::engine::{EngineError, Hub, ListedRouter, Memory, list_routers, memory, store_key};
+use crate::engine::{EngineError, Hub, Limits, ListedRouter, Place, list_routers, store_key};
 
 /// Opens the Hub, when a download is asked for; tests bring their own.
 pub type OpenHub = Arc<dyn Fn() -> Result<Hub, EngineError> + Send + Sync>;
@@ -18,7 +21,8 @@ pub struct RouterPanel {
     /// Every router that can be chosen, as the files said when they were last looked at.
     pub listed: Arc<Vec<ListedRouter>>,
     pub is_listing: bool,
-    pub memory: Memory,
+    /// Where they would run, and what is free there.
+    pub place: Place,
     /// Under way, waiting for an answer about the licence, or failed; one for each router.
     pub downloads: Vec<Download>,
     /// What is being written in the field for a router that is not listed.
@@ -37,6 +41,36 @@ impl RouterPanel {
     }
 }
 
+/// How a server is asked, as the user chose it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServerLimits {
+    /// Requests that are open at the same time.
+    pub in_flight: usize,
+    /// What one answer may take.
+    pub seconds: u64,
+}
+
+impl Settings {
+    /// Returns a router as it is to be asked: a server as the user chose, else as usual.
+    pub fn asked(&self, source: RouterSource) -> RouterSource {
+        let chosen = source.limits().zip(self.servers.get(&source.to_string()));
+        let Some((limits, ServerLimits { in_flight, seconds })) = chosen else { return source };
+        // The file may have been written by hand, and nothing is ever answered by no request or in no time.
+        let timeout = Duration::from_secs((*seconds).max(1));
+        source.with_limits(Limits { in_flight: (*in_flight).max(1), timeout, ..limits })
+    }
+
+    /// Reads a router as the command line spells it; `None` where it is none any more.
+    pub(super) fn router_of(&self, name: &str) -> Option<RouterSource> {
+        Some(self.asked(name.parse().ok()?))
+    }
+
+    /// Returns the routers that the user named: those that were added, and the one that was chosen last.
+    pub fn named_routers(&self) -> Vec<RouterSource> {
+        self.routers.iter().chain(&self.router).filter_map(|name| self.router_of(name)).collect()
+    }
+}
+
 /// What the panel asks for.
 #[derive(Clone, Debug, PartialEq)]
 pub enum RoutersCommand {
@@ -44,6 +78,8 @@ pub enum RoutersCommand {
     Choose(RouterSource),
     /// Runs routers there from now on.
     Device(DeviceChoice),
+    /// Asks this server so from now on.
+    SetLimits(RouterSource),
     /// Looks at the files again.
     List,
     /// Begins a download, or takes it up again.
@@ -82,6 +118,7 @@ impl App {
                 self.load_router();
                 self.list_routers();
             }
+            RoutersCommand::SetLimits(source) => self.set_limits(source),
             RoutersCommand::List => self.list_routers(),
             RoutersCommand::Download(id) => self.download(id),
             RoutersCommand::Accept(id) => self.accept_licence(&id),
@@ -111,8 +148,25 @@ impl App {
     fn choose_router(&mut self, source: RouterSource) {
         self.cancel_loads();
         self.change_settings(|settings| settings.router = Some(source.to_string()));
-        self.state.router.source = source;
+        self.state.router.source = self.state.settings.asked(source);
         self.load_router();
+    }
+
+    /// The server in use is opened anew, since a router is asked as it was opened.
+    fn set_limits(&mut self, source: RouterSource) {
+        let Some(limits) = source.limits() else { return };
+        let is_chosen = self.state.router.source.is_same(&source);
+        if let Some(obstacle) = self.state.router_change_obstacle().filter(|_| is_chosen) {
+            return self.state.log.error(obstacle);
+        }
+        let chosen = ServerLimits { in_flight: limits.in_flight, seconds: limits.timeout.as_secs_f64().ceil() as u64 };
+        self.change_settings(|settings| {
+            settings.servers.insert(source.to_string(), chosen);
+        });
+        if is_chosen {
+            self.state.router.source = source;
+            self.load_router();
+        }
     }
 
     fn cancel_loads(&mut self) {
@@ -124,21 +178,26 @@ impl App {
         if std::mem::replace(&mut self.state.routers.is_listing, true) {
             return;
         }
-        let named = self.state.settings.routers.iter().filter_map(|name| name.parse().ok());
-        let named: Vec<RouterSource> = named.chain([self.state.router.source.clone()]).collect();
+        let mut named = self.state.settings.named_routers();
+        named.push(self.state.router.source.clone());
         let (device, data) = (self.state.router.device, self.data.clone());
         let look = move || {
             let remembered = data.map(|folder| Remembered::read(&folder)).unwrap_or_default();
-            (list_routers(&named, device), memory(), remembered)
+            let place = Place::of(device);
+            (list_routers(&named, &place), place, remembered)
         };
         self.background("waypost-routers", move |send| {
-            let (listed, memory, remembered) = look();
+            let (listed, place, remembered) = look();
             send(Box::new(move |app: &mut App| {
                 let panel = &mut app.state.routers;
-                (panel.listed, panel.memory, panel.is_listing) = (Arc::new(listed), memory, false);
+                (panel.listed, panel.place, panel.is_listing) = (Arc::new(listed), place, false);
                 // What was measured since the start is newer than the file.
                 let fresh = std::mem::replace(&mut panel.remembered, remembered);
                 panel.remembered.merge_speeds(&fresh);
+                // Another one was chosen while this was looked at, and with it other sizes.
+                if app.state.router.device != device {
+                    app.list_routers();
+                }
             }));
         });
     }

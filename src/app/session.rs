@@ -120,7 +120,7 @@ impl App {
         let store = drafts.and_then(|folder| Store::open(folder).map_err(|error| log.error(error)).ok());
         let restored = store.as_ref().map(|store| store.restore(&mut log)).unwrap_or_default();
         let settings = restored.settings.unwrap_or_default();
-        let remembered = || settings.router.as_ref()?.parse().ok();
+        let remembered = || settings.router_of(settings.router.as_deref()?);
         let device = if router.is_none() && device == DeviceChoice::Auto { settings.device } else { device };
         let router = router.or_else(remembered).unwrap_or(RouterSource::Builtin);
         let state = State {

@@ -1,12 +1,13 @@
 //! Everything the window shows.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::{
     AddToSet, Batch, BatchPart, Checks, Compare, DeviceChoice, DocId, Document, ExportState, GatewayImport, Import, Job, JobKind, Library,
-    Log, OutlineRow, PolicyText, Purpose, RouterPanel, RouterPhase, RouterSource, RouterStatus, RunId, ShownDecision, Study, StudyKind,
-    proposed_name,
+    Log, OutlineRow, PolicyText, Purpose, RouterPanel, RouterPhase, RouterSource, RouterStatus, RunId, ServerLimits, ShownDecision, Study,
+    StudyKind, proposed_name,
 };
 use crate::chat::{Conversation, Role};
 use crate::dialect::RenderedPrompt;
@@ -77,6 +78,8 @@ pub struct Settings {
     pub device: DeviceChoice,
     /// Routers that the user added to the list, as the command line spells them.
     pub routers: Vec<String>,
+    /// How servers are asked, where the user chose it, by the same spelling.
+    pub servers: BTreeMap<String, ServerLimits>,
 }
 
 impl Default for Settings {
@@ -97,6 +100,7 @@ impl Default for Settings {
             router: None,
             device: DeviceChoice::Auto,
             routers: Vec::new(),
+            servers: BTreeMap::new(),
         }
     }
 }

@@ -15,8 +15,14 @@ use std::sync::mpsc::{Receiver, Sender};
 use super::draft::{self, Draft, Session};
 use super::session::App;
 use super::state::Settings;
-use super::{DocId, Document, Log, PolicyText, replace_file};
+use super::{DocId, Document, Log, PolicyText, RouterSource, replace_file};
 use crate::chat::Conversation;
+
+/// The folder of the drafts inside [`super::data_folder`].
+pub const DRAFTS: &str = "drafts";
+
+/// In that folder, what is open and how the window is set.
+const SESSION: &str = "session.json";
 
 /// Pause after the last change before drafts are written.
 const SAVE_PAUSE: Duration = Duration::from_millis(400);
@@ -87,7 +93,7 @@ impl Store {
 
     /// Reads what was open; what cannot be read is told and left out.
     pub fn restore(&self, log: &mut Log) -> Restored {
-        let path = self.folder.join("session.json");
+        let path = self.folder.join(SESSION);
         let Ok(text) = std::fs::read_to_string(&path) else { return Restored::default() };
         let session: Session = match serde_json::from_str(&text) {
             Ok(session) => session,
@@ -157,6 +163,12 @@ fn write_all(inbox: &Receiver<Job>) {
     }
 }
 
+/// Returns the routers that the user named in the window, read from the folder for data; none where nothing is kept or it cannot be read.
+pub fn named_routers(data: &Path) -> Vec<RouterSource> {
+    let session = std::fs::read(data.join(DRAFTS).join(SESSION)).ok().and_then(|json| serde_json::from_slice::<Session>(&json).ok());
+    session.map(|session| session.settings.named_routers()).unwrap_or_default()
+}
+
 /// Replaces a file as a whole.
 ///
 /// # Errors
@@ -205,7 +217,7 @@ impl App {
             conversations: self.state.conversations.iter().map(|document| document.id.0).collect(),
             conversation_index: self.state.conversation_index,
         };
-        store.write(store.folder.join("session.json"), &session);
+        store.write(store.folder.join(SESSION), &session);
         for closed in store.written.keys().filter(|id| !open.contains_key(id)) {
             store.send(Job::Remove(store.document(*closed)));
         }

@@ -266,9 +266,9 @@ pub struct KeepArguments {
 pub struct BenchArguments {
     #[command(flatten)]
     pub router: RouterArguments,
-    /// Single decisions of each kind; the median counts
-    #[arg(long, value_name = "N", default_value_t = 7)]
-    pub runs: usize,
+    /// Single decisions of each kind [default: 20, or as many as a minute allows, but 7 at least]
+    #[arg(long, value_name = "N")]
+    pub runs: Option<usize>,
     /// Conversations that are decided one by one and packed
     #[arg(long, value_name = "N", default_value_t = 24)]
     pub cases: usize,
@@ -304,7 +304,7 @@ pub struct ModelsArguments {
 /// Without a command the routers are listed.
 #[derive(Subcommand)]
 pub enum ModelsCommand {
-    /// Show which routers can be chosen, how large they are and whether they fit into memory; asks no network
+    /// Show which routers can be chosen, those added in the window too, their size and whether they fit; asks no network
     List {
         /// Print the list as JSON
         #[arg(long)]

@@ -7,9 +7,9 @@ use serde::Serialize;
 
 use super::args::{Device, ModelsArguments, ModelsCommand};
 use super::{Failure, report, router};
-use crate::app::{Remembered, data_folder};
+use crate::app::{Remembered, data_folder, named_routers};
 use crate::engine::{
-    CancelToken, Checked, Hub, ListedRouter, Plan, Presence, Progress, RouterSource, find_in_cache, list_routers, memory, verify_file,
+    CancelToken, Checked, Hub, ListedRouter, Place, Plan, Presence, Progress, RouterSource, find_in_cache, list_routers, verify_file,
     verify_hub,
 };
 
@@ -32,12 +32,14 @@ pub fn run(arguments: &ModelsArguments) -> Result<(), Failure> {
 struct Line {
     router: String,
     label: String,
-    /// `here`, `to download` or `unusable`.
+    /// `here`, `to download`, `server` or `unusable`.
     state: &'static str,
     reason: Option<String>,
     path: Option<String>,
     disk_bytes: Option<u64>,
+    /// Where it would run: of the GPU's own memory where it has one.
     memory_bytes: Option<u64>,
+    /// `None` where nobody tells what is free there.
     fits: Option<bool>,
     stored: String,
     licence: Option<String>,
@@ -47,38 +49,53 @@ struct Line {
 }
 
 fn list(json: bool, device: Device) -> Result<(), Failure> {
-    let available = memory().available;
-    let remembered = data_folder().map(|folder| Remembered::read(&folder)).unwrap_or_default();
-    let lines: Vec<Line> = list_routers(&[], device.choice()).into_iter().map(|router| line(router, available, &remembered)).collect();
+    let place = Place::of(device.choice());
+    let data = data_folder();
+    let remembered = data.as_deref().map(Remembered::read).unwrap_or_default();
+    let named = data.as_deref().map(named_routers).unwrap_or_default();
+    let lines: Vec<Line> = list_routers(&named, &place).into_iter().map(|router| line(router, &place, &remembered)).collect();
     if json {
         return report::print_json(&lines);
     }
     let width = lines.iter().map(|line| line.router.chars().count()).max().unwrap_or(0);
-    let mut text = String::new();
-    for line in lines {
-        let gigabytes = |bytes: Option<u64>| bytes.map_or_else(|| "-".to_owned(), |bytes| format!("{:.2} GB", bytes as f64 / 1e9));
-        let fits = match line.fits {
-            Some(true) => "fits",
-            Some(false) => "does not fit",
-            None => "",
-        };
-        let speed = line.decision_ms.map(|ms| format!(", {ms:.0} ms a decision here")).unwrap_or_default();
-        text += &format!(
-            "{:width$}  {:11}  {:>9} on disk, {:>9} of memory {fits}{speed}\n",
-            line.router,
-            line.state,
-            gigabytes(line.disk_bytes),
-            gigabytes(line.memory_bytes)
-        );
-        if let Some(reason) = line.reason {
-            text += &format!("{:width$}  {reason}\n", "");
-        }
-    }
-    text += &format!("\n{:.1} GB of memory are free. `waypost models pull ROUTER` downloads one.\n", available as f64 / 1e9);
+    let mut text: String = lines.iter().map(|line| line_text(line, width, &place)).collect();
+    let what = place.memory_name();
+    text += &if place.memory.total > 0 {
+        format!("\n{:.1} GB of {what} are free.", place.memory.available as f64 / 1e9)
+    } else {
+        format!("\nHow much {what} is free is not known here.")
+    };
+    text += " `waypost models pull ROUTER` downloads one.\n";
     report::print(&text)
 }
 
-fn line(router: ListedRouter, available: u64, remembered: &Remembered) -> Line {
+/// Returns what people want to know of a router, in one line or a few.
+fn line_text(line: &Line, width: usize, place: &Place) -> String {
+    let gigabytes = |bytes: u64| format!("{:6.2} GB", bytes as f64 / 1e9);
+    let mut facts = Vec::new();
+    facts.extend(line.disk_bytes.map(|bytes| format!("{} on disk", gigabytes(bytes))));
+    if let Some(needed) = line.memory_bytes {
+        let verdict = match line.fits {
+            None => String::new(),
+            Some(true) => ", fits".to_owned(),
+            Some(false) => format!(", {}", place.shortage(needed)),
+        };
+        facts.push(format!("{} of {}{verdict}", gigabytes(needed), place.memory_name()));
+    }
+    facts.extend(line.decision_ms.map(|ms| format!("{ms:.0} ms a decision here")));
+    let mut origin = Vec::new();
+    if !line.stored.is_empty() {
+        origin.push(line.stored.clone());
+    }
+    origin.extend(line.licence.as_ref().map(|licence| format!("licence: {licence}")));
+    origin.extend(line.sha256.as_ref().map(|digest| format!("SHA-256 {}", digest.get(..12).unwrap_or(digest))));
+    let first = format!("{:width$}  {:11}  {}", line.router, line.state, facts.join(", "));
+    let others = [origin.join(", "), line.reason.clone().unwrap_or_default()];
+    let others = others.iter().filter(|text| !text.is_empty()).map(|text| format!("{:width$}  {text}\n", ""));
+    format!("{}\n{}", first.trim_end(), others.collect::<String>())
+}
+
+fn line(router: ListedRouter, place: &Place, remembered: &Remembered) -> Line {
     let id = router.source.to_string();
     let (state, reason) = match router.presence {
         Presence::Here => ("here", None),
@@ -87,7 +104,10 @@ fn line(router: ListedRouter, available: u64, remembered: &Remembered) -> Line {
         Presence::Unusable(reason) => ("unusable", Some(reason)),
     };
     Line {
-        decision_ms: ["cpu", "cuda", "metal"].iter().find_map(|device| remembered.speed(&id, device)).map(|(median, _)| median),
+        decision_ms: ["cpu", "cuda", "metal", "server", "gateway"]
+            .iter()
+            .find_map(|device| remembered.speed(&id, device))
+            .map(|(median, _)| median),
         router: id,
         label: router.label,
         state,
@@ -95,7 +115,7 @@ fn line(router: ListedRouter, available: u64, remembered: &Remembered) -> Line {
         path: router.path.map(|path| path.display().to_string()),
         disk_bytes: router.disk_bytes,
         memory_bytes: router.memory_bytes,
-        fits: router.memory_bytes.map(|needed| needed <= available),
+        fits: router.memory_bytes.and_then(|needed| place.fits(needed)),
         stored: router.stored,
         licence: router.licence,
         sha256: router.digest,
@@ -171,7 +191,7 @@ fn path(name: &str) -> Result<std::path::PathBuf, Failure> {
         RouterSource::Hub(id) => Ok(find_in_cache(&id)?.path),
         source => {
             let named = source.path().map(std::path::Path::to_owned);
-            let listed = || list_routers(&[], Device::Auto.choice()).into_iter().find(|router| router.source == source)?.path;
+            let listed = || list_routers(&[], &Place::of(Device::Cpu.choice())).into_iter().find(|router| router.source == source)?.path;
             named.or_else(listed).ok_or_else(|| Failure::Router(format!("{name} has no files here")))
         }
     }

@@ -1,8 +1,8 @@
-//! What this machine has: memory, and room on its disks.
+//! What this machine has: its processor, memory, and room on its disks.
 
 use std::path::Path;
 
-use sysinfo::{Disks, MemoryRefreshKind, RefreshKind, System};
+use sysinfo::{CpuRefreshKind, Disks, MemoryRefreshKind, RefreshKind, System};
 
 /// Main memory in bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -22,6 +22,12 @@ pub fn memory() -> Memory {
         }
         _ => whole,
     }
+}
+
+/// Returns the processor as its maker calls it; empty where the system does not tell.
+pub fn processor() -> String {
+    let system = System::new_with_specifics(RefreshKind::nothing().with_cpu(CpuRefreshKind::nothing()));
+    system.cpus().first().map_or_else(String::new, |cpu| cpu.brand().trim().to_owned())
 }
 
 /// Returns how many bytes can still be written where `path` lies; `None` where the system does not tell.

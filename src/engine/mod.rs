@@ -29,6 +29,7 @@ mod memory;
 mod network;
 mod order_test;
 mod pack;
+mod place;
 mod prefix_cache;
 mod pressure;
 mod priority;
@@ -54,7 +55,8 @@ pub use hub_digest::{Checked, Digest, verify_file, verify_hub};
 pub use hub_plan::{Hub, Licence, Plan, RemoteFile};
 pub use load::{chat_prompt, load, load_on, loader, open_router, router_files};
 pub use local::{LocalRouter, MAX_DECODED, Scored};
-pub use machine::{Memory, memory};
+pub use machine::Memory;
+pub use place::Place;
 pub use protocol::{
     CacheStats, CancelToken, DeviceChoice, Event, JobId, JobResult, Progress, RouteRequest, RouterDescription, RouterSource,
 };

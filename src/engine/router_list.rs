@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use super::builtin::builtin_folder;
 use super::hub::{HubId, cached_ids, find_in, places};
 use super::memory::{Examined, examine};
-use super::protocol::{DeviceChoice, RouterSource};
+use super::place::Place;
+use super::protocol::RouterSource;
 
 /// Whether a router can be used now.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,8 +40,8 @@ pub struct ListedRouter {
     pub digest: Option<String>,
 }
 
-/// A router that most users want sooner or later: id, label, what it is good for, about how large it is, memory on a CPU.
-type Known = (&'static str, &'static str, &'static str, u64, u64);
+/// A router that most users want sooner or later: id, label, what it is good for, about how large it is, memory on a CPU and on a GPU.
+type Known = (&'static str, &'static str, &'static str, u64, [u64; 2]);
 
 const LICENCE: &str = "Katanemo licence, shown before the download";
 
@@ -50,24 +51,21 @@ const KNOWN: [Known; 2] = [
         "Arch-Router-1.5B, Q4_K_M",
         "The router that gateways ask, small enough for any machine",
         990_000_000,
-        1_800_000_000,
+        [1_800_000_000, 1_800_000_000],
     ),
     (
         "katanemo/Arch-Router-1.5B",
         "Arch-Router-1.5B, bf16",
         "The router as it was trained; for GPUs and large machines",
         3_100_000_000,
-        6_900_000_000,
+        [6_900_000_000, 3_800_000_000],
     ),
 ];
 
-/// Lists them, looking at files but never asking the network. `named` are folders, files and servers that the user added.
-pub fn list_routers(named: &[RouterSource], device: DeviceChoice) -> Vec<ListedRouter> {
-    let on_cpu = match device {
-        DeviceChoice::Cpu => true,
-        DeviceChoice::Auto => !cfg!(any(feature = "cuda", feature = "metal")),
-        DeviceChoice::Cuda | DeviceChoice::Metal => false,
-    };
+/// Lists them with what they would take at this place, looking at files but never asking the network. `named` are routers that the user
+/// added: folders, files, servers, and those of the Hub in the user's own spelling.
+pub fn list_routers(named: &[RouterSource], place: &Place) -> Vec<ListedRouter> {
+    let on_cpu = place.is_cpu();
     let mut routers = vec![match builtin_folder() {
         Ok(folder) => {
             let note = "Ready at once, not Arch-Router; for first steps and for checks in CI";
@@ -76,39 +74,27 @@ pub fn list_routers(named: &[RouterSource], device: DeviceChoice) -> Vec<ListedR
         Err(error) => unusable(RouterSource::Builtin, "Built-in router".to_owned(), error.to_string()),
     }];
     let cache = places().map(|(cache, _)| cache).ok();
-    for (id, label, note, disk, memory) in KNOWN {
+    let in_cache = |id: &str| cache.as_ref().and_then(|cache| find_in(cache, &HubId::new(id)).ok());
+    for (id, label, note, disk, [memory_on_cpu, memory_on_gpu]) in KNOWN {
         let source = RouterSource::Hub(id.to_owned());
-        let found = cache.as_ref().and_then(|cache| find_in(cache, &HubId::new(id)).ok());
-        routers.push(match found {
+        routers.push(match in_cache(id) {
             Some(cached) => ListedRouter { note, ..local(source, label.to_owned(), cached.path, on_cpu) },
             None => ListedRouter {
                 note,
                 presence: Presence::ToDownload,
                 disk_bytes: Some(disk),
-                memory_bytes: Some(memory),
+                memory_bytes: Some(if on_cpu { memory_on_cpu } else { memory_on_gpu }),
                 licence: Some(LICENCE.to_owned()),
                 ..unusable(source, label.to_owned(), String::new())
             },
         });
     }
-    if let Some(cache) = &cache {
-        for id in cached_ids(cache) {
-            if let Ok(cached) = find_in(cache, &HubId::new(&id))
-                && routers.iter().all(|known| known.path.as_ref() != Some(&cached.path))
-            {
-                let router = local(RouterSource::Hub(id.clone()), id, cached.path, on_cpu);
-                // The cache holds models of every kind; only what could be chosen is worth a line.
-                if router.presence == Presence::Here {
-                    routers.push(router);
-                }
-            }
-        }
-    }
+    let mut added: Vec<ListedRouter> = Vec::new();
     for source in named {
-        if routers.iter().any(|known| known.source == *source) {
+        if routers.iter().chain(&added).any(|known| known.source.is_same(source)) {
             continue;
         }
-        routers.push(match source {
+        added.push(match source {
             RouterSource::Endpoint { url, model, .. } => ListedRouter {
                 presence: Presence::Remote,
                 note: "An OpenAI-compatible server",
@@ -123,10 +109,26 @@ pub fn list_routers(named: &[RouterSource], device: DeviceChoice) -> Vec<ListedR
                 let name = path.file_name().map_or_else(|| path.display().to_string(), |name| name.to_string_lossy().into_owned());
                 local(source.clone(), name, path.clone(), on_cpu)
             }
-            RouterSource::Hub(id) => ListedRouter { presence: Presence::ToDownload, ..unusable(source.clone(), id.clone(), String::new()) },
+            RouterSource::Hub(id) => match in_cache(id) {
+                Some(cached) => local(source.clone(), id.clone(), cached.path, on_cpu),
+                None => ListedRouter { presence: Presence::ToDownload, ..unusable(source.clone(), id.clone(), String::new()) },
+            },
             RouterSource::Builtin => continue,
         });
     }
+    for id in cache.as_deref().map(cached_ids).unwrap_or_default() {
+        // One file is one router, whichever of its spellings the user knows it by.
+        if let Some(cached) = in_cache(&id)
+            && routers.iter().chain(&added).all(|known| known.path.as_ref() != Some(&cached.path))
+        {
+            let router = local(RouterSource::Hub(id.clone()), id, cached.path, on_cpu);
+            // The cache holds models of every kind; only what could be chosen is worth a line.
+            if router.presence == Presence::Here {
+                routers.push(router);
+            }
+        }
+    }
+    routers.extend(added);
     routers
 }
 

@@ -121,6 +121,22 @@ impl RouterSource {
         self
     }
 
+    /// Returns how it is asked, where it is behind a server.
+    pub fn limits(&self) -> Option<Limits> {
+        match self {
+            Self::Endpoint { limits, .. } | Self::Gateway { limits, .. } => Some(*limits),
+            _ => None,
+        }
+    }
+
+    /// Returns whether both are the same router, however it is asked.
+    pub fn is_same(&self, other: &Self) -> bool {
+        match other.limits() {
+            Some(limits) => self.clone().with_limits(limits) == *other,
+            None => self == other,
+        }
+    }
+
     /// Returns where the router's files lie, where it was named by them.
     pub fn path(&self) -> Option<&Path> {
         match self {

@@ -65,13 +65,14 @@ fn device_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
                 commands.push(Command::Routers(RoutersCommand::Device(device)));
             }
         }
-        let memory = state.routers.memory;
-        if memory.total > 0 {
+        let place = &state.routers.place;
+        if place.memory.total > 0 {
             ui.add_space(space::M);
-            widgets::caption_ui(
-                ui,
-                format!("{} of {} of memory are free", widgets::bytes_text(memory.available), widgets::bytes_text(memory.total)),
-            );
+            let (free, total) = (widgets::bytes_text(place.memory.available), widgets::bytes_text(place.memory.total));
+            let caption = widgets::caption_ui(ui, format!("{free} of {total} of {} are free", place.memory_name()));
+            if !place.name.is_empty() {
+                caption.on_hover_text(&place.name);
+            }
         }
     });
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use egui::{Label, RichText, ScrollArea, Ui};
+use egui::{ComboBox, Label, RichText, ScrollArea, Ui};
 
 use super::router_panel::error_ui;
 use super::theme;
@@ -12,10 +12,14 @@ use crate::app::{
     Command, Download, DownloadPhase, ListedRouter, Plan, Presence, RouterPhase, RouterSource, RoutersCommand, State, Transfer,
 };
 
+/// Requests at a time and seconds for an answer that can be chosen; the command line takes any others.
+const REQUESTS: [u64; 9] = [1, 2, 4, 8, 16, 32, 64, 128, 256];
+const SECONDS: [u64; 8] = [5, 10, 30, 60, 120, 300, 600, 1800];
+
 /// Draws the row.
 pub fn router_row_ui(ui: &mut Ui, state: &State, router: &ListedRouter, commands: &mut Vec<Command>) {
     let palette = theme::palette(ui);
-    let is_chosen = state.router.source == router.source;
+    let is_chosen = state.router.source.is_same(&router.source);
     let ground = if is_chosen { palette.accent_soft } else { palette.raised };
     theme::card_frame(ground, ground).show(ui, |ui| {
         ui.set_min_width(ui.available_width());
@@ -33,6 +37,7 @@ pub fn router_row_ui(ui: &mut Ui, state: &State, router: &ListedRouter, commands
         if router.disk_bytes.is_some() || state.routers.remembered.speed(&router.source.to_string(), "server").is_some() {
             facts_ui(ui, state, router);
         }
+        limits_ui(ui, state, router, commands);
         if let Presence::Unusable(reason) = &router.presence {
             error_ui(ui, reason);
         }
@@ -73,7 +78,7 @@ fn buttons_ui(ui: &mut Ui, state: &State, router: &ListedRouter, download: Optio
         }
         _ => {}
     }
-    let is_chosen = state.router.source == router.source;
+    let is_chosen = state.router.source.is_same(&router.source);
     if is_chosen && state.router.phase == RouterPhase::Ready {
         widgets::chip_ui(ui, "In use", theme::palette(ui).good, theme::palette(ui).good_soft);
     } else if is_chosen && state.router.phase == RouterPhase::Loading {
@@ -98,15 +103,13 @@ fn facts_ui(ui: &mut Ui, state: &State, router: &ListedRouter) {
             widgets::caption_ui(ui, format!("{about}{} on disk", bytes_text(bytes)));
         }
         if let Some(needed) = router.memory_bytes {
-            let fits = needed <= panel.memory.available;
-            let verdict = match (fits, panel.memory.total) {
-                (_, 0) => String::new(),
-                (true, _) => ", fits".to_owned(),
-                (false, total) if needed > total => format!(", does not fit: this machine has {}", bytes_text(total)),
-                (false, _) => format!(", does not fit now: {} are free, close other programs", bytes_text(panel.memory.available)),
+            let (verdict, colour) = match panel.place.fits(needed) {
+                None => (String::new(), palette.text_weak),
+                Some(true) => (", fits".to_owned(), palette.text_weak),
+                Some(false) => (format!(", {}", panel.place.shortage(needed)), palette.warning),
             };
-            let colour = if fits || panel.memory.total == 0 { palette.text_weak } else { palette.warning };
-            ui.label(RichText::new(format!("needs about {} of memory{verdict}", bytes_text(needed))).small().color(colour));
+            let needs = format!("needs about {} of {}{verdict}", bytes_text(needed), panel.place.memory_name());
+            ui.label(RichText::new(needs).small().color(colour));
         }
         if !router.stored.is_empty() {
             widgets::caption_ui(ui, router.stored.as_str()).on_hover_text("Precision of the weights as stored");
@@ -132,6 +135,49 @@ fn facts_ui(ui: &mut Ui, state: &State, router: &ListedRouter) {
             .on_hover_text(format!("Median of the last {count}"));
         }
     });
+}
+
+/// Draws how a server is asked.
+fn limits_ui(ui: &mut Ui, state: &State, router: &ListedRouter, commands: &mut Vec<Command>) {
+    let is_chosen = state.router.source.is_same(&router.source);
+    // The one in use may have been opened with what the command line said.
+    let source = if is_chosen { state.router.source.clone() } else { state.settings.asked(router.source.clone()) };
+    let Some(limits) = source.limits() else { return };
+    let obstacle = state.router_change_obstacle().filter(|_| is_chosen);
+    let mut wanted = limits;
+    ui.add_enabled_ui(obstacle.is_none(), |ui| {
+        ui.horizontal_wrapped(|ui| {
+            let field = |ui: &mut Ui, what: &str, present: u64, choices: &[u64]| {
+                widgets::caption_ui(ui, what);
+                let name = format!("{what} of {}", router.label);
+                number_ui(ui, name, present, choices, obstacle)
+            };
+            if let Some(requests) = field(ui, "Requests at a time", limits.in_flight as u64, &REQUESTS) {
+                wanted.in_flight = usize::try_from(requests).unwrap_or(limits.in_flight);
+            }
+            if let Some(seconds) = field(ui, "Seconds for an answer", limits.timeout.as_secs_f64().ceil() as u64, &SECONDS) {
+                wanted.timeout = Duration::from_secs(seconds);
+            }
+        });
+    });
+    if wanted != limits {
+        commands.push(Command::Routers(RoutersCommand::SetLimits(source.with_limits(wanted))));
+    }
+}
+
+/// Draws a choice among numbers and returns the chosen one.
+fn number_ui(ui: &mut Ui, name: String, present: u64, choices: &[u64], obstacle: Option<&str>) -> Option<u64> {
+    let mut chosen = None;
+    let combo = ComboBox::from_id_salt(&name).selected_text(present.to_string()).width(64.0);
+    let response = combo.show_ui(ui, |ui| {
+        for &choice in choices {
+            if ui.selectable_label(choice == present, choice.to_string()).clicked() {
+                chosen = Some(choice);
+            }
+        }
+    });
+    response.response.accessible_name(name).on_disabled_hover_text(obstacle.unwrap_or_default());
+    chosen
 }
 
 fn transfer_ui(ui: &mut Ui, router: &ListedRouter, transfer: &Transfer) {

@@ -9,7 +9,7 @@ use super::frame_times::FrameTimes;
 use super::{
     actions, batch_tab, compare_tab, dialogs, export_tab, log_panel, notice, playground_tab, policy_tab, status_bar, theme, tokens, top_bar,
 };
-use crate::app::{App, Command, StartOptions, Tab, ThemeChoice, ZOOM_RANGE};
+use crate::app::{App, Command, DRAFTS, StartOptions, Tab, ThemeChoice, ZOOM_RANGE};
 
 /// Why the window could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -31,7 +31,7 @@ pub fn run(options: StartOptions) -> Result<(), WindowError> {
     let native = eframe::NativeOptions { viewport, ..eframe::NativeOptions::default() };
     let create = |creation: &eframe::CreationContext<'_>| -> Result<Box<dyn eframe::App>, Box<dyn std::error::Error + Send + Sync>> {
         theme::apply(&creation.egui_ctx);
-        let drafts = eframe::storage_dir("waypost").map(|folder| folder.join("drafts"));
+        let drafts = eframe::storage_dir("waypost").map(|folder| folder.join(DRAFTS));
         Ok(Box::new(Window::with_drafts(&creation.egui_ctx, options, drafts)?))
     };
     eframe::run_native("waypost", native, Box::new(create)).map_err(|error| WindowError(error.to_string()))

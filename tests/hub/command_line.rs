@@ -5,6 +5,7 @@ use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Command, Output};
 
+use candle_core::quantized::GgmlDType;
 use serde_json::Value;
 
 use super::{bytes_of, repository};
@@ -60,6 +61,7 @@ fn a_router_is_pulled_once_its_licence_is_accepted_and_decides_from_the_cache_ev
     assert_eq!((&line["state"], &line["stored"], &line["fits"]), (&"here".into(), &"f32".into(), &true.into()));
     let digest = sha256(bytes_of(&files, "model.safetensors"));
     assert_eq!(line["sha256"], digest);
+    check(&run(&["models"]), 0, &format!("f32, licence: Tiny licence, SHA-256 {}\n", &digest[..12]), "");
 
     let asked = server.hub.seen().len();
     let decision = run(&route(REPO));
@@ -72,6 +74,39 @@ fn a_router_is_pulled_once_its_licence_is_accepted_and_decides_from_the_cache_ev
     check(&damaged, 1, "", &format!("blobs/{digest}"));
     check(&run(&["models", "pull", REPO]), 0, "snapshots", "");
     check(&run(&["models", "verify", REPO]), 0, "intact", "");
+}
+
+#[test]
+fn routers_that_the_user_named_are_listed_once_and_with_their_files() {
+    let home = tempfile::tempdir().unwrap();
+    let (file, _) = TinyModel::random(Shape::SMALL, 5).gguf(GgmlDType::Q8_0);
+    for repo in ["tiny", "other"] {
+        let snapshot = home.path().join(format!("hf/hub/models--owner--{repo}/snapshots/0123"));
+        std::fs::create_dir_all(&snapshot).unwrap();
+        file.write(&snapshot.join("Tiny-Q8_0.gguf"));
+    }
+    let drafts = home.path().join("data/waypost/drafts");
+    std::fs::create_dir_all(&drafts).unwrap();
+    let named = r#"["owner/tiny:q8_0", "owner/other", "owner/absent:Q8_0", "http://localhost:1/v1#arch"]"#;
+    std::fs::write(drafts.join("session.json"), format!(r#"{{"settings": {{"routers": {named}}}}}"#)).unwrap();
+    let run = |arguments: &[&str]| waypost(home.path(), "http://127.0.0.1:1", arguments, &[]);
+
+    let listed: Value = serde_json::from_slice(&run(&["models", "list", "--json", "--device", "cpu"]).stdout).unwrap();
+    let lines = listed.as_array().unwrap().iter().map(|line| (line["router"].as_str().unwrap(), line["state"].as_str().unwrap()));
+    let added: Vec<(&str, &str)> = lines.filter(|(router, _)| router.contains("owner") || router.contains("localhost")).collect();
+    let expected = [
+        ("owner/tiny:q8_0", "here"),
+        ("owner/other", "here"),
+        ("owner/absent:Q8_0", "to download"),
+        ("http://localhost:1/v1#arch", "server"),
+    ];
+    assert_eq!(added, expected, "in the user's spelling, and the same file not a second time under its own name");
+
+    if cfg!(not(feature = "cuda")) {
+        let on_gpu = run(&["models", "list", "--device", "cuda"]);
+        check(&on_gpu, 0, "3.80 GB of GPU memory\n", "");
+        check(&on_gpu, 0, "How much GPU memory is free is not known here", "");
+    }
 }
 
 #[test]

@@ -5,15 +5,16 @@ use std::time::Duration;
 
 use egui::Key;
 use egui_kittest::Harness;
-use waypost::app::{Action, Command, DeviceChoice, RouterSource, StartOptions};
-use waypost::engine::Hub;
+use egui_kittest::kittest::Queryable as _;
+use waypost::app::{Action, Command, DeviceChoice, RouterSource, RoutersCommand, StartOptions};
+use waypost::engine::{Hub, Limits};
 use waypost::ui::Window;
 
 use crate::fake_hub::{COMMIT, FakeHub, Fault};
 use crate::fake_router::{Behaviour, options};
 use crate::hub::repository;
 
-use super::{click, has, perform, wait_for, wait_until, window, write_in};
+use super::{click, has, perform, wait_for, wait_until, window, window_in, write_in};
 
 /// A window whose downloads come from this server, into this folder.
 fn panel(server: &FakeHub, cache: &std::path::Path) -> Harness<'static, Window> {
@@ -45,6 +46,11 @@ fn the_list_says_what_there_is_and_whether_it_fits() {
     assert!(server.hub.seen().is_empty(), "looking asks nobody");
     click(&mut harness, "Auto");
     wait_until(&mut harness, "the device", |harness| harness.state().app().state().router.device == DeviceChoice::Auto);
+    perform(&mut harness, Command::Routers(RoutersCommand::Device(DeviceChoice::Cuda)));
+    wait_for(&mut harness, "of GPU memory");
+    if cfg!(not(feature = "cuda")) {
+        assert!(!has(&harness, "of GPU memory, fits"), "main memory tells nothing about a card");
+    }
     harness.key_press(Key::Escape);
     harness.run();
     assert!(!has(&harness, "Add a router"));
@@ -118,4 +124,35 @@ fn a_router_on_a_slower_device_says_why() {
     wait_for(&mut harness, "Ready");
     let sentence = "Fake router runs on cpu: cuda cannot be used (the driver is too old)";
     assert!(harness.state().app().state().log.entries().iter().any(|entry| entry.text == sentence));
+}
+
+#[test]
+fn how_a_server_is_asked_is_chosen_in_its_row_and_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let drafts = folder.path().join("drafts");
+    let mut harness = window_in(options(Behaviour::Decide), Some(&drafts));
+    wait_for(&mut harness, "Ready");
+    click(&mut harness, "Fake router");
+    add(&mut harness, "http://127.0.0.1:1/v1#arch");
+    wait_for(&mut harness, "Use arch at http://127.0.0.1:1/v1");
+    click(&mut harness, "Use arch at http://127.0.0.1:1/v1");
+    wait_for(&mut harness, "In use");
+    let shown = |harness: &Harness<'_, Window>, what: &str| {
+        harness.get_by_label(&format!("{what} of arch at http://127.0.0.1:1/v1")).value().unwrap()
+    };
+    assert_eq!(shown(&harness, "Requests at a time"), "16");
+    assert_eq!(shown(&harness, "Seconds for an answer"), "120");
+
+    let source = harness.state().app().state().router.source.clone();
+    let wanted = Limits { in_flight: 64, timeout: Duration::from_secs(30), ..Limits::default() };
+    perform(&mut harness, Command::Routers(RoutersCommand::SetLimits(source.with_limits(wanted))));
+    // It is the same row of the list, and the router is opened anew.
+    wait_for(&mut harness, "In use");
+    assert_eq!([shown(&harness, "Requests at a time"), shown(&harness, "Seconds for an answer")], ["64", "30"]);
+    let loaded = harness.state().app().state().router.loaded.clone();
+    assert_eq!(loaded.and_then(|source| source.limits()), Some(wanted));
+    drop(harness);
+
+    let next = window_in(StartOptions { router: None, ..options(Behaviour::Decide) }, Some(&drafts));
+    assert_eq!(next.state().app().state().router.source.limits(), Some(wanted));
 }
