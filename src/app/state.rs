@@ -352,6 +352,8 @@ impl State {
             Some("Open a labelled set first")
         } else if self.batch.set.as_ref().is_some_and(|open| open.set.labelled() == 0 && !open.set.unlabelled().is_empty()) {
             Some("Label a case of the set first: none has a label")
+        } else if let Some(obstacle) = self.policy().text.obstacle() {
+            Some(obstacle)
         } else if self.routes().routes.is_empty() {
             Some("Add a route first: the policy has none")
         } else if self.router.phase == RouterPhase::Loading {
