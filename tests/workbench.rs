@@ -6,6 +6,7 @@ mod drafts;
 mod export;
 mod gateways;
 mod imports;
+mod keyboard;
 mod routers;
 mod studies;
 

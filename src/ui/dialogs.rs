@@ -74,8 +74,8 @@ fn question_ui(ui: &mut Ui, state: &State, question: &Question, commands: &mut V
     ui.label(RichText::new(title).font(tokens::strong_font(text::HEADING)));
     ui.label(RichText::new(sentence).color(theme::palette(ui).text_weak));
     ui.add_space(space::M);
-    ui.with_layout(egui::Layout::right_to_left(egui::Align::Min), |ui| {
-        for (answer, label) in answers.iter().rev() {
+    widgets::footer_ui(ui, |ui| {
+        for (answer, label) in answers {
             if widgets::button_ui(ui, label).clicked() {
                 commands.push(Command::Answer(*answer));
             }
