@@ -4,6 +4,7 @@ mod batch;
 mod compare;
 mod drafts;
 mod export;
+mod files;
 mod gateways;
 mod imports;
 mod keyboard;

@@ -14,6 +14,9 @@ pub struct DocId(pub u64);
 pub struct FileStamp {
     pub modified: Option<SystemTime>,
     pub bytes: u64,
+    /// The first bytes of the SHA-256 of its text, which tell a file that was changed from one that was only touched; `None` where the text
+    /// could not be read, and in drafts of older versions.
+    pub digest: Option<u64>,
 }
 
 /// Steps that can be undone. A step shares most of its memory with nothing, so there is a limit.
@@ -31,7 +34,7 @@ pub type Typing = (&'static str, usize);
 pub struct Document<T> {
     pub id: DocId,
     pub title: String,
-    /// What it was called at first.
+    /// What it was called at first, or its file is.
     given: String,
     pub path: Option<PathBuf>,
     pub stamp: Option<FileStamp>,
@@ -67,6 +70,12 @@ impl<T> Document<T> {
     /// Returns the document as the content of a file.
     pub fn in_file(self, path: PathBuf, stamp: Option<FileStamp>) -> Self {
         Self { path: Some(path), stamp, ..self }
+    }
+
+    /// Calls the document by the name of its file.
+    pub fn name_after(&mut self, file: String) {
+        self.given.clone_from(&file);
+        self.title = file;
     }
 
     /// Calls the document what its text says, or what it was called at first where that says nothing.

@@ -122,6 +122,8 @@ pub enum Question {
     Changed { document: DocId, saving: bool },
     /// Whether to delete a kept run from the disk.
     DeleteRun(RunId),
+    /// The window is about to be closed, and with it the changes to the documents of these titles are lost.
+    CloseWindow(Vec<String>),
 }
 
 /// What stands in front of the window and takes the keyboard.

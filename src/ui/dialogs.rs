@@ -38,6 +38,7 @@ fn modal(ctx: &Context, name: &str, margin: f32) -> Modal {
 
 fn question_ui(ui: &mut Ui, state: &State, question: &Question, commands: &mut Vec<Command>) {
     ui.set_width(440.0);
+    let lost: String;
     let (title, sentence, answers): (String, &str, &[(Answer, &str)]) = match *question {
         Question::Close(id) => {
             let has_file = has_file(state, id);
@@ -56,6 +57,10 @@ fn question_ui(ui: &mut Ui, state: &State, question: &Question, commands: &mut V
                 "Its results are gone then; the policy and the set stay",
                 &[(Answer::Cancel, "Keep it"), (Answer::Discard, "Delete the run")],
             )
+        }
+        Question::CloseWindow(ref titles) => {
+            lost = format!("Changes that are in no file and in no draft are lost then: {}", named(titles));
+            ("Close Waypost?".to_owned(), lost.as_str(), &[(Answer::Cancel, "Go on editing"), (Answer::Discard, "Close without saving")])
         }
         Question::Changed { document, saving } => {
             let sentence = if saving {
@@ -81,6 +86,13 @@ fn question_ui(ui: &mut Ui, state: &State, question: &Question, commands: &mut V
             }
         }
     });
+}
+
+/// Names the first titles and counts the others.
+fn named(titles: &[String]) -> String {
+    const NAMED: usize = 5;
+    let names = titles[..titles.len().min(NAMED)].join(", ");
+    if titles.len() > NAMED { format!("{names} and {} more", titles.len() - NAMED) } else { names }
 }
 
 fn title(state: &State, id: DocId) -> String {
