@@ -275,6 +275,11 @@ impl Action {
             Self::OpenCase => state.batch.selected_turn().is_none().then_some("No case is selected"),
             Self::LoadRouter if state.router.phase == RouterPhase::Loading => Some("The router is being loaded"),
             Self::LoadRouter => state.router_change_obstacle(),
+            Self::AddRoute | Self::DuplicateRoute | Self::RemoveRoute | Self::MoveRouteUp | Self::MoveRouteDown
+                if state.policy().text.error.is_some() =>
+            {
+                state.policy().text.obstacle()
+            }
             Self::DuplicateRoute | Self::RemoveRoute => no_route(),
             Self::MoveRouteUp => no_route().or_else(|| state.neighbour(false).is_none().then_some("The route is the first of its group")),
             Self::MoveRouteDown => no_route().or_else(|| state.neighbour(true).is_none().then_some("The route is the last of its group")),

@@ -29,6 +29,9 @@ pub struct Draft {
     path: Option<PathBuf>,
     /// Milliseconds since 1970 and size of the file when it was last read or written.
     stamp: Option<(u64, u64)>,
+    /// Of the file's text at that time.
+    #[serde(default)]
+    digest: Option<u64>,
     modified: bool,
     text: DraftText,
 }
@@ -112,12 +115,18 @@ fn draft<T>(document: &Document<T>, text: DraftText) -> Draft {
         title: document.title.clone(),
         path: document.path.clone(),
         stamp: document.stamp.map(millis),
+        digest: document.stamp.and_then(|stamp| stamp.digest),
         modified: document.is_modified(),
         text,
     }
 }
 
 impl Draft {
+    /// Returns whether the draft is of a policy rather than of a conversation.
+    pub fn is_policy(&self) -> bool {
+        matches!(self.text, DraftText::Policy { .. })
+    }
+
     /// Returns the policy, unless the draft is of something else.
     pub fn into_policy(self, id: DocId) -> Option<Document<PolicyText>> {
         let DraftText::Policy { policy: DraftPolicy { name, dialect, fallback, routes, extra }, yaml } = self.text else { return None };
@@ -125,7 +134,8 @@ impl Draft {
             |DraftRoute { name, description, domain, action, models, extra }| Route { name, description, domain, action, models, extra };
         let policy = Policy { name, dialect, fallback, routes: routes.into_iter().map(route).collect(), extra };
         let text = PolicyText::from_draft(policy, yaml.as_deref());
-        Some(Envelope { title: self.title, path: self.path, stamp: self.stamp, modified: self.modified }.around(id, text))
+        let envelope = Envelope { title: self.title, path: self.path, stamp: self.stamp, digest: self.digest, modified: self.modified };
+        Some(envelope.around(id, text))
     }
 
     /// Returns the conversation, unless the draft is of something else.
@@ -147,7 +157,8 @@ impl Draft {
             Message { role: Role::from_name(&role).unwrap_or(Role::User), content, extra }
         };
         let text = Conversation { messages: messages.into_iter().map(message).collect() };
-        Some(Envelope { title: self.title, path: self.path, stamp: self.stamp, modified: self.modified }.around(id, text))
+        let envelope = Envelope { title: self.title, path: self.path, stamp: self.stamp, digest: self.digest, modified: self.modified };
+        Some(envelope.around(id, text))
     }
 }
 
@@ -155,12 +166,14 @@ struct Envelope {
     title: String,
     path: Option<PathBuf>,
     stamp: Option<(u64, u64)>,
+    digest: Option<u64>,
     modified: bool,
 }
 
 impl Envelope {
     fn around<T>(self, id: DocId, text: T) -> Document<T> {
-        let stamp = self.stamp.map(|(millis, bytes)| FileStamp { modified: Some(UNIX_EPOCH + Duration::from_millis(millis)), bytes });
+        let time = |millis| Some(UNIX_EPOCH + Duration::from_millis(millis));
+        let stamp = self.stamp.map(|(millis, bytes)| FileStamp { modified: time(millis), bytes, digest: self.digest });
         let mut document = Document::new(id, self.title, text);
         (document.path, document.stamp) = (self.path, stamp);
         if self.modified {

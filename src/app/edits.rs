@@ -25,6 +25,9 @@ impl App {
     }
 
     pub(super) fn edit_policy(&mut self, edit: PolicyEdit) {
+        if let Some(obstacle) = self.state.policy().text.obstacle() {
+            return self.state.log.error(obstacle);
+        }
         let (label, typed) = (edit.label(), edit.typed_in());
         let selected = match &edit {
             PolicyEdit::AddRoute => Some(self.state.routes().routes.len()),

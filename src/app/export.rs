@@ -162,14 +162,11 @@ impl State {
 
     /// Returns why nothing can be written now.
     pub fn export_obstacle(&self) -> Option<&'static str> {
-        if self.policy().text.error.is_some() {
-            return Some("The YAML of the policy cannot be read; repair it first");
-        }
-        match self.export_made() {
+        self.policy().text.obstacle().or_else(|| match self.export_made() {
             None => Some("The export is being made"),
             Some(made) if made.text.is_err() => Some("The gateway would refuse it"),
             Some(_) => None,
-        }
+        })
     }
 
     /// Returns whether a user has to be asked before this command can be done: the file's name that is proposed.

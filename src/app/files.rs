@@ -1,7 +1,9 @@
 //! Opening and saving: the text of a file becomes a document and back, and what goes wrong becomes a sentence.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
 
 use super::session::App;
 use super::sets::is_set;
@@ -20,6 +22,7 @@ const RECENT: usize = 12;
 impl App {
     /// Opens a file: a router, a policy, a gateway's configuration that holds one, a labelled set, or a conversation where the text is one.
     pub(super) fn open(&mut self, path: &Path) {
+        let path: &Path = &absolute(path);
         // What is dropped on the list of routers is for it.
         if matches!(self.state.dialog, None | Some(Dialog::Routers)) && self.open_as_router(path) {
             return;
@@ -103,18 +106,22 @@ impl App {
     }
 
     pub(super) fn save_to(&mut self, id: DocId, path: &Path) {
-        let text = if let Some(document) = self.state.policies.iter().find(|document| document.id == id) {
-            let yaml = document.text.yaml();
-            // A file that could not be opened again would be no way to save.
-            if let Err(error) = parse_policy(yaml, &document.title) {
-                return self.state.log.error(format!("Not saved, since it could not be opened again: {error}. The draft is kept"));
-            }
-            yaml.to_string()
+        let path: &Path = &absolute(path);
+        // A file that could not be opened again would be no way to save.
+        let (text, readable) = if let Some(document) = self.state.policies.iter().find(|document| document.id == id) {
+            let yaml = document.text.yaml().to_string();
+            let readable = parse_policy(&yaml, &document.title).map(drop);
+            (yaml, readable)
         } else if let Some(document) = self.state.conversations.iter().find(|document| document.id == id) {
-            write_conversation(&document.text)
+            let json = write_conversation(&document.text);
+            let readable = parse_conversation(&json, &document.title).map(drop);
+            (json, readable)
         } else {
             return;
         };
+        if let Err(error) = readable {
+            return self.state.log.error(format!("Not saved, since it could not be opened again: {error}. It stays open as it is"));
+        }
         if let Err(error) = write_atomically(path, text.as_bytes()) {
             return self.state.log.error(format!("{} could not be saved ({error}); choose another folder", path.display()));
         }
@@ -151,7 +158,7 @@ impl App {
         });
     }
 
-    fn path_of(&self, id: DocId) -> Option<std::path::PathBuf> {
+    fn path_of(&self, id: DocId) -> Option<PathBuf> {
         let policy = self.state.policies.iter().find(|document| document.id == id).map(|document| document.path.clone());
         let conversation = || self.state.conversations.iter().find(|document| document.id == id).map(|document| document.path.clone());
         policy.or_else(conversation).flatten()
@@ -197,6 +204,7 @@ impl App {
                 }
             }
             (Question::DeleteRun(id), Answer::Discard) => self.delete_run(&id),
+            (Question::CloseWindow(_), Answer::Discard) => self.leaving = true,
             (Question::Changed { document, .. }, Answer::LoadFile) => self.reload(document),
             (Question::Changed { document, saving }, Answer::KeepMine) => self.keep_mine(document, saving),
             _ => {}
@@ -247,25 +255,38 @@ fn policy_file(text: &PolicyText) -> String {
     text.yaml().to_string()
 }
 
-/// Another time alone is no change: git and synchronising tools touch files without changing them.
+/// Another time alone is no change: git and synchronising tools touch files without changing them. Nor is the text that is here anyway.
 fn is_stale<T>(document: &Document<T>, write: impl Fn(&T) -> String) -> bool {
     let (Some(path), Some(known)) = (&document.path, document.stamp) else { return false };
-    let present = stamp(path);
-    let same_time = |present: &FileStamp| match (present.modified, known.modified) {
+    let Ok(present) = std::fs::metadata(path) else { return false };
+    let same_time = match (present.modified().ok(), known.modified) {
         // Drafts keep milliseconds.
         (Some(a), Some(b)) => a.duration_since(b).or_else(|_| b.duration_since(a)).is_ok_and(|apart| apart.as_millis() == 0),
         _ => true,
     };
-    match present {
-        None => false,
-        Some(present) if present.bytes == known.bytes && same_time(&present) => false,
-        Some(_) => read_text(path).is_ok_and(|text| text != write(&document.text)),
+    if present.len() == known.bytes && same_time {
+        return false;
     }
+    read_text(path).is_ok_and(|text| known.digest != Some(digest(&text)) && text != write(&document.text))
 }
 
 fn stamp(path: &Path) -> Option<FileStamp> {
     let metadata = std::fs::metadata(path).ok()?;
-    Some(FileStamp { modified: metadata.modified().ok(), bytes: metadata.len() })
+    let digest = read_text(path).ok().map(|text| digest(&text));
+    Some(FileStamp { modified: metadata.modified().ok(), bytes: metadata.len(), digest })
+}
+
+fn digest(text: &str) -> u64 {
+    Sha256::digest(text.as_bytes()).iter().take(8).fold(0, |digest, byte| (digest << 8) | u64::from(*byte))
+}
+
+fn bytes_in(path: &Path) -> u64 {
+    std::fs::metadata(path).map_or(0, |metadata| metadata.len())
+}
+
+/// Returns the path as it stays right in another working directory: drafts, recent files and settings outlive this one.
+pub(super) fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
 fn has_extension(path: &Path, wanted: &[&str]) -> bool {
@@ -301,12 +322,12 @@ fn look_into(path: &Path) -> Result<Held, FormatError> {
 
 /// Returns whether reading a file would stop the window for long enough to be noticed.
 fn is_large(path: &Path) -> bool {
-    stamp(path).is_some_and(|stamp| stamp.bytes > LARGE_TEXT)
+    bytes_in(path) > LARGE_TEXT
 }
 
 fn source_of(path: &Path) -> ImportSource {
     let name = path.file_name().map_or_else(|| path.display().to_string(), |name| name.to_string_lossy().into_owned());
-    ImportSource { name, bytes: stamp(path).map_or(0, |stamp| stamp.bytes) }
+    ImportSource { name, bytes: bytes_in(path) }
 }
 
 /// Returns whether a file is to be opened as a policy, or as a configuration that holds one; a large one of JSON is looked into later.

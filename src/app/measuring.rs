@@ -97,6 +97,10 @@ impl App {
     fn measure(&mut self, id: DocId) {
         let Some(open) = self.state.batch.set.clone() else { return };
         let Some(document) = self.state.policies.iter().find(|document| document.id == id) else { return self.measure_next() };
+        if let Some(obstacle) = document.text.obstacle() {
+            self.state.log.error(format!("{} was not measured. {obstacle}", document.title));
+            return self.measure_next();
+        }
         let policy = Arc::clone(&document.text.policy);
         let digest = Sha256::digest(document.text.yaml().as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
         let path = document.path.as_ref().map_or_else(String::new, |path| path.display().to_string());

@@ -2,8 +2,9 @@
 //!
 //! [`App`] owns the [`State`] and the engine thread. Whoever draws reads the state and sends [`Command`]s; nothing here knows how it is drawn,
 //! so all of it can be tested without a window. `App` is one type in several files, by concern: `session` starts it and dispatches
-//! commands, `edits` changes documents, `routing` asks the router, `reaction` takes the answers, `files` and `store` read and write;
-//! `sets`, `labels`, `measuring`, `looking`, `keeping` and `comparing` are the work of the tabs Batch and Compare, `tasks` their threads.
+//! commands, `edits` changes documents, `routing` asks the router, `reaction` takes the answers, `files` and `store` read and write,
+//! `closing` asks before something is lost; `sets`, `labels`, `measuring`, `looking`, `keeping` and `comparing` are the work of the tabs
+//! Batch and Compare, `tasks` their threads.
 
 mod action;
 mod batch;
@@ -12,6 +13,7 @@ mod case_query;
 mod causes;
 mod checks;
 mod clock;
+mod closing;
 mod command;
 mod compare;
 mod comparing;

@@ -74,6 +74,12 @@ impl PolicyText {
         Self { policy, error, base, yaml, outline: OnceLock::new(), typed }
     }
 
+    /// Returns why nothing but the YAML can be changed now, and why nothing can be made of the policy: what was typed is not what would be
+    /// measured or exported, and a change in the form would be written over it.
+    pub fn obstacle(&self) -> Option<&'static str> {
+        self.error.is_some().then_some("The YAML of the policy cannot be read; repair it first")
+    }
+
     /// Returns the policy as YAML, written once for each version.
     pub fn yaml(&self) -> &Arc<str> {
         self.yaml.get_or_init(|| match &self.base {

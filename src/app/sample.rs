@@ -1,6 +1,10 @@
 //! What is open at a first start, the coding assistant of `sample_policies/` and a conversation for it, and the other samples, each with a
 //! labelled set to try.
 
+use std::path::PathBuf;
+
+use super::files::is_policy;
+use super::session::App;
 use super::{DocId, Document, PolicyText};
 use crate::chat::Conversation;
 use crate::formats::{parse_conversation, parse_policy};
@@ -53,6 +57,23 @@ impl Sample {
     /// Returns the policy as a document that is in no file.
     pub(super) fn document(&self, id: DocId) -> Document<PolicyText> {
         Document::new(id, self.title, PolicyText::from_file(self.policy(), self.policy))
+    }
+}
+
+impl App {
+    /// Opens what was asked for, and the samples where nothing is open. Policies first: what else is opened stands beside one.
+    pub(super) fn open_first(&mut self, files: &[PathBuf]) {
+        let (policies, others): (Vec<&PathBuf>, Vec<&PathBuf>) = files.iter().partition(|path| is_policy(path));
+        policies.into_iter().for_each(|path| self.open(path));
+        if self.state.policies.is_empty() {
+            let id = self.next_id();
+            self.state.policies.push(SAMPLES[0].document(id));
+        }
+        others.into_iter().for_each(|path| self.open(path));
+        if self.state.conversations.is_empty() {
+            let id = self.next_id();
+            self.state.conversations.push(Document::new(id, "Quickstart", conversation()));
+        }
     }
 }
 

@@ -9,15 +9,14 @@ use std::time::{Duration, Instant};
 
 use super::batch::{Batch, Correction};
 use super::causes::CauseSearch;
-use super::files::is_policy;
 use super::labels::RunChange;
 use super::measuring::Ongoing;
 use super::state::{Dialog, Section, Settings, Side, State, Tab, ThemeChoice};
 use super::store::Store;
 use super::tasks::{Apply, Tasks, Wake};
 use super::{
-    Action, Command, Compare, DeviceChoice, DocId, Document, Import, Library, Loader, Log, OpenHub, PolicyText, RouterPanel, RouterPhase,
-    RouterSource, RouterStatus, RunId, SAMPLES, routers, sample,
+    Action, Command, Compare, DeviceChoice, DocId, Import, Library, Loader, Log, OpenHub, PolicyText, RouterPanel, RouterPhase,
+    RouterSource, RouterStatus, RunId, routers, sample,
 };
 use crate::engine::{Engine, EngineError};
 use crate::policy::PolicyEdit;
@@ -68,6 +67,8 @@ pub struct App {
     /// Whether something changed since the drafts were written.
     pub(super) unsaved: bool,
     pub(super) save_at: Option<Instant>,
+    /// Whether the user wants to close the window whatever is lost.
+    pub(super) leaving: bool,
     /// Reads and writes files.
     pub(super) files: Tasks,
     /// Computes figures, rows and comparisons.
@@ -117,7 +118,8 @@ impl App {
         let StartOptions { files: wanted, router, device, loader, hub } = options;
         let data = routers::beside(drafts.as_ref());
         let mut log = Log::default();
-        let store = drafts.and_then(|folder| Store::open(folder).map_err(|error| log.error(error)).ok());
+        let (outbox, inbox) = std::sync::mpsc::channel();
+        let store = drafts.and_then(|folder| Store::open(folder, &outbox, &wake).map_err(|error| log.error(error)).ok());
         let restored = store.as_ref().map(|store| store.restore(&mut log)).unwrap_or_default();
         let settings = restored.settings.unwrap_or_default();
         let remembered = || settings.router_of(settings.router.as_deref()?);
@@ -155,7 +157,6 @@ impl App {
         let texts = start_tasks("waypost-texts")?;
         let files = start_tasks("waypost-files")?;
         let figures = start_tasks("waypost-figures")?;
-        let (outbox, inbox) = std::sync::mpsc::channel();
         let engine_wake = Arc::clone(&wake);
         let mut app = Self {
             state,
@@ -177,6 +178,7 @@ impl App {
             newest_export: Arc::default(),
             unsaved: false,
             save_at: None,
+            leaving: false,
             files,
             figures,
             search: Arc::default(),
@@ -205,22 +207,9 @@ impl App {
         if app.state.router.phase == RouterPhase::Absent {
             app.load_router();
         }
+        // The files of restored drafts may have been changed while Waypost did not run.
+        app.check_disk();
         Ok(app)
-    }
-
-    /// Opens what was asked for, and the samples where nothing is open. Policies first: what else is opened stands beside one.
-    fn open_first(&mut self, files: &[PathBuf]) {
-        let (policies, others): (Vec<&PathBuf>, Vec<&PathBuf>) = files.iter().partition(|path| is_policy(path));
-        policies.into_iter().for_each(|path| self.open(path));
-        if self.state.policies.is_empty() {
-            let id = self.next_id();
-            self.state.policies.push(SAMPLES[0].document(id));
-        }
-        others.into_iter().for_each(|path| self.open(path));
-        if self.state.conversations.is_empty() {
-            let id = self.next_id();
-            self.state.conversations.push(Document::new(id, "Quickstart", sample::conversation()));
-        }
     }
 
     /// Returns everything there is to show.

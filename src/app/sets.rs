@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use super::batch::SampleSet;
+use super::files::absolute;
 use super::measure::apply_set_edit;
 use super::session::App;
 use super::state::Dialog;
@@ -65,6 +66,7 @@ pub struct AddToSet {
 impl App {
     /// Reads a set in the background; what is open stays until it is there.
     pub(super) fn open_set(&mut self, path: &Path) {
+        let path: &Path = &absolute(path);
         if let Some(opening) = &self.state.batch.opening {
             opening.progress.cancelled.store(true, Ordering::Relaxed);
         }

@@ -129,6 +129,8 @@ pub enum Question {
     Changed { document: DocId, saving: bool },
     /// Whether to delete a kept run from the disk.
     DeleteRun(RunId),
+    /// The window is about to be closed, and with it the changes to the documents of these titles are lost.
+    CloseWindow(Vec<String>),
 }
 
 /// What stands in front of the window and takes the keyboard.
@@ -371,6 +373,8 @@ impl State {
             Some("Open a labelled set first")
         } else if self.batch.set.as_ref().is_some_and(|open| open.set.labelled() == 0 && !open.set.unlabelled().is_empty()) {
             Some("Label a case of the set first: none has a label")
+        } else if let Some(obstacle) = self.policy().text.obstacle() {
+            Some(obstacle)
         } else if self.routes().routes.is_empty() {
             Some("Add a route first: the policy has none")
         } else if self.router.phase == RouterPhase::Loading {

@@ -4,7 +4,8 @@
 //! session that names them, each atomically, so whenever the process ends the folder is a whole.
 
 use std::any::Any;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -15,7 +16,8 @@ use std::sync::mpsc::{Receiver, Sender};
 use super::draft::{self, Draft, Session};
 use super::session::App;
 use super::state::Settings;
-use super::{DocId, Document, Log, PolicyText, RouterSource, replace_file};
+use super::tasks::{Apply, Wake};
+use super::{DocId, Document, FileStamp, Log, PolicyText, RouterSource, replace_file};
 use crate::chat::Conversation;
 
 /// The folder of the drafts inside [`super::data_folder`].
@@ -26,6 +28,8 @@ const SESSION: &str = "session.json";
 
 /// Pause after the last change before drafts are written.
 const SAVE_PAUSE: Duration = Duration::from_millis(400);
+/// Pause before what could not be written is tried again.
+const RETRY_PAUSE: Duration = Duration::from_secs(5);
 
 /// The folder with the drafts, and the thread that writes them.
 pub(super) struct Store {
@@ -37,6 +41,8 @@ pub(super) struct Store {
     _lock: std::fs::File,
     /// What was last written of each document, so that only what changed is written.
     written: HashMap<DocId, Written>,
+    /// What could not be written the last time; `None` stands for the session.
+    failed: HashSet<Option<DocId>>,
 }
 
 /// A document as it was written. Holding the text keeps its address from being used again, so comparing addresses is enough.
@@ -44,23 +50,33 @@ struct Written {
     text: Arc<dyn Any + Send + Sync>,
     title: String,
     modified: bool,
+    path: Option<PathBuf>,
+    stamp: Option<FileStamp>,
 }
 
 impl Written {
     fn of<T: Any + Send + Sync>(document: &Document<T>) -> Self {
         let text = Arc::clone(&document.text) as Arc<dyn Any + Send + Sync>;
-        Self { text, title: document.title.clone(), modified: document.is_modified() }
+        let (title, path, modified) = (document.title.clone(), document.path.clone(), document.is_modified());
+        Self { text, title, modified, path, stamp: document.stamp }
     }
 
     fn is(&self, other: &Self) -> bool {
         std::ptr::addr_eq(Arc::as_ptr(&self.text), Arc::as_ptr(&other.text))
-            && (self.modified, &self.title) == (other.modified, &other.title)
+            && (self.modified, &self.title, &self.path, self.stamp) == (other.modified, &other.title, &other.path, other.stamp)
     }
 }
 
 enum Job {
-    Write(PathBuf, Vec<u8>),
+    /// Writes a document, or the session. What could not be made to bytes is told as what could not be written.
+    Write {
+        document: Option<DocId>,
+        path: PathBuf,
+        bytes: Result<Vec<u8>, String>,
+    },
     Remove(PathBuf),
+    /// Answers when everything before it is done.
+    Flush(Sender<()>),
 }
 
 /// What was open when Waypost last ran.
@@ -75,11 +91,11 @@ pub(super) struct Restored {
 }
 
 impl Store {
-    /// Opens the folder, making it where there is none.
+    /// Opens the folder, making it where there is none. What cannot be written there is told through `outbox`.
     ///
     /// # Errors
     /// A sentence for the log, where the folder cannot be made.
-    pub fn open(folder: PathBuf) -> Result<Self, String> {
+    pub fn open(folder: PathBuf, outbox: &Sender<Apply>, wake: &Wake) -> Result<Self, String> {
         let failed =
             |error: std::io::Error| format!("Drafts are not kept: {} cannot be used ({error}); save your work to files", folder.display());
         std::fs::create_dir_all(&folder).map_err(failed)?;
@@ -87,26 +103,56 @@ impl Store {
         lock.try_lock()
             .map_err(|_| "Drafts are kept by the window that was opened first; save what you do in this one to files".to_owned())?;
         let (writes, inbox) = std::sync::mpsc::channel();
-        let thread = std::thread::Builder::new().name("waypost-drafts".to_owned()).spawn(move || write_all(&inbox)).map_err(failed)?;
-        Ok(Self { folder, writes: Some(writes), thread: Some(thread), _lock: lock, written: HashMap::new() })
-    }
-
-    /// Reads what was open; what cannot be read is told and left out.
-    pub fn restore(&self, log: &mut Log) -> Restored {
-        let path = self.folder.join(SESSION);
-        let Ok(text) = std::fs::read_to_string(&path) else { return Restored::default() };
-        let session: Session = match serde_json::from_str(&text) {
-            Ok(session) => session,
-            Err(error) => {
-                log.error(format!("The last session could not be restored: {} is damaged ({error})", path.display()));
-                return Restored::default();
+        let (outbox, wake) = (outbox.clone(), Arc::clone(wake));
+        let report = move |document: Option<DocId>, result: Result<(), String>| {
+            let apply: Apply = Box::new(move |app: &mut App| app.draft_written(document, result));
+            if outbox.send(apply).is_ok() {
+                wake();
             }
         };
+        let thread = std::thread::Builder::new().name("waypost-drafts".to_owned()).spawn(move || write_all(&inbox, &report));
+        let thread = Some(thread.map_err(failed)?);
+        Ok(Self { folder, writes: Some(writes), thread, _lock: lock, written: HashMap::new(), failed: HashSet::new() })
+    }
+
+    /// Waits until everything that was handed over is written, or could not be.
+    pub fn flush(&self) {
+        let (done, wait) = std::sync::mpsc::channel();
+        self.send(Job::Flush(done));
+        // Fails only where the thread is gone, and nothing is left to wait for then.
+        wait.recv().ok();
+    }
+
+    /// Returns whether everything could be written the last time.
+    pub fn keeps_all(&self) -> bool {
+        self.failed.is_empty()
+    }
+
+    /// Reads what was open; what cannot be read is told and left out. Without the session that names them, all drafts were open.
+    pub fn restore(&self, log: &mut Log) -> Restored {
+        let (path, drafts) = (self.session(), self.drafts());
+        let session = match std::fs::read_to_string(&path) {
+            Ok(text) => serde_json::from_str(&text).map_err(|error| error.to_string()),
+            // Nothing was ever open, or it was killed before the first session was written.
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(self.session_of(&drafts)),
+            Err(error) => Err(error.to_string()),
+        };
+        let session: Session = session.unwrap_or_else(|error| {
+            // For whoever can repair it; the next change writes a new one.
+            let kept = path.with_file_name("session.damaged.json");
+            let kept = if std::fs::rename(&path, &kept).is_ok() { format!(", kept as {}", kept.display()) } else { String::new() };
+            let found =
+                if drafts.is_empty() { String::new() } else { format!("; the drafts beside it ({}) are open instead", drafts.len()) };
+            let path = path.display();
+            let sentence =
+                format!("The last session could not be restored: {path} is damaged ({error}){kept}. Its settings are as at first{found}");
+            log.error(sentence);
+            self.session_of(&drafts)
+        });
         let mut read = |id: u64| -> Option<Draft> {
-            let path = self.document(DocId(id));
-            let text = std::fs::read_to_string(&path).map_err(|error| error.to_string());
-            let draft = text.and_then(|text| serde_json::from_str(&text).map_err(|error| error.to_string()));
-            draft.map_err(|error| log.error(format!("A draft could not be restored: {} ({error})", path.display()))).ok()
+            let told =
+                |error: String| log.error(format!("A draft could not be restored: {} ({error})", self.document(DocId(id)).display()));
+            self.read(id).map_err(told).ok()
         };
         let policies = session.policies.iter().filter_map(|&id| read(id)?.into_policy(DocId(id))).collect();
         let conversations = session.conversations.iter().filter_map(|&id| read(id)?.into_conversation(DocId(id))).collect();
@@ -116,8 +162,29 @@ impl Store {
             policy_index: session.policy_index,
             conversations,
             conversation_index: session.conversation_index,
-            last_id: session.policies.iter().chain(&session.conversations).copied().max().unwrap_or_default(),
+            // Also those that could not be read: nothing new is to take their place.
+            last_id: session.policies.iter().chain(&session.conversations).chain(&drafts).copied().max().unwrap_or_default(),
         }
+    }
+
+    fn read(&self, id: u64) -> Result<Draft, String> {
+        let text = std::fs::read_to_string(self.document(DocId(id))).map_err(|error| error.to_string())?;
+        serde_json::from_str(&text).map_err(|error| error.to_string())
+    }
+
+    /// Returns the numbers of the drafts in the folder, in order.
+    fn drafts(&self) -> Vec<u64> {
+        let number = |name: &str| -> Option<u64> { name.strip_prefix("document-")?.strip_suffix(".json")?.parse().ok() };
+        let entries = std::fs::read_dir(&self.folder).into_iter().flatten().flatten();
+        let mut numbers: Vec<u64> = entries.filter_map(|entry| number(entry.file_name().to_str()?)).collect();
+        numbers.sort_unstable();
+        numbers
+    }
+
+    fn session_of(&self, drafts: &[u64]) -> Session {
+        let is_policy = |id: &u64| self.read(*id).is_ok_and(|draft| draft.is_policy());
+        let (policies, conversations) = drafts.iter().copied().partition(is_policy);
+        Session { policies, conversations, ..Session::default() }
     }
 
     /// Returns the folder, which other files of the workbench may be kept in too.
@@ -129,6 +196,10 @@ impl Store {
         self.folder.join(format!("document-{}.json", id.0))
     }
 
+    fn session(&self) -> PathBuf {
+        self.folder.join(SESSION)
+    }
+
     fn send(&self, job: Job) {
         if let Some(writes) = &self.writes {
             // The thread ends only after this sender is dropped, so the send cannot fail.
@@ -136,10 +207,9 @@ impl Store {
         }
     }
 
-    fn write(&self, path: PathBuf, value: &impl serde::Serialize) {
-        if let Ok(json) = serde_json::to_vec(value) {
-            self.send(Job::Write(path, json));
-        }
+    fn write(&self, document: Option<DocId>, value: &impl serde::Serialize) {
+        let path = document.map_or_else(|| self.session(), |id| self.document(id));
+        self.send(Job::Write { document, path, bytes: serde_json::to_vec(value).map_err(|error| error.to_string()) });
     }
 }
 
@@ -153,12 +223,25 @@ impl Drop for Store {
     }
 }
 
-/// A failed write is tried again with the next change; the present text is on screen anyway.
-fn write_all(inbox: &Receiver<Job>) {
+/// Tells what could not be written, and what could be after that.
+fn write_all(inbox: &Receiver<Job>, report: &dyn Fn(Option<DocId>, Result<(), String>)) {
+    let mut failed = HashSet::new();
     for job in inbox {
         match job {
-            Job::Write(path, bytes) => drop(write_atomically(&path, &bytes)),
+            Job::Write { document, path, bytes } => {
+                let result = bytes.and_then(|bytes| write_atomically(&path, &bytes).map_err(|error| error.to_string()));
+                let was_failing = failed.remove(&document);
+                if result.is_err() {
+                    failed.insert(document);
+                }
+                if was_failing || result.is_err() {
+                    report(document, result);
+                }
+            }
             Job::Remove(path) => drop(std::fs::remove_file(path)),
+            Job::Flush(done) => {
+                done.send(()).ok();
+            }
         }
     }
 }
@@ -199,14 +282,14 @@ impl App {
         for document in &self.state.policies {
             let present = Written::of(document);
             if store.written.get(&document.id).is_none_or(|written| !written.is(&present)) {
-                store.write(store.document(document.id), &draft::from_policy(document));
+                store.write(Some(document.id), &draft::from_policy(document));
             }
             open.insert(document.id, present);
         }
         for document in &self.state.conversations {
             let present = Written::of(document);
             if store.written.get(&document.id).is_none_or(|written| !written.is(&present)) {
-                store.write(store.document(document.id), &draft::from_conversation(document));
+                store.write(Some(document.id), &draft::from_conversation(document));
             }
             open.insert(document.id, present);
         }
@@ -217,11 +300,35 @@ impl App {
             conversations: self.state.conversations.iter().map(|document| document.id.0).collect(),
             conversation_index: self.state.conversation_index,
         };
-        store.write(store.folder.join(SESSION), &session);
-        for closed in store.written.keys().filter(|id| !open.contains_key(id)) {
-            store.send(Job::Remove(store.document(*closed)));
+        store.write(None, &session);
+        let known: HashSet<DocId> = store.written.keys().copied().chain(store.failed.iter().copied().flatten()).collect();
+        for closed in known.into_iter().filter(|id| !open.contains_key(id)) {
+            store.failed.remove(&Some(closed));
+            store.send(Job::Remove(store.document(closed)));
         }
         store.written = open;
+    }
+
+    /// Takes note of a document, or of the session, that could not be written, or that could be after it could not.
+    fn draft_written(&mut self, document: Option<DocId>, result: Result<(), String>) {
+        let Some(store) = &mut self.store else { return };
+        let Err(error) = result else {
+            if store.failed.remove(&document) && store.failed.is_empty() {
+                self.state.log.info("Drafts are written again");
+            }
+            return;
+        };
+        // Once: it goes on failing until the user does something about it.
+        if store.failed.is_empty() {
+            let folder = store.folder.display();
+            let sentence = format!("Drafts could not be written to {folder} ({error}); make room there, or save your work to files");
+            self.state.log.error(sentence);
+        }
+        store.failed.insert(document);
+        if let Some(document) = document {
+            store.written.remove(&document);
+        }
+        self.save_at = self.save_at.or(Some(Instant::now() + RETRY_PAUSE));
     }
 }
 

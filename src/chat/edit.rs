@@ -1,6 +1,6 @@
 //! Changes to a conversation as values, so that whoever shows a conversation can ask for a change without owning it.
 
-use super::{Content, Conversation, Message, Role};
+use super::{Content, Conversation, Message, Part, Role};
 
 /// One change to a conversation. Positions refer to [`Conversation::messages`]; a position past its end changes nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -9,7 +9,7 @@ pub enum ConversationEdit {
         message: usize,
         role: Role,
     },
-    /// Replaces whatever the message said, parts that are no text included.
+    /// Replaces what the message said; images and other parts that are no text stay.
     SetText {
         message: usize,
         text: String,
@@ -40,7 +40,7 @@ impl ConversationEdit {
             }
             Self::SetText { message, text } => {
                 if let Some(message) = messages.get_mut(message) {
-                    message.content = Content::Text(text);
+                    set_text(&mut message.content, text);
                 }
             }
             Self::AddMessage => {
@@ -80,5 +80,37 @@ impl ConversationEdit {
             Self::SetText { message, .. } => Some(*message),
             _ => None,
         }
+    }
+}
+
+fn set_text(content: &mut Content, text: String) {
+    let is_text = |part: &Part| matches!(part, Part::Text(_));
+    if let Content::Parts(parts) = content
+        && !parts.iter().all(is_text)
+    {
+        let first = parts.iter().position(is_text).unwrap_or(0);
+        parts.retain(|part| !is_text(part));
+        parts.insert(first, Part::Text(text));
+        return;
+    }
+    *content = Content::Text(text);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_text_stays_when_the_text_of_a_message_changes() {
+        let (image, said) = (Part::Other("{\"type\":\"image_url\"}".to_owned()), |text: &str| Part::Text(text.to_owned()));
+        let changed = |parts: Vec<Part>| {
+            let message = Message { content: Content::Parts(parts), ..Message::new(Role::User, "") };
+            let mut conversation = Conversation { messages: vec![message] };
+            ConversationEdit::SetText { message: 0, text: "new".to_owned() }.apply(&mut conversation);
+            conversation.messages.remove(0).content
+        };
+        assert_eq!(changed(vec![image.clone(), said("a"), said("b")]), Content::Parts(vec![image.clone(), said("new")]));
+        assert_eq!(changed(vec![image.clone()]), Content::Parts(vec![said("new"), image]));
+        assert_eq!(changed(vec![said("a"), said("b")]), Content::Text("new".to_owned()), "what has texts alone is one text");
     }
 }

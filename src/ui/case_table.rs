@@ -148,7 +148,8 @@ fn table_ui(ui: &mut Ui, state: &State, view: &RunView, commands: &mut Vec<Comma
     let name = |share: f32, least: f32| Column::initial((width * share).clamp(least, 200.0)).at_least(48.0).clip(true).resizable(true);
     let mut table = TableBuilder::new(ui)
         .id_salt("cases")
-        .sense(Sense::click())
+        // Without the keyboard: the first cell of each row has it, with a name.
+        .sense(Sense::CLICK)
         .auto_shrink(false)
         .cell_layout(Layout::left_to_right(Align::Center))
         .column(name(0.12, 56.0))

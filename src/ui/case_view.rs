@@ -24,11 +24,11 @@ pub fn case_ui(ui: &mut Ui, state: &State, view: &RunView, commands: &mut Vec<Co
             verdict_ui(ui, turn);
         },
         |ui| {
+            actions::short_button_ui(ui, state, Action::NextWrong, "Next wrong", &mut chosen);
+            actions::short_button_ui(ui, state, Action::OpenCase, "Playground", &mut chosen);
             if widgets::quiet_button_ui(ui, "Close", "Close the case").clicked() {
                 chosen.push(Command::Batch(BatchCommand::Select(None)));
             }
-            actions::short_button_ui(ui, state, Action::OpenCase, "Playground", &mut chosen);
-            actions::short_button_ui(ui, state, Action::NextWrong, "Next wrong", &mut chosen);
         },
     );
     commands.append(&mut chosen);

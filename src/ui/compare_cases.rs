@@ -35,7 +35,7 @@ pub fn flips_ui(ui: &mut Ui, state: &State, view: &ComparisonView, commands: &mu
     ui.spacing_mut().item_spacing = vec2(space::S, 0.0);
     let name = |share: f32| Column::initial((width * share).max(72.0)).at_least(48.0).clip(true).resizable(true);
     let table =
-        TableBuilder::new(ui).id_salt("flips").sense(Sense::click()).auto_shrink(false).cell_layout(Layout::left_to_right(Align::Center));
+        TableBuilder::new(ui).id_salt("flips").sense(Sense::CLICK).auto_shrink(false).cell_layout(Layout::left_to_right(Align::Center));
     let table =
         table.column(Column::exact(76.0)).column(name(0.14)).column(name(0.2)).column(name(0.24)).column(Column::remainder().clip(true));
     let table = table.header(ROW_HEIGHT, |mut row| {
@@ -125,7 +125,7 @@ pub fn matrix_ui(ui: &mut Ui, state: &State, view: &ComparisonView, commands: &m
         let width = ((ui.available_width() - 240.0) / runs as f32 - space::S).max(110.0);
         let table = TableBuilder::new(ui)
             .id_salt("matrix")
-            .sense(Sense::click())
+            .sense(Sense::CLICK)
             .auto_shrink(false)
             .cell_layout(Layout::left_to_right(Align::Center));
         let fixed = |width: f32| Column::initial(width).at_least(48.0).clip(true).resizable(true);
@@ -145,11 +145,12 @@ pub fn matrix_ui(ui: &mut Ui, state: &State, view: &ComparisonView, commands: &m
                 row.col(|ui| cell_ui(ui, &case_table::case_name(first), false));
                 row.col(|ui| cell_ui(ui, title(&first.label), false));
                 for run in 0..runs {
-                    let (_, response) = row.col(|ui| match view.turn(case, run) {
-                        Some(turn) => decision_cell_ui(ui, &view.runs[run].name, turn),
+                    let mut clicked = false;
+                    let (_, cell) = row.col(|ui| match view.turn(case, run) {
+                        Some(turn) => clicked = decision_cell_ui(ui, &view.runs[run].name, turn),
                         None => cell_ui(ui, "not measured", true),
                     });
-                    if let (true, Some(at)) = (response.clicked(), case.0[run]) {
+                    if let (true, Some(at)) = (clicked || cell.clicked(), case.0[run]) {
                         commands.push(Command::Compare(CompareCommand::OpenCase(view.runs[run].id.clone(), at)));
                     }
                 }
@@ -158,14 +159,16 @@ pub fn matrix_ui(ui: &mut Ui, state: &State, view: &ComparisonView, commands: &m
     });
 }
 
-fn decision_cell_ui(ui: &mut Ui, run: &str, turn: &crate::eval::TurnResult) {
+/// Draws what one run decided; returns whether it was clicked.
+fn decision_cell_ui(ui: &mut Ui, run: &str, turn: &crate::eval::TurnResult) -> bool {
     let palette = theme::palette(ui);
-    let (rect, response) = ui.allocate_exact_size(vec2(ui.available_width(), ROW_HEIGHT), Sense::hover());
+    let (rect, response) = ui.allocate_exact_size(vec2(ui.available_width(), ROW_HEIGHT), Sense::click());
     let decision = case_table::decision_title(turn);
     let verdict = case_table::verdict(turn);
     response.widget_info(|| {
-        WidgetInfo::labeled(Role::Label, true, format!("{run}, case {}: {decision}, {verdict}", case_table::case_name(turn)))
+        WidgetInfo::labeled(Role::Button, true, format!("{run}, case {}: {decision}, {verdict}", case_table::case_name(turn)))
     });
+    widgets::focus_ring(ui, &response);
     let known = if turn.agrees() { palette.good } else { palette.warning };
     let colour = if turn.undecided { palette.text_weak } else { known };
     ui.painter().rect_filled(
@@ -175,4 +178,5 @@ fn decision_cell_ui(ui: &mut Ui, run: &str, turn: &crate::eval::TurnResult) {
     );
     let galley = widgets::line(ui, &decision, FontId::proportional(text::SMALL + 0.5), palette.text, rect.width() - space::M);
     ui.painter().galley(pos2(rect.left() + space::S, rect.center().y - galley.size().y / 2.0), galley, palette.text);
+    response.clicked()
 }

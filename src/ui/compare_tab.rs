@@ -98,7 +98,7 @@ fn runs_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
         // The newest first.
         for kept in visible.filter_map(|row| runs.get(runs.len() - 1 - row)) {
             let size = egui::vec2(ui.available_width(), RUN_HEIGHT);
-            ui.push_id(&kept.id.0, |ui| ui.allocate_ui(size, |ui| run_ui(ui, state, kept, commands)));
+            widgets::item_ui(ui, &kept.id.0, |ui| drop(ui.allocate_ui(size, |ui| run_ui(ui, state, kept, commands))));
         }
     });
 }

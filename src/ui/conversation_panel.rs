@@ -22,9 +22,9 @@ pub fn conversation_panel_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Comm
             ui,
             |ui| actions::action_button_ui(ui, state, Action::AddMessage, &mut added),
             |ui| {
-                actions::short_button_ui(ui, state, Action::CloseConversation, "Remove", commands);
-                actions::short_button_ui(ui, state, Action::SaveConversation, "Save as…", commands);
                 actions::short_button_ui(ui, state, Action::AddToSet, "Add to set…", commands);
+                actions::short_button_ui(ui, state, Action::SaveConversation, "Save as…", commands);
+                actions::short_button_ui(ui, state, Action::CloseConversation, "Remove", commands);
             },
         );
         commands.append(&mut added);
@@ -62,8 +62,8 @@ pub fn docked_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
             response.response.accessible_name("Conversation to try");
         },
         |ui| {
-            actions::short_button_ui(ui, state, Action::ImportConversation, "Paste…", commands);
             actions::short_button_ui(ui, state, Action::AddMessage, "Add", commands);
+            actions::short_button_ui(ui, state, Action::ImportConversation, "Paste…", commands);
         },
     );
     commands.append(&mut chosen);
@@ -100,7 +100,7 @@ fn messages_ui(ui: &mut Ui, state: &State, from_end: bool, commands: &mut Vec<Co
                         ui.add_space(std::mem::take(&mut above));
                     }
                     let start = ui.cursor().top();
-                    ui.push_id(position, |ui| message_ui(ui, state, position, message, reveal == Some(position), commands));
+                    widgets::item_ui(ui, position, |ui| message_ui(ui, state, position, message, reveal == Some(position), commands));
                     ui.add_space(space::S);
                     *height = ui.cursor().top() - start;
                 } else if top < viewport.top() {
@@ -141,14 +141,14 @@ fn message_ui(ui: &mut Ui, state: &State, position: usize, message: &Message, re
             |ui| {
                 ui.spacing_mut().item_spacing.x = 0.0;
                 ui.spacing_mut().button_padding.x = space::XS;
-                if widgets::quiet_button_ui(ui, "Remove", format!("Remove message {number}")).clicked() {
-                    edit = Some(ConversationEdit::RemoveMessage { message: position });
+                if position > 0 && widgets::quiet_button_ui(ui, "Up", format!("Move message {number} up")).clicked() {
+                    edit = Some(ConversationEdit::MoveMessage { message: position, to: position - 1 });
                 }
                 if number < count && widgets::quiet_button_ui(ui, "Down", format!("Move message {number} down")).clicked() {
                     edit = Some(ConversationEdit::MoveMessage { message: position, to: position + 1 });
                 }
-                if position > 0 && widgets::quiet_button_ui(ui, "Up", format!("Move message {number} up")).clicked() {
-                    edit = Some(ConversationEdit::MoveMessage { message: position, to: position - 1 });
+                if widgets::quiet_button_ui(ui, "Remove", format!("Remove message {number}")).clicked() {
+                    edit = Some(ConversationEdit::RemoveMessage { message: position });
                 }
             },
         );

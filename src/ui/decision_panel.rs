@@ -29,12 +29,12 @@ pub fn decision_panel_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>
         ui,
         |ui| widgets::heading_ui(ui, "Decision"),
         |ui| {
+            actions::check_ui(ui, state, Action::Live, commands);
             if state.is_routing() {
                 cancel_ui(ui, commands);
             } else {
                 actions::primary_button_ui(ui, state, Action::Route, commands);
             }
-            actions::check_ui(ui, state, Action::Live, commands);
         },
     );
     let side = widgets::switch_ui(ui, state.section, &SIDES);

@@ -38,6 +38,7 @@ fn modal(ctx: &Context, name: &str, margin: f32) -> Modal {
 
 fn question_ui(ui: &mut Ui, state: &State, question: &Question, commands: &mut Vec<Command>) {
     ui.set_width(440.0);
+    let lost: String;
     let (title, sentence, answers): (String, &str, &[(Answer, &str)]) = match *question {
         Question::Close(id) => {
             let has_file = has_file(state, id);
@@ -57,6 +58,10 @@ fn question_ui(ui: &mut Ui, state: &State, question: &Question, commands: &mut V
                 &[(Answer::Cancel, "Keep it"), (Answer::Discard, "Delete the run")],
             )
         }
+        Question::CloseWindow(ref titles) => {
+            lost = format!("Changes that are in no file and in no draft are lost then: {}", named(titles));
+            ("Close Waypost?".to_owned(), lost.as_str(), &[(Answer::Cancel, "Go on editing"), (Answer::Discard, "Close without saving")])
+        }
         Question::Changed { document, saving } => {
             let sentence = if saving {
                 "Another program changed its file since it was read; saving would overwrite that"
@@ -74,13 +79,20 @@ fn question_ui(ui: &mut Ui, state: &State, question: &Question, commands: &mut V
     ui.label(RichText::new(title).font(tokens::strong_font(text::HEADING)));
     ui.label(RichText::new(sentence).color(theme::palette(ui).text_weak));
     ui.add_space(space::M);
-    ui.with_layout(egui::Layout::right_to_left(egui::Align::Min), |ui| {
-        for (answer, label) in answers.iter().rev() {
+    widgets::footer_ui(ui, |ui| {
+        for (answer, label) in answers {
             if widgets::button_ui(ui, label).clicked() {
                 commands.push(Command::Answer(*answer));
             }
         }
     });
+}
+
+/// Names the first titles and counts the others.
+fn named(titles: &[String]) -> String {
+    const NAMED: usize = 5;
+    let names = titles[..titles.len().min(NAMED)].join(", ");
+    if titles.len() > NAMED { format!("{names} and {} more", titles.len() - NAMED) } else { names }
 }
 
 fn title(state: &State, id: DocId) -> String {

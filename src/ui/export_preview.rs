@@ -51,18 +51,18 @@ pub fn export_preview_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>
 }
 
 fn buttons_ui(ui: &mut Ui, state: &State, text: Option<&MadeText>, commands: &mut Vec<Command>) {
+    let copy = ui.add_enabled(text.is_some(), egui::Button::new("Copy").min_size(vec2(0.0, tokens::CONTROL_HEIGHT)));
+    if copy.on_hover_text("Copy the exact text").accessible_name("Copy export").clicked()
+        && let Some(text) = text
+    {
+        ui.copy_text(text.exported.text.clone());
+    }
     let obstacle = state.export_obstacle();
     let label = if state.export_into().is_some() { "Write into it" } else { "Write…" };
     let evidence = "Writes the configuration, and beside it what it was tested with (routes.evidence.json)";
     let response = ui.add_enabled_ui(obstacle.is_none(), |ui| widgets::primary_ui(ui, label).accessible_name("Write export")).inner;
     if response.on_hover_text(evidence).on_disabled_hover_text(obstacle.unwrap_or_default()).clicked() {
         commands.push(Command::Export(ExportCommand::Write));
-    }
-    let copy = ui.add_enabled(text.is_some(), egui::Button::new("Copy").min_size(vec2(0.0, tokens::CONTROL_HEIGHT)));
-    if copy.on_hover_text("Copy the exact text").accessible_name("Copy export").clicked()
-        && let Some(text) = text
-    {
-        ui.copy_text(text.exported.text.clone());
     }
 }
 
@@ -192,12 +192,12 @@ pub fn untested_ui(ui: &mut Ui, problems: &[String], commands: &mut Vec<Command>
     }
     widgets::caption_ui(ui, "The file will say so in its comments");
     ui.add_space(space::M);
-    ui.with_layout(egui::Layout::right_to_left(egui::Align::Min), |ui| {
-        if widgets::button_ui(ui, "Export all the same").clicked() {
-            commands.push(Command::Export(ExportCommand::WriteAnyway));
-        }
+    widgets::footer_ui(ui, |ui| {
         if widgets::button_ui(ui, "Cancel").clicked() {
             commands.push(Command::CloseDialog);
+        }
+        if widgets::button_ui(ui, "Export all the same").clicked() {
+            commands.push(Command::Export(ExportCommand::WriteAnyway));
         }
     });
 }

@@ -134,7 +134,7 @@ fn routes_ui(ui: &mut Ui, routes: &[RouteFigures], query: &CaseQuery, commands: 
     let palette = theme::palette(ui);
     ui.spacing_mut().item_spacing = vec2(space::S, 0.0);
     let figure = || Column::exact(58.0);
-    let table = TableBuilder::new(ui).id_salt("routes").auto_shrink(false).sense(Sense::click());
+    let table = TableBuilder::new(ui).id_salt("routes").auto_shrink(false).sense(Sense::CLICK);
     let table = table.cell_layout(egui::Layout::left_to_right(egui::Align::Center));
     let table =
         table.column(Column::remainder().clip(true).at_least(80.0)).column(figure()).column(figure()).column(figure()).column(figure());

@@ -44,16 +44,16 @@ pub fn gateway_dialog_ui(ui: &mut Ui, state: &State, import: &GatewayImport, com
     ui.add_space(space::S);
     notes_ui(ui, &imported.notes);
     ui.add_space(space::M);
-    ui.with_layout(egui::Layout::right_to_left(egui::Align::Min), |ui| {
-        if widgets::primary_ui(ui, "Add as new policy").clicked() {
-            commands.push(Command::ImportPolicy { replace: false });
+    widgets::footer_ui(ui, |ui| {
+        if widgets::button_ui(ui, "Cancel").clicked() {
+            commands.push(Command::CloseDialog);
         }
         let replaced = format!("Replace “{}”; can be undone", state.policy().title);
         if widgets::button_ui(ui, "Replace current policy").on_hover_text(replaced).clicked() {
             commands.push(Command::ImportPolicy { replace: true });
         }
-        if widgets::button_ui(ui, "Cancel").clicked() {
-            commands.push(Command::CloseDialog);
+        if widgets::primary_ui(ui, "Add as new policy").clicked() {
+            commands.push(Command::ImportPolicy { replace: false });
         }
     });
 }

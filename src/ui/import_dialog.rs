@@ -28,19 +28,19 @@ pub fn import_dialog_ui(ui: &mut Ui, state: &State, import: &Import, commands: &
     ui.add_space(space::S);
     let taken = understood_ui(ui, import, commands);
     ui.add_space(space::S);
-    ui.with_layout(egui::Layout::right_to_left(egui::Align::Min), |ui| {
-        if ui.add_enabled(taken, egui::Button::new("Add to shelf")).clicked() {
-            commands.push(Command::ImportAccept { replace: false });
+    widgets::footer_ui(ui, |ui| {
+        if ui.button("Choose file…").on_hover_text(Action::Open.tooltip()).clicked() {
+            commands.extend([Command::CloseDialog, Command::Perform(Action::Open)]);
+        }
+        if ui.button("Cancel").accessible_name("Cancel import").clicked() {
+            commands.push(Command::CloseDialog);
         }
         let replaced = format!("Replace “{}”; can be undone", state.conversation().title);
         if ui.add_enabled(taken, egui::Button::new("Replace current")).on_hover_text(replaced).clicked() {
             commands.push(Command::ImportAccept { replace: true });
         }
-        if ui.button("Cancel").accessible_name("Cancel import").clicked() {
-            commands.push(Command::CloseDialog);
-        }
-        if ui.button("Choose file…").on_hover_text(Action::Open.tooltip()).clicked() {
-            commands.extend([Command::CloseDialog, Command::Perform(Action::Open)]);
+        if ui.add_enabled(taken, egui::Button::new("Add to shelf")).clicked() {
+            commands.push(Command::ImportAccept { replace: false });
         }
     });
 }

@@ -65,17 +65,17 @@ pub fn paint_mark(ui: &Ui, severity: Severity, centre: egui::Pos2) {
 
 /// Draws the button that shows and hides the list.
 pub fn summary_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
+    let worst = state.checks.get(0).map(|located| located.finding.rule.severity);
+    if let Some(severity) = worst.filter(|severity| *severity != Severity::Advice) {
+        let (rect, _) = ui.allocate_exact_size(vec2(MARK, MARK), Sense::hover());
+        paint_mark(ui, severity, rect.center());
+    }
     let label = RichText::new(counts(&state.checks)).small();
     let button = egui::Button::selectable(Action::ToggleFindings.is_on(state), label);
     let response =
         ui.add(button).on_hover_text(Action::ToggleFindings.tooltip()).accessible_name(format!("Findings: {}", counts(&state.checks)));
     if response.clicked() {
         commands.push(Command::Perform(Action::ToggleFindings));
-    }
-    let worst = state.checks.get(0).map(|located| located.finding.rule.severity);
-    if let Some(severity) = worst.filter(|severity| *severity != Severity::Advice) {
-        let (rect, _) = ui.allocate_exact_size(vec2(MARK, MARK), Sense::hover());
-        paint_mark(ui, severity, rect.center());
     }
 }
 
@@ -159,12 +159,12 @@ pub fn list_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
             widgets::short_caption_ui(ui, counts(checks));
         },
         |ui| {
-            actions::short_button_ui(ui, state, Action::ToggleFindings, "Close", commands);
             if checks.hidden() > 0
                 && widgets::quiet_button_ui(ui, &format!("Show {} hidden", checks.hidden()), "Show hidden advice").clicked()
             {
                 commands.push(Command::Check(CheckCommand::ShowAll));
             }
+            actions::short_button_ui(ui, state, Action::ToggleFindings, "Close", commands);
         },
     );
     if checks.is_empty() {
@@ -172,8 +172,8 @@ pub fn list_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
     }
     ui.spacing_mut().item_spacing.y = 0.0;
     ScrollArea::vertical().auto_shrink(false).show_rows(ui, ROW_HEIGHT, checks.len(), |ui, rows| {
-        for located in rows.filter_map(|row| checks.get(row)) {
-            row_ui(ui, state, located, commands);
+        for (row, located) in rows.filter_map(|row| Some((row, checks.get(row)?))) {
+            widgets::item_ui(ui, row, |ui| row_ui(ui, state, located, commands));
         }
     });
 }
@@ -194,7 +194,7 @@ fn row_ui(ui: &mut Ui, state: &State, Located { finding, line }: &Located, comma
     };
     widgets::ends_ui(ui, ROW_HEIGHT, draw, |ui| {
         ui.spacing_mut().item_spacing.x = space::XS;
-        ui.scope(|ui| buttons_ui(ui, state, finding, commands));
+        buttons_ui(ui, state, finding, commands);
     });
     if clicked && let Some(route) = finding.route {
         commands.push(Command::SelectRoute(route));

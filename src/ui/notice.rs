@@ -14,11 +14,11 @@ pub fn notice_ui(ui: &mut Ui, entry: &Entry, open: usize, commands: &mut Vec<Com
             ui.add(Label::new(text).wrap().selectable(true));
         },
         |ui| {
-            if ui.button("Dismiss").on_hover_text("The log keeps the message").clicked() {
-                commands.push(Command::Dismiss { entry: entry.id });
-            }
             if open > 1 && ui.button(format!("{} more in the log", open - 1)).clicked() {
                 commands.push(Command::Perform(Action::ToggleLog));
+            }
+            if ui.button("Dismiss").on_hover_text("The log keeps the message").clicked() {
+                commands.push(Command::Dismiss { entry: entry.id });
             }
         },
     );

@@ -11,12 +11,13 @@ pub fn policy_tab_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
     let palette = theme::palette(ui);
     let width = ui.available_width();
     Panel::top("policies").frame(theme::bar_frame(palette.surface)).show(ui, |ui| policies_ui(ui, state, commands));
+    // Before the dock, since the Tab key goes where the drawing goes.
+    let list = Panel::left("routes").frame(theme::column_frame(palette.surface)).resizable(true);
+    list.default_size((width * 0.22).clamp(220.0, 320.0)).min_size(180.0).show(ui, |ui| route_list::route_list_ui(ui, state, commands));
     if state.settings.dock {
         let dock = Panel::right("dock").frame(theme::column_frame(palette.surface)).resizable(true);
         dock.default_size((width * 0.36).min(560.0)).min_size(320.0).show(ui, |ui| dock_ui(ui, state, commands));
     }
-    let list = Panel::left("routes").frame(theme::column_frame(palette.surface)).resizable(true);
-    list.default_size((width * 0.22).clamp(220.0, 320.0)).min_size(180.0).show(ui, |ui| route_list::route_list_ui(ui, state, commands));
     CentralPanel::default().frame(theme::column_frame(palette.canvas)).show(ui, |ui| editor_ui(ui, state, commands));
 }
 
@@ -45,9 +46,9 @@ fn policies_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
             });
         },
         |ui| {
-            actions::short_button_ui(ui, state, Action::Save, "Save", commands);
-            actions::action_button_ui(ui, state, Action::Open, commands);
             actions::action_button_ui(ui, state, Action::NewVariant, commands);
+            actions::action_button_ui(ui, state, Action::Open, commands);
+            actions::short_button_ui(ui, state, Action::Save, "Save", commands);
         },
     );
     commands.append(&mut chosen);
@@ -76,6 +77,7 @@ fn editor_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
     if switched {
         commands.push(Command::Perform(Action::ToggleYaml));
     }
+    yaml_view::error_ui(ui, state);
     if state.settings.yaml {
         yaml_view::yaml_view_ui(ui, state, commands);
     } else if let Some(position) = state.selected_route() {

@@ -66,19 +66,11 @@ fn buttons_ui(ui: &mut Ui, state: &State, router: &ListedRouter, download: Optio
         }
     };
     let label = &router.label;
-    match (download.map(|download| &download.phase), hub_id(router)) {
-        (Some(DownloadPhase::Failed(_)), Some(id)) => {
-            press(ui, "Dismiss", format!("Dismiss failed download of {label}"), RoutersCommand::Cancel(id.to_owned()));
-            press(ui, "Try again", format!("Download {label} again"), RoutersCommand::Download(id.to_owned()));
-        }
-        (Some(DownloadPhase::Licence(_)), _) => {}
-        (Some(_), Some(id)) => press(ui, "Cancel", format!("Cancel download of {label}"), RoutersCommand::Cancel(id.to_owned())),
-        (None, Some(id)) if router.presence == Presence::ToDownload => {
-            press(ui, "Download", format!("Download {label}"), RoutersCommand::Download(id.to_owned()));
-        }
-        _ => {}
-    }
     let is_chosen = state.router.source.is_same(&router.source);
+    let is_added = state.settings.routers.contains(&router.source.to_string());
+    if is_added && !is_chosen {
+        press(ui, "Forget", format!("Forget {label}"), RoutersCommand::Forget(router.source.clone()));
+    }
     if is_chosen && state.router.phase == RouterPhase::Ready {
         widgets::chip_ui(ui, "In use", theme::palette(ui).good, theme::palette(ui).good_soft);
     } else if is_chosen && state.router.phase == RouterPhase::Loading {
@@ -86,9 +78,17 @@ fn buttons_ui(ui: &mut Ui, state: &State, router: &ListedRouter, download: Optio
     } else if matches!(router.presence, Presence::Here | Presence::Remote) {
         press(ui, "Use", format!("Use {label}"), RoutersCommand::Choose(router.source.clone()));
     }
-    let is_added = state.settings.routers.contains(&router.source.to_string());
-    if is_added && !is_chosen {
-        press(ui, "Forget", format!("Forget {label}"), RoutersCommand::Forget(router.source.clone()));
+    match (download.map(|download| &download.phase), hub_id(router)) {
+        (Some(DownloadPhase::Failed(_)), Some(id)) => {
+            press(ui, "Try again", format!("Download {label} again"), RoutersCommand::Download(id.to_owned()));
+            press(ui, "Dismiss", format!("Dismiss failed download of {label}"), RoutersCommand::Cancel(id.to_owned()));
+        }
+        (Some(DownloadPhase::Licence(_)), _) => {}
+        (Some(_), Some(id)) => press(ui, "Cancel", format!("Cancel download of {label}"), RoutersCommand::Cancel(id.to_owned())),
+        (None, Some(id)) if router.presence == Presence::ToDownload => {
+            press(ui, "Download", format!("Download {label}"), RoutersCommand::Download(id.to_owned()));
+        }
+        _ => {}
     }
 }
 

@@ -76,17 +76,19 @@ fn unlabelled_ui(ui: &mut Ui, state: &State, set: &LabelledSet, commands: &mut V
             let said = |ui: &mut Ui| {
                 ui.add(Label::new(format!("Line {}: {}", entry.place.line, entry.preview)).truncate());
             };
-            widgets::header_ui(ui, said, |ui| {
-                let combo = ComboBox::from_id_salt(("first label", case)).selected_text("Choose…").width(180.0).truncate();
-                let response = combo.show_ui(ui, |ui| {
-                    let routes = state.routes().routes.iter().map(|route| route.name.as_str());
-                    for label in routes.chain([NO_ROUTE_LABEL]) {
-                        if ui.selectable_label(false, title(label)).clicked() {
-                            commands.push(Command::Batch(BatchCommand::Label { case, label: label.to_owned() }));
+            widgets::item_ui(ui, case, |ui| {
+                widgets::header_ui(ui, said, |ui| {
+                    let combo = ComboBox::from_id_salt(("first label", case)).selected_text("Choose…").width(180.0).truncate();
+                    let response = combo.show_ui(ui, |ui| {
+                        let routes = state.routes().routes.iter().map(|route| route.name.as_str());
+                        for label in routes.chain([NO_ROUTE_LABEL]) {
+                            if ui.selectable_label(false, title(label)).clicked() {
+                                commands.push(Command::Batch(BatchCommand::Label { case, label: label.to_owned() }));
+                            }
                         }
-                    }
+                    });
+                    response.response.accessible_name(format!("Label of line {}", entry.place.line));
                 });
-                response.response.accessible_name(format!("Label of line {}", entry.place.line));
             });
         }
     });
@@ -180,16 +182,16 @@ pub fn add_dialog_ui(ui: &mut Ui, state: &State, add: &AddToSet, commands: &mut 
         response.response.labelled_by(caption.id).accessible_name("Set to add to");
     });
     ui.add_space(space::M);
-    ui.with_layout(egui::Layout::right_to_left(egui::Align::Min), |ui| {
+    widgets::footer_ui(ui, |ui| {
+        if widgets::button_ui(ui, "Cancel").clicked() {
+            commands.push(Command::CloseDialog);
+        }
         let ready = add.set.is_some();
         let button = egui::Button::new("Add to set").min_size(egui::vec2(0.0, tokens::CONTROL_HEIGHT));
         let pressed = ui.add_enabled(ready, button).on_disabled_hover_text("Choose a set first").clicked();
         let entered = ready && ui.input(|input| input.key_pressed(Key::Enter)) && ui.memory(|memory| memory.focused().is_none());
         if pressed || entered {
             commands.push(Command::AddToSet);
-        }
-        if widgets::button_ui(ui, "Cancel").clicked() {
-            commands.push(Command::CloseDialog);
         }
     });
 }

@@ -19,16 +19,16 @@ pub fn status_bar_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
         HEIGHT,
         |ui| router_ui(ui, state, &mut pressed),
         |ui| {
-            let errors = state.log.open().1;
-            let label = if errors == 0 { "Log".to_owned() } else { format!("Log ({errors})") };
-            if ui.selectable_label(state.log_open, RichText::new(label).small()).on_hover_text(Action::ToggleLog.tooltip()).clicked() {
-                commands.push(Command::Perform(Action::ToggleLog));
-            }
-            ui.add_space(space::S);
             match state.current_job() {
                 Some(job) => job_ui(ui, job, commands),
                 None if state.router.phase == RouterPhase::Ready => drop(widgets::caption_ui(ui, "Ready")),
                 None => {}
+            }
+            ui.add_space(space::S);
+            let errors = state.log.open().1;
+            let label = if errors == 0 { "Log".to_owned() } else { format!("Log ({errors})") };
+            if ui.selectable_label(state.log_open, RichText::new(label).small()).on_hover_text(Action::ToggleLog.tooltip()).clicked() {
+                commands.push(Command::Perform(Action::ToggleLog));
             }
         },
     );
@@ -82,8 +82,11 @@ fn router_button_ui(ui: &mut Ui, label: &str, colour: Color32, commands: &mut Ve
     response
 }
 
-/// Drawn from right to left, as everything at the right end of a bar.
 fn job_ui(ui: &mut Ui, job: &Job, commands: &mut Vec<Command>) {
+    widgets::caption_ui(ui, job.stage());
+    if let Some(fraction) = job.fraction() {
+        widgets::progress_ui(ui, Some(fraction), 96.0, job.stage());
+    }
     if !job.cancelling
         && ui
             .add(egui::Button::new(RichText::new("Cancel").small()).min_size(egui::vec2(0.0, HEIGHT)))
@@ -92,10 +95,6 @@ fn job_ui(ui: &mut Ui, job: &Job, commands: &mut Vec<Command>) {
     {
         commands.push(Command::CancelJob(job.id));
     }
-    if let Some(fraction) = job.fraction() {
-        widgets::progress_ui(ui, Some(fraction), 96.0, job.stage());
-    }
-    widgets::caption_ui(ui, job.stage());
 }
 
 fn hits(cache: CacheStats) -> String {

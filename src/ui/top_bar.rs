@@ -25,13 +25,15 @@ pub fn top_bar_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
             }
         },
         |ui| {
-            actions::action_button_ui(ui, state, Action::Palette, commands);
+            ui.scope(|ui| {
+                ui.spacing_mut().item_spacing.x = 0.0;
+                ui.visuals_mut().widgets.inactive.bg_stroke = egui::Stroke::NONE;
+                for menu in Menu::ALL {
+                    ui.menu_button(menu.text(), |ui| actions::menu_ui(ui, state, menu, commands));
+                }
+            });
             ui.add_space(space::S);
-            ui.spacing_mut().item_spacing.x = 0.0;
-            ui.visuals_mut().widgets.inactive.bg_stroke = egui::Stroke::NONE;
-            for menu in Menu::ALL.into_iter().rev() {
-                ui.menu_button(menu.text(), |ui| actions::menu_ui(ui, state, menu, commands));
-            }
+            actions::action_button_ui(ui, state, Action::Palette, commands);
         },
     );
     commands.append(&mut shown);

@@ -4,7 +4,8 @@ use std::borrow::Cow;
 
 use egui::text::{LayoutJob, TextFormat, TextWrapping};
 use egui::{
-    Button, Color32, ComboBox, CornerRadius, FontId, Galley, Id, Label, Margin, Response, RichText, Role, Sense, TextEdit, Ui, WidgetInfo,
+    Align, Button, Color32, ComboBox, CornerRadius, FontId, Galley, Id, Label, Layout, Margin, Rect, Response, RichText, Role, Sense,
+    TextEdit, Ui, UiBuilder, WidgetInfo, pos2,
 };
 
 use super::theme;
@@ -36,9 +37,49 @@ pub fn header_ui(ui: &mut Ui, left: impl FnOnce(&mut Ui), right: impl FnOnce(&mu
     ends_ui(ui, tokens::CONTROL_HEIGHT, left, right);
 }
 
-/// Draws a row with something at each end; `right` is drawn from right to left.
+/// Draws the answers of a dialog at its right end, as [`ends_ui`] does.
+pub fn footer_ui(ui: &mut Ui, answers: impl FnOnce(&mut Ui)) {
+    ends_ui(ui, tokens::CONTROL_HEIGHT, |_| {}, answers);
+}
+
+/// Draws a row with something at each end. Both are drawn from left to right, since the Tab key and screen readers go where the drawing goes;
+/// the left one gets the place that the right one leaves.
 pub fn ends_ui(ui: &mut Ui, height: f32, left: impl FnOnce(&mut Ui), right: impl FnOnce(&mut Ui)) {
-    egui::Sides::new().height(height).shrink_left().show(ui, left, right);
+    let (sizing, gap, layout) = (ui.is_sizing_pass(), ui.spacing().item_spacing.x, Layout::left_to_right(Align::Center));
+    let mut row = ui.available_rect_before_wrap();
+    row.max.y = row.min.y + height;
+    // How wide the right end is shows when it is drawn: it is as wide as in the last pass, or else this pass is not shown.
+    let id = ui.auto_id_with("width of the right end");
+    let width = ui.data(|data| data.get_temp::<f32>(id)).unwrap_or_default();
+    let room = if sizing { row } else { row.with_max_x((row.right() - width - gap).max(row.left())) };
+    let mut left_ui = ui.new_child(UiBuilder::new().max_rect(room).layout(layout));
+    left(&mut left_ui);
+    let used = left_ui.min_rect();
+    let start = if sizing { used.right() + gap } else { row.right() - width };
+    let room = Rect::from_min_size(pos2(start, row.top()), row.size());
+    let mut right_ui = ui.new_child(UiBuilder::new().max_rect(room).layout(layout));
+    right(&mut right_ui);
+    let drawn = right_ui.min_rect();
+    if (drawn.width() - width).abs() > 0.5 {
+        ui.data_mut(|data| data.insert_temp(id, drawn.width()));
+        // After a pass that only measures comes another one anyway.
+        if !sizing {
+            ui.request_discard("the right end of a row has another width");
+            if !ui.will_discard() {
+                ui.request_repaint();
+            }
+        }
+    }
+    // The place that it has in the next pass, so that in this one nothing grows to hold it.
+    let end = if sizing { drawn.right() } else { row.right() };
+    ui.advance_cursor_after_rect(used | drawn.with_min_x(end - drawn.width()).with_max_x(end));
+}
+
+/// Draws an item of a list of which only those in view are drawn. Its widgets are called the same wherever it stands among them, so that they
+/// keep the keyboard and their place while the list is scrolled.
+pub fn item_ui(ui: &mut Ui, id: impl egui::AsIdSalt, draw: impl FnOnce(&mut Ui)) {
+    let id = ui.scope_id().with(id);
+    ui.scope_builder(UiBuilder::new().scope_id(id), draw);
 }
 
 /// Draws a button that keeps out of the way until the pointer or the focus is on it. `name` says what it does to what.
@@ -139,7 +180,7 @@ pub fn progress_ui(ui: &mut Ui, fraction: Option<f32>, width: f32, name: &str) {
     let (rect, response) = ui.allocate_exact_size(egui::vec2(width, 6.0), Sense::hover());
     ui.painter().rect_filled(rect, 3.0, palette.bar_track);
     if let Some(fraction) = fraction {
-        let done = egui::Rect::from_min_size(rect.min, egui::vec2(rect.width() * fraction, rect.height()));
+        let done = Rect::from_min_size(rect.min, egui::vec2(rect.width() * fraction, rect.height()));
         ui.painter().rect_filled(done, 3.0, palette.accent);
     }
     response.widget_info(|| {
@@ -239,12 +280,12 @@ pub fn row_ui(ui: &mut Ui, row: Row<'_>) -> Response {
     let height = title.size().y + detail.as_ref().map_or(0.0, |detail| detail.size().y + 2.0);
     let top = rect.center().y - height / 2.0;
     let painter = ui.painter();
-    let note_at = egui::pos2(inner.right() - note.size().x, top + (title.size().y - note.size().y) / 2.0);
+    let note_at = pos2(inner.right() - note.size().x, top + (title.size().y - note.size().y) / 2.0);
     painter.galley(note_at, note, palette.text_weak);
     let below = top + title.size().y + 2.0;
-    painter.galley(egui::pos2(inner.left(), top), title, palette.text);
+    painter.galley(pos2(inner.left(), top), title, palette.text);
     if let Some(detail) = detail {
-        painter.galley(egui::pos2(inner.left(), below), detail, palette.text_weak);
+        painter.galley(pos2(inner.left(), below), detail, palette.text_weak);
     }
     response
 }

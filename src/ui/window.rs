@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use egui::{Panel, Ui, ViewportBuilder};
+use egui::{Panel, Ui, ViewportBuilder, ViewportCommand};
 
 use super::file_dialog::FileDialogs;
 use super::frame_times::FrameTimes;
@@ -105,6 +105,13 @@ impl eframe::App for Window {
         if let Some(pause) = self.app.tick() {
             ctx.request_repaint_after(pause);
         }
+        if ctx.input(|input| input.viewport().close_requested()) && !self.app.may_close() {
+            ctx.send_viewport_cmd(ViewportCommand::CancelClose);
+            // A minimised window can be closed too; there nobody would see the question.
+            if ctx.input(|input| input.viewport().minimized == Some(true)) {
+                ctx.send_viewport_cmd(ViewportCommand::Minimized(false));
+            }
+        }
     }
 
     fn ui(&mut self, ui: &mut Ui, frame: &mut eframe::Frame) {
@@ -122,6 +129,9 @@ impl eframe::App for Window {
             let wanted = self.app.state().settings.zoom;
             if wanted != zoom {
                 ui.ctx().set_zoom_factor(wanted);
+            }
+            if self.app.is_leaving() {
+                ui.send_viewport_cmd(ViewportCommand::Close);
             }
             // What the commands changed is drawn at once, not at the next movement of the mouse.
             ui.request_repaint();

@@ -11,19 +11,24 @@ use crate::app::{Command, State};
 /// Room at the left for line numbers.
 const GUTTER: f32 = 40.0;
 
+/// Says why the YAML cannot be read, in the form too, where nothing can be changed meanwhile: it would be written over what was typed.
+pub fn error_ui(ui: &mut Ui, state: &State) {
+    let palette = theme::palette(ui);
+    let Some(error) = &state.policy().text.error else { return };
+    theme::card_frame(palette.error_soft, palette.error_soft).show(ui, |ui| {
+        ui.set_min_width(ui.available_width());
+        let place = error.line.map(|line| format!("Line {line}: ")).unwrap_or_default();
+        let sentence = format!("{place}{}; {}", error.message, error.remedy);
+        ui.add(Label::new(RichText::new(sentence).color(palette.error)).wrap().selectable(true));
+        let advice = if state.settings.yaml { "" } else { "; repair the YAML before you change anything here" };
+        let sentence = format!("Decisions use the last version that could be read{advice}");
+        ui.add(Label::new(RichText::new(sentence).small().color(palette.text_weak)).wrap());
+    });
+}
+
 /// Draws the view.
 pub fn yaml_view_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
-    let palette = theme::palette(ui);
     let version = &state.policy().text;
-    if let Some(error) = &version.error {
-        theme::card_frame(palette.error_soft, palette.error_soft).show(ui, |ui| {
-            ui.set_min_width(ui.available_width());
-            let place = error.line.map(|line| format!("Line {line}: ")).unwrap_or_default();
-            let sentence = format!("{place}{}; {}", error.message, error.remedy);
-            ui.add(Label::new(RichText::new(sentence).color(palette.error)).wrap().selectable(true));
-            ui.label(RichText::new("Decisions use the last version that could be read").small().color(palette.text_weak));
-        });
-    }
     let mut buffer = Cow::Borrowed(&**version.yaml());
     let highlight = egui_extras::syntax_highlighting::CodeTheme::from_style(ui.style());
     let mut layouter = |ui: &Ui, text: &dyn egui::TextBuffer, width: f32| {
@@ -37,6 +42,8 @@ pub fn yaml_view_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
         let edit = TextEdit::multiline(&mut buffer)
             .id_salt(("yaml", state.policy().id.0))
             .code_editor()
+            // The Tab key goes on to the next control: YAML is indented with spaces anyway.
+            .lock_focus(false)
             .layouter(&mut layouter)
             .margin(margin)
             .desired_rows(rows.max(8))

@@ -57,7 +57,7 @@ fn agreement(harness: &Harness<'_, Window>) -> f64 {
 }
 
 /// A window in which the cases above were measured.
-fn measured(behaviour: Behaviour, folder: &Path, drafts: Option<&Path>) -> Harness<'static, Window> {
+pub fn measured(behaviour: Behaviour, folder: &Path, drafts: Option<&Path>) -> Harness<'static, Window> {
     measured_set(behaviour, &write_set(folder), drafts)
 }
 

@@ -1,5 +1,6 @@
 //! Comparing variants in the window: the verdict, what flipped, and which edit causes it.
 
+use egui::{Key, Modifiers};
 use egui_kittest::Harness;
 use egui_kittest::kittest::Queryable as _;
 use waypost::app::{Action, Command, CompareCommand, ComparePart};
@@ -7,7 +8,7 @@ use waypost::policy::PolicyEdit;
 use waypost::ui::Window;
 
 use super::batch::{POLICY, open_set, write_set};
-use super::{click, has, perform, texts, wait_for, wait_until, window_in};
+use super::{click, has, perform, press, texts, wait_for, wait_until, window_in};
 use crate::fake_router::{Behaviour, options};
 
 fn compared(harness: &mut Harness<'_, Window>) {
@@ -53,6 +54,12 @@ fn variants_are_measured_with_one_button_and_their_flips_explained() {
     assert!(has(&harness, "(+50.0 points)"), "{:#?}", texts(&harness));
     perform(&mut harness, Command::Compare(CompareCommand::ShowPart(ComparePart::Cases)));
     assert!(has(&harness, "2 of 6 differ"));
+    // Each decision can be reached without a pointer.
+    harness.get_by_label_contains("case d: No route, wrong").focus();
+    harness.run();
+    press(&mut harness, Modifiers::NONE, Key::Enter);
+    wait_for(&mut harness, "the driver never came");
+    perform(&mut harness, Command::Perform(Action::ShowCompare));
     click(&mut harness, "Flips");
     harness.get_by_label_contains("fixed case f").click();
     wait_for(&mut harness, "Case f");

@@ -4,10 +4,13 @@ use std::io::{BufRead, BufReader};
 use std::process::{Command as Process, Stdio};
 use std::time::{Duration, Instant};
 
+use egui::{ViewportCommand, ViewportEvent, ViewportId};
+use egui_kittest::Harness;
 use waypost::app::{Action, App, Command};
 use waypost::policy::PolicyEdit;
+use waypost::ui::Window;
 
-use super::{has, perform, window_in};
+use super::{click, has, perform, texts, window, window_in};
 use crate::fake_router::{Behaviour, options};
 
 /// Tells the child process of the test below where to keep its drafts.
@@ -84,4 +87,76 @@ fn a_damaged_session_is_told_and_the_sample_opens() {
     let harness = window_in(options(Behaviour::Decide), Some(folder.path()));
     assert!(has(&harness, "The last session could not be restored"));
     assert!(has(&harness, "Route bug_fixing"));
+}
+
+#[test]
+fn a_damaged_session_is_set_aside_and_the_drafts_are_open_all_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let start = || App::start(options(Behaviour::Decide), Some(folder.path().to_owned()), || {}).unwrap();
+    let mut app = start();
+    app.run(Command::Perform(Action::NewVariant));
+    app.run(Command::Perform(Action::NewConversation));
+    drop(app);
+    std::fs::write(folder.path().join("session.json"), "{").unwrap();
+    let app = start();
+    assert!(app.state().log.open().0.unwrap().text.contains("the drafts beside it (4) are open instead"));
+    drop(app);
+    let app = start();
+    assert_eq!((app.state().policies.len(), app.state().conversations.len()), (2, 2));
+    assert_eq!(std::fs::read_to_string(folder.path().join("session.damaged.json")).unwrap(), "{");
+}
+
+#[test]
+fn a_document_that_was_saved_under_another_name_stays_in_that_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let start = || App::start(options(Behaviour::Decide), Some(folder.path().join("drafts")), || {}).unwrap();
+    let mut app = start();
+    let id = app.state().policy().id;
+    app.run(Command::SaveTo(id, folder.path().join("a.yaml")));
+    app.save_drafts();
+    app.run(Command::SaveTo(id, folder.path().join("b.yaml")));
+    drop(app);
+    assert_eq!(start().state().policy().path, Some(folder.path().join("b.yaml")));
+}
+
+/// Asks the window to close; returns whether it does.
+fn closes(harness: &mut Harness<'_, Window>) -> bool {
+    harness.input_mut().viewports.get_mut(&ViewportId::ROOT).unwrap().events.push(ViewportEvent::Close);
+    harness.step();
+    let is_cancelled = harness.output().viewport_output[&ViewportId::ROOT].commands.contains(&ViewportCommand::CancelClose);
+    harness.run();
+    !is_cancelled
+}
+
+#[test]
+fn a_window_without_drafts_asks_before_changes_are_lost() {
+    let mut harness = window(options(Behaviour::Decide));
+    assert!(closes(&mut harness));
+    click(&mut harness, "Add route");
+    assert!(!closes(&mut harness));
+    assert!(has(&harness, "in no draft are lost then: Coding assistant"), "{:#?}", texts(&harness));
+    click(&mut harness, "Go on editing");
+    assert!(!closes(&mut harness));
+    click(&mut harness, "Close without saving");
+    assert!(closes(&mut harness));
+}
+
+#[test]
+fn drafts_that_cannot_be_written_are_told_and_tried_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut harness = window_in(options(Behaviour::Decide), Some(folder.path()));
+    let id = harness.state().app().state().policy().id;
+    // No file takes the place of a folder.
+    let draft = folder.path().join(format!("document-{}.json", id.0));
+    std::fs::remove_file(&draft).ok();
+    std::fs::create_dir(&draft).unwrap();
+    click(&mut harness, "Add route");
+    assert!(!closes(&mut harness));
+    assert!(has(&harness, "Drafts could not be written to") && has(&harness, "Close Waypost?"), "{:#?}", texts(&harness));
+    click(&mut harness, "Go on editing");
+    std::fs::remove_dir(&draft).unwrap();
+    assert!(closes(&mut harness));
+    drop(harness);
+    let harness = window_in(options(Behaviour::Decide), Some(folder.path()));
+    assert!(has(&harness, "Route new_route") && harness.state().app().state().policy().is_modified());
 }

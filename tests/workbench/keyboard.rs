@@ -1,0 +1,80 @@
+//! Everything can be reached with the Tab key, in the order in which it is read.
+
+use egui::{Key, Modifiers};
+use egui_kittest::Harness;
+use egui_kittest::kittest::{NodeT as _, Queryable as _};
+use waypost::app::{Action, Command};
+use waypost::chat::{Conversation, ConversationEdit, Message, Role};
+use waypost::ui::Window;
+
+use super::batch::measured;
+use super::{has, perform, press, texts, wait_for, window};
+use crate::fake_router::{Behaviour, options};
+
+/// Returns what a screen reader calls the control that has the keyboard.
+fn focused(harness: &Harness<'_, Window>) -> String {
+    let node = harness.root().children_recursive().find(|node| node.is_focused());
+    node.and_then(|node| node.accesskit_node().label().or(node.value())).unwrap_or_default()
+}
+
+/// Presses the Tab key so many times; returns what has the keyboard after each.
+fn tabs(harness: &mut Harness<'_, Window>, count: usize) -> Vec<String> {
+    let mut names = Vec::new();
+    for _ in 0..count {
+        press(harness, Modifiers::NONE, Key::Tab);
+        names.push(focused(harness));
+    }
+    names
+}
+
+/// Asserts that these controls follow each other, whatever stands between them.
+fn assert_order(names: &[String], wanted: &[&str]) {
+    let places: Vec<Option<usize>> = wanted.iter().map(|wanted| names.iter().position(|name| name == wanted)).collect();
+    assert!(places.iter().all(Option::is_some) && places.is_sorted(), "{wanted:?} are at {places:?} of {names:#?}");
+}
+
+#[test]
+fn the_tab_key_goes_from_left_to_right_and_from_the_routes_to_the_conversation() {
+    let mut harness = window(options(Behaviour::Decide));
+    wait_for(&mut harness, "Ready");
+    // So that what can be reached does not change with a decision.
+    perform(&mut harness, Command::Perform(Action::Live));
+    let messages = vec![Message::new(Role::User, "hello"), Message::new(Role::Assistant, "hi")];
+    perform(&mut harness, Command::EditConversation(ConversationEdit::Replace(Conversation { messages })));
+    let names = tabs(&mut harness, 55);
+    let bar = ["Policy", "Playground", "Batch", "Compare", "Export", "File", "Edit", "Router", "Measure", "View", "Find action…"];
+    assert_eq!(names[..bar.len()].to_vec(), bar);
+    assert_order(&names, &["Policy Coding assistant", "New variant", "Open…", "Save"]);
+    assert_order(&names, &["Add route", "Route bug_fixing", "Conversation to try", "Add message", "Paste or import conversation…"]);
+    assert_order(
+        &names,
+        &["Role of message 1", "Move message 1 down", "Remove message 1", "Message 1", "Role of message 2", "Move message 2 up"],
+    );
+    assert_order(&names, &["Message 2", "Route while typing", "Route"]);
+}
+
+#[test]
+fn the_tab_key_leaves_the_yaml_as_it_is() {
+    let mut harness = window(options(Behaviour::Decide));
+    press(&mut harness, Modifiers::COMMAND, Key::E);
+    harness.get_by_label("YAML of the policy").focus();
+    harness.run();
+    assert_eq!(focused(&harness), "YAML of the policy");
+    assert_ne!(tabs(&mut harness, 1), ["YAML of the policy"]);
+    harness.get_by_label("YAML of the policy").focus();
+    press(&mut harness, Modifiers::SHIFT, Key::Tab);
+    assert_ne!(focused(&harness), "YAML of the policy");
+    assert!(!harness.state().app().state().policy().is_modified());
+}
+
+#[test]
+fn a_row_of_the_cases_is_one_stop() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut harness = measured(Behaviour::Words, folder.path(), None);
+    harness.get_by_label_contains("Case a: ").focus();
+    harness.run();
+    let next = tabs(&mut harness, 1).remove(0);
+    assert!(next.starts_with("Case b: "), "{next}");
+    press(&mut harness, Modifiers::NONE, Key::Enter);
+    assert!(has(&harness, "Label of the case"), "{:#?}", texts(&harness));
+}
