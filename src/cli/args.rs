@@ -110,7 +110,7 @@ pub struct RouteArguments {
     pub case: CaseArguments,
     #[command(flatten)]
     pub router: RouterArguments,
-    /// Repeat the decision under this many random orders of the routes
+    /// Repeat the decision under this many random orders of the routes, 10000 at most
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = orders())]
     pub orders: usize,
     /// Seed of the random orders
@@ -186,7 +186,7 @@ pub struct EvalArguments {
     /// Measure the first N cases only
     #[arg(long, value_name = "N")]
     pub limit: Option<usize>,
-    /// Repeat each decision under this many random orders of the routes
+    /// Repeat each decision under this many random orders of the routes, 10000 at most
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = orders())]
     pub orders: usize,
     /// Seed of the random orders
