@@ -41,6 +41,25 @@ fn nobody_who_reads_errors_is_no_reason_to_panic() {
 }
 
 #[test]
+fn who_has_read_enough_is_no_reason_to_fail() {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_waypost"));
+    let output = command.args(["prompt", "--policy", POLICY, "--conversation", CONVERSATION]).stdout(writer).output().unwrap();
+    let err = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && !err.contains("error"), "{err}");
+}
+
+#[test]
+fn an_export_into_a_file_keeps_its_byte_order_mark() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("config.yaml");
+    std::fs::write(&config, format!("\u{feff}{}", include_str!("fixtures/gateway/top_level_0.4.15.yaml"))).unwrap();
+    let policy = "fallback: openai/gpt-4o-mini\nroutes:\n  - name: beer\n    description: Beer\n    models: [openai/gpt-4o-mini]\n";
+    check(&["export", "-", "--into", &config.display().to_string()], policy, 0, "\u{feff}# The gateway of the kitchen team.", "");
+}
+
+#[test]
 fn prompt_prints_the_golden_bytes() {
     let folder = tempfile::tempdir().unwrap();
     let file = |name: &str, text: &str| -> String {
@@ -92,6 +111,10 @@ fn bad_usage_and_bad_input_end_with_2_and_one_sentence() {
         "",
         "name the server's model after a #",
     );
+    check(&["export", "-", "--into", "-"], "", 2, "", "POLICY and --into are both -");
+    check(&["export", POLICY, "--out", "/nowhere/x.yaml"], "", 2, "", "the folder /nowhere does not exist; create it");
+    let orders = u64::MAX.to_string();
+    check(&["route", "--policy", POLICY, "--conversation", CONVERSATION, "--orders", &orders], "", 2, "", "is not in 0..=10000");
 }
 
 #[test]
@@ -100,6 +123,9 @@ fn a_router_that_cannot_be_loaded_ends_with_3() {
     let empty = tempfile::tempdir().unwrap();
     let folder = empty.path().display().to_string();
     check(&["route", "--policy", POLICY, "--conversation", CONVERSATION, "--router", &folder], "", 3, "", "has no config.json");
+    check(&["models", "verify", &folder], "", 3, "", "has no files");
+    check(&["models", "path", "/nowhere/m.gguf"], "", 3, "", "/nowhere/m.gguf: there is no such file");
+    check(&["models", "path", "http://localhost:1/v1#m"], "", 3, "", "has no files here");
     if cfg!(not(feature = "cuda")) {
         check(
             &["route", "--policy", POLICY, "--conversation", CONVERSATION, "--router", &folder, "--device", "cuda"],

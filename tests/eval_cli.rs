@@ -37,14 +37,19 @@ impl Folder {
 
     /// Runs the program in the folder; returns its status, standard output and standard error.
     fn run(&self, arguments: &str) -> (i32, String, String) {
-        let output = Command::new(env!("CARGO_BIN_EXE_waypost"))
-            .args(arguments.split(' '))
-            .current_dir(self.0.path())
-            .env("XDG_CACHE_HOME", self.0.path().join("caches"))
-            .output()
-            .unwrap();
+        let output = self.command(arguments).output().unwrap();
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         (output.status.code().unwrap(), text(&output.stdout), text(&output.stderr))
+    }
+
+    fn command(&self, arguments: &str) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_waypost"));
+        command.args(arguments.split(' ')).current_dir(self.0.path()).env("XDG_CACHE_HOME", self.0.path().join("caches"));
+        command
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.0.path().join(name).exists()
     }
 }
 
@@ -109,6 +114,55 @@ fn eval_reports_gates_and_reuses() {
         let (status, out, err) = folder.run(arguments);
         assert_eq!((status, out.as_str()), (2, ""), "{err}");
         assert!(err.contains(sentence), "{err}");
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_set_may_come_through_a_pipe() {
+    use std::io::Write as _;
+
+    let folder = Folder::new();
+    let (reader, mut writer) = std::io::pipe().unwrap();
+    writer.write_all(folder.read("set.csv").as_bytes()).unwrap();
+    drop(writer);
+    let output = folder.command("eval --policy policy.yaml --set /dev/stdin --router router --json").stdin(reader).output().unwrap();
+    let err = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && err.contains("/dev/stdin:5:"), "{err}");
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&report["cases"], &report["set"]["path"]), (&4.into(), &"/dev/stdin".into()));
+}
+
+#[test]
+fn figures_are_not_lost_where_the_folder_cannot_be_written_to() {
+    let folder = Folder::new();
+    std::fs::create_dir_all(folder.0.path().join("run/report.md")).unwrap();
+    let (status, out, err) = folder.run("eval --policy policy.yaml --set set.csv --router router --json --out run");
+    assert_eq!((status, &json(&out)["agreement"]), (2, &0.5.into()), "{err}");
+    assert!(err.contains("--out run: "), "{err}");
+    // Where no file can be made at all it is found out before.
+    if cfg!(target_os = "linux") {
+        let (status, out, err) = folder.run("eval --policy policy.yaml --set set.csv --router router --cache kept --out /proc");
+        assert_eq!((status, out.as_str(), folder.has("kept")), (2, "", false), "{err}");
+        assert!(err.contains("--out /proc: no file can be written there") && !err.contains(".tmp"), "{err}");
+    }
+}
+
+#[test]
+fn compare_finds_mistakes_before_it_measures() {
+    let folder = Folder::new();
+    for (arguments, status, sentence) in [
+        ("--policy policy.yaml --set set.csv --router router", 2, "there is nothing to compare"),
+        ("--policy policy.yaml --policy nowhere.yaml --set set.csv --router router", 2, "nowhere.yaml: there is no such file"),
+        ("--policy policy.yaml --set set.csv --router router --router nowhere.gguf", 3, "nowhere.gguf: there is no such file"),
+        ("--policy policy.yaml --set set.csv --router router --router nowhere", 2, "nowhere: there is no such folder"),
+        ("--policy - --policy policy.yaml --set - --router router", 2, "--policy and --set are both -"),
+        ("--policy - --policy - --set set.csv --router router", 2, "--policy is - twice"),
+    ] {
+        let (found, out, err) = folder.run(&format!("compare {arguments} --cache kept --out both"));
+        assert_eq!((found, out.as_str()), (status, ""), "{err}");
+        assert!(err.contains(sentence), "{err}");
+        assert!(!folder.has("kept") && !folder.has("both"), "{arguments}");
     }
 }
 

@@ -128,6 +128,19 @@ fn a_run_is_in_the_order_of_the_set_whatever_order_it_was_decided_in() {
     assert!(open_run(&runs.join("first")).unwrap_err().to_string().contains("these are not the cases of"));
 }
 
+#[test]
+fn a_set_that_can_no_longer_be_read_ends_the_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let set = set_file(folder.path());
+    let (requests, mut collector) = plan(&measurement(&set, &policy(["sort", "hello"]), None)).unwrap();
+    std::fs::write(folder.path().join("set.jsonl"), SET.split_inclusive('\n').next().unwrap()).unwrap();
+    assert_eq!(requests.count(), 1);
+    let run = collector.run();
+    assert!(run.turns.is_empty() && run.is_partial());
+    let error = collector.unreadable().unwrap().to_string();
+    assert!(error.contains("set.jsonl: the file cannot be read"), "{error}");
+}
+
 /// As ShareGPT exports have it: the conversation ends with the answer.
 #[test]
 fn a_message_is_asked_without_the_answer_to_it() {

@@ -14,7 +14,7 @@ use super::state::{Dialog, State, Tab};
 use super::store::write_atomically;
 use crate::dialect::{GATEWAYS, Gateway};
 use crate::eval::{Run, RunInfo};
-use crate::formats::{ExportFormat, read_text};
+use crate::formats::{ExportFormat, FormatError, open, read_unchanged};
 use crate::policy::Policy;
 
 /// What a user does in the Export tab.
@@ -255,7 +255,7 @@ impl App {
             self.state.export.into.remove(&id);
             return;
         };
-        match read_text(&path) {
+        match read_config(&path) {
             Ok(text) => {
                 self.state.export.format = ExportFormat::Plano04;
                 self.state.export.into.insert(id, Arc::new(IntoFile { path, text }));
@@ -287,7 +287,7 @@ impl App {
         let Some(made) = self.state.export_made().cloned() else { return };
         let Ok(text) = &made.text else { return };
         if let Some(into) = made.of.into.as_ref().filter(|into| into.path == path)
-            && read_text(path).is_ok_and(|present| present != into.text)
+            && read_config(path).is_ok_and(|present| present != into.text)
         {
             self.export_into(Some(path.to_owned()));
             let sentence =
@@ -319,6 +319,11 @@ impl App {
         }
         self.state.export.written = Some((key, path.to_owned()));
     }
+}
+
+/// Returns the configuration to write into, byte for byte.
+fn read_config(path: &Path) -> Result<String, FormatError> {
+    read_unchanged(open(path)?, &path.display().to_string())
 }
 
 #[cfg(test)]

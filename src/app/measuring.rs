@@ -41,6 +41,8 @@ struct Counted {
     collector: Option<Collector>,
     progress: Progressed,
     warning: Option<String>,
+    /// Why the set could not be read to its end.
+    unreadable: Option<String>,
     /// Of a run that is over: what it could be resumed from, until it is written.
     resumable: Option<Resumable>,
     view: RunView,
@@ -205,7 +207,7 @@ impl App {
     }
 
     fn counted(&mut self, counted: Counted, ended: Option<Result<(), EngineError>>) {
-        let Counted { collector, progress, warning, resumable, view, took } = counted;
+        let Counted { collector, progress, warning, unreadable, resumable, view, took } = counted;
         let view = Arc::new(view);
         if let Some(measuring) = &mut self.state.batch.measuring {
             (measuring.progress, measuring.fresh) = (progress, 0);
@@ -227,6 +229,7 @@ impl App {
                 if let Some(sentence) = warning {
                     self.state.log.error(sentence);
                 }
+                let result = unreadable.map_or(result, |error| Err(EngineError::Request(error)));
                 self.finish_measuring(view, resumable, result, follows);
             }
         }
@@ -276,6 +279,7 @@ fn count(mut collector: Collector, results: Results, is_over: bool) -> Counted {
     collector.listen();
     let (progress, warning) = (collector.progress(), collector.warning().map(str::to_owned));
     let run: Run = collector.run();
+    let unreadable = collector.unreadable().map(ToString::to_string);
     let (collector, resumable) = if is_over { (None, Some(collector.into_resumable())) } else { (Some(collector), None) };
-    Counted { collector, progress, warning, resumable, view: RunView::new(Arc::new(run)), took: start.elapsed() }
+    Counted { collector, progress, warning, unreadable, resumable, view: RunView::new(Arc::new(run)), took: start.elapsed() }
 }

@@ -1,18 +1,25 @@
 //! Files that are replaced as a whole: whoever reads one, after a power cut too, finds the old text or the new one.
 
-use std::io::{BufWriter, Write};
+use std::fs::OpenOptions;
+use std::io::{BufWriter, Error, ErrorKind, Write};
 use std::path::Path;
 
 /// Writes a file anew through a temporary one in the same folder; where that fails the old file stays. Of a link it is the file that it leads
-/// to.
+/// to. What is no regular file, such as a device or a pipe, is written into: a file in its place would take it away from everybody.
 ///
 /// # Errors
 /// `write` fails, or the folder cannot be written to.
 pub fn replace_file(path: &Path, write: impl FnOnce(&mut dyn Write) -> std::io::Result<()>) -> std::io::Result<()> {
     let target = path.canonicalize();
+    // A pipe behind a link of /proc is there but has no path of its own.
+    if std::fs::metadata(path).is_ok_and(|present| !present.is_file() || target.is_err()) {
+        let mut file = BufWriter::new(OpenOptions::new().write(true).truncate(true).open(path)?);
+        write(&mut file)?;
+        return file.flush();
+    }
     let path = target.as_deref().unwrap_or(path);
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut file = tempfile::NamedTempFile::new_in(folder)?;
+    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(without_path)?;
     let mut buffered = BufWriter::new(&mut file);
     write(&mut buffered)?;
     buffered.flush()?;
@@ -27,6 +34,18 @@ pub fn replace_file(path: &Path, write: impl FnOnce(&mut dyn Write) -> std::io::
     file.as_file().sync_all()?;
     file.persist(path).map_err(|error| error.error)?;
     Ok(())
+}
+
+/// The temporary file's name, which the error tells besides, means nothing to anybody.
+fn without_path(error: Error) -> Error {
+    let said = match error.kind() {
+        ErrorKind::NotFound | ErrorKind::NotADirectory => "its folder does not exist",
+        ErrorKind::PermissionDenied => "its folder may not be written to",
+        ErrorKind::ReadOnlyFilesystem => "its disk may only be read",
+        ErrorKind::StorageFull => "its disk is full",
+        _ => return error,
+    };
+    Error::new(error.kind(), said)
 }
 
 #[cfg(all(test, unix))]
@@ -46,5 +65,31 @@ mod tests {
         assert!(link.is_symlink());
         assert_eq!(std::fs::read_to_string(&file).expect("it is there"), "new");
         assert_eq!(file.metadata().expect("it is there").permissions().mode() & 0o777, 0o640);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_pipe_is_written_into() {
+        use std::io::Read as _;
+        use std::os::fd::AsRawFd as _;
+
+        let folder = tempfile::tempdir().expect("there is a folder for temporary files");
+        let link = folder.path().join("pipe");
+        let (mut reader, writer) = std::io::pipe().expect("pipes can be made");
+        symlink(format!("/proc/self/fd/{}", writer.as_raw_fd()), &link).expect("links can be made");
+        replace_file(&link, |to| to.write_all(b"new")).expect("it can be written");
+        drop(writer);
+        let mut read = String::new();
+        // Without the pipe there is a file, and the text never comes through.
+        assert!(link.is_symlink());
+        reader.read_to_string(&mut read).expect("it can be read");
+        assert_eq!(read, "new");
+    }
+
+    #[test]
+    fn what_cannot_be_written_is_told_without_the_temporary_file() {
+        let folder = tempfile::tempdir().expect("there is a folder for temporary files");
+        let error = replace_file(&folder.path().join("missing/x.yaml"), |_| Ok(())).expect_err("there is no such folder");
+        assert_eq!((error.kind(), error.to_string().contains(".tmp")), (ErrorKind::NotFound, false));
     }
 }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use clap::builder::RangedU64ValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::{Failure, router};
@@ -109,8 +110,8 @@ pub struct RouteArguments {
     pub case: CaseArguments,
     #[command(flatten)]
     pub router: RouterArguments,
-    /// Repeat the decision under this many random orders of the routes
-    #[arg(long, value_name = "N", default_value_t = 0)]
+    /// Repeat the decision under this many random orders of the routes, 10000 at most
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = orders())]
     pub orders: usize,
     /// Seed of the random orders
     #[arg(long, value_name = "S", default_value_t = 0)]
@@ -185,8 +186,8 @@ pub struct EvalArguments {
     /// Measure the first N cases only
     #[arg(long, value_name = "N")]
     pub limit: Option<usize>,
-    /// Repeat each decision under this many random orders of the routes
-    #[arg(long, value_name = "N", default_value_t = 0)]
+    /// Repeat each decision under this many random orders of the routes, 10000 at most
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = orders())]
     pub orders: usize,
     /// Seed of the random orders
     #[arg(long, value_name = "S", default_value_t = 0)]
@@ -281,6 +282,11 @@ pub struct BenchArguments {
     /// Print the figures as JSON
     #[arg(long)]
     pub json: bool,
+}
+
+/// More orders tell nothing more, and each is a decision of its own.
+fn orders() -> RangedU64ValueParser<usize> {
+    RangedU64ValueParser::new().range(0..=10_000)
 }
 
 /// The gateway that an export is for.

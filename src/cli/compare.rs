@@ -8,8 +8,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::args::{CompareArguments, RouterArguments};
 use super::eval::{check_folder, write, write_set};
-use super::input::is_stdin;
-use super::measure::{Measured, OpenSet, kept, measure, open_set, read_policy_file, stop_at_interrupt, warn_findings};
+use super::input::refuse_two_stdins;
+use super::measure::{Measured, OpenSet, ReadPolicy, kept, measure, open_set, read_policy_file, stop_at_interrupt, warn_findings};
 use super::{Failure, report, router};
 use crate::app::measure::{Measurement, Resumable, attribute, open_run, router_digest};
 use crate::app::replace_file;
@@ -25,22 +25,26 @@ use crate::policy::{DialectId, policy_changes};
 /// Fails on bad input, also where a run would be written over one that is compared, when a router cannot be loaded or run, when the gate fails,
 /// and when it was interrupted: then with the runs that were measured until then in their folders.
 pub fn run(arguments: &CompareArguments) -> Result<(), Failure> {
-    if let Some(folder) = &arguments.out {
-        check_folder(folder)?;
-    }
-    let cancel = stop_at_interrupt()?;
-    let set = arguments.set.as_deref().map(open_set).transpose()?;
-    let mut routers = Routers { arguments, open: None };
+    // All that can be wrong with what was asked is found before the first decision.
+    let planned = planned(arguments)?;
     let mut variants = Vec::new();
     for path in &arguments.run {
         let run = open_run(path)?;
         variants.push(Variant { router: run.info.router.id.clone(), run, resumable: None });
     }
-    write_saved(arguments, &variants)?;
-    let before = variants.len();
-    variants.extend(measured(arguments, before, set.as_ref(), &mut routers, &cancel)?);
-    if variants.len() < 2 {
+    if variants.len() + planned.len() < 2 {
         return Err(Failure::Input("there is nothing to compare; give --policy, --router, --dialect or --run at least twice".to_owned()));
+    }
+    let cancel = stop_at_interrupt()?;
+    let set = arguments.set.as_deref().map(open_set).transpose()?;
+    if let Some(folder) = &arguments.out {
+        check_folder(folder)?;
+    }
+    let before = variants.len();
+    write_saved(arguments, &variants, planned.len())?;
+    let mut routers = Routers { arguments, open: None };
+    if let Some(OpenSet { set, .. }) = &set {
+        variants.extend(measured(arguments, planned, before, set, &mut routers, &cancel)?);
     }
     let names: Vec<String> = (0..variants.len()).map(name).collect();
     let mut comparisons = Vec::new();
@@ -62,10 +66,12 @@ pub fn run(arguments: &CompareArguments) -> Result<(), Failure> {
     let (runs, resumables): (Vec<Run>, Vec<Option<Resumable>>) =
         variants.into_iter().map(|variant| (variant.run, variant.resumable)).unzip();
     let report = CompareReport { names: &names, runs: &runs, comparisons: &comparisons };
+    // First, so that a folder that cannot be written to any more does not cost the comparison too.
+    let printed = report::print(&if arguments.json { report.to_json() } else { report.to_text() });
     if let Some(folder) = &arguments.out {
         write_all(folder, &report)?;
     }
-    report::print(&if arguments.json { report.to_json() } else { report.to_text() })?;
+    printed?;
     if cancel.is_cancelled() {
         let words =
             "stopped while the causes of flips were looked for; the runs are complete, and the same command looks for all causes again";
@@ -93,27 +99,29 @@ fn name(at: usize) -> String {
     u8::try_from(at).ok().filter(|at| *at < 26).map_or_else(|| format!("V{}", at + 1), |at| char::from(b'A' + at).to_string())
 }
 
-/// Measures every combination that the arguments name: as many variants as the longest of their lists, shorter ones given once for all.
-/// Each is written before the next one starts; `before` is the number of variants that there are already.
-fn measured(
-    arguments: &CompareArguments,
-    before: usize,
-    set: Option<&OpenSet>,
-    routers: &mut Routers<'_>,
-    cancel: &CancelToken,
-) -> Result<Vec<Variant>, Failure> {
+/// A variant that is to be measured.
+struct Planned {
+    read: ReadPolicy,
+    router: String,
+    dialect: Option<DialectId>,
+}
+
+/// Reads every combination that the arguments name: as many variants as the longest of their lists, shorter ones given once for all.
+///
+/// # Errors
+/// The arguments do not fit together, a policy cannot be read, or a router is not where it is said to be.
+fn planned(arguments: &CompareArguments) -> Result<Vec<Planned>, Failure> {
     if arguments.policy.is_empty() {
         return Ok(Vec::new());
     }
-    let Some(OpenSet { set, .. }) = set else {
+    let Some(set) = &arguments.set else {
         return Err(Failure::Input("name the labelled set to compare on with --set".to_owned()));
     };
-    if is_stdin(Path::new(set.label())) && arguments.policy.iter().any(|path| is_stdin(path)) {
-        return Err(Failure::Input("--policy and --set are both -, but standard input can be read once".to_owned()));
-    }
+    let policies = arguments.policy.iter().map(|path| ("--policy", path.as_path()));
+    refuse_two_stdins(policies.chain([("--set", set.as_path())]))?;
     let default_router = vec!["builtin".to_owned()];
     let router_names = if arguments.router.is_empty() { &default_router } else { &arguments.router };
-    let count = to_measure(arguments);
+    let count = arguments.policy.len().max(arguments.router.len()).max(arguments.dialect.len());
     for (option, given) in [("--policy", arguments.policy.len()), ("--router", router_names.len()), ("--dialect", arguments.dialect.len())]
     {
         if given > 1 && given != count {
@@ -122,20 +130,39 @@ fn measured(
             )));
         }
     }
+    for name in router_names {
+        router::check(&named(arguments, name))?;
+    }
+    let policies = arguments.policy.iter().map(|path| read_policy_file(path)).collect::<Result<Vec<_>, _>>()?;
     let pick = |list: usize, at: usize| if list == 1 { 0 } else { at };
-    let mut variants = BTreeMap::new();
+    let plan = |at: usize| Planned {
+        read: policies[pick(policies.len(), at)].clone(),
+        router: router_names[pick(router_names.len(), at)].clone(),
+        dialect: arguments.dialect.get(pick(arguments.dialect.len(), at)).copied(),
+    };
+    Ok((0..count).map(plan).collect())
+}
+
+/// Measures what is planned, and writes each run before the next one starts; `before` is the number of variants that there are already.
+fn measured(
+    arguments: &CompareArguments,
+    planned: Vec<Planned>,
+    before: usize,
+    set: &Arc<LabelledSet>,
+    routers: &mut Routers<'_>,
+    cancel: &CancelToken,
+) -> Result<Vec<Variant>, Failure> {
     // By router, so that each is loaded once.
-    let mut order: Vec<usize> = (0..count).collect();
-    order.sort_by_key(|&at| router_names.iter().position(|name| *name == router_names[pick(router_names.len(), at)]));
-    for at in order {
-        let read = read_policy_file(&arguments.policy[pick(arguments.policy.len(), at)])?;
+    let names: Vec<String> = planned.iter().map(|planned| planned.router.clone()).collect();
+    let mut order: Vec<(usize, Planned)> = planned.into_iter().enumerate().collect();
+    order.sort_by_key(|(_, planned)| names.iter().position(|name| *name == planned.router));
+    let mut variants = BTreeMap::new();
+    for (at, Planned { read, router: router_name, dialect }) in order {
         let findings = set.findings(&read.policy);
         warn_findings(&findings);
-        let router_name = &router_names[pick(router_names.len(), at)];
-        let asked = arguments.dialect.get(pick(arguments.dialect.len(), at)).copied();
-        let router = routers.get(router_name)?;
+        let router = routers.get(&router_name)?;
         let measurement = Measurement {
-            dialect: asked.or(read.policy.dialect).unwrap_or(DialectId::DEFAULT),
+            dialect: dialect.or(read.policy.dialect).unwrap_or(DialectId::DEFAULT),
             policy: read.policy,
             policy_source: read.source,
             set: Arc::clone(set),
@@ -143,7 +170,7 @@ fn measured(
             seed: arguments.seed,
             limit: arguments.limit,
             router: router.description().info,
-            router_digest: router_digest(&router::source(router_name)?),
+            router_digest: router_digest(&router::source(&router_name)?),
             name: String::new(),
             min_agreement: None,
             kept: kept(&arguments.keep),
@@ -156,17 +183,9 @@ fn measured(
         if let Some(failure) = failure {
             return Err(failure);
         }
-        variants.insert(at, Variant { router: router_name.clone(), run, resumable: Some(resumable) });
+        variants.insert(at, Variant { router: router_name, run, resumable: Some(resumable) });
     }
     Ok(variants.into_values().collect())
-}
-
-/// Returns how many variants are measured: as many as the longest list of the arguments names.
-fn to_measure(arguments: &CompareArguments) -> usize {
-    match arguments.policy.len() {
-        0 => 0,
-        policies => policies.max(arguments.router.len()).max(arguments.dialect.len()),
-    }
 }
 
 /// Finds which edit causes each flip.
@@ -213,9 +232,7 @@ impl Routers<'_> {
     fn get(&mut self, name: &str) -> Result<&mut dyn Router, Failure> {
         if self.open.as_ref().is_none_or(|(open, _)| open != name) {
             self.open = None;
-            let CompareArguments { device, asking, .. } = *self.arguments;
-            let arguments = RouterArguments { router: Some(name.to_owned()), device, asking };
-            self.open = Some((name.to_owned(), router::open(&arguments)?));
+            self.open = Some((name.to_owned(), router::open(&named(self.arguments, name))?));
         }
         match &mut self.open {
             Some((_, router)) => Ok(router.as_mut()),
@@ -224,16 +241,22 @@ impl Routers<'_> {
     }
 }
 
+/// Returns one of the routers as the other commands name theirs.
+fn named(arguments: &CompareArguments, name: &str) -> RouterArguments {
+    let CompareArguments { device, asking, .. } = *arguments;
+    RouterArguments { router: Some(name.to_owned()), device, asking }
+}
+
 /// Writes the runs that were read to their folders, except those that lie there.
 ///
 /// # Errors
 /// A folder cannot be written to, or a variant would take the place of another run that was read.
-fn write_saved(arguments: &CompareArguments, saved: &[Variant]) -> Result<(), Failure> {
+fn write_saved(arguments: &CompareArguments, saved: &[Variant], planned: usize) -> Result<(), Failure> {
     let Some(out) = &arguments.out else { return Ok(()) };
     let sources: Vec<Option<PathBuf>> = arguments.run.iter().map(|path| folder_of(path)).collect();
     // What is not there yet is no run that was read.
     let targets: Vec<Option<PathBuf>> =
-        (0..saved.len() + to_measure(arguments)).map(|at| out.join(name(at).to_lowercase()).canonicalize().ok()).collect();
+        (0..saved.len() + planned).map(|at| out.join(name(at).to_lowercase()).canonicalize().ok()).collect();
     let lies_there = |at: usize| targets[at].is_some() && sources.get(at) == Some(&targets[at]);
     for (at, target) in targets.iter().enumerate().filter(|(at, target)| target.is_some() && !lies_there(*at)) {
         if let Some(read) = sources.iter().position(|source| source == target) {

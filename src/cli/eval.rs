@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::args::EvalArguments;
-use super::input::is_stdin;
+use super::input::refuse_two_stdins;
 use super::measure::{Measured, ReadPolicy, kept, measure, open_set, read_policy_file, stop_at_interrupt, warn_findings};
 use super::{Failure, report, router};
 use crate::app::measure::{Measurement, router_digest, write_findings, write_run};
@@ -18,11 +18,7 @@ use crate::policy::DialectId;
 /// Fails on bad input, when the router cannot be loaded or run, when a gate fails or hangs on what the router did not decide, and when it was
 /// interrupted: then after the report of what was decided.
 pub fn run(arguments: &EvalArguments) -> Result<(), Failure> {
-    if is_stdin(&arguments.policy) && is_stdin(&arguments.set) {
-        return Err(Failure::Input(
-            "--policy and --set are both -, but standard input can be read once; name a file for one of them".to_owned(),
-        ));
-    }
+    refuse_two_stdins([("--policy", arguments.policy.as_path()), ("--set", arguments.set.as_path())])?;
     check_share("--min-agreement", arguments.min_agreement)?;
     check_share("--min-recall", arguments.min_recall)?;
     let ReadPolicy { policy, source } = read_policy_file(&arguments.policy)?;
@@ -49,16 +45,14 @@ pub fn run(arguments: &EvalArguments) -> Result<(), Failure> {
         kept: kept(&arguments.keep),
     };
     let Measured { run, failure, resumable } = measure(&measurement, router.as_mut(), &stop_at_interrupt()?)?;
+    let figures = figures(&run);
+    // First, so that a folder that cannot be written to any more does not cost the figures too.
+    let printed = if arguments.json { report::print_json(&figures) } else { report::print(&report_text(&figures)) };
     if let Some(folder) = &arguments.out {
         write(folder, &run)?;
         write_set(folder, set, &findings)?;
     }
-    let figures = figures(&run);
-    if arguments.json {
-        report::print_json(&figures)?;
-    } else {
-        report::print(&report_text(&figures))?;
-    }
+    printed?;
     resumable.end();
     if let Some(failure) = failure {
         return Err(failure);
@@ -115,12 +109,15 @@ fn check_share(name: &str, share: Option<f64>) -> Result<(), Failure> {
     }
 }
 
-/// Makes a folder before the long work, so that a mistyped path costs nothing.
+/// Makes a folder before the long work and tries whether it can be written to, so that a mistyped path costs nothing.
 ///
 /// # Errors
-/// Fails where it cannot be made.
+/// Fails where it cannot be made or written to.
 pub fn check_folder(folder: &Path) -> Result<(), Failure> {
-    std::fs::create_dir_all(folder).map_err(|error| Failure::Input(format!("--out {}: {error}; name another folder", folder.display())))
+    let failed = |reason: String| Failure::Input(format!("--out {}: {reason}; name another folder", folder.display()));
+    std::fs::create_dir_all(folder).map_err(|error| failed(error.to_string()))?;
+    // Of the error the kind alone: the rest may be the name of the file that was tried.
+    tempfile::tempfile_in(folder).map(drop).map_err(|error| failed(format!("no file can be written there ({})", error.kind())))
 }
 
 /// Writes a run to a folder.

@@ -3,7 +3,7 @@
 use std::io::IsTerminal as _;
 
 use super::args::{ExportArguments, ImportArguments, LintArguments, Target};
-use super::input::{read_input, read_policy};
+use super::input::{read_input, read_input_unchanged, read_policy, refuse_two_stdins};
 use super::{Failure, output, report};
 use crate::app::measure::open_run;
 use crate::dialect::{Version, dialect_warning};
@@ -57,9 +57,11 @@ pub fn import(arguments: &ImportArguments) -> Result<(), Failure> {
 /// Fails on bad input, and as a gate when the gateway would refuse the result, or when the evidence does not hold for the policy and nobody
 /// wants it all the same.
 pub fn export(arguments: &ExportArguments) -> Result<(), Failure> {
+    let inputs = [("POLICY", Some(arguments.policy.as_path())), ("--into", arguments.into.as_deref())];
+    refuse_two_stdins(inputs.into_iter().filter_map(|(name, path)| Some((name, path?))))?;
     let (text, path) = read_input(&arguments.policy)?;
     let policy = read_policy(&text, &path)?;
-    let into = arguments.into.as_deref().map(read_input).transpose()?;
+    let into = arguments.into.as_deref().map(read_input_unchanged).transpose()?;
     let run = arguments.evidence.as_deref().map(open_run).transpose()?;
     let evidence = run.as_ref().map(run_evidence);
     let options = ExportOptions {
@@ -93,7 +95,9 @@ pub fn export(arguments: &ExportArguments) -> Result<(), Failure> {
         report::tell(&format!("note: {note}"));
     }
     output::write(arguments.out.as_deref(), &exported.text)?;
-    match (&exported.evidence_json, arguments.out.as_deref().filter(|path| path.as_os_str() != "-")) {
+    // Beside a device or a pipe is no place for it.
+    let written = arguments.out.as_deref().filter(|path| path.as_os_str() != "-" && path.is_file());
+    match (&exported.evidence_json, written) {
         (Some(json), Some(path)) => output::write(Some(&path.with_file_name("routes.evidence.json")), json),
         (Some(_), None) => {
             report::tell("note: routes.evidence.json is written beside the file that --out names");

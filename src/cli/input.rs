@@ -5,7 +5,7 @@ use std::path::Path;
 use super::args::CaseArguments;
 use super::{Failure, report};
 use crate::chat::Conversation;
-use crate::formats::{STDIN, Warning, parse_conversation, parse_policy, read_text, read_text_from};
+use crate::formats::{STDIN, Warning, open, parse_conversation, parse_policy, read_text, read_text_from, read_unchanged};
 use crate::policy::{DialectId, Policy};
 
 /// A policy, a conversation and the dialect to decide in.
@@ -20,11 +20,7 @@ pub struct Case {
 /// # Errors
 /// Fails on files that cannot be read or understood.
 pub fn read_case(arguments: &CaseArguments) -> Result<Case, Failure> {
-    if is_stdin(&arguments.policy) && is_stdin(&arguments.conversation) {
-        return Err(Failure::Input(
-            "--policy and --conversation are both -, but standard input can be read once; name a file for one of them".to_owned(),
-        ));
-    }
+    refuse_two_stdins([("--policy", arguments.policy.as_path()), ("--conversation", arguments.conversation.as_path())])?;
     let (text, path) = read_input(&arguments.policy)?;
     let policy = read_policy(&text, &path)?;
     let (text, path) = read_input(&arguments.conversation)?;
@@ -44,6 +40,30 @@ pub fn read_input(path: &Path) -> Result<(String, String), Failure> {
     } else {
         Ok((read_text(path)?, path.display().to_string()))
     }
+}
+
+/// As [`read_input`], but a byte order mark stays: what is written back into a file must not lose it.
+///
+/// # Errors
+/// As [`read_input`].
+pub fn read_input_unchanged(path: &Path) -> Result<(String, String), Failure> {
+    if is_stdin(path) {
+        Ok((read_unchanged(std::io::stdin().lock(), STDIN)?, STDIN.to_owned()))
+    } else {
+        let label = path.display().to_string();
+        Ok((read_unchanged(open(path)?, &label)?, label))
+    }
+}
+
+/// Refuses arguments of which several are `-`.
+///
+/// # Errors
+/// Standard input would be read twice.
+pub fn refuse_two_stdins<'a>(inputs: impl IntoIterator<Item = (&'a str, &'a Path)>) -> Result<(), Failure> {
+    let mut named = inputs.into_iter().filter(|(_, path)| is_stdin(path)).map(|(name, _)| name);
+    let (Some(first), Some(second)) = (named.next(), named.next()) else { return Ok(()) };
+    let both = if first == second { format!("{first} is - twice") } else { format!("{first} and {second} are both -") };
+    Err(Failure::Input(format!("{both}, but standard input can be read once; name a file for one of them")))
 }
 
 /// Returns whether a path stands for standard input.

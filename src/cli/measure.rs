@@ -21,6 +21,7 @@ use crate::formats::{LabelledSet, STDIN, SetFinding, open, read_text_from};
 use crate::policy::Policy;
 
 /// A policy and the file it came from.
+#[derive(Clone)]
 pub struct ReadPolicy {
     pub policy: Arc<Policy>,
     pub source: Source,
@@ -62,7 +63,7 @@ impl<R: Read> Read for Digested<'_, R> {
     }
 }
 
-/// A set that is open, and the copy of standard input that it may be read from.
+/// A set that is open, and the copy of standard input or of a pipe that it may be read from.
 pub struct OpenSet {
     pub set: Arc<LabelledSet>,
     _copy: Option<tempfile::NamedTempFile>,
@@ -82,9 +83,15 @@ pub fn open_set(path: &Path) -> Result<OpenSet, Failure> {
         bar.set_position(done);
         true
     };
-    let copy = if is_stdin(path) { Some(copy_of_stdin()?) } else { None };
+    let (copy, label) = if is_stdin(path) {
+        (Some(copy_of(std::io::stdin().lock(), STDIN, MAX_COPIED)?), STDIN.to_owned())
+    } else {
+        let label = path.display().to_string();
+        let is_pipe = std::fs::metadata(path).is_ok_and(|found| !found.is_file() && !found.is_dir());
+        (if is_pipe { Some(copy_of(open(path)?, &label, MAX_COPIED)?) } else { None }, label)
+    };
     let opened = match &copy {
-        Some(copy) => LabelledSet::open_as(copy.path(), STDIN, &mut progress),
+        Some(copy) => LabelledSet::open_as(copy.path(), &label, &mut progress),
         None => LabelledSet::open(path, &mut progress),
     };
     bar.finish_and_clear();
@@ -102,11 +109,18 @@ pub fn open_set(path: &Path) -> Result<OpenSet, Failure> {
     Ok(OpenSet { set: Arc::new(set), _copy: copy })
 }
 
-/// A set is read twice, which standard input cannot.
-fn copy_of_stdin() -> Result<tempfile::NamedTempFile, Failure> {
-    let failed = |error: std::io::Error| Failure::Input(format!("{STDIN}: {error}"));
+/// Bytes of a set that are taken from where they come only once; some devices never end.
+const MAX_COPIED: u64 = 1 << 30;
+
+/// A set is read twice, which standard input and pipes cannot.
+fn copy_of(from: impl Read, label: &str, limit: u64) -> Result<tempfile::NamedTempFile, Failure> {
+    let failed = |error: std::io::Error| Failure::Input(format!("{label}: {error}; save the set to a file and name that"));
     let mut copy = tempfile::NamedTempFile::new().map_err(failed)?;
-    std::io::copy(&mut std::io::stdin().lock(), &mut copy).and_then(|_| copy.flush()).map_err(failed)?;
+    let copied = std::io::copy(&mut from.take(limit + 1), &mut copy).map_err(failed)?;
+    if copied > limit {
+        return Err(Failure::Input(format!("{label}: the set is larger than {} MiB; save it to a file and name that", limit >> 20)));
+    }
+    copy.flush().map_err(failed)?;
     Ok(copy)
 }
 
@@ -220,6 +234,7 @@ pub fn measure(measurement: &Measurement, router: &mut dyn Router, cancel: &Canc
             "warning: {undecided} of {asked} cases were not decided and are in no figure ({reason}); the same command asks for them again"
         ));
     }
+    let unreadable = collector.unreadable().map(|error| Failure::Input(error.to_string()));
     let failure = outcome.err().map(|error| match error {
         EngineError::Cancelled => {
             let (done, planned) = (run.turns.len(), run.info.planned);
@@ -227,7 +242,7 @@ pub fn measure(measurement: &Measurement, router: &mut dyn Router, cancel: &Canc
         }
         error => Failure::from(error),
     });
-    Ok(Measured { run, failure, resumable: collector.into_resumable() })
+    Ok(Measured { run, failure: unreadable.or(failure), resumable: collector.into_resumable() })
 }
 
 fn progress_line(progress: &Progressed) -> String {
@@ -247,5 +262,17 @@ fn duration(seconds: f64) -> String {
         0..60 => format!("{seconds} s"),
         60..3600 => format!("{} min {:02} s", seconds / 60, seconds % 60),
         _ => format!("{} h {:02} min", seconds / 3600, seconds % 3600 / 60),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_never_ends_is_not_copied_for_ever() {
+        let failed = copy_of(std::io::repeat(b'a'), "/dev/zero", 1 << 20);
+        assert!(matches!(failed, Err(Failure::Input(sentence)) if sentence.contains("larger than 1 MiB")));
+        assert!(copy_of(&b"text"[..], STDIN, 4).is_ok());
     }
 }

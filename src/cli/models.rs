@@ -187,13 +187,19 @@ fn agree(plan: &Plan, accept: bool) -> Result<(), Failure> {
 }
 
 fn path(name: &str) -> Result<std::path::PathBuf, Failure> {
-    match router::source(name)? {
-        RouterSource::Hub(id) => Ok(find_in_cache(&id)?.path),
-        source => {
-            let named = source.path().map(std::path::Path::to_owned);
-            let listed = || list_routers(&[], &Place::of(Device::Cpu.choice())).into_iter().find(|router| router.source == source)?.path;
-            named.or_else(listed).ok_or_else(|| Failure::Router(format!("{name} has no files here")))
-        }
+    let source = router::source(name)?;
+    if let RouterSource::Hub(id) = &source {
+        return Ok(find_in_cache(id)?.path);
+    }
+    if let Some(named) = source.path() {
+        router::check_path(named)?;
+        return Ok(named.to_owned());
+    }
+    let listed = list_routers(&[], &Place::of(Device::Cpu.choice())).into_iter().find(|router| router.source == source);
+    match listed {
+        Some(ListedRouter { path: Some(path), .. }) => Ok(path),
+        Some(ListedRouter { presence: Presence::Unusable(reason), .. }) => Err(Failure::Router(reason)),
+        _ => Err(Failure::Router(format!("{name} has no files here; name a folder, a .gguf file or a router of the Hub"))),
     }
 }
 
@@ -214,6 +220,9 @@ fn verify(name: &str) -> Result<(), Failure> {
         }
     };
     bar.finish_and_clear();
+    if checked.is_empty() {
+        return Err(Failure::Router(format!("{name} has no files; name the folder that holds the router's own")));
+    }
     let mut text = String::new();
     for Checked { name, bytes, digest, is_intact, .. } in &checked {
         let verdict = match is_intact {

@@ -13,6 +13,14 @@ pub fn write(path: Option<&Path>, text: &str) -> Result<(), Failure> {
     match path.filter(|path| path.as_os_str() != "-") {
         None => report::print(text),
         Some(path) => replace_file(path, |file| file.write_all(text.as_bytes()))
-            .map_err(|error| Failure::Input(format!("{}: {error}; the file was not changed", path.display()))),
+            .map_err(|error| Failure::Input(format!("{}: {}", path.display(), sentence(path, &error)))),
+    }
+}
+
+/// What went wrong and what to do about it.
+fn sentence(path: &Path, error: &std::io::Error) -> String {
+    match path.parent().filter(|folder| !folder.as_os_str().is_empty() && !folder.exists()) {
+        Some(folder) => format!("the folder {} does not exist; create it or name another file", folder.display()),
+        None => format!("{error}; the file was not changed; name another one"),
     }
 }

@@ -1,7 +1,5 @@
 //! `waypost prompt`: the exact bytes of the prompt on standard output, nothing added.
 
-use std::io::Write as _;
-
 use super::args::PromptArguments;
 use super::input::{Case, read_case};
 use super::{Failure, report, router};
@@ -21,8 +19,5 @@ pub fn run(arguments: &PromptArguments) -> Result<(), Failure> {
         report::tell(&format!("note: message {} is not sent: {}", dropped.index + 1, dropped.reason));
     }
     let text = if arguments.chat { chat_prompt(&router::source(&arguments.router)?, &rendered.text)? } else { rendered.text };
-    let mut out = std::io::stdout().lock();
-    out.write_all(text.as_bytes())
-        .and_then(|()| out.flush())
-        .map_err(|error| Failure::Input(format!("cannot write to standard output: {error}")))
+    report::print(&text)
 }

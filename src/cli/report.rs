@@ -1,7 +1,7 @@
 //! Results as text for people and as JSON.
 
 use std::fmt::Write as _;
-use std::io::Write as _;
+use std::io::{ErrorKind, Write as _};
 
 use serde::Serialize;
 
@@ -17,15 +17,16 @@ pub fn print_json(value: &impl Serialize) -> Result<(), Failure> {
     print(&format!("{json}\n"))
 }
 
-/// Prints text; a closed pipe is an error, not a panic.
+/// Prints text; who closes the pipe, as `head` does, has read enough.
 ///
 /// # Errors
 /// Fails when standard output cannot be written to.
 pub fn print(text: &str) -> Result<(), Failure> {
     let mut out = std::io::stdout().lock();
-    out.write_all(text.as_bytes())
-        .and_then(|()| out.flush())
-        .map_err(|error| Failure::Input(format!("cannot write to standard output: {error}")))
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(Failure::Input(format!("cannot write to standard output: {error}"))),
+        _ => Ok(()),
+    }
 }
 
 /// Tells something on standard error, a line; nobody may be listening there, which is no reason to fail.

@@ -1,5 +1,6 @@
 //! From `--router` to a loaded router.
 
+use std::path::Path;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
@@ -7,8 +8,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 use super::args::{AskingArguments, RouterArguments};
 use super::{Failure, report};
 use crate::engine::{
-    CancelToken, DeviceChoice, EngineError, Limits, LocalRouter, OnProgress, Progress, Router, RouterDescription, RouterSource, load,
-    open_router,
+    CancelToken, DeviceChoice, EngineError, Limits, LocalRouter, OnProgress, Progress, Router, RouterDescription, RouterSource,
+    find_in_cache, load, open_router,
 };
 
 /// Reads the value of `--router`.
@@ -29,6 +30,26 @@ pub fn source_of(arguments: &RouterArguments) -> Result<RouterSource, Failure> {
     let limit = limit.ok_or_else(|| Failure::Input(format!("--timeout {timeout}: give seconds above 0")))?;
     let limits = Limits { in_flight: in_flight.max(1), timeout: limit, ..Limits::default() };
     Ok(source(arguments.router.as_deref().unwrap_or("builtin"))?.with_limits(limits))
+}
+
+/// Looks whether a router is where it is said to be, without loading it: for routers that are needed only after long work.
+///
+/// # Errors
+/// Fails when the value is none of the known kinds, and when there are no files of the router here. Whether a server answers is not asked.
+pub fn check(arguments: &RouterArguments) -> Result<(), Failure> {
+    let source = source_of(arguments)?;
+    if let RouterSource::Hub(id) = &source {
+        find_in_cache(id)?;
+    }
+    source.path().map_or(Ok(()), check_path)
+}
+
+/// Looks whether the file or folder of a router is there.
+///
+/// # Errors
+/// There is none.
+pub fn check_path(path: &Path) -> Result<(), Failure> {
+    if path.exists() { Ok(()) } else { Err(Failure::Router(format!("{}: there is no such file; check the path", path.display()))) }
 }
 
 /// Opens the router, with a progress bar on a terminal.

@@ -189,11 +189,14 @@ impl Service for EndpointRouter {
         let routes: Vec<&Route> = request.policy.routes.iter().collect();
         let mut decision = self.decide_order(request, &routes).await?;
         if request.orders > 0 {
-            let orders: Vec<Vec<&Route>> = order_test::permutations(routes.len(), request.orders, request.seed)
-                .map(|order| order.into_iter().map(|index| routes[index]).collect())
-                .collect();
-            let mut others = Vec::with_capacity(orders.len());
-            for together in orders.chunks(self.server.limits().in_flight.max(1)) {
+            let mut orders = order_test::permutations(routes.len(), request.orders, request.seed);
+            let mut others = Vec::new();
+            loop {
+                let together = orders.by_ref().take(self.server.limits().in_flight.max(1));
+                let together: Vec<Vec<&Route>> = together.map(|order| order.into_iter().map(|index| routes[index]).collect()).collect();
+                if together.is_empty() {
+                    break;
+                }
                 for other in join_all(together.iter().map(|order| self.decide_order(request, order))).await {
                     others.push(other?);
                 }

@@ -148,7 +148,7 @@ impl Service for GatewayRouter {
         let routes: Vec<&Route> = request.policy.routes.iter().collect();
         let mut decision = self.decide_order(request, &routes).await?;
         if request.orders > 0 {
-            let mut others = Vec::with_capacity(request.orders);
+            let mut others = Vec::new();
             // One after the other: the gateway shuffles inline routes itself, so each repetition is another order.
             for order in order_test::permutations(routes.len(), request.orders, request.seed) {
                 let shuffled: Vec<&Route> = order.into_iter().map(|index| routes[index]).collect();

@@ -89,8 +89,8 @@ pub struct TurnResult {
     pub id: Arc<str>,
     /// Position among the user turns of the conversation that were decided, counted from 0.
     pub turn: usize,
-    /// What was said up to the message that was decided: [`crate::formats::conversation_digest`]. `None` where the case could not be read,
-    /// and in runs that were kept before Waypost looked at it.
+    /// What was said up to the message that was decided: [`crate::formats::conversation_digest`]. `None` in runs that were kept before
+    /// Waypost looked at it, and where an older version could not read the case again.
     pub digest: Option<u64>,
     /// The expected route's name; `other` for no route.
     pub label: Arc<str>,

@@ -46,18 +46,30 @@ pub fn read_text_from(reader: impl Read, label: &str) -> Result<String, FormatEr
     read_within(reader, label, MAX_BYTES)
 }
 
+/// Returns the text of a reader as it is, a byte order mark included: for what is written again with only a part of it changed.
+///
+/// # Errors
+/// As [`read_text_from`].
+pub fn read_unchanged(reader: impl Read, label: &str) -> Result<String, FormatError> {
+    read_all(reader, label, MAX_BYTES)
+}
+
 fn read_within(reader: impl Read, label: &str, limit: u64) -> Result<String, FormatError> {
+    let mut text = read_all(reader, label, limit)?;
+    if text.starts_with(BOM) {
+        text.drain(..BOM.len_utf8());
+    }
+    Ok(text)
+}
+
+fn read_all(reader: impl Read, label: &str, limit: u64) -> Result<String, FormatError> {
     let origin = Origin::new(label);
     let mut bytes = Vec::new();
     reader.take(limit + 1).read_to_end(&mut bytes).map_err(|error| unreadable(&error, &origin))?;
     if bytes.len() as u64 > limit {
         return Err(too_large(&origin, limit));
     }
-    let mut text = into_utf8(bytes, "the text", 1, &origin)?;
-    if text.starts_with(BOM) {
-        text.drain(..BOM.len_utf8());
-    }
-    Ok(text)
+    into_utf8(bytes, "the text", 1, &origin)
 }
 
 /// Opens a file that is read piece by piece, such as a labelled set; it may be of any size.

@@ -254,6 +254,18 @@ fn an_order_test_opens_no_more_requests_than_allowed() {
 }
 
 #[test]
+fn an_order_test_of_any_size_is_made_piece_by_piece() {
+    let asked = AtomicUsize::new(0);
+    let server = server(move |_| match asked.fetch_add(1, Ordering::SeqCst) {
+        0..9 => completion("{\"route\": \"bugs\"}"),
+        _ => Answer::new(400, "enough"),
+    });
+    let endless = RouteRequest { orders: usize::MAX, ..request("it crashes") };
+    let result = router(&server, LIMITS).decide(&endless, &mut |_| {}, &CancelToken::default());
+    assert!(matches!(&result, Err(EngineError::Request(_))), "{result:?}");
+}
+
+#[test]
 fn requests_in_flight_can_be_cancelled() {
     let server = server(|_| completion("{\"route\": \"bugs\"}").after(Duration::from_secs(5)));
     let mut router = router(&server, LIMITS);

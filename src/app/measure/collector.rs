@@ -10,7 +10,7 @@ use super::requests::Note;
 use crate::decision::Decision;
 use crate::engine::EngineError;
 use crate::eval::{Run, RunInfo, TurnKey, TurnResult};
-use crate::formats::LabelledSet;
+use crate::formats::{FormatError, LabelledSet};
 use crate::policy::Policy;
 
 /// How far a measurement is.
@@ -42,6 +42,7 @@ pub struct Collector {
     turns: Vec<TurnResult>,
     keep: Option<Keep>,
     warning: Option<String>,
+    unreadable: Option<FormatError>,
     start: Instant,
     agreed: usize,
     /// Turns without a decision: another try may give one.
@@ -71,6 +72,7 @@ impl Collector {
             turns: Vec::new(),
             keep,
             warning,
+            unreadable: None,
             start: Instant::now(),
             agreed: 0,
             undecided: 0,
@@ -106,10 +108,11 @@ impl Collector {
                 Note::Asked { request, turn, key } => {
                     self.asked.insert(request, Asked { turn, key });
                 }
-                Note::Known { result, reused } => {
-                    self.info.reused += usize::from(reused);
+                Note::Known(result) => {
+                    self.info.reused += 1;
                     self.push(*result);
                 }
+                Note::Unreadable(error) => self.unreadable = Some(error),
             }
         }
     }
@@ -138,6 +141,11 @@ impl Collector {
     /// Returns what went wrong with keeping results, as a sentence; the measurement goes on.
     pub fn warning(&self) -> Option<&str> {
         self.warning.as_deref()
+    }
+
+    /// Returns why the set could not be read to its end, where it was changed or went away meanwhile; the run is partial then.
+    pub fn unreadable(&self) -> Option<&FormatError> {
+        self.unreadable.as_ref()
     }
 
     /// Returns a run of the results so far. Right after the last one it is the whole run, before it a partial one.

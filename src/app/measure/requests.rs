@@ -9,15 +9,17 @@ use super::kept::{Key, Lookup};
 use crate::chat::labelled::LabelledCase;
 use crate::engine::RouteRequest;
 use crate::eval::{TurnKey, TurnResult};
-use crate::formats::{CaseReader, conversation_digest};
+use crate::formats::{CaseReader, FormatError, conversation_digest};
 use crate::policy::{NO_ROUTE_LABEL, Policy};
 
 /// What the requests tell the collector, in the order of the set.
 pub(super) enum Note {
     /// The request with this position is about this turn; its result is to be kept under the key.
     Asked { request: usize, turn: TurnKey, key: Option<Key> },
-    /// This turn needs no decision: its result was kept, or its case could not be read again.
-    Known { result: Box<TurnResult>, reused: bool },
+    /// This turn needs no decision: its result was kept.
+    Known(Box<TurnResult>),
+    /// The set can no longer be read as it was when it was opened, and nothing more is asked.
+    Unreadable(FormatError),
 }
 
 /// One turn further in a measurement.
@@ -65,7 +67,7 @@ impl Requests {
             None => (None, None),
         };
         if let Some(result) = known {
-            self.notes.send(Note::Known { result: Box::new(result), reused: true }).ok();
+            self.notes.send(Note::Known(Box::new(result))).ok();
             return Some(Step::Known);
         }
         self.notes.send(Note::Asked { request: self.next_request, turn, key }).ok();
@@ -94,12 +96,12 @@ impl Requests {
             return true;
         }
         self.measured += 1;
-        let key = |turn: usize, digest: Option<u64>, routes: Option<Arc<[String]>>| TurnKey {
+        let key = |turn: usize, digest: u64, routes: Option<Arc<[String]>>| TurnKey {
             conversation: position,
             line: entry.place.line,
             id: Arc::clone(&entry.id),
             turn,
-            digest,
+            digest: Some(digest),
             label: Arc::clone(&entry.labels[turn]),
             tags: Arc::clone(&entry.tags),
             routes,
@@ -117,15 +119,15 @@ impl Requests {
                         orders: self.measurement.orders,
                         seed: self.measurement.seed,
                     };
-                    self.ready.push_back((key(turn, Some(digest), routes.clone()), request));
+                    self.ready.push_back((key(turn, digest, routes.clone()), request));
                 }
             }
+            // It could be read when the set was opened: what is wrong is wrong with the file, not with the case.
             Err(error) => {
-                for turn in 0..entry.labels.len() {
-                    let result = Box::new(TurnResult::failed(key(turn, None, None), error.to_string()));
-                    // A collector that is gone wants no more results.
-                    self.notes.send(Note::Known { result, reused: false }).ok();
-                }
+                self.next_case = usize::MAX;
+                // A collector that is gone wants to know nothing more.
+                self.notes.send(Note::Unreadable(error)).ok();
+                return false;
             }
         }
         true
