@@ -118,6 +118,22 @@ fn bad_usage_and_bad_input_end_with_2_and_one_sentence() {
 }
 
 #[test]
+fn gates_and_bad_input_end_differently() {
+    let config = "version: v0.4.0\nlisteners: []\nmodel_providers: [{model: openai/m, default: true}, {model: openai/n, default: true}]\n";
+    let routes = "routing_preferences: [{name: wine, description: Wine, models: [openai/m]}]\n";
+    check(&["import", "-"], config, 1, "", "the configuration holds no routes");
+    check(&["import", "-"], &format!("{config}{routes}"), 0, "wine", "note: <stdin>:3:53: refused: the gateway refuses to start");
+    for unreadable in ["", "version: [\n", "- messages: []\n"] {
+        check(&["import", "-"], unreadable, 2, "", "error: <stdin>");
+    }
+    check(&["lint", "-"], &format!("{config}{routes}"), 1, "error gateway-refuses: ", "<stdin> has 1 error that the gateway");
+    for report in ["--json", "--sarif"] {
+        check(&["lint", "-", report], "routes: 4\n", 2, "}\n", "must be a list");
+        check(&["lint", "-", report], "[{name: a, description: b}, {name: a, description: c}]", 1, "WP101", "has 1 error");
+    }
+}
+
+#[test]
 fn a_router_that_cannot_be_loaded_ends_with_3() {
     check(&["route", "--policy", POLICY, "--conversation", CONVERSATION, "--router", "/nowhere/m.gguf"], "", 3, "", "/nowhere/m.gguf");
     let empty = tempfile::tempdir().unwrap();

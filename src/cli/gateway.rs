@@ -8,7 +8,8 @@ use super::{Failure, output, report};
 use crate::app::measure::open_run;
 use crate::dialect::{Version, dialect_warning};
 use crate::formats::{
-    ExportError, ExportFormat, ExportOptions, evidence_problems, export_gateway, import_gateway, lint_text, run_evidence, write_policy,
+    ExportError, ExportFormat, ExportOptions, evidence_problems, export_gateway, import_gateway, lint_text, looks_like_gateway,
+    run_evidence, unreadable_json, unreadable_sarif, write_policy,
 };
 use crate::policy::DialectId;
 use crate::policy::lint::Severity;
@@ -19,7 +20,18 @@ use crate::policy::lint::Severity;
 /// Fails on bad input, and as a gate when there are errors.
 pub fn lint(arguments: &LintArguments) -> Result<(), Failure> {
     let (text, path) = read_input(&arguments.policy)?;
-    let found = lint_text(&text, &path)?;
+    let found = match lint_text(&text, &path) {
+        Ok(found) => found,
+        Err(error) => {
+            // Whoever reads the report by program gets one all the same.
+            match (arguments.json, arguments.sarif) {
+                (true, _) => report::print(&unreadable_json(&error))?,
+                (_, true) => report::print(&unreadable_sarif(&error))?,
+                _ => {}
+            }
+            return Err(error.into());
+        }
+    };
     for warning in &found.warnings {
         report::tell(&format!("warning: {warning}"));
     }
@@ -41,10 +53,11 @@ pub fn lint(arguments: &LintArguments) -> Result<(), Failure> {
 /// Turns a gateway's configuration into a policy; what it says about the file goes to standard error.
 ///
 /// # Errors
-/// Fails on bad input, and as a gate when no policy can be made of the file.
+/// Fails on bad input, and as a gate when no policy can be made of a gateway's configuration.
 pub fn import(arguments: &ImportArguments) -> Result<(), Failure> {
     let (text, path) = read_input(&arguments.config)?;
-    let imported = import_gateway(&text, &path).map_err(|error| Failure::Gate(error.to_string()))?;
+    let imported = import_gateway(&text, &path)
+        .map_err(|error| if looks_like_gateway(&text, &path) { Failure::Gate(error.to_string()) } else { Failure::from(error) })?;
     for note in &imported.notes {
         report::tell(&format!("note: {note}"));
     }

@@ -24,12 +24,22 @@ pub fn parse_conversation(text: &str, path: &str) -> Result<(Conversation, Vec<W
     let conversation = if start.is_empty() {
         return Err(origin.whole("the conversation is empty", "write a message, or a list of messages"));
     } else if start.starts_with(['{', '[']) {
-        request(json::parse(text, 1, &origin)?, &mut origin)?
+        let root = json::parse(text, 1, &origin).map_err(|error| {
+            let more = if is_prose(start) { "; if this is no JSON, write \"User:\" before it" } else { "" };
+            FormatError { remedy: format!("{}{more}", error.remedy), ..error }
+        })?;
+        request(root, &mut origin)?
     } else {
         let messages = transcript::parse(text, &mut origin);
         with_user(messages, Pos { line: 1, column: 1 }, &origin)?
     };
     Ok((conversation, origin.warnings))
+}
+
+/// Returns whether a text that is no JSON rather is words after something in brackets, such as `[INST] …` or a time.
+fn is_prose(text: &str) -> bool {
+    let inner = text.strip_prefix('[').filter(|inner| inner.starts_with(char::is_alphanumeric));
+    inner.and_then(|inner| inner.split_once(']')).is_some_and(|(_, rest)| !rest.trim().is_empty())
 }
 
 fn request(root: Node, origin: &mut Origin<'_>) -> Result<Conversation, FormatError> {

@@ -73,11 +73,18 @@ fn sentence(
 pub(super) struct Origin<'a> {
     path: &'a str,
     pub(super) warnings: Vec<Warning>,
+    /// Whether equal and empty names of routes are read all the same, because the linter tells about them.
+    pub(super) any_names: bool,
 }
 
 impl<'a> Origin<'a> {
     pub(super) fn new(path: &'a str) -> Self {
-        Self { path, warnings: Vec::new() }
+        Self { path, warnings: Vec::new(), any_names: false }
+    }
+
+    /// As [`Self::new`], for a text that is read to be linted.
+    pub(super) fn to_lint(path: &'a str) -> Self {
+        Self { any_names: true, ..Self::new(path) }
     }
 
     pub(super) fn path(&self) -> &'a str {

@@ -143,6 +143,8 @@ fn explain(text: &str, first_line: usize, error: &serde_json::Error, origin: &Or
     // The library points at the character before a control character, and at the character itself everywhere else.
     let byte = if is("control character") { error.column() } else { error.column().saturating_sub(1) };
     let byte = line.floor_char_boundary(byte);
+    // Words that start like true, false or null are refused at the letter that differs.
+    let byte = if is("expected ident") { line[..byte].trim_end_matches(|c: char| c.is_ascii_alphabetic()).len() } else { byte };
     let at = Pos { line: first_line + error.line().saturating_sub(1), column: line[..byte].chars().count() + 1 };
     let rest = &line[byte..];
     let found = match rest.chars().next() {

@@ -201,28 +201,44 @@ const LABELS: [&str; 7] = ["route", "labels", "label", "expected", "expected_rou
 /// Returns the bytes of the label of a turn in the text of a case; the tree's places must count from line 1.
 pub(super) fn label_span(root: &Node, text: &str, turn: usize) -> Option<Range<usize>> {
     let Value::Map(entries) = &root.value else { return None };
-    let entry = LABELS.iter().find_map(|key| entries.iter().find(|entry| entry.key == *key))?;
+    let told = |key: &str| entries.iter().find(|entry| entry.key == key && !matches!(entry.node.value, Value::Null));
+    let entry = LABELS.into_iter().find_map(told)?;
     let node = match &entry.node.value {
         Value::List(items) => items.get(turn)?,
         _ => &entry.node,
     };
-    let mut lines = text.split_inclusive('\n');
-    let before: usize = lines.by_ref().take(node.at.line - 1).map(str::len).sum();
-    let (column, _) = lines.next()?.char_indices().nth(node.at.column - 1)?;
-    let start = before + column;
+    let start = offset(text, node.at)?;
     // A label is a text, so the value ends with the quote that decodes.
     let mut value = serde_json::Deserializer::from_str(&text[start..]).into_iter::<String>();
     value.next()?.ok()?;
     Some(start..start + value.byte_offset())
 }
 
+/// Returns the bytes of the `null` that stands for the route of a case without a label, as [`label_span`] does for a label.
+pub(super) fn null_label(root: &Node, text: &str) -> Option<Range<usize>> {
+    let Value::Map(entries) = &root.value else { return None };
+    let entry = entries.iter().find(|entry| entry.key == LABELS[0] && matches!(entry.node.value, Value::Null))?;
+    let start = offset(text, entry.node.at)?;
+    Some(start..start + "null".len())
+}
+
+/// Returns the byte at a place of a text.
+fn offset(text: &str, at: Pos) -> Option<usize> {
+    let mut lines = text.split_inclusive('\n');
+    let before: usize = lines.by_ref().take(at.line - 1).map(str::len).sum();
+    let (column, _) = lines.next()?.char_indices().nth(at.column - 1)?;
+    Some(before + column)
+}
+
 fn case(line: &str, number: usize, id: &str, origin: &mut Origin<'_>) -> Result<LabelledCase, NoCase> {
     let root = json::parse(line, number, origin)?;
     let at = root.at;
-    let Value::Map(entries) = root.value else {
+    let Value::Map(mut entries) = root.value else {
         let message = format!("a case must be an object, found {}", root.describe());
         return Err(origin.error(at, message, "write {\"messages\": [...], \"route\": \"...\"}").into());
     };
+    // Exports of tables say `null` where a column is empty.
+    entries.retain(|entry| !matches!(entry.node.value, Value::Null));
     let mut id = id.to_owned();
     let mut conversation = None;
     let (mut expected, mut label_at) = (None, at);

@@ -16,6 +16,8 @@ use super::tree::quoted;
 #[derive(Clone, Debug)]
 pub(super) struct Columns {
     delimiter: u8,
+    /// Between records where these do not end with both, as [`Columns::written`] is told.
+    line_end: u8,
     count: usize,
     text: usize,
     /// Whether the text is a list of messages in JSON.
@@ -45,6 +47,7 @@ impl Columns {
         let conversation = find(&CONVERSATIONS);
         Ok(Self {
             delimiter,
+            line_end: if record.bytes.ends_with(b"\r") { b'\r' } else { b'\n' },
             count: fields.len(),
             text: conversation.or_else(|| find(&TEXTS)).ok_or_else(|| missing("text"))?,
             is_conversation: conversation.is_some(),
@@ -75,13 +78,18 @@ impl Columns {
         self.written((0..self.count).map(value), crlf)
     }
 
+    /// Returns the byte that ends a record.
+    pub fn line_end(&self) -> u8 {
+        self.line_end
+    }
+
     /// Returns whether the table keeps whole conversations.
     pub fn keeps_conversations(&self) -> bool {
         self.is_conversation
     }
 
     fn written<'f>(&self, fields: impl Iterator<Item = &'f str>, crlf: bool) -> Vec<u8> {
-        let end = if crlf { csv::Terminator::CRLF } else { csv::Terminator::Any(b'\n') };
+        let end = if crlf { csv::Terminator::CRLF } else { csv::Terminator::Any(self.line_end) };
         let mut writer = csv::WriterBuilder::new().delimiter(self.delimiter).terminator(end).from_writer(Vec::new());
         // Writing to memory cannot fail, and one record has no other length than itself.
         writer.write_record(fields).ok();

@@ -6,7 +6,8 @@ use crate::chat::labelled::Expected;
 use super::conversation::write_conversation;
 use super::error::{FormatError, Origin};
 use super::json;
-use super::labelled::{label_span, labels_missing};
+use super::labelled::{label_span, labels_missing, null_label};
+use super::labelled_csv::Columns;
 use super::labelled_records::SetFormat;
 use super::labelled_set::LabelledSet;
 use super::source::into_utf8;
@@ -38,13 +39,17 @@ impl LabelledSet {
         if let Some(columns) = &self.columns {
             let mut bytes = columns.with_label(&record, label, self.label())?;
             // The last record of a file may lack its line end; tabs before it are empty fields.
-            if !record.bytes.ends_with(b"\n") {
-                bytes.pop_if(|byte| *byte == b'\n');
+            if record.bytes.last() != Some(&columns.line_end()) {
+                bytes.pop_if(|byte| *byte == columns.line_end());
             }
             return Ok(SetEdit { offset: record.offset, len: record.bytes.len(), bytes });
         }
         let text = into_utf8(record.bytes, "the line", record.at.line, &origin)?;
         if !entry.is_labelled() {
+            // A key that waits for its value takes it.
+            if let Some(span) = null_label(&json::parse(text.trim_end(), 1, &origin)?, &text) {
+                return Ok(SetEdit { offset: record.offset + span.start as u64, len: span.len(), bytes: json_text(label).into_bytes() });
+            }
             // Behind the last value of the object, which has a conversation at least.
             let end = text.rfind('}').map(|brace| text[..brace].trim_end().len()).ok_or_else(missing)?;
             let bytes = format!("{BEFORE_FIRST}{}", json_text(label)).into_bytes();
@@ -83,8 +88,9 @@ impl LabelledSet {
         if let Some(message) = labels_missing(expected, conversation) {
             return Err(origin.whole(message, "write one label a user message"));
         }
-        let (size, ends_line) = self.reader()?.end()?;
-        let before = if ends_line { "" } else { "\n" };
+        let (size, last) = self.reader()?.end()?;
+        let line_end = self.columns.as_ref().map_or(b'\n', Columns::line_end);
+        let before = if last == line_end { String::new() } else { char::from(line_end).to_string() };
         let insert = |offset: u64, text: String| SetEdit { offset, len: 0, bytes: text.into_bytes() };
         match (self.format(), &self.columns) {
             (SetFormat::Csv { .. }, Some(columns)) => {
@@ -101,7 +107,7 @@ impl LabelledSet {
                     return Err(origin.whole(message, "keep such conversations in a set of JSON lines (*.jsonl)"));
                 };
                 let record = columns.new_record(id, &text, label, false);
-                Ok(insert(size, before.to_owned() + &String::from_utf8_lossy(&record)))
+                Ok(insert(size, before + &String::from_utf8_lossy(&record)))
             }
             (SetFormat::JsonList, _) => {
                 let (offset, comma) =

@@ -34,6 +34,10 @@ pub(super) struct Records<R> {
     at: Pos,
     offset: u64,
     done: bool,
+    /// Ends a line of a table; carriage returns alone do so in tables of old Macintosh programs.
+    line_end: u8,
+    /// Whether the list that holds the cases has ended.
+    closed: bool,
 }
 
 /// What a byte means for the record it stands in.
@@ -53,7 +57,16 @@ enum Step {
 impl<R: BufRead> Records<R> {
     /// Returns the records of a set; `path` tells CSV from JSON where its extension says so, and stands in messages.
     pub fn new(reader: R, path: impl Into<String>) -> Self {
-        Self { reader, path: path.into(), format: None, at: Pos { line: 1, column: 1 }, offset: 0, done: false }
+        Self {
+            reader,
+            path: path.into(),
+            format: None,
+            at: Pos { line: 1, column: 1 },
+            offset: 0,
+            done: false,
+            line_end: b'\n',
+            closed: false,
+        }
     }
 
     pub fn path(&self) -> &str {
@@ -81,6 +94,9 @@ impl<R: BufRead> Records<R> {
         let start = self.reader.fill_buf().map_err(|error| unreadable(&error, &Origin::new(&self.path)))?;
         let bom = if start.starts_with(BOM_BYTES) { BOM_BYTES.len() } else { 0 };
         let format = format_of(&self.path, &start[bom..]);
+        if matches!(format, SetFormat::Csv { .. }) && ends_lines_with_cr(start) {
+            self.line_end = b'\r';
+        }
         self.reader.consume(bom);
         self.offset += bom as u64;
         self.format = Some(format);
@@ -90,7 +106,8 @@ impl<R: BufRead> Records<R> {
     /// Returns the next record; nothing of it is decoded or checked, and it may be blank.
     ///
     /// # Errors
-    /// Reading fails, or the record is longer than [`MAX_BYTES`]; nothing can be read after that.
+    /// Reading fails, the record is longer than [`MAX_BYTES`], a quote or the list is never closed, or more follows after the list; nothing
+    /// can be read after that.
     pub fn next(&mut self) -> Option<Result<Record, FormatError>> {
         if self.done {
             return None;
@@ -99,14 +116,8 @@ impl<R: BufRead> Records<R> {
         self.done = true;
         let record = self.format().and_then(|format| match format {
             SetFormat::JsonLines => self.line(),
-            SetFormat::JsonList => {
-                let mut list = ListScan::default();
-                self.scan(|byte| list.step(byte))
-            }
-            SetFormat::Csv { delimiter } => {
-                let mut table = TableScan { delimiter, state: Field::Start };
-                self.scan(|byte| table.step(byte))
-            }
+            SetFormat::JsonList => self.element(),
+            SetFormat::Csv { delimiter } => self.row(delimiter),
         });
         match record {
             Ok(Some(record)) => {
@@ -131,6 +142,40 @@ impl<R: BufRead> Records<R> {
         Ok((!bytes.is_empty()).then_some(Record { at, offset, bytes }))
     }
 
+    fn element(&mut self) -> Result<Option<Record>, FormatError> {
+        if !self.closed {
+            let mut list = ListScan::default();
+            let record = self.scan(|byte| list.step(byte))?;
+            self.closed = list.closed;
+            if record.is_some() {
+                return Ok(record);
+            }
+        }
+        if !self.closed {
+            let origin = Origin::new(&self.path);
+            return Err(origin.error(self.at, "the file ends inside its list, so cases may be missing", "add the missing `]`"));
+        }
+        match self.scan(|byte| if byte.is_ascii_whitespace() { Step::Skip } else { Step::Last })? {
+            Some(record) => {
+                let message = "the list of cases has ended, and what follows it is not read";
+                Err(Origin::new(&self.path).error(record.at, message, "keep all cases in one list, or write one case a line"))
+            }
+            None => Ok(None),
+        }
+    }
+
+    fn row(&mut self, delimiter: u8) -> Result<Option<Record>, FormatError> {
+        let mut table = TableScan { delimiter, line_end: self.line_end, state: Field::Start, taken: 0, quote: 0 };
+        let Some(record) = self.scan(|byte| table.step(byte))? else { return Ok(None) };
+        if table.state != Field::Quoted {
+            return Ok(Some(record));
+        }
+        let line = record.at.line + record.bytes[..table.quote].iter().filter(|byte| **byte == self.line_end).count();
+        let message = "a quote that opens here is never closed; the rest of the file is one record";
+        let remedy = "close it, and write a quote inside quoted text twice";
+        Err(FormatError { line: Some(line), ..Origin::new(&self.path).whole(message, remedy) })
+    }
+
     fn scan(&mut self, mut step: impl FnMut(u8) -> Step) -> Result<Option<Record>, FormatError> {
         let mut record: Option<Record> = None;
         loop {
@@ -146,7 +191,7 @@ impl<R: BufRead> Records<R> {
                     record.get_or_insert_with(here).bytes.push(byte);
                 }
                 read += 1;
-                if byte == b'\n' {
+                if byte == self.line_end {
                     self.at = Pos { line: self.at.line + 1, column: 1 };
                 } else if byte & 0xC0 != 0x80 {
                     // Columns count characters, and every character has one byte that continues none.
@@ -197,6 +242,12 @@ fn format_of(path: &str, start: &[u8]) -> SetFormat {
     }
 }
 
+/// Returns whether the first line of a table ends with a carriage return alone.
+fn ends_lines_with_cr(start: &[u8]) -> bool {
+    let mut rest = start.trim_ascii_start().iter().skip_while(|byte| !matches!(byte, b'\r' | b'\n'));
+    rest.next() == Some(&b'\r') && rest.next().is_some_and(|next| *next != b'\n')
+}
+
 /// Finds the elements of a JSON list without decoding them.
 #[derive(Default)]
 struct ListScan {
@@ -205,6 +256,8 @@ struct ListScan {
     escaped: bool,
     /// Inside a number or a word, which is no case but must end somewhere.
     in_word: bool,
+    /// Whether the list's own closing bracket was seen.
+    closed: bool,
 }
 
 impl ListScan {
@@ -226,6 +279,7 @@ impl ListScan {
             }
             b'[' | b']' | b',' | b' ' | b'\t' | b'\r' | b'\n' if self.depth == 0 => {
                 let ends = std::mem::take(&mut self.in_word);
+                self.closed = byte == b']';
                 return match byte {
                     _ if ends => Step::After,
                     b']' => Step::Stop,
@@ -241,7 +295,12 @@ impl ListScan {
 /// Finds the end of a record of a table, in which a quoted field may hold line breaks (RFC 4180).
 struct TableScan {
     delimiter: u8,
+    line_end: u8,
     state: Field,
+    /// Bytes of the record so far.
+    taken: usize,
+    /// Where in the record the last quoted field began.
+    quote: usize,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -255,10 +314,14 @@ enum Field {
 
 impl TableScan {
     fn step(&mut self, byte: u8) -> Step {
+        self.taken += 1;
+        if self.state == Field::Start && byte == b'"' {
+            self.quote = self.taken - 1;
+        }
         self.state = match (self.state, byte) {
             (Field::Quoted, b'"') => Field::Quote,
             (Field::Quoted, _) => Field::Quoted,
-            (_, b'\n') => return Step::Last,
+            (_, byte) if byte == self.line_end => return Step::Last,
             (Field::Start | Field::Quote, b'"') => Field::Quoted,
             (_, byte) if byte == self.delimiter => Field::Start,
             (Field::Quote, b'\r') => Field::Quote,

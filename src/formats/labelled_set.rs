@@ -219,8 +219,8 @@ impl CaseReader {
         read_case(self.record(entry)?, self.columns.as_ref(), &entry.id, &self.label).map_err(NoCase::into_error)
     }
 
-    /// Returns the length of the file, and whether its last line is ended.
-    pub(super) fn end(&mut self) -> Result<(u64, bool), FormatError> {
+    /// Returns the length of the file and its last byte; an empty file counts as ended by a line feed.
+    pub(super) fn end(&mut self) -> Result<(u64, u8), FormatError> {
         let failed = |error| unreadable(&error, &Origin::new(&self.label));
         let size = self.file.seek(SeekFrom::End(0)).map_err(failed)?;
         let mut last = [b'\n'];
@@ -228,7 +228,7 @@ impl CaseReader {
             self.file.seek(SeekFrom::Start(size - 1)).and_then(|_| self.file.read_exact(&mut last)).map_err(failed)?;
         }
         self.position = size;
-        Ok((size, last == [b'\n']))
+        Ok((size, last[0]))
     }
 
     pub(super) fn record(&mut self, entry: &CaseEntry) -> Result<Record, FormatError> {

@@ -8,8 +8,8 @@ use crate::policy::lint::{Field, Finding, LintContext, RULES, Rule, Severity, li
 use crate::policy::{Policy, PolicyEdit};
 
 use super::error::{FormatError, Origin, Warning};
-use super::gateway::{Note, NoteKind, import_gateway, lint_context, looks_like_gateway};
-use super::policy::{document, parse_policy};
+use super::gateway::{Note, NoteKind, PROVIDERS, SOURCES, import_to_lint, lint_context, looks_like_gateway};
+use super::policy::{document, parse_to_lint};
 use super::source::without_bom;
 use super::tree::{Entry, Node, Value};
 
@@ -48,6 +48,8 @@ pub fn policy_lines(text: &str, path: &str) -> PolicyLines {
             for Entry { key, at, node } in entries {
                 match (key.as_str(), node.value) {
                     ("fallback", _) => lines.whole.push((Field::Fallback, at.line)),
+                    (PROVIDERS, _) => lines.whole.push((Field::Providers, at.line)),
+                    (SOURCES, _) => lines.whole.push((Field::Sources, at.line)),
                     ("routes", Value::List(items)) => {
                         lines.whole.insert(0, (Field::Routes, at.line));
                         routes = items;
@@ -98,18 +100,20 @@ pub struct LintReport {
     pub findings: Vec<Located>,
 }
 
-/// Reads and checks a policy, or the policy inside a gateway's configuration.
+/// Reads and checks a policy, or the policy inside a gateway's configuration. Equal and empty names of routes are findings here.
 ///
 /// # Errors
 /// The text can be read as neither.
 pub fn lint_text(text: &str, path: &str) -> Result<LintReport, FormatError> {
     let (policy, warnings, notes, lines, context) = if looks_like_gateway(text, path) {
-        let imported = import_gateway(text, path)?;
+        let imported = import_to_lint(text, path)?;
         let mut context = lint_context(&imported.policy);
         context.declared.clone_from(&imported.declared);
+        // The notes say the same, with the lines of the file.
+        context.refused.clear();
         (imported.policy, Vec::new(), imported.notes, imported.lines, context)
     } else {
-        let (policy, warnings) = parse_policy(text, path)?;
+        let (policy, warnings) = parse_to_lint(text, path)?;
         let context = lint_context(&policy);
         (policy, warnings, Vec::new(), policy_lines(text, path), context)
     };
@@ -123,21 +127,23 @@ pub fn locate(policy: &Policy, context: &LintContext, lines: &PolicyLines) -> Ve
 }
 
 impl LintReport {
-    /// Returns how many findings have this severity.
+    /// Returns how many findings and notes about a configuration have this severity.
     pub fn count(&self, severity: Severity) -> usize {
-        self.findings.iter().filter(|located| located.finding.rule.severity == severity).count()
+        let notes = self.notes.iter().filter(|note| note.kind.severity() == severity).count();
+        notes + self.findings.iter().filter(|located| located.finding.rule.severity == severity).count()
     }
 
     /// Returns whether a gate on this report fails: errors, or a configuration that the gateway refuses.
     pub fn has_errors(&self) -> bool {
-        self.count(Severity::Error) > 0 || self.notes.iter().any(|note| note.kind == NoteKind::Refused)
+        self.count(Severity::Error) > 0
     }
 
     /// Returns the report as people read it, one finding a line.
     pub fn to_text(&self) -> String {
         let mut out = String::new();
-        for note in &self.notes {
-            let _ = writeln!(out, "{note}");
+        for Note { kind, warning } in &self.notes {
+            let message = format!("{} {}: {}", kind.severity().as_str(), note_rule(*kind), warning.message);
+            let _ = writeln!(out, "{}", Warning { message, ..warning.clone() });
         }
         for Located { finding, line } in &self.findings {
             let place = line.map_or_else(|| self.path.clone(), |line| format!("{}:{line}", self.path));
@@ -159,7 +165,9 @@ impl LintReport {
         let notes: Vec<Json> = self
             .notes
             .iter()
-            .map(|note| json!({"kind": note.kind, "line": note.warning.line, "message": note.warning.message, "remedy": note.warning.remedy}))
+            .map(|Note { kind, warning: Warning { line, message, remedy, .. } }| {
+                json!({"kind": kind, "severity": kind.severity(), "line": line, "message": message, "remedy": remedy})
+            })
             .collect();
         let report = json!({
             "path": self.path,
@@ -169,70 +177,115 @@ impl LintReport {
             "gateway_notes": notes,
             "findings": findings,
         });
-        format!("{report:#}")
+        format!("{report:#}\n")
     }
 
     /// Returns the report as SARIF 2.1.0, which code hosts and editors show beside the lines.
     pub fn to_sarif(&self) -> String {
-        let level = |severity| match severity {
-            Severity::Error => "error",
-            Severity::Warning => "warning",
-            Severity::Advice => "note",
-        };
-        let ours = RULES.iter().map(|rule| {
-            json!({
-                "id": rule.code,
-                "shortDescription": {"text": rule.title},
-                "fullDescription": {"text": rule.reason},
-                "help": {"text": format!("{} Source: {}. See docs/lint.md, {}.", rule.reason, rule.source, rule.code)},
-                "defaultConfiguration": {"level": level(rule.severity)},
-            })
+        let findings = self.findings.iter().map(|Located { finding, line }| {
+            let Rule { code, severity, reason, .. } = finding.rule;
+            sarif_result(code, level(*severity), format!("{}. {reason}", finding.message), &self.path, *line)
         });
-        let gateways = NOTE_RULES.map(|(kind, level, title)| {
-            json!({"id": note_rule(kind), "shortDescription": {"text": title}, "defaultConfiguration": {"level": level}})
+        let notes = self.notes.iter().map(|Note { kind, warning }| {
+            let text = format!("{}; {}", warning.message, warning.remedy);
+            sarif_result(note_rule(*kind), level(kind.severity()), text, &self.path, warning.line)
         });
-        let rules: Vec<Json> = ours.chain(gateways).collect();
-        let notes = self.notes.iter().filter_map(|note| {
-            let position = NOTE_RULES.iter().position(|(kind, ..)| *kind == note.kind)?;
-            let place = json!({"artifactLocation": {"uri": uri(&self.path)}, "region": {"startLine": note.warning.line.unwrap_or(1)}});
-            Some(json!({
-                "ruleId": note_rule(note.kind),
-                "ruleIndex": RULES.len() + position,
-                "level": NOTE_RULES[position].1,
-                "message": {"text": format!("{}; {}", note.warning.message, note.warning.remedy)},
-                "locations": [{"physicalLocation": place}],
-            }))
-        });
-        let results: Vec<Json> = self
-            .findings
-            .iter()
-            .map(|Located { finding, line }| {
-                let place = json!({"artifactLocation": {"uri": uri(&self.path)}, "region": {"startLine": line.unwrap_or(1)}});
-                json!({
-                    "ruleId": finding.rule.code,
-                    "ruleIndex": RULES.iter().position(|rule| rule.code == finding.rule.code),
-                    "level": level(finding.rule.severity),
-                    "message": {"text": format!("{}. {}", finding.message, finding.rule.reason)},
-                    "locations": [{"physicalLocation": place}],
-                })
-            })
-            .chain(notes)
-            .collect();
-        let driver = json!({"name": "waypost", "version": env!("CARGO_PKG_VERSION"), "rules": rules});
-        let log = json!({
-            "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
-            "version": "2.1.0",
-            "runs": [{"tool": {"driver": driver}, "columnKind": "unicodeCodePoints", "results": results}],
-        });
-        format!("{log:#}")
+        sarif(findings.chain(notes).collect())
     }
 }
 
-/// What an import says about a gateway's configuration, as rules of SARIF: kind, level and title.
-const NOTE_RULES: [(NoteKind, &str, &str); 3] = [
-    (NoteKind::Refused, "error", "the current gateway refuses this"),
-    (NoteKind::Ignored, "warning", "the current gateway does nothing with this"),
-    (NoteKind::Changed, "note", "a policy says this in another way"),
+/// Returns the report about a text that cannot be read, in the form of [`LintReport::to_json`].
+pub fn unreadable_json(error: &FormatError) -> String {
+    let finding = json!({
+        "code": UNREADABLE.0,
+        "severity": Severity::Error,
+        "line": error.line,
+        "route": null,
+        "route_index": null,
+        "field": null,
+        "title": UNREADABLE.1,
+        "message": error.message,
+        "reason": error.remedy,
+        "source": null,
+        "help": "docs/lint.md",
+        "fix": null,
+    });
+    let report = json!({
+        "path": error.path,
+        "errors": 1,
+        "warnings": 0,
+        "advice": 0,
+        "gateway_notes": [],
+        "findings": [finding],
+    });
+    format!("{report:#}\n")
+}
+
+/// Returns the report about a text that cannot be read, in the form of [`LintReport::to_sarif`].
+pub fn unreadable_sarif(error: &FormatError) -> String {
+    let text = format!("{}; {}", error.message, error.remedy);
+    sarif(vec![sarif_result(UNREADABLE.0, level(Severity::Error), text, &error.path, error.line)])
+}
+
+/// Id and title of the one result about a text that cannot be read.
+const UNREADABLE: (&str, &str) = ("unreadable", "the file cannot be read");
+
+fn level(severity: Severity) -> &'static str {
+    match severity {
+        Severity::Error => "error",
+        Severity::Warning => "warning",
+        Severity::Advice => "note",
+    }
+}
+
+/// Returns the ids of everything that a report may name, in the order of SARIF's list of rules.
+fn sarif_ids() -> impl Iterator<Item = &'static str> {
+    RULES.iter().map(|rule| rule.code).chain(NOTE_RULES.map(|(kind, _)| note_rule(kind))).chain([UNREADABLE.0])
+}
+
+fn sarif_result(id: &str, level: &str, text: String, path: &str, line: Option<usize>) -> Json {
+    let place = json!({"artifactLocation": {"uri": uri(path)}, "region": {"startLine": line.unwrap_or(1)}});
+    json!({
+        "ruleId": id,
+        "ruleIndex": sarif_ids().position(|other| other == id),
+        "level": level,
+        "message": {"text": text},
+        "locations": [{"physicalLocation": place}],
+    })
+}
+
+/// Returns a rule of SARIF that has no more than a title.
+fn plain_rule(id: &str, severity: Severity, title: &str) -> Json {
+    json!({"id": id, "shortDescription": {"text": title}, "defaultConfiguration": {"level": level(severity)}})
+}
+
+fn sarif(results: Vec<Json>) -> String {
+    let ours = RULES.iter().map(|rule| {
+        json!({
+            "id": rule.code,
+            "shortDescription": {"text": rule.title},
+            "fullDescription": {"text": rule.reason},
+            "help": {"text": format!("{} Source: {}. See docs/lint.md, {}.", rule.reason, rule.source, rule.code)},
+            "defaultConfiguration": {"level": level(rule.severity)},
+        })
+    });
+    let gateways = NOTE_RULES.map(|(kind, title)| plain_rule(note_rule(kind), kind.severity(), title));
+    let (id, title) = UNREADABLE;
+    let rules: Vec<Json> = ours.chain(gateways).chain([plain_rule(id, Severity::Error, title)]).collect();
+    let driver = json!({"name": "waypost", "version": env!("CARGO_PKG_VERSION"), "rules": rules});
+    let log = json!({
+        "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
+        "version": "2.1.0",
+        "runs": [{"tool": {"driver": driver}, "columnKind": "unicodeCodePoints", "results": results}],
+    });
+    format!("{log:#}\n")
+}
+
+/// What an import says about a gateway's configuration, as rules of SARIF: kind and title.
+const NOTE_RULES: [(NoteKind, &str); 3] = [
+    (NoteKind::Refused, "the current gateway refuses this"),
+    (NoteKind::Ignored, "the current gateway does nothing with this"),
+    (NoteKind::Changed, "a policy says this in another way"),
 ];
 
 fn note_rule(kind: NoteKind) -> &'static str {

@@ -44,7 +44,7 @@ pub use labelled_checks::{FindingKind, SetFinding};
 pub use labelled_edit::{SetEdit, case_json, unlabelled_json};
 pub use labelled_records::SetFormat;
 pub use labelled_set::{CaseEntry, CaseReader, LabelledSet};
-pub use lint_report::{LintReport, Located, PolicyLines, lint_entry, lint_text, locate, policy_lines};
+pub use lint_report::{LintReport, Located, PolicyLines, lint_entry, lint_text, locate, policy_lines, unreadable_json, unreadable_sarif};
 pub use policy::parse_policy;
 pub use policy_diff::{DiffKind, DiffLine, policy_diff};
 pub use policy_keep::policy_text;

@@ -18,9 +18,20 @@ use super::{json, yaml};
 /// Names the place and the remedy: bad YAML or JSON, a missing key, a value of the wrong type, an empty or repeated route name,
 /// an unknown dialect.
 pub fn parse_policy(text: &str, path: &str) -> Result<(Policy, Vec<Warning>), FormatError> {
-    let mut origin = Origin::new(path);
+    read(text, Origin::new(path))
+}
+
+/// As [`parse_policy`], but leaves equal and empty names of routes to the linter.
+///
+/// # Errors
+/// As [`parse_policy`].
+pub(super) fn parse_to_lint(text: &str, path: &str) -> Result<(Policy, Vec<Warning>), FormatError> {
+    read(text, Origin::to_lint(path))
+}
+
+fn read(text: &str, mut origin: Origin<'_>) -> Result<(Policy, Vec<Warning>), FormatError> {
     let text = without_bom(text);
-    let root = document(text, path, &origin)?;
+    let root = document(text, origin.path(), &origin)?;
     let policy = match root.value {
         Value::Null => return Err(origin.whole("the file is empty", "write a list of routes under `routes:`")),
         Value::Map(entries) => policy_from(root.at, entries, &mut origin)?,
@@ -84,7 +95,17 @@ fn policy_from(at: Pos, entries: Vec<Entry>, origin: &mut Origin<'_>) -> Result<
 }
 
 /// Keys by which the configuration files of gateways are known.
-const GATEWAY_KEYS: [&str; 5] = ["listeners", "llm_providers", "model_providers", "routing_preferences", "model_list"];
+const GATEWAY_KEYS: [&str; 9] = [
+    "listeners",
+    "llm_providers",
+    "model_providers",
+    "routing_preferences",
+    "model_list",
+    "complexity_router_config",
+    "tier_definitions",
+    "routing",
+    "signals",
+];
 
 /// Reads a list of routes whose names must differ.
 ///
@@ -95,7 +116,8 @@ pub(super) fn routes_from(items: Vec<Node>, origin: &mut Origin<'_>) -> Result<V
     let mut lines: HashMap<String, usize> = HashMap::with_capacity(items.len());
     for (index, item) in items.into_iter().enumerate() {
         let (route, name_at) = route_from(index + 1, item, origin)?;
-        if let Some(first) = lines.insert(route.name.clone(), name_at.line) {
+        let first = lines.insert(route.name.clone(), name_at.line).filter(|_| !origin.any_names);
+        if let Some(first) = first {
             let message = format!("route {} appears twice, first on line {first}", quoted(&route.name));
             return Err(origin.error(name_at, message, "rename one of them"));
         }
@@ -141,7 +163,7 @@ fn route_from(number: usize, node: Node, origin: &mut Origin<'_>) -> Result<(Rou
     let Some((name, name_at)) = name else {
         return Err(origin.error(at, format!("{label} has no `name`"), "add the name that the router shall answer with"));
     };
-    if name.trim().is_empty() {
+    if name.trim().is_empty() && !origin.any_names {
         return Err(origin.error(name_at, format!("the name of {label} is empty"), "give the route a name"));
     }
     let Some(description) = description else {

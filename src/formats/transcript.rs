@@ -13,8 +13,11 @@ pub(super) fn parse(text: &str, origin: &mut Origin<'_>) -> Vec<Message> {
     let text = text.replace("\r\n", "\n");
     let first = text.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
     let Some(Marker { style, .. }) = marker(first) else {
-        if let Some((index, line)) = text.lines().enumerate().find(|(_, line)| marker(line).is_some()) {
-            let message = format!("{} does not start a message, because the text before it has no role", quoted(line));
+        let is_indented = marker(first.trim_start()).is_some();
+        let starts = |line: &str| if is_indented { line == first } else { marker(line).is_some() };
+        if let Some((index, line)) = text.lines().enumerate().find(|(_, line)| starts(line)) {
+            let why = if is_indented { "it is indented" } else { "the text before it has no role" };
+            let message = format!("{} does not start a message, because {why}", quoted(line));
             origin.warn(Pos { line: index + 1, column: 1 }, message, "start the text with \"User:\" if it is a transcript");
         }
         return vec![Message::new(Role::User, text.trim())];
@@ -30,6 +33,14 @@ pub(super) fn parse(text: &str, origin: &mut Origin<'_>) -> Vec<Message> {
                 }
             }
         }
+    }
+    // Where one message is all there is, what it seems to quote may well be the rest of the conversation.
+    let mut later = text.lines().enumerate().skip_while(|(_, line)| *line != first).skip(1);
+    if messages.len() == 1
+        && let Some((index, line)) = later.find(|(_, line)| marker(line.trim_start()).is_some())
+    {
+        let message = format!("{} does not start a message, because the first line marks its role in another way", quoted(line));
+        origin.warn(Pos { line: index + 1, column: 1 }, message, "mark every role like the first, without indentation, if it is a message");
     }
     // Prompts for text completion end with a bare "Assistant:", which nobody has said yet.
     if messages.last().is_some_and(|(role, body)| *role == Role::Assistant && body.trim().is_empty()) {

@@ -28,6 +28,25 @@ pub fn address(model: &str) -> Option<Address> {
     })
 }
 
+/// Returns whether Plano has an interface of this name, for providers that it does not know.
+pub fn is_interface(name: &str) -> bool {
+    INTERFACES.contains(&name)
+}
+
+/// Returns whether Plano can reach a `base_url`: http or https, a host, and a number where there is a port.
+pub fn is_base_url(url: &str) -> bool {
+    let Some((scheme, rest)) = url.split_once("://") else { return false };
+    let place = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let place = place.rsplit('@').next().unwrap_or_default();
+    let (host, port) = match place.strip_prefix('[').and_then(|inner| inner.split_once(']')) {
+        Some((host, rest)) => (host, rest.strip_prefix(':')),
+        None => place.split_once(':').map_or((place, None), |(host, port)| (host, Some(port))),
+    };
+    // A variable is filled in before the gateway looks.
+    let fits = |port: &str| port.is_empty() || port.contains('$') || port.parse::<u16>().is_ok();
+    ["http", "https"].iter().any(|known| scheme.eq_ignore_ascii_case(known)) && !host.is_empty() && port.is_none_or(fits)
+}
+
 /// Returns the environment variable that conventionally holds a provider's key: `OPENAI_API_KEY` for `openai/gpt-4o`.
 pub fn key_variable(model: &str) -> String {
     let provider = model.split('/').next().unwrap_or_default();
@@ -52,6 +71,23 @@ const KNOWN: [&str; 16] = [
     "vercel",
     "openrouter",
     "edenai",
+];
+
+/// The values of `provider_interface` in config/plano_config_schema.yaml.
+const INTERFACES: [&str; 13] = [
+    "plano",
+    "deepseek",
+    "groq",
+    "mistral",
+    "openai",
+    "xiaomi",
+    "gemini",
+    "chatgpt",
+    "digitalocean",
+    "vercel",
+    "openrouter",
+    "edenai",
+    "moonshotai",
 ];
 
 const NEEDS_BASE_URL: [&str; 5] = ["azure_openai", "ollama", "qwen", "amazon_bedrock", "plano"];

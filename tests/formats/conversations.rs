@@ -90,6 +90,25 @@ fn bodies_keep_what_only_resembles_a_role() {
 }
 
 #[test]
+fn roles_that_start_no_message_are_warned_about() {
+    let other =
+        "because the first line marks its role in another way; mark every role like the first, without indentation, if it is a message";
+    let cases = [
+        ("User: a\nassistant: b\nuser: c", format!("p:2:1: \"assistant: b\" does not start a message, {other}")),
+        ("User: a\n  Assistant: b", format!("p:2:1: \"  Assistant: b\" does not start a message, {other}")),
+        (
+            "\n  User: a\n  Assistant: b",
+            "p:2:1: \"  User: a\" does not start a message, because it is indented; start the text with \"User:\" if it is a transcript"
+                .to_owned(),
+        ),
+    ];
+    for (text, expected) in cases {
+        let (conversation, warnings) = parse_conversation(text, "p").unwrap();
+        assert_eq!((conversation.messages.len(), sentences(&warnings)), (1, vec![expected]), "{text}");
+    }
+}
+
+#[test]
 fn content_and_other_keys_are_kept() {
     let text = r#"[{"role":"user","name":"bob","content":[{"type":"text","text":"a"},{"type":"input_audio","data":{"n":1.50}}]},
         {"role":"assistant","content":null,"tool_calls":[{"id":"1","n":12345678901234567890123}]},
@@ -227,7 +246,12 @@ fn broken_json_is_explained_and_never_taken_for_a_transcript() {
             "c.json:1:2: a string holds half of a \\u escape pair; write the character itself, or both halves of its \\u escape",
         ),
         ("[01]", "c.json:1:3: a number is not written as JSON wants it; write it like 10, -2 or 0.5, or put it in double quotes"),
-        ("[true, flase]", "c.json:1:9: found \"lase\" where a value should start; put text in double quotes"),
+        ("[true, flase]", "c.json:1:8: found \"flase\" where a value should start; put text in double quotes"),
+        ("{\"role\": travel}", "c.json:1:10: found \"travel\" where a value should start; put text in double quotes"),
+        (
+            "[INST] Hi",
+            "c.json:1:2: found \"INST\" where a value should start; put text in double quotes; if this is no JSON, write \"User:\" before it",
+        ),
     ];
     refuses_each(cases, |text| parse_conversation(text, "c.json"));
     let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));

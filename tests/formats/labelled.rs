@@ -42,7 +42,7 @@ fn each_mistake_has_its_sentence() {
         (format!("{{{m}}}"), "s.jsonl:2:1: the case has no label; add \"route\" with the expected route, or \"other\" when none fits"),
         (
             format!("{{{m}, \"route\": null}}"),
-            "s.jsonl:2:59: a label must be the name of a route, found nothing; write \"other\" when none fits",
+            "s.jsonl:2:1: the case has no label; add \"route\" with the expected route, or \"other\" when none fits",
         ),
         (
             format!("{{{m}, \"route\": \"\"}}"),
@@ -228,4 +228,65 @@ fn cases_without_a_label_wait_for_it_and_get_it_in_their_place() {
         assert_eq!((case.conversation, case.expected), (talk(text), Expected::Last("other".to_owned())));
     }
     assert!(std::fs::read_to_string(&path).unwrap().contains(labelled), "every other byte stays");
+}
+
+#[test]
+fn null_is_as_good_as_left_out() {
+    let good = read(br#"{"id": null, "text": "x", "messages": null, "route": "r", "labels": null, "routes": null, "tags": null}"#);
+    let case = good[0].as_ref().unwrap();
+    assert_eq!((case.id.as_str(), &case.expected, &case.routes, case.tags.len()), ("1", &Expected::Last("r".into()), &None, 0));
+
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("s.jsonl");
+    std::fs::write(&path, "{\"route\": null, \"text\": \"x\"}\n{\"route\": null, \"text\": \"y\", \"label\": \"r\"}\n").unwrap();
+    let set = LabelledSet::open(&path, &mut |_, _| true).unwrap().unwrap();
+    assert_eq!((set.unlabelled(), set.bad().len()), (&[0][..], 0));
+    let mut text = std::fs::read(&path).unwrap();
+    // The label takes the place of null: a second "route" could not be read.
+    for case in [1, 0] {
+        let edit = set.relabel(case, 0, "other").unwrap();
+        text.splice(edit.offset as usize..edit.offset as usize + edit.len, edit.bytes);
+    }
+    let expected = "{\"route\": \"other\", \"text\": \"x\"}\n{\"route\": null, \"text\": \"y\", \"label\": \"other\"}\n";
+    assert_eq!(String::from_utf8(text).unwrap(), expected);
+}
+
+#[test]
+fn no_case_is_lost_in_silence() {
+    let read = |path: &str, text: &str| -> Vec<String> {
+        let cases = LabelledReader::new(text.as_bytes(), path);
+        cases.map(|case| case.map_or_else(|error| error.to_string(), |case| case.id)).collect()
+    };
+    let case = "{\"text\": \"x\", \"label\": \"r\"}";
+    let after = "the list of cases has ended, and what follows it is not read; keep all cases in one list, or write one case a line";
+    assert_eq!(read("s.json", &format!("[{case}]\n [{case}]")), ["1".to_owned(), format!("s.json:2:2: {after}")]);
+    assert_eq!(read("s.json", &format!("[[{case}], {case}]"))[1], format!("s.json:1:31: {after}"));
+    let open = "the file ends inside its list, so cases may be missing; add the missing `]`";
+    assert_eq!(read("s.json", &format!("[{case},\n")), ["1".to_owned(), format!("s.json:2:1: {open}")]);
+    for whole in [format!("[{case}] \n"), format!("[{case}, {case}]")] {
+        assert!(read("s.json", &whole).iter().all(|id| id.len() == 1), "{whole}");
+    }
+    assert_eq!(read("s.json", "[7]").len(), 1, "the bracket that ends a word ends the list");
+
+    let table = read("s.csv", "text,label\na,r\n\"b\nc\",\"r\nd,r\ne,r\n");
+    let quote =
+        "a quote that opens here is never closed; the rest of the file is one record; close it, and write a quote inside quoted text twice";
+    assert_eq!(table, ["2".to_owned(), format!("s.csv:4: {quote}")]);
+}
+
+#[test]
+fn tables_with_carriage_returns_alone_are_read_and_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("s.csv");
+    std::fs::write(&path, "text,label\ra,r\r\"b\rc\",r").unwrap();
+    let set = LabelledSet::open(&path, &mut |_, _| true).unwrap().unwrap();
+    let found: Vec<(usize, &str)> = set.cases().iter().map(|case| (case.place.line, &*case.preview)).collect();
+    assert_eq!((found, set.bad().len()), (vec![(2, "a"), (4, "b c")], 0));
+    let mut text = std::fs::read(&path).unwrap();
+    let expected = Expected::Last("other".to_owned());
+    let edits = [set.append("3", &Conversation::from_prompt("d"), &expected).unwrap(), set.relabel(0, 0, "other").unwrap()];
+    for edit in edits {
+        text.splice(edit.offset as usize..edit.offset as usize + edit.len, edit.bytes);
+    }
+    assert_eq!(String::from_utf8(text).unwrap(), "text,label\ra,other\r\"b\rc\",r\rd,other\r");
 }

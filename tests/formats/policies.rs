@@ -103,6 +103,8 @@ fn each_mistake_has_its_sentence() {
             "version: v0.3.0\nlisteners: []\nllm_providers: []\n",
             "p.yaml:1:1: this is a gateway's configuration, not a policy; convert it with `waypost import`",
         ),
+        ("signals: {preferences: []}\n", "p.yaml:1:1: this is a gateway's configuration, not a policy; convert it with `waypost import`"),
+        ("tier_definitions: {}\n", "p.yaml:1:1: this is a gateway's configuration, not a policy; convert it with `waypost import`"),
         ("routes: none\n", "p.yaml:1:9: `routes` must be a list, found the text \"none\"; start each route with `- name:`"),
         ("name: [a]\nroutes: []", "p.yaml:1:7: `name` must be text, found a list; write one text in double quotes"),
         ("fallback: 4\nroutes: []", "p.yaml:1:11: `fallback` must be text, found the number 4; put it in double quotes"),

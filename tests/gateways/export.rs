@@ -3,7 +3,7 @@
 use waypost::decision::RouterInfo;
 use waypost::formats::{
     Confusion, Evidence, ExportFormat, ExportOptions, Exported, Gate, Stability, evidence_problems, export_gateway, gateway_versions,
-    import_gateway, policy_digest,
+    import_gateway, lint_context, policy_digest,
 };
 use waypost::policy::{DialectId, Policy, Route};
 
@@ -170,6 +170,42 @@ fn what_a_gateway_would_refuse_is_not_exported() {
     let mut fastest = wine(&["openai/m"]);
     fastest.routes[0].extra.push(("selection_policy".to_owned(), r#"{"prefer":"fastest"}"#.to_owned()));
     assert!(refusal(&fastest, ExportFormat::Plano04).contains("add `model_metrics_sources` with a latency source"));
+    let with = |key: &str, json: &str| {
+        let mut policy = wine(&["ollama/x", "openai/m"]);
+        policy.extra = vec![("providers".to_owned(), r#"[{"model":"ollama/x","base_url":"http://x"}]"#.to_owned())];
+        policy.extra.retain(|(other, _)| other != key);
+        policy.extra.push((key.to_owned(), json.to_owned()));
+        policy
+    };
+    let kept = [
+        ("providers", "5", "the policy's `providers` cannot be read (invalid type: integer `5`, expected a sequence); write a list"),
+        ("providers", r#"[{"model":"ollama/x","base_url":"nope"}]"#, "model \"ollama/x\" needs a base_url like http://host:port"),
+        ("providers", r#"[{"model":"ollama/x","base_url":"http://"}]"#, "needs a base_url like"),
+        ("providers", r#"[{"model":"ollama/x","base_url":"http://a:b:c"}]"#, "needs a base_url like"),
+        ("providers", r#"[{"model":"ollama/x","base_url":"http://x","headers":{"a":5}}]"#, "needs headers whose values are text"),
+        ("providers", r#"[{"model":"ollama/x","base_url":"http://x","provider_interface":"openai"}]"#, "needs no provider_interface"),
+        ("model_metrics_sources", "5", "the gateway refuses model_metrics_sources that are no list, found the number 5"),
+        ("model_metrics_sources", r#"[{"type":"cost"}]"#, "the gateway refuses a cost source without `provider`"),
+    ];
+    for (key, json, expected) in kept {
+        let policy = with(key, json);
+        for format in [ExportFormat::Plano04, ExportFormat::Plano03] {
+            let found = refusal(&policy, format);
+            assert!(found.contains(expected), "{json}: {found}");
+        }
+        let told = lint_context(&policy).refused;
+        assert!(told.iter().any(|(_, message)| message.contains(expected)), "{json}: {told:?}");
+    }
+    let whole = with("model_metrics_sources", r#"[{"type":"cost","provider":"models.dev","url":"http://x/latency"}]"#);
+    assert!(lint_context(&whole).refused.is_empty());
+    export(&whole, ExportFormat::Plano04);
+    for (prefer, kind) in [("fastest", "latency"), ("cheapest", "cost")] {
+        let source = r#"[{"type":"cost","provider":"models.dev","model_aliases":{"latency":"latency"}}]"#;
+        let latency = r#"[{"type":"latency","provider":"prometheus","url":"http://x","query":"cost"}]"#;
+        let mut policy = with("model_metrics_sources", if kind == "cost" { latency } else { source });
+        policy.routes[0].extra.push(("selection_policy".to_owned(), format!("{{\"prefer\":\"{prefer}\"}}")));
+        assert!(refusal(&policy, ExportFormat::Plano04).contains(&format!("add `model_metrics_sources` with a {kind} source")));
+    }
     let mut odd = wine(&["openai/m"]);
     odd.routes[0].name = "bob's".to_owned();
     assert!(export(&odd, ExportFormat::Plano04).notes[0].contains("WP107"));

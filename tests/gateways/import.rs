@@ -145,12 +145,73 @@ fn other_gateways_are_read() {
 }
 
 #[test]
+fn what_the_schema_refuses_is_noted() {
+    let config = "version: v0.4.0
+listeners: []
+model_providers:
+  - {model: openai/gpt-5, default: true, access_key: }
+  - {model: acme/m, base_url: \"http://acme:1:2\", provider_interface: bogus, headers: {a: 5}}
+routing_preferences:
+  - {name: wine, description: Wine, models: openai/gpt-5}
+model_metrics_sources:
+  - {type: cost, provider: shop}
+  - {type: latency, provider: prometheus, url: \"http://prometheus:9090\", refresh_interval: 0}
+  - {type: cost, provider: models.dev, query: x}
+";
+    let read = imported(config);
+    assert_eq!(models(&read.policy.routes), ["wine: openai/gpt-5"], "one model without a list is kept");
+    let refused: Vec<String> = notes(&read).into_iter().filter_map(|note| Some(note.strip_prefix("refused ")?.to_owned())).collect();
+    assert_eq!(
+        refused,
+        [
+            "4: the gateway refuses `access_key` of the provider \"openai/gpt-5\", found nothing",
+            "5: the gateway refuses `provider_interface` of the provider \"acme/m\", found the text \"bogus\"",
+            "5: the gateway refuses `headers` of the provider \"acme/m\", found an object",
+            "5: the gateway refuses the base_url of \"acme/m\", which is no address like http://host:port",
+            "7: the gateway refuses the models of routing preference \"wine\", which are no list",
+            "9: the gateway refuses `provider` of a cost source, found the text \"shop\"",
+            "10: the gateway refuses `refresh_interval` of a latency source, found the number 0",
+            "10: the gateway refuses a latency source without `query`",
+            "11: the gateway refuses the key \"query\" of a cost source",
+            "11: the gateway refuses to start with two cost sources",
+        ]
+    );
+}
+
+#[test]
+fn a_comment_of_waypost_says_nothing_twice_and_nothing_inside_a_text() {
+    let config = |comment: &str, description: &str| {
+        format!(
+            "{comment}version: v0.4.0\nlisteners: []\nmodel_providers: [{{model: openai/m, access_key: $OPENAI_API_KEY, default: true}}]\nrouting_preferences:\n  \
+             - name: a\n    models: [openai/m]\n    description: {description}\n"
+        )
+    };
+    let comment =
+        r##"# waypost: {"extra":[["routes","[]"],["x","1"],["x","2"],["y","{"]],"routes":[{"name":"a","extra":[["name","\"b\""]]}]}"##;
+    let policy = imported(&config(&format!("{comment}\n"), "b")).policy;
+    assert_eq!((policy.extra.as_slice(), policy.routes[0].extra.len()), (&[("x".to_owned(), "1".to_owned())][..], 0));
+    assert_eq!(parse_policy(&waypost::formats::write_policy(&policy), "p.yaml").unwrap().0, policy);
+    let quoting = imported(&config("", &format!("|\n      {comment}"))).policy;
+    assert!(quoting.extra.is_empty(), "{:?}", quoting.extra);
+}
+
+#[test]
 fn refusals_say_what_to_do() {
     let start = "version: v0.4.0\nlisteners: []\nmodel_providers: []\n";
     let cases = [
         ("routes: []\n".to_owned(), "c.yaml:1:1: this is a policy already, not a gateway's configuration; use it as it is"),
         (
             "kitchen: 4\n".to_owned(),
+            "c.yaml:1:1: this is not the configuration of a gateway that Waypost knows; give a configuration of Plano or archgw, \
+             chat-ui's route file, a vLLM Semantic Router or LiteLLM configuration",
+        ),
+        (
+            "# nothing yet\n".to_owned(),
+            "c.yaml: the file is empty; give a configuration of Plano or archgw, chat-ui's route file, a vLLM Semantic Router or LiteLLM \
+             configuration",
+        ),
+        (
+            "- messages: []\n".to_owned(),
             "c.yaml:1:1: this is not the configuration of a gateway that Waypost knows; give a configuration of Plano or archgw, \
              chat-ui's route file, a vLLM Semantic Router or LiteLLM configuration",
         ),

@@ -1,6 +1,6 @@
 //! The linter: for each code a policy that it is about and one that it is not, quick fixes, lines, and the shapes of reports.
 
-use waypost::formats::{NoteKind, lint_text, parse_policy};
+use waypost::formats::{NoteKind, lint_context, lint_text, parse_policy, unreadable_json, unreadable_sarif};
 use waypost::policy::lint::{Finding, LintContext, RULES, Severity, lint};
 use waypost::policy::{DialectId, Policy, Route};
 
@@ -36,6 +36,10 @@ fn selection(value: &str) -> Policy {
     with(&[WINE, BEER], |policy| policy.routes[0].extra.push(("selection_policy".to_owned(), value.to_owned())))
 }
 
+fn keeping(providers: &str) -> Policy {
+    with(&[WINE, BEER], |policy| policy.extra.push(("providers".to_owned(), providers.to_owned())))
+}
+
 fn models(first: &[&str], second: &[&str]) -> Policy {
     with(&[WINE, BEER], |policy| {
         policy.routes[0].models = first.iter().map(|model| (*model).to_owned()).collect();
@@ -63,6 +67,7 @@ fn examples() -> Vec<(&'static str, Policy, Policy)> {
         ("WP108", named("beer\nales"), named("beer\\ales")),
         ("WP109", described("Beer in the {conversation}, hops and brewing"), described("Beer in the conversation, hops and brewing")),
         ("WP110", named("other"), named("another")),
+        ("WP111", keeping("5"), keeping(r#"[{"model":"openai/m0","access_key":"$KEY"}]"#)),
         ("WP201", Policy::default(), policy(&[WINE])),
         ("WP202", described(" "), described(BEER.1)),
         ("WP203", models(&[], &[]), models(&["openai/m0"], &["openai/m1"])),
@@ -100,7 +105,7 @@ fn examples() -> Vec<(&'static str, Policy, Policy)> {
 
 fn check(policy: &Policy, code: &str) -> Vec<Finding> {
     let declared = (code == "WP105").then(|| vec!["openai/m0".to_owned(), "openai/m1".to_owned()]);
-    lint(policy, &LintContext { declared, addressed: vec!["acme/known".to_owned()] })
+    lint(policy, &LintContext { declared, addressed: vec!["acme/known".to_owned()], ..lint_context(policy) })
 }
 
 #[test]
@@ -188,7 +193,7 @@ fn json_and_sarif_have_the_shapes_that_tools_read() {
     let sarif: serde_json::Value = serde_json::from_str(&report.to_sarif()).unwrap();
     assert_eq!(sarif["version"], "2.1.0");
     let run = &sarif["runs"][0];
-    assert_eq!(run["tool"]["driver"]["rules"].as_array().unwrap().len(), RULES.len() + 3);
+    assert_eq!(run["tool"]["driver"]["rules"].as_array().unwrap().len(), RULES.len() + 4);
     for result in run["results"].as_array().unwrap() {
         let rule = &run["tool"]["driver"]["rules"][result["ruleIndex"].as_u64().unwrap() as usize];
         assert_eq!(rule["id"], result["ruleId"]);
@@ -208,9 +213,46 @@ fn a_gateways_configuration_is_checked_too() {
     let refused = run["results"].as_array().unwrap().iter().find(|result| result["ruleId"] == "gateway-refuses").unwrap();
     assert_eq!((&refused["level"], &refused["locations"][0]["physicalLocation"]["region"]["startLine"]), (&"error".into(), &1.into()));
     assert_eq!(run["tool"]["driver"]["rules"][refused["ruleIndex"].as_u64().unwrap() as usize]["id"], "gateway-refuses");
+    // What fails the gate is counted and called so.
+    let text = report.to_text();
+    let errors = text.lines().filter(|line| line.contains(": error ")).count();
+    assert!(errors >= 18 && text.contains(&format!("\n{errors} errors, ")), "{text}");
+    assert!(text.starts_with("c.yaml:1:10: error gateway-refuses: the gateway refuses the version"), "{text}");
+    let json: serde_json::Value = serde_json::from_str(&report.to_json()).unwrap();
+    assert_eq!((&json["errors"], &json["gateway_notes"][0]["severity"]), (&errors.into(), &"error".into()));
+    assert!(report.notes[0].to_string().starts_with("c.yaml:1:10: refused: the gateway refuses the version"));
     let undeclared = report.findings.iter().find(|located| located.finding.rule.code == "WP105").unwrap();
     assert_eq!(undeclared.line, Some(24));
     assert!(!lint_text(&fixture("top_level_0.4.15.yaml"), "c.yaml").unwrap().has_errors());
     assert!(lint_text("routes: 4\n", "p.yaml").is_err());
     assert!(parse_policy(&fixture("refused.yaml"), "c.yaml").is_err());
+}
+
+#[test]
+fn names_that_cannot_be_read_elsewhere_are_findings_here() {
+    let policy = "routes:\n  - {name: wine, description: a}\n  - {name: wine, description: b}\n  - {name: ' ', description: c}\n";
+    let config = "version: v0.4.0\nlisteners: []\nmodel_providers: [{model: openai/m, default: true}]\nrouting_preferences:\n  \
+                  - {name: wine, description: a, models: [openai/m]}\n  - {name: wine, description: b, models: [openai/m]}\n  \
+                  - {name: '', description: c, models: [openai/m]}\n";
+    for (text, first) in [(policy, 3), (config, 6)] {
+        let report = lint_text(text, "p.yaml").unwrap();
+        let errors = report.findings.iter().filter(|located| ["WP101", "WP102"].contains(&located.finding.rule.code));
+        let errors: Vec<(&str, Option<usize>)> = errors.map(|located| (located.finding.rule.code, located.line)).collect();
+        assert_eq!(errors, [("WP101", Some(first)), ("WP102", Some(first + 1))], "{}", report.to_text());
+        assert!(parse_policy(text, "p.yaml").is_err() && waypost::formats::import_gateway(text, "p.yaml").is_err());
+    }
+    let kept = lint_text("providers: 5\nroutes:\n  - {name: wine, description: Wine}\n", "p.yaml").unwrap();
+    assert_eq!((kept.findings[0].finding.rule.code, kept.findings[0].line), ("WP111", Some(1)));
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_one_result() {
+    let error = lint_text("routes: 4\n", "p.yaml").unwrap_err();
+    let json: serde_json::Value = serde_json::from_str(&unreadable_json(&error)).unwrap();
+    assert_eq!((&json["errors"], &json["findings"][0]["line"], &json["findings"][0]["code"]), (&1.into(), &1.into(), &"unreadable".into()));
+    let sarif: serde_json::Value = serde_json::from_str(&unreadable_sarif(&error)).unwrap();
+    let run = &sarif["runs"][0];
+    let result = &run["results"][0];
+    assert_eq!((&result["level"], run["results"].as_array().unwrap().len()), (&"error".into(), 1));
+    assert_eq!(run["tool"]["driver"]["rules"][result["ruleIndex"].as_u64().unwrap() as usize]["id"], "unreadable");
 }

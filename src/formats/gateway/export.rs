@@ -11,7 +11,8 @@ use crate::policy::lint::{Severity, lint};
 use crate::policy::provider::address;
 
 use super::evidence::{self, Evidence, evidence_json};
-use super::providers::{Declaration, SOURCES, declaration, declarations, incomplete, models};
+use super::import::{NoteKind, import_gateway};
+use super::providers::{Declaration, declaration, declarations, incomplete, models, sources_problem};
 use super::{into, litellm, meta, others, plano_writer, vllm_sr};
 
 /// What a policy can be exported as.
@@ -183,7 +184,22 @@ pub fn export_gateway(policy: &Policy, options: ExportOptions<'_>) -> Result<Exp
             litellm::write(policy, &comments)
         }
     };
+    if is_plano && options.into.is_none() {
+        check(&text)?;
+    }
     Ok(Exported { text, notes, evidence_json: options.evidence.map(evidence_json) })
+}
+
+/// Refuses what an import of the result would call refused, so that no check of the one is missing in the other.
+fn check(text: &str) -> Result<(), ExportError> {
+    let problems: Vec<String> = match import_gateway(text, "the export") {
+        Ok(imported) => {
+            let refused = imported.notes.into_iter().filter(|note| note.kind == NoteKind::Refused);
+            refused.map(|note| format!("{}; {}", note.warning.message, note.warning.remedy)).collect()
+        }
+        Err(error) => vec![format!("{}; {}", error.message, error.remedy)],
+    };
+    if problems.is_empty() { Ok(()) } else { Err(ExportError::Refused(problems)) }
 }
 
 /// Returns what every target refuses.
@@ -215,10 +231,7 @@ fn whole(policy: &Policy, kept: &[Declaration]) -> Vec<String> {
         }
         names.extend([id, model]);
     }
-    let sources = policy.extra.iter().find(|(key, _)| key == SOURCES).map_or("", |(_, json)| json);
-    if plano_writer::prefers(policy, "fastest") && !sources.contains("\"latency\"") {
-        problems.push(format!("a route prefers the fastest model; add `{SOURCES}` with a latency source to the policy"));
-    }
+    problems.extend(sources_problem(policy));
     problems
 }
 

@@ -8,7 +8,7 @@ use crate::formats::lint_report::{PolicyLines, route_lines};
 use crate::formats::policy::{document, text as text_of};
 use crate::formats::source::without_bom;
 use crate::formats::tree::{Entry, Node, Pos, Value, quoted};
-use crate::policy::lint::Field;
+use crate::policy::lint::{Field, Severity};
 use crate::policy::{Policy, Route};
 
 use super::providers::Declaration;
@@ -54,7 +54,27 @@ pub enum NoteKind {
     Changed,
 }
 
-/// One remark of an import, with its place. Displays like a [`Warning`].
+impl NoteKind {
+    /// Returns the kind as reports spell it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Refused => "refused",
+            Self::Ignored => "ignored",
+            Self::Changed => "changed",
+        }
+    }
+
+    /// Returns how bad it is among the findings of the linter.
+    pub fn severity(self) -> Severity {
+        match self {
+            Self::Refused => Severity::Error,
+            Self::Ignored => Severity::Warning,
+            Self::Changed => Severity::Advice,
+        }
+    }
+}
+
+/// One remark of an import, with its place. Displays like a [`Warning`], with its kind before the message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Note {
     pub kind: NoteKind,
@@ -63,7 +83,8 @@ pub struct Note {
 
 impl fmt::Display for Note {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.warning.fmt(f)
+        let message = format!("{}: {}", self.kind.as_str(), self.warning.message);
+        fmt::Display::fmt(&Warning { message, ..self.warning.clone() }, f)
     }
 }
 
@@ -85,9 +106,20 @@ pub struct Imported {
 /// # Errors
 /// Names the place and the remedy: bad YAML or JSON, no gateway's configuration, no routes in it, routes that no policy can hold.
 pub fn import_gateway(text: &str, path: &str) -> Result<Imported, FormatError> {
-    let origin = Origin::new(path);
+    read(text, Origin::new(path))
+}
+
+/// As [`import_gateway`], but leaves equal and empty names of routes to the linter.
+///
+/// # Errors
+/// As [`import_gateway`].
+pub(in crate::formats) fn import_to_lint(text: &str, path: &str) -> Result<Imported, FormatError> {
+    read(text, Origin::to_lint(path))
+}
+
+fn read(text: &str, origin: Origin<'_>) -> Result<Imported, FormatError> {
     let text = without_bom(text);
-    let root = document(text, path, &origin)?;
+    let root = document(text, origin.path(), &origin)?;
     let Some(shape) = shape(&root) else { return Err(unknown(&root, &origin)) };
     let mut reader = Reader::new(origin, text);
     let at = root.at;
@@ -152,13 +184,16 @@ fn shape(root: &Node) -> Option<GatewayShape> {
 fn unknown(root: &Node, origin: &Origin<'_>) -> FormatError {
     let is_policy = match &root.value {
         Value::Map(entries) => entries.iter().any(|entry| entry.key == "routes"),
-        Value::List(_) => true,
+        Value::List(items) => items.first().is_some_and(|first| field(first, "name").is_some()),
         _ => false,
     };
     if is_policy {
         return origin.error(root.at, "this is a policy already, not a gateway's configuration", "use it as it is");
     }
     let known = "give a configuration of Plano or archgw, chat-ui's route file, a vLLM Semantic Router or LiteLLM configuration";
+    if matches!(root.value, Value::Null) {
+        return origin.whole("the file is empty", known);
+    }
     origin.error(root.at, "this is not the configuration of a gateway that Waypost knows", known)
 }
 
@@ -242,10 +277,11 @@ impl<'a> Reader<'a> {
     pub(super) fn add_route(&mut self, route: Route, node: &Node) -> Result<(), FormatError> {
         let lines = route_lines(node);
         let at = field(node, "name").map_or(node.at, |entry| entry.node.at);
-        if route.name.trim().is_empty() {
+        if route.name.trim().is_empty() && !self.origin.any_names {
             return Err(self.origin.error(at, "a route has an empty name, which no router's answer can match", "give the route a name"));
         }
-        if let Some(first) = self.policy.routes.iter().position(|other| other.name == route.name) {
+        let first = self.policy.routes.iter().position(|other| other.name == route.name).filter(|_| !self.origin.any_names);
+        if let Some(first) = first {
             let line = self.lines.routes.get(first).map_or(0, |(line, _)| *line);
             let message = format!("route {} appears twice, first on line {line}; the gateway refuses that", quoted(&route.name));
             return Err(self.origin.error(at, message, "rename one of them"));

@@ -4,6 +4,7 @@
 
 use std::fmt::Write;
 
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
 use crate::policy::{DialectId, ExtraKeys, Policy};
@@ -74,15 +75,25 @@ pub(super) fn restore(text: &str, policy: &mut Policy) {
     let Some(meta) = read(text) else { return };
     policy.name = policy.name.take().or(meta.name);
     policy.dialect = policy.dialect.or(meta.dialect);
-    policy.extra.extend(meta.extra);
+    add(&mut policy.extra, meta.extra, &["name", "dialect", "fallback", "routes", PROVIDERS]);
     for route in &mut policy.routes {
         let Some(kept) = meta.routes.iter().find(|kept| kept.name == route.name) else { continue };
         route.domain.clone_from(&kept.domain);
         route.action.clone_from(&kept.action);
-        route.extra.extend(kept.extra.iter().cloned());
+        add(&mut route.extra, kept.extra.clone(), &["name", "description", "domain", "action", "models"]);
         // Somebody may have changed the file since; then its model counts.
         if kept.models.first() == route.models.first() && !kept.models.is_empty() {
             route.models.clone_from(&kept.models);
+        }
+    }
+}
+
+/// Adds keys that a comment kept. Anybody may have written it, and a policy says no key twice and every value in JSON.
+fn add(extra: &mut ExtraKeys, kept: ExtraKeys, own: &[&str]) {
+    for (key, json) in kept {
+        let is_free = !own.contains(&key.as_str()) && extra.iter().all(|(other, _)| *other != key);
+        if is_free && serde_json::from_str::<IgnoredAny>(&json).is_ok() {
+            extra.push((key, json));
         }
     }
 }
@@ -95,7 +106,8 @@ pub(super) fn order(text: &str, policy: &Policy) -> Option<Vec<usize>> {
 }
 
 fn read(text: &str) -> Option<Meta> {
-    let json = text.lines().rev().filter_map(|line| line.trim().strip_prefix(MARK)).find(|line| line.starts_with('{'))?;
+    // Comments of Waypost are not indented; an indented line may belong to a text.
+    let json = text.lines().rev().filter_map(|line| line.strip_prefix(MARK)).find(|line| line.starts_with('{'))?;
     serde_json::from_str(json).ok()
 }
 

@@ -22,6 +22,7 @@ pub use evidence::{
     Confusion, Evidence, Gate, Stability, Standing, evidence_json, evidence_problems, gateway_versions, policy_digest, standing,
 };
 pub use export::{ExportError, ExportFormat, ExportOptions, Exported, UnknownFormat, export_gateway};
+pub(super) use import::import_to_lint;
 pub use import::{GatewayShape, Imported, Note, NoteKind, import_gateway, looks_like_gateway};
 pub use providers::lint_context;
 pub(super) use providers::{PROVIDERS, SELECTION, SOURCES};

@@ -148,10 +148,18 @@ fn preference(number: usize, node: &Node, providers: &[Provider<'_>], reader: &m
             "name" => {}
             "description" => route.description = reader.text(node, &format!("the description of {label}"))?,
             "models" => {
-                if items(Some(node)).is_empty() {
+                let listed = match &node.value {
+                    Value::Text(_) => {
+                        let message = format!("the gateway refuses the models of {label}, which are no list");
+                        reader.note(NoteKind::Refused, node.at, message, "write one model a line, each after a dash");
+                        std::slice::from_ref(node)
+                    }
+                    _ => items(Some(node)),
+                };
+                if listed.is_empty() {
                     missing.push("models");
                 }
-                for model in items(Some(node)) {
+                for model in listed {
                     let reference = reader.text(model, &format!("a model of {label}"))?;
                     let resolved = resolve(&reference, model.at, &label, providers, reader);
                     route.models.push(resolved);

@@ -4,8 +4,8 @@
 
 use std::collections::HashSet;
 
-use crate::formats::tree::{Entry, Node, Value, quoted};
-use crate::policy::provider::{Address, address};
+use crate::formats::tree::{Entry, Node, Pos, Value, quoted};
+use crate::policy::provider::{Address, address, is_base_url, is_interface};
 
 use super::import::{NoteKind, Reader, at_path, field, items, plain_text};
 use super::plano::Provider;
@@ -22,9 +22,6 @@ pub(super) fn root(root: &Node, providers: &[Provider<'_>], reader: &mut Reader<
     }
     for listener in items(at_path(root, &["listeners"])) {
         unknown_keys(Some(listener), "a listener".to_owned(), &LISTENER, reader);
-    }
-    for source in items(at_path(root, &["model_metrics_sources"])) {
-        unknown_keys(Some(source), "a metrics source".to_owned(), &SOURCE, reader);
     }
     if let Some(budget) = field(root, "routing").and_then(|routing| field(&routing.node, "routing_budget"))
         && field(&budget.node, "max_switch_spend_pct").is_none()
@@ -101,6 +98,10 @@ fn each(providers: &[Provider<'_>], reader: &mut Reader<'_>) {
             };
             reader.note(NoteKind::Refused, *at, format!("the gateway refuses the key {} of the provider {model}", quoted(key)), remedy);
         }
+        for Entry { key, node, .. } in provider.entries.iter().filter(|entry| !provider_fits(&entry.key, &entry.node.value)) {
+            let message = format!("the gateway refuses `{key}` of the provider {model}, found {}", node.describe());
+            reader.note(NoteKind::Refused, node.at, message, "correct it, or remove the key");
+        }
         let name = provider.name.clone().unwrap_or_else(|| provider.model.clone());
         if !names.insert(name.clone()) && provider.name.is_some() {
             refuse(reader, format!("the gateway refuses two providers named {}", quoted(&name)), "rename one of them");
@@ -150,8 +151,9 @@ fn address_of(provider: &Provider<'_>, reader: &mut Reader<'_>) {
             (format!("the gateway refuses provider_interface beside the model {model}, which says it already"), "remove provider_interface")
         }
         _ => match base_url {
-            Some(Value::Text(url)) if !url.starts_with("http://") && !url.starts_with("https://") => {
-                (format!("the gateway refuses the base_url of {model} without http:// or https://"), "add the scheme")
+            Some(Value::Text(url)) if !is_base_url(url) => {
+                let message = format!("the gateway refuses the base_url of {model}, which is no address like http://host:port");
+                (message, "write http:// or https://, the host, and a number where there is a port")
             }
             _ => return,
         },
@@ -171,13 +173,73 @@ fn aliases(root: &Node, providers: &[Provider<'_>], reader: &mut Reader<'_>) {
     }
 }
 
-fn sources(root: &Node, reader: &mut Reader<'_>) {
-    let mut seen = HashSet::new();
-    for source in items(at_path(root, &["model_metrics_sources"])) {
+/// Returns whether the schema allows the value of a provider's key; unknown keys are noted elsewhere.
+fn provider_fits(key: &str, value: &Value) -> bool {
+    match key {
+        "name" | "access_key" | "base_url" | "http_host" => matches!(value, Value::Text(_)),
+        "provider_interface" => matches!(value, Value::Text(name) if is_interface(name)),
+        // Readers of YAML 1.1 take more words than these for true and false.
+        "default" | "passthrough_auth" => matches!(value, Value::Bool(_) | Value::Text(_)),
+        "headers" => matches!(value, Value::Map(headers) if headers.iter().all(|header| matches!(header.node.value, Value::Text(_)))),
+        _ => true,
+    }
+}
+
+/// Returns what Plano refuses in the value of `model_metrics_sources`, with the places.
+pub(super) fn source_problems(list: &Node) -> Vec<(Pos, String)> {
+    let Value::List(sources) = &list.value else {
+        return vec![(list.at, format!("the gateway refuses model_metrics_sources that are no list, found {}", list.describe()))];
+    };
+    let (mut problems, mut seen) = (Vec::new(), HashSet::new());
+    for source in sources {
         let kind = plain_text(source, "type").unwrap_or_default();
+        let (keys, needed): (&[&str], &[&str]) = match kind.as_str() {
+            "cost" => (&COST, &["provider"]),
+            "latency" => (&LATENCY, &["provider", "url", "query"]),
+            _ => {
+                problems.push((source.at, "the gateway refuses a metrics source whose type is neither cost nor latency".to_owned()));
+                continue;
+            }
+        };
+        if let Value::Map(entries) = &source.value {
+            for Entry { key, at, node } in entries {
+                if !keys.contains(&key.as_str()) {
+                    problems.push((*at, format!("the gateway refuses the key {} of a {kind} source", quoted(key))));
+                } else if !source_fits(&kind, key, &node.value) {
+                    problems.push((node.at, format!("the gateway refuses `{key}` of a {kind} source, found {}", node.describe())));
+                }
+            }
+        }
+        for key in needed.iter().filter(|key| field(source, key).is_none()) {
+            problems.push((source.at, format!("the gateway refuses a {kind} source without `{key}`")));
+        }
         if !seen.insert(kind.clone()) {
-            let message = format!("the gateway refuses to start with two {kind} sources");
-            reader.note(NoteKind::Refused, source.at, message, "keep one of them");
+            problems.push((source.at, format!("the gateway refuses to start with two {kind} sources")));
+        }
+    }
+    problems
+}
+
+fn source_fits(kind: &str, key: &str, value: &Value) -> bool {
+    match (key, value) {
+        ("provider", Value::Text(provider)) if kind == "cost" => ["digitalocean", "models.dev"].contains(&provider.as_str()),
+        ("provider", Value::Text(provider)) => provider == "prometheus",
+        ("refresh_interval", Value::Number(seconds)) => seconds.parse::<u64>().is_ok_and(|seconds| seconds > 0),
+        ("model_aliases", Value::Map(aliases)) => aliases.iter().all(|alias| matches!(alias.node.value, Value::Text(_))),
+        ("type" | "url" | "query", Value::Text(_)) => true,
+        _ => false,
+    }
+}
+
+fn sources(root: &Node, reader: &mut Reader<'_>) {
+    if let Some(entry) = field(root, "model_metrics_sources") {
+        for (at, message) in source_problems(&entry.node) {
+            reader.note(
+                NoteKind::Refused,
+                at,
+                message,
+                "write one cost source, one latency source or both, as Plano's reference shows them",
+            );
         }
     }
     let mut model_listeners = items(at_path(root, &["listeners"])).iter().filter(|l| plain_text(l, "type").as_deref() == Some("model"));
@@ -205,7 +267,12 @@ const PROVIDER: [&str; 10] = [
 const LISTENER: [&str; 10] =
     ["name", "port", "address", "timeout", "router", "max_retries", "type", "agents", "input_filters", "output_filters"];
 
+/// The keys of any metrics source.
 pub(super) const SOURCE: [&str; 6] = ["type", "provider", "url", "refresh_interval", "model_aliases", "query"];
+
+const COST: [&str; 5] = ["type", "provider", "url", "refresh_interval", "model_aliases"];
+
+const LATENCY: [&str; 5] = ["type", "provider", "url", "refresh_interval", "query"];
 
 /// Objects whose keys the schema lists exhaustively, with their paths.
 const SCHEMA: [(&[&str], &[&str]); 4] = [

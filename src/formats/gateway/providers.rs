@@ -5,10 +5,16 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::formats::error::Origin;
+use crate::formats::json;
 use crate::formats::tree::{Entry, Node, Value, quoted};
 use crate::policy::Policy;
-use crate::policy::lint::LintContext;
-use crate::policy::provider::{Address, address as address_of, key_variable};
+use crate::policy::lint::{Field, LintContext};
+use crate::policy::provider::{Address, address as address_of, is_base_url, is_interface, key_variable};
+
+use super::import::{items, plain_text};
+use super::plano_checks::source_problems;
+use super::plano_writer::prefers;
 
 /// The key of a policy that keeps [`Declaration`]s.
 pub(in crate::formats) const PROVIDERS: &str = "providers";
@@ -97,7 +103,7 @@ impl Declaration {
         (declaration, dropped)
     }
 
-    /// Returns why Plano would refuse this declaration.
+    /// Returns what Plano would refuse this declaration for the lack of.
     pub(super) fn lacks(&self) -> Option<&'static str> {
         match address_of(&self.model) {
             None => Some("a name of the form provider/model"),
@@ -105,6 +111,18 @@ impl Declaration {
             Some(_) if self.base_url.is_none() => Some("a base_url"),
             Some(Address::BaseUrlAndInterface) if self.provider_interface.is_none() => Some("a provider_interface"),
             Some(_) => None,
+        }
+    }
+
+    /// Returns what Plano wants in place of something that this declaration says.
+    fn wants(&self) -> Option<&'static str> {
+        let interface = self.provider_interface.as_deref();
+        match address_of(&self.model) {
+            Some(Address::Known | Address::BaseUrl) if interface.is_some() => Some("no provider_interface, which its name says already"),
+            _ if interface.is_some_and(|name| !is_interface(name)) => Some("a provider_interface that Plano knows, such as openai"),
+            _ if self.base_url.as_deref().is_some_and(|url| !is_base_url(url)) => Some("a base_url like http://host:port"),
+            _ if self.headers.values().any(|value| !value.is_string()) => Some("headers whose values are text in double quotes"),
+            _ => None,
         }
     }
 
@@ -131,7 +149,14 @@ impl Declaration {
 /// A sentence about a `providers` that is no list of declarations.
 pub(super) fn declarations(policy: &Policy) -> Result<Vec<Declaration>, String> {
     let Some((_, json)) = policy.extra.iter().find(|(key, _)| key == PROVIDERS) else { return Ok(Vec::new()) };
-    serde_json::from_str(json).map_err(|error| format!("the policy's `{PROVIDERS}` cannot be read ({error})"))
+    serde_json::from_str(json).map_err(|error| {
+        let text = error.to_string();
+        // The place is one in Waypost's own spelling of the key, which nobody sees.
+        let why = text.rsplit_once(" at line ").map_or(text.as_str(), |(why, _)| why);
+        format!(
+            "the policy's `{PROVIDERS}` cannot be read ({why}); write a list, with `model` and what Plano needs to reach it in each item"
+        )
+    })
 }
 
 /// Returns the declaration of one model: the policy's own, or the usual one.
@@ -164,16 +189,44 @@ pub(super) fn models(policy: &Policy) -> Vec<String> {
     models
 }
 
-/// Returns what the linter may know from the policy itself: the models whose address it keeps.
+/// Returns what the linter may know from the policy itself: the models whose address it keeps, and what of it the gateway would refuse.
 pub fn lint_context(policy: &Policy) -> LintContext {
-    let kept = declarations(policy).unwrap_or_default();
+    let mut refused: Vec<(Field, String)> = Vec::new();
+    let kept = declarations(policy).unwrap_or_else(|problem| {
+        refused.push((Field::Providers, problem));
+        Vec::new()
+    });
+    let named = models(policy);
+    let used = kept.iter().filter(|declaration| named.contains(&declaration.model));
+    refused.extend(used.filter_map(|declaration| Some((Field::Providers, needs(declaration, declaration.wants()?)))));
+    refused.extend(sources_problem(policy).map(|problem| (Field::Sources, problem)));
     let addressed = kept.into_iter().filter(|declaration| declaration.lacks().is_none()).map(|declaration| declaration.model);
-    LintContext { declared: None, addressed: addressed.collect() }
+    LintContext { declared: None, addressed: addressed.collect(), refused }
 }
 
-/// Returns the sentence about a declaration that is not complete.
+/// Returns the sentence about a declaration that Plano would refuse.
 pub(super) fn incomplete(declaration: &Declaration) -> Option<String> {
-    declaration.lacks().map(|what| format!("model {} needs {what}", quoted(&declaration.model)))
+    declaration.lacks().or_else(|| declaration.wants()).map(|what| needs(declaration, what))
+}
+
+fn needs(declaration: &Declaration, what: &str) -> String {
+    format!("model {} needs {what}", quoted(&declaration.model))
+}
+
+/// Returns why Plano would refuse the metrics sources of a policy, or its routes for the lack of one.
+pub(super) fn sources_problem(policy: &Policy) -> Option<String> {
+    let kept = policy.extra.iter().find(|(key, _)| key == SOURCES);
+    let list = kept.and_then(|(_, text)| json::parse(text, 1, &Origin::new("")).ok());
+    if let Some((_, problem)) = list.as_ref().and_then(|list| source_problems(list).into_iter().next()) {
+        return Some(problem);
+    }
+    let has = |kind: &str| items(list.as_ref()).iter().any(|source| plain_text(source, "type").as_deref() == Some(kind));
+    // A policy without any gets the usual source of prices.
+    let needed = [("cheapest", "cost", kept.is_some()), ("fastest", "latency", true)];
+    needed.into_iter().find_map(|(prefer, kind, is_needed)| {
+        let lacks = is_needed && prefers(policy, prefer) && !has(kind);
+        lacks.then(|| format!("a route prefers the {prefer} model; add `{SOURCES}` with a {kind} source to the policy"))
+    })
 }
 
 /// Returns whether a value only names environment variables, such as `$KEY` or `Bearer ${KEY}`.

@@ -49,6 +49,9 @@ pub enum Field {
     Routes,
     #[serde(rename = "selection_policy")]
     SelectionPolicy,
+    Providers,
+    #[serde(rename = "model_metrics_sources")]
+    Sources,
 }
 
 impl Field {
@@ -62,6 +65,8 @@ impl Field {
             Self::Fallback => "fallback",
             Self::Routes => "routes",
             Self::SelectionPolicy => "selection_policy",
+            Self::Providers => "providers",
+            Self::Sources => "model_metrics_sources",
         }
     }
 }
@@ -95,6 +100,8 @@ pub struct LintContext {
     pub declared: Option<Vec<String>>,
     /// Models whose address (`base_url`) is known.
     pub addressed: Vec<String>,
+    /// What the gateway would refuse of what the policy keeps for it, one sentence each.
+    pub refused: Vec<(Field, String)>,
 }
 
 /// Returns everything that the checks notice, the worst first, then in the order of the policy.

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, HashSet};
 
 use super::rules::{
-    BAD_MODEL, BAD_SELECTION, NO_ADDRESS, NO_FALLBACK, NO_MODELS, NO_MODELS_AT_ALL, ONE_MODEL, REPEATED_MODEL, SAME_FIRST_MODEL,
-    UNDECLARED_MODEL,
+    BAD_MODEL, BAD_SELECTION, NO_ADDRESS, NO_FALLBACK, NO_MODELS, NO_MODELS_AT_ALL, ONE_MODEL, REFUSED_KEY, REPEATED_MODEL,
+    SAME_FIRST_MODEL, UNDECLARED_MODEL,
 };
 use super::{Field, Findings, Fix, LintContext, shown};
 use crate::policy::provider::{Address, address};
@@ -46,6 +46,9 @@ pub(super) fn check(findings: &mut Findings<'_>, context: &LintContext) {
                 findings.route(&BAD_SELECTION, index, Field::SelectionPolicy, message, None);
             }
         }
+    }
+    for (field, message) in &context.refused {
+        findings.whole(&REFUSED_KEY, *field, message.clone());
     }
     each_model(findings, context);
     if mapped && policy.fallback.is_none() {
