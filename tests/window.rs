@@ -14,6 +14,8 @@ use crate::fake_router::{Behaviour, options};
 fn window(behaviour: Behaviour) -> Harness<'static, Window> {
     Harness::builder()
         .with_size([1280.0, 800.0])
+        // The app may look once more at what an edit led to before it rests.
+        .with_max_steps(16)
         .with_context_setup(theme::apply)
         .build_eframe(move |creation| Window::new(&creation.egui_ctx, options(behaviour)).unwrap())
 }

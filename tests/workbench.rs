@@ -477,67 +477,63 @@ fn without_probabilities_no_margin_is_made_up() {
     assert!(!has(&harness, "Close call") && !has(&harness, "Outside valid answers"), "{:#?}", texts(&harness));
 }
 
-/// Draws frames and returns the median time of one, in milliseconds; layout and all, without the graphics card.
-fn median_frame(harness: &mut Harness<'_, Window>) -> f64 {
-    let mut times: Vec<f64> = (0..41)
-        .map(|_| {
-            let start = Instant::now();
-            harness.step();
-            start.elapsed().as_secs_f64() * 1000.0
-        })
-        .collect();
-    times.sort_by(f64::total_cmp);
-    times[times.len() / 2]
+/// Draws a frame and returns how much is in it: shapes that are painted, and controls that a screen reader is told of.
+fn drawn(harness: &mut Harness<'_, Window>) -> [usize; 2] {
+    harness.step();
+    [harness.output().shapes.len(), harness.root().children_recursive().count()]
 }
 
 #[test]
 fn frames_do_not_grow_with_the_data() {
-    let mut harness = window(options(Behaviour::Decide));
-    let small = median_frame(&mut harness);
-    let routes: String =
-        (0..3000).map(|n| format!("  - name: r{n}\n    description: route number {n}\n    domain: d{}\n", n / 20)).collect();
-    perform(&mut harness, Command::EditYaml(format!("routes:\n{routes}")));
-    let messages: String = (0..3000).map(|n| format!("User: question {n}\nAssistant: answer {n}\n")).collect();
-    perform(&mut harness, Command::ImportText(messages));
-    perform(&mut harness, Command::ImportAccept { replace: true });
-    let on_policy = median_frame(&mut harness);
-    perform(&mut harness, Command::Perform(Action::ShowPlayground));
-    let in_playground = median_frame(&mut harness);
-    perform(&mut harness, Command::Perform(Action::ShowPolicy));
-    perform(&mut harness, Command::Perform(Action::ToggleYaml));
-    assert!(harness.get_by_label("YAML of the policy").value().unwrap().contains("name: r2999"));
-    // Told but not judged: a text field tells a screen reader, as there is one in tests, each of its lines.
-    let in_yaml = median_frame(&mut harness);
-    println!(
-        "median frame: {small:.2} ms small, {on_policy:.2} ms with 3000 routes, {in_yaml:.2} ms as YAML, {in_playground:.2} ms with 6000 messages"
-    );
-    // Generous, since tests share their cores: a list that is drawn whole takes hundreds of milliseconds here.
-    assert!(on_policy.max(in_playground) < 3.0 * small + 10.0, "{small} ms, {on_policy} ms, {in_playground} ms");
+    let drawn_with = |count: usize| {
+        let mut harness = window(options(Behaviour::Decide));
+        wait_for(&mut harness, "Ready");
+        let routes: String =
+            (0..count).map(|n| format!("  - name: r{n}\n    description: route number {n}\n    domain: d{}\n", n / 20)).collect();
+        perform(&mut harness, Command::EditYaml(format!("routes:\n{routes}")));
+        let messages: String = (0..count).map(|n| format!("User: question {n}\nAssistant: answer {n}\n")).collect();
+        perform(&mut harness, Command::ImportText(messages));
+        wait_until(&mut harness, "what was understood", |harness| has(harness, &format!("{} messages", 2 * count)));
+        perform(&mut harness, Command::ImportAccept { replace: true });
+        assert_eq!(harness.state().app().state().conversation().text.messages.len(), 2 * count);
+        perform(&mut harness, Command::Perform(Action::ShowPolicy));
+        perform(&mut harness, Command::Perform(Action::Route));
+        wait_until(&mut harness, "the decision", |harness| {
+            has(harness, "r1: 91.3 %, chosen") && !harness.state().app().state().is_routing() && !has(harness, "The texts have changed")
+        });
+        let on_policy = drawn(&mut harness);
+        perform(&mut harness, Command::Perform(Action::ShowPlayground));
+        [on_policy, drawn(&mut harness)]
+    };
+    let (few, many) = (drawn_with(300), drawn_with(3000));
+    println!("shapes and controls in the Policy tab and in the Playground: {few:?} with 300 routes, {many:?} with 3000");
+    for (few, many) in few.as_flattened().iter().zip(many.as_flattened()) {
+        assert!(many.abs_diff(*few) <= few / 10, "{few} became {many}");
+    }
 }
 
-/// With real weights, as `.ci/run` provides them: the drawing thread keeps its pace while the engine computes on every core.
+/// With real weights, as `.ci/run` provides them: the drawing thread never waits for the engine, which computes on every core. How long frames
+/// take is no matter of a test: `WAYPOST_FRAME_TIMES=1` tells it of the window itself.
 #[test]
-fn typing_stays_smooth_while_the_engine_works() {
+fn typing_goes_on_while_the_engine_works() {
     let Some(folder) = std::env::var_os("WAYPOST_TEST_MODEL") else { return };
     let router = RouterSource::Folder(folder.into());
     let mut harness = window(StartOptions { router: Some(router), loader: loader(), ..options(Behaviour::Decide) });
     wait_for(&mut harness, "Ready");
     perform(&mut harness, Command::Perform(Action::Route));
-    let mut times = Vec::new();
-    for key in 0..240 {
+    let mut while_routing = 0;
+    for key in 0..120 {
         harness.get_by_label("Route description").focus();
         harness.get_by_label("Route description").type_text(if key % 6 == 5 { " " } else { "e" });
-        let start = Instant::now();
+        let before = harness.state().app().state().is_routing();
         harness.step();
-        times.push(start.elapsed().as_secs_f64() * 1000.0);
+        while_routing += usize::from(before && harness.state().app().state().is_routing());
         if key % 8 == 0 {
             perform(&mut harness, Command::Perform(Action::Route));
         }
         std::thread::sleep(Duration::from_millis(8));
     }
-    assert!(!harness.state().app().state().jobs.is_empty(), "the engine worked all the time");
-    times.sort_by(f64::total_cmp);
-    let (median, late) = (times[times.len() / 2], times[times.len() * 99 / 100]);
-    println!("frames while routing: median {median:.2} ms, 99th percentile {late:.2} ms");
-    assert!(median < 16.0, "median {median} ms");
+    assert!(while_routing > 60, "only {while_routing} of 120 frames ended before the decision that was under way");
+    let description = &harness.state().app().state().routes().routes[0].description;
+    assert!(description.ends_with(&"eeeee ".repeat(20)), "every key arrived: {description}");
 }

@@ -178,8 +178,8 @@ impl App {
         if std::mem::replace(&mut self.state.routers.is_listing, true) {
             return;
         }
-        let mut named = self.state.settings.named_routers();
-        named.push(self.state.router.source.clone());
+        let named = self.wanted_rows();
+        let wanted = named.clone();
         let (device, data) = (self.state.router.device, self.data.clone());
         let look = move || {
             let remembered = data.map(|folder| Remembered::read(&folder)).unwrap_or_default();
@@ -194,12 +194,19 @@ impl App {
                 // What was measured since the start is newer than the file.
                 let fresh = std::mem::replace(&mut panel.remembered, remembered);
                 panel.remembered.merge_speeds(&fresh);
-                // Another one was chosen while this was looked at, and with it other sizes.
-                if app.state.router.device != device {
+                // Another device was chosen while this was looked at, and with it other sizes; or a router was added.
+                if app.state.router.device != device || app.wanted_rows() != wanted {
                     app.list_routers();
                 }
             }));
         });
+    }
+
+    /// Returns the routers that the list shows besides those it finds.
+    fn wanted_rows(&self) -> Vec<RouterSource> {
+        let mut named = self.state.settings.named_routers();
+        named.push(self.state.router.source.clone());
+        named
     }
 
     fn add_router(&mut self) {

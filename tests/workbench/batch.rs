@@ -12,7 +12,7 @@ use waypost::engine::loader;
 use waypost::policy::{DialectId, PolicyEdit};
 use waypost::ui::Window;
 
-use super::{click, has, median_frame, perform, press, texts, wait_for, wait_until, window, window_in, write_in};
+use super::{click, drawn, has, perform, press, texts, wait_for, wait_until, window, window_in, write_in};
 use crate::fake_router::{Behaviour, options};
 use crate::tiny_model::{Shape, Storage, TinyModel};
 
@@ -526,25 +526,30 @@ fn a_real_network_is_measured() {
 fn a_frame_costs_no_more_with_many_cases() {
     let folder = tempfile::tempdir().unwrap();
     let mut harness = measured(Behaviour::Words, folder.path(), None);
-    let few = median_frame(&mut harness);
-    let lines: String = (0..20_000)
-        .map(|n| {
-            format!("{{\"id\": \"{n}\", \"messages\": [{{\"role\": \"user\", \"content\": \"refund {n}\"}}], \"route\": \"billing\"}}\n")
-        })
-        .collect();
     let path = folder.path().join("long.jsonl");
-    std::fs::write(&path, lines).unwrap();
-    perform(&mut harness, Command::Batch(BatchCommand::OpenSet(path.clone())));
-    wait_until(&mut harness, "the set", |harness| {
-        harness.state().app().state().batch.set.as_ref().is_some_and(|open| open.set.cases().len() == 20_000)
-    });
-    perform(&mut harness, Command::Perform(Action::Measure));
-    wait_for_run(&mut harness);
-    wait_until(&mut harness, "all rows", |harness| harness.state().app().state().batch.rows.len() == 20_000);
-    let many = median_frame(&mut harness);
-    println!("median frame: {few:.2} ms with 6 cases, {many:.2} ms with 20000");
-    // Generous, since tests share their cores: a table that is laid out whole takes seconds here.
-    assert!(many < 3.0 * few + 10.0, "{few} ms, {many} ms");
+    let mut drawn_with = |count: usize| {
+        let lines: String = (0..count)
+            .map(|n| {
+                format!(
+                    "{{\"id\": \"{n}\", \"messages\": [{{\"role\": \"user\", \"content\": \"refund {n}\"}}], \"route\": \"billing\"}}\n"
+                )
+            })
+            .collect();
+        std::fs::write(&path, lines).unwrap();
+        perform(&mut harness, Command::Batch(BatchCommand::OpenSet(path.clone())));
+        wait_until(&mut harness, "the set", |harness| {
+            harness.state().app().state().batch.set.as_ref().is_some_and(|open| open.set.cases().len() == count)
+        });
+        perform(&mut harness, Command::Perform(Action::Measure));
+        wait_for_run(&mut harness);
+        wait_until(&mut harness, "all rows", |harness| harness.state().app().state().batch.rows.len() == count);
+        drawn(&mut harness)
+    };
+    let (few, many) = (drawn_with(200), drawn_with(20_000));
+    println!("shapes and controls: {few:?} with 200 cases, {many:?} with 20000");
+    for (few, many) in few.into_iter().zip(many) {
+        assert!(many.abs_diff(few) <= few / 10, "{few} became {many}");
+    }
 }
 
 #[test]
