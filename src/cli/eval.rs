@@ -131,7 +131,7 @@ pub fn write(folder: &Path, run: &Run) -> Result<(), Failure> {
 /// Writes what is wrong and odd with the set of a run into the run's folder.
 ///
 /// # Errors
-/// As [`write`].
+/// As [`write()`].
 pub fn write_set(folder: &Path, set: &LabelledSet, findings: &[SetFinding]) -> Result<(), Failure> {
     let written = write_findings(folder, set, findings);
     written.map_err(|error| Failure::Input(format!("--out {}: {error}; name another folder", folder.display())))
