@@ -60,7 +60,7 @@ fn pair_ui(ui: &mut Ui, pair: &RoutePair, selected: bool) -> bool {
     let [first, second] = pair.confused;
     let wrong = match first + second {
         0 => "never confused outright".to_owned(),
-        _ => format!("{a} decided as {b} {first} times, the reverse {second} times"),
+        _ => format!("{a} decided as {b}: {first}, the reverse: {second}"),
     };
     let detail = format!("{wrong}; the second of the two gets {} on average", bars::percent(pair.share));
     let note = format!("{:.1} decisions in the balance", pair.mass);
