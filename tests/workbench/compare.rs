@@ -1,5 +1,7 @@
 //! Comparing variants in the window: the verdict, what flipped, and which edit causes it.
 
+use std::path::Path;
+
 use egui::{Key, Modifiers};
 use egui_kittest::Harness;
 use egui_kittest::kittest::Queryable as _;
@@ -66,14 +68,20 @@ fn variants_are_measured_with_one_button_and_their_flips_explained() {
     wait_for(&mut harness, "invoice for the courier");
 }
 
+/// A window with a policy called `plain` and a set, which is ready to measure.
+fn ready(folder: &Path, drafts: &Path) -> Harness<'static, Window> {
+    let mut harness = window_in(options(Behaviour::Words), Some(drafts));
+    perform(&mut harness, Command::EditYaml(format!("name: plain\n{POLICY}")));
+    open_set(&mut harness, &write_set(folder));
+    wait_for(&mut harness, "Ready");
+    harness
+}
+
 #[test]
 fn a_baseline_that_the_user_chose_stays_when_variants_are_measured() {
     let folder = tempfile::tempdir().unwrap();
     let drafts = folder.path().join("drafts");
-    let mut harness = window_in(options(Behaviour::Words), Some(&drafts));
-    perform(&mut harness, Command::EditYaml(format!("name: plain\n{POLICY}")));
-    open_set(&mut harness, &write_set(folder.path()));
-    wait_for(&mut harness, "Ready");
+    let mut harness = ready(folder.path(), &drafts);
     perform(&mut harness, Command::Perform(Action::Measure));
     wait_until(&mut harness, "the run", |harness| harness.state().app().state().batch.measuring.is_none());
     perform(&mut harness, Command::Perform(Action::ShowCompare));
@@ -108,10 +116,7 @@ fn a_baseline_that_the_user_chose_stays_when_variants_are_measured() {
 fn kept_runs_can_be_renamed_pinned_and_deleted() {
     let folder = tempfile::tempdir().unwrap();
     let drafts = folder.path().join("drafts");
-    let mut harness = window_in(options(Behaviour::Words), Some(&drafts));
-    perform(&mut harness, Command::EditYaml(format!("name: plain\n{POLICY}")));
-    open_set(&mut harness, &write_set(folder.path()));
-    wait_for(&mut harness, "Ready");
+    let mut harness = ready(folder.path(), &drafts);
     for _ in 0..2 {
         perform(&mut harness, Command::Perform(Action::Measure));
         wait_until(&mut harness, "the run", |harness| harness.state().app().state().batch.measuring.is_none());
