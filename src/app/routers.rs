@@ -10,7 +10,7 @@ use super::session::App;
 use super::state::{Dialog, Settings};
 use super::tasks::Apply;
 use super::{DeviceChoice, Download, Job, JobKind, Remembered, RouterSource};
-use crate::engine::{EngineError, Hub, Limits, ListedRouter, Place, list_routers, store_key};
+use crate::engine::{EngineError, Hub, Limits, ListedRouter, Place, forget_key, list_routers, store_key};
 
 /// Opens the Hub, when a download is asked for; tests bring their own.
 pub type OpenHub = Arc<dyn Fn() -> Result<Hub, EngineError> + Send + Sync>;
@@ -132,10 +132,7 @@ impl App {
             // Choosing a file is the window's business: it answers with `Open`.
             RoutersCommand::ChooseFolder | RoutersCommand::ChooseFile => {}
             RoutersCommand::Open(path) => self.open_router(&path),
-            RoutersCommand::Forget(source) => {
-                self.change_settings(|settings| settings.routers.retain(|known| *known != source.to_string()));
-                self.list_routers();
-            }
+            RoutersCommand::Forget(source) => self.forget_router(&source),
         }
     }
 
@@ -252,6 +249,26 @@ impl App {
             }
             Err(reason) => self.state.log.error(reason),
         }
+    }
+
+    /// A server's key goes with it, unless another router of the list is behind the same address.
+    fn forget_router(&mut self, source: &RouterSource) {
+        self.change_settings(|settings| settings.routers.retain(|known| *known != source.to_string()));
+        self.list_routers();
+        let address = |source: &RouterSource| match source {
+            RouterSource::Endpoint { url, .. } | RouterSource::Gateway { url, .. } => Some(url.clone()),
+            _ => None,
+        };
+        let Some(url) = address(source) else { return };
+        let others: Vec<String> = self.state.settings.routers.iter().filter_map(|known| address(&known.parse().ok()?)).collect();
+        self.background("waypost-key", move |send| {
+            let forgotten = forget_key(&url, &others);
+            send(Box::new(move |app: &mut App| match forgotten {
+                Ok(true) => app.state.log.info(format!("The key of {url} was taken out of the system's keyring")),
+                Ok(false) => {}
+                Err(error) => app.state.log.error(error.to_string()),
+            }));
+        });
     }
 
     /// The system may ask the user to unlock the keyring, so a thread waits for it.

@@ -61,6 +61,6 @@ pub use protocol::{
     CacheStats, CancelToken, DeviceChoice, Event, JobId, JobResult, Progress, RouteRequest, RouterDescription, RouterSource,
 };
 pub use router_list::{ListedRouter, Presence, list_routers};
-pub use server::store_key;
+pub use server::{forget_key, store_key};
 pub use source::Limits;
 pub use worker::{Engine, Loader, OnDecided, OnProgress, Previous, Requests, Router};

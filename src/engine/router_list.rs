@@ -45,13 +45,21 @@ type Known = (&'static str, &'static str, &'static str, u64, [u64; 2]);
 
 const LICENCE: &str = "Katanemo licence, shown before the download";
 
-const KNOWN: [Known; 2] = [
+// Sizes as the Hub lists them (katanemo/Arch-Router-1.5B.gguf, files of e3c328b).
+const KNOWN: [Known; 3] = [
     (
         "katanemo/Arch-Router-1.5B.gguf:Q4_K_M",
         "Arch-Router-1.5B, Q4_K_M",
         "The router that gateways ask, small enough for any machine",
         990_000_000,
         [1_800_000_000, 1_800_000_000],
+    ),
+    (
+        "katanemo/Arch-Router-1.5B.gguf:Q5_K_M",
+        "Arch-Router-1.5B, Q5_K_M",
+        "Nearer to the router as it was trained, for a little more memory",
+        1_130_000_000,
+        [2_000_000_000, 2_000_000_000],
     ),
     (
         "katanemo/Arch-Router-1.5B",

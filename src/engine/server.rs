@@ -355,6 +355,26 @@ pub fn store_key(url: &str, key: &str) -> Result<(), EngineError> {
     entry.set_password(key).map_err(|error| failed(&error))
 }
 
+/// Takes the key of a server out of the system's keyring; returns whether it did. It stays where one of `others` has the same host and port.
+///
+/// # Errors
+/// Fails with a sentence where a key is there and the keyring does not give it up.
+pub fn forget_key(url: &str, others: &[String]) -> Result<bool, EngineError> {
+    let named = |url: &str| reqwest::Url::parse(url).ok().map(|url| account(&url));
+    let Some(account) = named(url).filter(|account| others.iter().all(|other| named(other).as_ref() != Some(account))) else {
+        return Ok(false);
+    };
+    let Ok(entry) = keyring::Entry::new(KEYRING_SERVICE, &account) else { return Ok(false) };
+    // A machine without a keyring holds nothing.
+    if entry.get_password().is_err() {
+        return Ok(false);
+    }
+    let failed = |error| {
+        EngineError::router(format!("the key of {url} stays in the system's keyring ({error}); remove it with the keyring's own program"))
+    };
+    entry.delete_credential().map(|()| true).map_err(failed)
+}
+
 /// Whether servers are still asked for something they may not know; [`Cell`] because requests in flight share it.
 pub struct Wanted(Cell<bool>);
 
