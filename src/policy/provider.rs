@@ -42,8 +42,8 @@ pub fn is_base_url(url: &str) -> bool {
         Some((host, rest)) => (host, rest.strip_prefix(':')),
         None => place.split_once(':').map_or((place, None), |(host, port)| (host, Some(port))),
     };
-    // A variable is filled in before the gateway looks.
-    let fits = |port: &str| port.is_empty() || port.contains('$') || port.parse::<u16>().is_ok();
+    // Plano reads the address before it fills in variables, so the port cannot be one.
+    let fits = |port: &str| port.is_empty() || port.parse::<u16>().is_ok();
     ["http", "https"].iter().any(|known| scheme.eq_ignore_ascii_case(known)) && !host.is_empty() && port.is_none_or(fits)
 }
 

@@ -8,7 +8,10 @@ use super::rules::{
 };
 use super::{Field, Findings, Fix, LintContext, shown};
 use crate::policy::provider::{Address, address};
-use crate::policy::{DialectId, PolicyEdit};
+use crate::policy::{DialectId, PolicyEdit, Route};
+
+/// The key of a route that lets Plano order its models.
+const SELECTION: &str = "selection_policy";
 
 /// The values that Plano accepts, as [`crate::policy::ExtraKeys`] spells them.
 const SELECTIONS: [&str; 3] = [r#"{"prefer":"cheapest"}"#, r#"{"prefer":"fastest"}"#, r#"{"prefer":"none"}"#];
@@ -41,7 +44,7 @@ pub(super) fn check(findings: &mut Findings<'_>, context: &LintContext) {
             findings.route(&REPEATED_MODEL, index, Field::Models, message, Some(fix));
         }
         for (key, value) in &route.extra {
-            if key == "selection_policy" && !SELECTIONS.contains(&value.as_str()) {
+            if key == SELECTION && !SELECTIONS.contains(&value.as_str()) {
                 let message = format!("the selection policy {value} of route {} is unknown", shown(&route.name));
                 findings.route(&BAD_SELECTION, index, Field::SelectionPolicy, message, None);
             }
@@ -93,8 +96,14 @@ fn shared(findings: &mut Findings<'_>) {
         }
     }
     let mapped: usize = by_model.values().map(Vec::len).sum();
+    // Where Plano orders the models of a route itself, the first need not be the one it takes.
+    let is_reordered = |route: &Route| {
+        let by_price_or_speed = |(key, value): &(String, String)| key == SELECTION && SELECTIONS[..2].contains(&value.as_str());
+        route.models.len() > 1 && route.extra.iter().any(by_price_or_speed)
+    };
     if let [(model, routes)] = by_model.iter().collect::<Vec<_>>()[..]
         && routes.len() > 1
+        && !findings.policy.routes.iter().any(is_reordered)
         && mapped == findings.policy.routes.len()
     {
         findings.whole(
