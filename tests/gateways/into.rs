@@ -71,12 +71,13 @@ fn every_layout_is_edited() {
         "version: v0.4.0\nlisteners: []\n",
         "version: v0.4.0\nlisteners: []",
         "listeners: []\nrouting_preferences:\nversion: 'v0.4.0'\n# end\n",
-        "version: v0.4.0 # now\nlisteners: []\nmodel_providers: [] # none\nrouting_preferences: [] # none\n",
+        "version: v0.4.0 # now\nlisteners: []\nmodel_providers: [] # none\nrouting_preferences: [] # gone\n",
         "version: v0.4.0\nlisteners: []\nmodel_providers: [{model: openai/gpt-4o-mini, default: true}]\n",
         "version: v0.4.0\nlisteners: []\nmodel_providers:\n- model: openai/gpt-4o-mini\n  default: true # yes\n# after\n",
         "version: v0.3.0\nlisteners: []\nmodel_providers:\n- routing_preferences: [{name: a, description: b}]\n  model: openai/gpt-4o-mini\n",
         "version: v0.3.0\nlisteners: []\nmodel_providers: [{model: openai/x, routing_preferences: [{name: a, description: b}]}]\n",
         "version: v0.4.0\nlisteners: []\nrouting_preferences:\n- name: a\n  description: >\n    folded\n    text\n\n  models: [x/y]\n\n\ntracing: {}\n",
+        "version: v0.4.0\nlisteners: []\nrouting_preferences:\n- name: a\n  description: b\n  models:\n  - x/y # gone\n# after\n",
     ];
     for layout in layouts {
         let exported = into(&beer(), layout);
@@ -85,6 +86,7 @@ fn every_layout_is_edited() {
             let count = |text: &str| text.matches(comment).count();
             assert!(count(&exported.text) == count(layout), "{comment} of\n{layout}\nin\n{}", exported.text);
         }
+        assert!(!exported.text.contains("# gone"), "what is said of an old route is not said of a new one\n{}", exported.text);
     }
 }
 

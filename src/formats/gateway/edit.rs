@@ -40,6 +40,11 @@ pub(super) fn line_start(text: &str, at: usize) -> usize {
     text[..at].rfind('\n').map_or(0, |found| found + 1)
 }
 
+/// Returns where the line of a byte ends, before its line break.
+pub(super) fn line_end(text: &str, at: usize) -> usize {
+    at + text[at..].split('\n').next().unwrap_or_default().trim_end_matches('\r').len()
+}
+
 /// Returns where the line after that of a byte starts, or the end of the text.
 pub(super) fn next_line(text: &str, at: usize) -> usize {
     text[at..].find('\n').map_or(text.len(), |found| at + found + 1)

@@ -7,7 +7,7 @@ use crate::formats::source::without_bom;
 use crate::formats::tree::{Node, Value, quoted};
 use crate::policy::Policy;
 
-use super::edit::{Edits, after_colon, line_start, next_line};
+use super::edit::{Edits, after_colon, line_end, line_start, next_line};
 use super::export::ExportError;
 use super::import::{NoteKind, import_gateway};
 use super::meta::MARK;
@@ -180,17 +180,25 @@ fn add_providers(text: &str, list: Option<(&Span, &Span)>, missing: &[Declaratio
 
 /// Puts the block of routes in the place of the old one and its comments, or at the end.
 fn place_block(text: &str, root: &Span, block: String, edits: &mut Edits) {
-    let Some((key, list)) = root.entry("routing_preferences") else {
+    let old = root.entry("routing_preferences");
+    let mut at = 0;
+    for line in text.split_inclusive('\n') {
+        let place = at..at + line.len();
+        at = place.end;
+        // They tell of other routes, and those of a whole export stand at its start. A line of the old block goes with it.
+        let goes_anyway = old.is_some_and(|(key, list)| (key.start..list.end).contains(&place.start));
+        if line.starts_with(MARK.trim_end()) && !goes_anyway {
+            edits.replace(place, "");
+        }
+    }
+    let Some((key, list)) = old else {
         let start = if text.ends_with('\n') || text.is_empty() { "\n" } else { "\n\n" };
         edits.replace(text.len()..text.len(), format!("{start}{block}"));
         return;
     };
-    let mut start = line_start(text, key.start);
-    while start > 0 && text[line_start(text, start - 1)..start].starts_with(MARK.trim_end()) {
-        start = line_start(text, start - 1);
-    }
-    let end = list.end.max(after_colon(text, key.end));
-    edits.replace(start..end, block.trim_end());
+    // A comment behind the last value is about that.
+    let end = line_end(text, list.end.max(after_colon(text, key.end)));
+    edits.replace(line_start(text, key.start)..end, block.trim_end());
 }
 
 /// Makes sure that the result says what it should: the policy's routes, and of everything else what it said before.
