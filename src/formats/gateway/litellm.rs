@@ -1,10 +1,10 @@
 //! LiteLLM's complexity router with tiers of its operator's own (`tier_definitions`, beta since 1.94).
 //!
-//! Source: litellm/router_strategy/complexity_router/config.py of BerriAI/litellm.
+//! Sources: litellm/router_strategy/complexity_router/config.py of BerriAI/litellm, and docs.litellm.ai/docs/providers.
 
 use crate::formats::error::FormatError;
 use crate::formats::policy_writer::push_quoted;
-use crate::formats::tree::{Node, Value, quoted};
+use crate::formats::tree::{Node, Pos, Value, quoted};
 use crate::policy::{NO_ROUTE_LABEL, Policy, Route};
 
 use super::import::{NoteKind, Reader, at_path, field, items, plain_text};
@@ -14,6 +14,16 @@ use super::providers::{declaration, declarations, models};
 const MOST_TIERS: usize = 8;
 const LONGEST_NAME: usize = 64;
 const LONGEST_DESCRIPTION: usize = 500;
+
+/// Providers that Plano and LiteLLM call differently: Plano's name, then LiteLLM's.
+static NAMES: [(&str, &str); 6] = [
+    ("amazon_bedrock", "bedrock"),
+    ("azure_openai", "azure"),
+    ("moonshotai", "moonshot"),
+    ("qwen", "dashscope"),
+    ("vercel", "vercel_ai_gateway"),
+    ("zhipu", "zai"),
+];
 
 /// What stands for the fallback: LiteLLM's classifier must always name a tier.
 const OTHER: &str = "Requests that belong to none of the other tiers, and requests that are fulfilled already";
@@ -65,7 +75,35 @@ pub(super) fn read(root: &Node, reader: &mut Reader<'_>) -> Result<(), FormatErr
         limits(&tier, node, reader);
         reader.add_route(Route { models: pool, ..tier }, node)?;
     }
+    rename(definitions.at, reader);
     Ok(())
+}
+
+/// Calls the providers as a policy does.
+fn rename(at: Pos, reader: &mut Reader<'_>) {
+    let mut messages: Vec<String> = Vec::new();
+    let policy = &mut reader.policy;
+    let models = policy.routes.iter_mut().flat_map(|route| &mut route.models).chain(&mut policy.fallback);
+    for model in models.chain(reader.declarations.iter_mut().map(|declaration| &mut declaration.model)) {
+        let Some((provider, id)) = model.split_once('/') else { continue };
+        let Some((plano, _)) = NAMES.iter().find(|(_, litellm)| *litellm == provider) else { continue };
+        let own = format!("{plano}/{id}");
+        let message = format!("LiteLLM's {} is {} in a policy, as Plano has it", quoted(model), quoted(&own));
+        if !messages.contains(&message) {
+            messages.push(message);
+        }
+        *model = own;
+    }
+    for message in messages {
+        reader.note(NoteKind::Changed, at, message, "an export for LiteLLM writes its own name again");
+    }
+}
+
+/// Returns what LiteLLM calls a model of a policy.
+fn own_name(model: &str) -> String {
+    let Some((provider, id)) = model.split_once('/') else { return model.to_owned() };
+    let name = NAMES.iter().find(|(plano, _)| *plano == provider).map_or(provider, |(_, litellm)| *litellm);
+    format!("{name}/{id}")
 }
 
 /// Returns the model behind the name of a deployment, where the list has it.
@@ -130,7 +168,7 @@ pub(super) fn write(policy: &Policy, comments: &str) -> String {
     for model in served {
         pair(&mut out, 2, "- model_name:", model);
         out.push_str("    litellm_params:\n");
-        pair(&mut out, 6, "model:", model);
+        pair(&mut out, 6, "model:", &own_name(model));
         let declaration = declaration(&kept, model);
         if let Some(key) = declaration.access_key.as_deref().and_then(|key| key.strip_prefix('$')) {
             pair(&mut out, 6, "api_key:", &format!("os.environ/{}", key.trim_matches(['{', '}'])));
