@@ -7,8 +7,8 @@ use serde::Deserialize;
 use waypost::app::CaseQuery;
 use waypost::decision::{OrderStability, Outcome, TokenCounts};
 use waypost::eval::{
-    Better, FlipKind, LeftOut, Run, RunInfo, Side, TurnKey, TurnResult, calibration, case_rows, compare, figures, mcnemar, overlap,
-    review_sweep, wilson_interval,
+    Better, FlipKind, LeftOut, RecallGate, Run, RunInfo, Side, TurnKey, TurnResult, calibration, case_rows, compare, figures, mcnemar,
+    overlap, review_sweep, wilson_interval,
 };
 use waypost::formats::{
     CompareReport, Compared, evidence_problems, junit_xml, read_run, report_json, report_markdown, report_text, run_evidence, write_cases,
@@ -68,6 +68,7 @@ pub fn run(policy: Policy, mut turns: Vec<TurnResult>) -> Run {
         reused: 0,
         seconds: 2.0,
         min_agreement: None,
+        min_recall: None,
         per_turn: false,
         left_out: LeftOut::default(),
         incomplete: Vec::new(),
@@ -497,6 +498,9 @@ fn what_was_not_decided_is_in_no_figure_and_no_pair() {
         b.info.min_agreement = Some(least);
         let gate = figures(&b).gate.unwrap();
         assert_eq!((gate.passed, gate.open), (passed, open), "{least}");
+        b.info.min_recall = Some(least);
+        let RecallGate { below, open: doubtful, .. } = figures(&b).recall_gate.unwrap();
+        assert_eq!((below.is_empty() && doubtful.is_empty(), !doubtful.is_empty()), (passed, open), "{least}");
     }
     let mut cases = Vec::new();
     write_cases(&b, &mut cases).unwrap();

@@ -46,6 +46,7 @@ fn measurement(set: &Arc<LabelledSet>, policy: &Arc<Policy>, kept: Option<&Path>
         router_digest: Some("digest".to_owned()),
         name: "test".to_owned(),
         min_agreement: None,
+        min_recall: None,
         kept: kept.map(Path::to_owned),
     }
 }

@@ -119,6 +119,7 @@ impl App {
             router_digest: None,
             name: name.clone(),
             min_agreement: self.state.batch.gate,
+            min_recall: None,
             kept: self.store.as_ref().map(|store| store.folder().join("results")),
         };
         let progress = Progressed { planned: open.set.turns(measurement.limit), ..Progressed::default() };

@@ -173,6 +173,7 @@ fn measured(
             router_digest: router_digest(&router::source(&router_name)?),
             name: String::new(),
             min_agreement: None,
+            min_recall: None,
             kept: kept(&arguments.keep),
         };
         let Measured { run, failure, resumable } = measure(&measurement, router, cancel)?;

@@ -8,7 +8,7 @@ use super::input::refuse_two_stdins;
 use super::measure::{Measured, ReadPolicy, kept, measure, open_set, read_policy_file, stop_at_interrupt, warn_findings};
 use super::{Failure, report, router};
 use crate::app::measure::{Measurement, router_digest, write_findings, write_run};
-use crate::eval::{Figures, RouteFigures, Run, figures};
+use crate::eval::{Figures, RecallGate, Run, figures};
 use crate::formats::{LabelledSet, SetFinding, report_text};
 use crate::policy::DialectId;
 
@@ -42,6 +42,7 @@ pub fn run(arguments: &EvalArguments) -> Result<(), Failure> {
         router_digest: router_digest(&router::source_of(&arguments.router)?),
         name: String::new(),
         min_agreement: arguments.min_agreement,
+        min_recall: arguments.min_recall,
         kept: kept(&arguments.keep),
     };
     let Measured { run, failure, resumable } = measure(&measurement, router.as_mut(), &stop_at_interrupt()?)?;
@@ -57,11 +58,11 @@ pub fn run(arguments: &EvalArguments) -> Result<(), Failure> {
     if let Some(failure) = failure {
         return Err(failure);
     }
-    gates(&figures, &run, arguments.min_recall)
+    gates(&figures)
 }
 
 /// Judges the gates: each passes or fails only where it does so whatever the decisions are that the router did not give.
-fn gates(figures: &Figures, run: &Run, min_recall: Option<f64>) -> Result<(), Failure> {
+fn gates(figures: &Figures) -> Result<(), Failure> {
     let (mut failed, mut open) = (Vec::new(), Vec::new());
     if let Some(gate) = figures.gate.as_ref().filter(|gate| !gate.passed) {
         if gate.open {
@@ -70,18 +71,13 @@ fn gates(figures: &Figures, run: &Run, min_recall: Option<f64>) -> Result<(), Fa
             failed.push(format!("the agreement of {:.3} is under the asked {}", figures.agreement, gate.min_agreement));
         }
     }
-    if let Some(asked) = min_recall {
-        let (mut below, mut doubtful) = (Vec::new(), Vec::new());
-        for RouteFigures { route, support, recall, .. } in &figures.per_route {
-            let undecided = run.turns.iter().filter(|turn| turn.undecided && *turn.label == **route).count();
-            let (right, cases) = ((recall * *support as f64).round(), (support + undecided) as f64);
-            // Of a route that no case is labelled with there is no recall.
-            if cases > 0.0 && (right + undecided as f64) / cases < asked {
-                below.push(format!("{route} ({recall:.3})"));
-            } else if cases > 0.0 && right / cases < asked {
-                doubtful.push(route.as_str());
-            }
-        }
+    if let Some(RecallGate { min_recall: asked, below, open: doubtful }) = &figures.recall_gate {
+        let below: Vec<String> = figures
+            .per_route
+            .iter()
+            .filter(|route| below.contains(&route.route))
+            .map(|route| format!("{} ({:.3})", route.route, route.recall))
+            .collect();
         if !below.is_empty() {
             failed.push(format!("the recall of {} is under the asked {asked}", below.join(", ")));
         }

@@ -9,6 +9,7 @@ use super::calibration::{Calibration, calibration};
 use super::confidence::{ConfidenceBin, ReviewPoint, confidence_histogram, review_sweep};
 use super::metrics::{Confusion, RouteFigures, percentile, summarise};
 use super::paper::{Spans, paper_metrics, spans};
+use super::recall_gate::RecallGate;
 use super::run::{LeftOut, Run, Source, TurnResult};
 use super::scenarios::{Scenarios, scenarios};
 use super::slices::{TagFigures, TurnFigures, per_tag, per_turn_number};
@@ -80,6 +81,8 @@ pub struct Figures {
     pub models: Option<ModelFigures>,
     /// `None` where no agreement was demanded.
     pub gate: Option<GateFigures>,
+    /// `None` where no recall was demanded.
+    pub recall_gate: Option<RecallGate>,
 }
 
 /// Times of single decisions, in milliseconds.
@@ -206,6 +209,7 @@ pub fn figures(run: &Run) -> Figures {
         order_stability: order(run),
         models: models(run),
         gate: run.info.min_agreement.map(|least| GateFigures::new(least, right, summary.cases, undecided)),
+        recall_gate: run.info.min_recall.map(|least| RecallGate::new(least, run, &summary.per_route)),
         per_route: summary.per_route,
         confusion: summary.confusion,
     }

@@ -65,6 +65,9 @@ pub struct RunInfo {
     /// The agreement that was demanded, in 0 to 1.
     #[serde(default)]
     pub min_agreement: Option<f64>,
+    /// The recall that was demanded of each route, in 0 to 1.
+    #[serde(default)]
+    pub min_recall: Option<f64>,
     /// Whether the set has a label for each user message.
     #[serde(default)]
     pub per_turn: bool,

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::eval::{Figures, FirstFailure, RouteFigures, Run, Slice, SpanLength, figures, overlap};
+use crate::eval::{Figures, FirstFailure, RecallGate, RouteFigures, Run, Slice, SpanLength, figures, overlap};
 
 /// Returns the figures of a run for a terminal.
 pub fn report_text(figures: &Figures) -> String {
@@ -77,6 +77,14 @@ fn facts(figures: &Figures) -> Vec<String> {
             _ => "FAILED",
         };
         facts.push(format!("gate: {word}, at least {} were asked", percent(gate.min_agreement)));
+    }
+    if let Some(RecallGate { min_recall, below, open }) = &figures.recall_gate {
+        let asked = format!("a recall of at least {} was asked of each route", percent(*min_recall));
+        facts.push(match (below.is_empty(), open.is_empty()) {
+            (false, _) => format!("gate: FAILED, {asked} and missed by {}", below.join(", ")),
+            (_, false) => format!("gate: NOT JUDGED, {asked}; it hangs on the cases of {} that were not decided", open.join(", ")),
+            _ => format!("gate: passed, {asked}"),
+        });
     }
     if figures.undecided > 0 {
         let (undecided, planned) = (figures.undecided, figures.planned);

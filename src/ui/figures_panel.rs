@@ -88,6 +88,15 @@ fn headline_ui(ui: &mut Ui, view: &RunView) {
             };
             widgets::chip_ui(ui, &words, colour, ground);
         }
+        if let Some(gate) = &summary.recall_gate {
+            let least = bars::percent(gate.min_recall);
+            let (words, colour, ground) = match (gate.below.is_empty(), gate.open.is_empty()) {
+                (false, _) => (format!("Fails its gate of a recall of {least}"), palette.error, palette.error_soft),
+                (_, false) => (format!("Gate of a recall of {least} hangs on cases not decided"), palette.warning, palette.warning_soft),
+                _ => (format!("Passes its gate of a recall of {least}"), palette.good, palette.good_soft),
+            };
+            widgets::chip_ui(ui, &words, colour, ground);
+        }
         if summary.partial {
             let words = format!("Partial: {} of {}", case_table::grouped(summary.cases), case_table::grouped(summary.planned));
             widgets::chip_ui(ui, &words, palette.warning, palette.warning_soft);

@@ -47,6 +47,7 @@ pub struct Measurement {
     /// For people; the policy's name or its file's where it is empty.
     pub name: String,
     pub min_agreement: Option<f64>,
+    pub min_recall: Option<f64>,
     /// Where results are kept and taken from; `None` decides everything anew.
     pub kept: Option<PathBuf>,
 }
@@ -90,6 +91,7 @@ pub fn plan(measurement: &Measurement) -> Result<(Requests, Collector), FormatEr
         reused: 0,
         seconds: 0.0,
         min_agreement: measurement.min_agreement,
+        min_recall: measurement.min_recall,
         per_turn: measurement.set.is_per_turn(),
         left_out: LeftOut::new(measurement.set.bad().iter().map(ToString::to_string)),
         incomplete: Vec::new(),
