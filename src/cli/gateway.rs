@@ -116,7 +116,17 @@ pub fn export(arguments: &ExportArguments) -> Result<(), Failure> {
             report::tell("note: routes.evidence.json is written beside the file that --out names");
             Ok(())
         }
-        (None, _) => Ok(()),
+        (None, Some(path)) => {
+            let beside = path.with_file_name("routes.evidence.json");
+            if beside.exists() {
+                let beside = beside.display();
+                report::tell(&format!(
+                    "note: {beside} is of an earlier export and says nothing about this one; remove it, or use --evidence"
+                ));
+            }
+            Ok(())
+        }
+        (None, None) => Ok(()),
     }
 }
 
