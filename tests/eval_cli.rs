@@ -264,6 +264,17 @@ fn exports_carry_the_evidence_of_a_run_that_holds() {
     let (status, out, _) = folder.run("export other.yaml --evidence run --yes");
     assert_eq!(status, 0);
     assert!(out.contains("WARNING, this policy was changed since it was tested"), "{out}");
+    let (status, _, err) = folder.run("export other.yaml --out routes.yaml");
+    assert_eq!(status, 0, "{err}");
+    assert!(err.contains("routes.evidence.json is of an earlier export and says nothing about this one"), "{err}");
+
+    // A route that is lost fails its run, whatever the agreement.
+    let strict = "eval --policy policy.yaml --set set.csv --router router --min-agreement 0.1 --min-recall 0.5 --out strict";
+    assert_eq!(folder.run(strict).0, 1);
+    assert!(folder.read("strict/report.md").contains("gate: FAILED, a recall of at least 50.0 %"), "{}", folder.read("strict/report.md"));
+    let (status, out, err) = folder.run("export policy.yaml --evidence strict");
+    assert_eq!((status, out.as_str()), (1, ""), "{err}");
+    assert!(err.contains("this policy fails its gate: the recall of talk, Code is under the demanded 50.0 %"), "{err}");
 }
 
 #[test]

@@ -101,7 +101,7 @@ fn changes(before: &str, after: &str) -> Vec<Change> {
 
 /// Makes an export; takes as long as the policy is long.
 pub(super) fn make(of: ExportKey) -> Made {
-    let evidence = tested_with(&of);
+    let evidence = tested_with(&of).map(|evidence| evidence.within(of.format));
     let into = of.into.as_ref().map(|into| (into.path.display().to_string(), into.text.as_str()));
     let options =
         ExportOptions { format: of.format, into: into.as_ref().map(|(path, text)| (*text, path.as_str())), evidence: evidence.as_ref() };

@@ -50,6 +50,7 @@ pub fn run_evidence(run: &Run) -> Evidence {
         date: info.date.clone(),
         order_stability: figures.order_stability.map(|order| Stability { orders: order.orders, changed_cases: order.changed_cases }),
         gate: figures.gate.map(|gate| Gate { min_agreement: gate.min_agreement, passed: gate.passed, open: gate.open }),
+        recall_gate: figures.recall_gate,
         waypost: info.waypost.clone(),
     }
 }

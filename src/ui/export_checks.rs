@@ -5,7 +5,7 @@ use egui::{ComboBox, Label, RichText, Ui};
 use super::tokens::space;
 use super::{bars, theme, widgets};
 use crate::app::{Action, Command, ExportCommand, RouterPhase, State, StudyKind, Subject};
-use crate::dialect::{GATEWAYS, outlook};
+use crate::dialect::{GATEWAYS, Gateway, outlook};
 use crate::formats::{Evidence, Standing};
 use crate::policy::{DialectId, PolicyEdit};
 
@@ -93,10 +93,13 @@ pub fn gateways_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
         ui.add(Label::new(RichText::new(sentence).small()).wrap());
         return;
     };
-    let combo = ComboBox::from_id_salt("gateway").selected_text(gateway.versions).width(ui.available_width());
+    let format = state.export.format;
+    // Of the versions that send a prompt, some do not read the file.
+    let versions = |gateway: &Gateway| format.readers(gateway.dialect).unwrap_or(gateway.versions);
+    let combo = ComboBox::from_id_salt("gateway").selected_text(versions(gateway)).width(ui.available_width());
     let response = combo.show_ui(ui, |ui| {
-        for (other, gateway) in state.export.format.gateways().iter().enumerate() {
-            if ui.selectable_label(other == position, gateway.versions).clicked() {
+        for (other, gateway) in format.gateways().iter().enumerate() {
+            if ui.selectable_label(other == position, versions(gateway)).clicked() {
                 commands.push(Command::Export(ExportCommand::Gateway(other)));
             }
         }
@@ -107,7 +110,7 @@ pub fn gateways_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
         ui.add(Label::new(RichText::new("The run was decided by a running gateway, with the prompt that it sends itself").small()).wrap());
     } else {
         let tested = evidence.map(|evidence| evidence.dialect);
-        dialect_ui(ui, state, tested, gateway.dialect, gateway.versions, commands);
+        dialect_ui(ui, state, tested, gateway.dialect, versions(gateway), commands);
     }
     ui.add_space(space::XS);
     outlook_ui(ui, state, commands);

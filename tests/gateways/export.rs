@@ -1,9 +1,10 @@
 //! Exports in every format, with and without evidence.
 
 use waypost::decision::RouterInfo;
+use waypost::eval::RecallGate;
 use waypost::formats::{
-    Confusion, Evidence, ExportFormat, ExportOptions, Exported, Gate, Stability, evidence_problems, export_gateway, gateway_versions,
-    import_gateway, lint_context, policy_digest,
+    Confusion, Evidence, ExportFormat, ExportOptions, Exported, Gate, Stability, Standing, evidence_problems, export_gateway,
+    gateway_versions, import_gateway, lint_context, policy_digest, standing,
 };
 use waypost::policy::{DialectId, Policy, Route};
 
@@ -60,6 +61,7 @@ fn evidence(policy: &Policy) -> Evidence {
         date: "2026-11-23".to_owned(),
         order_stability: Some(Stability { orders: 5, changed_cases: 3 }),
         gate: Some(Gate { min_agreement: 0.9, passed: true, open: false }),
+        recall_gate: None,
         waypost: "0.1.0".to_owned(),
     }
 }
@@ -116,8 +118,31 @@ routing_preferences:
       - \"openai/gpt-5\"
 ";
     assert_eq!(export(&policy, ExportFormat::Plano04).text, expected);
-    let inline = export(&policy, ExportFormat::Plano03).text;
-    assert!(inline.contains("    routing_preferences:\n      - name: \"wine\"\n        description: \"Wine and cellars\"\n"), "{inline}");
+    let inline = export(&policy, ExportFormat::Plano03);
+    let expected = "\
+# waypost: WARNING, this policy was not tested
+# waypost: {\"routes\":[{\"name\":\"wine\"}]}
+version: v0.1.0
+listeners:
+  egress_traffic:
+    address: 0.0.0.0
+    port: 12000
+    message_format: openai
+    timeout: 30s
+llm_providers:
+  - model: \"openai/gpt-5\"
+    access_key: \"$OPENAI_API_KEY\"
+    routing_preferences:
+      - name: \"wine\"
+        description: \"Wine and cellars\"
+  - model: \"openai/gpt-5-nano\"
+    access_key: \"$OPENAI_API_KEY\"
+    default: true
+";
+    assert_eq!((inline.text.as_str(), inline.notes.len()), (expected, 0));
+    let claude = Policy { fallback: Some("anthropic/claude-sonnet-4-6".to_owned()), ..policy };
+    let notes = export(&claude, ExportFormat::Plano03).notes;
+    assert!(notes.iter().any(|note| note.contains("archgw 0.3.4 to 0.3.10") && note.contains("refuses anthropic;")), "{notes:?}");
 }
 
 #[test]
@@ -127,15 +152,52 @@ fn other_formats_import_back_as_far_as_they_can_say_it() {
     };
     let mut policy = policy();
     policy.routes[1].description = "Soups".to_owned();
-    for format in [ExportFormat::RoutingApi, ExportFormat::VllmSr] {
-        let back = import_gateway(&export(&policy, format).text, "c.yaml").unwrap().policy;
-        assert_eq!((told(&back), &back.fallback), (told(&policy), &policy.fallback), "{format}");
-    }
-    let exported = export(&policy, ExportFormat::LiteLlm);
-    assert!(exported.notes.iter().any(|note| note.contains("only each route's first model")));
+    let exported = export(&policy, ExportFormat::RoutingApi);
     let back = import_gateway(&exported.text, "c.yaml").unwrap().policy;
-    policy.routes[0].models.truncate(1);
-    assert_eq!((told(&back), &back.fallback), (told(&policy), &policy.fallback), "{}", exported.text);
+    assert_eq!((told(&back), &back.fallback), (told(&policy), &policy.fallback));
+    let left_out = "no place for what else the policy says (name, dialect, domain, action, owner, note)";
+    assert!(exported.notes.iter().any(|note| note.contains(left_out)), "{:?}", exported.notes);
+    // The others have comments for what they have no keys for.
+    let kept = r#"[{"model":"openai/gpt-5","base_url":"http://localhost:8000","http_host":"models"}]"#;
+    policy.extra.push(("providers".to_owned(), kept.to_owned()));
+    policy.extra.push(("model_metrics_sources".to_owned(), r#"[{"type":"cost","provider":"digitalocean"}]"#.to_owned()));
+    for format in [ExportFormat::VllmSr, ExportFormat::LiteLlm] {
+        let exported = export(&policy, format);
+        let is_told = exported.notes.iter().any(|note| note.contains("only each route's first model"));
+        assert_eq!(is_told, format == ExportFormat::LiteLlm);
+        assert_eq!(import_gateway(&exported.text, "c.yaml").unwrap().policy, policy, "{format}\n{}", exported.text);
+    }
+}
+
+#[test]
+fn litellm_has_names_of_its_own_for_some_providers() {
+    let policy = Policy {
+        fallback: Some("azure_openai/gpt-4o".to_owned()),
+        routes: vec![Route { models: vec!["amazon_bedrock/claude".to_owned()], ..Route::new("wine", "Wine and cellars") }],
+        ..Policy::default()
+    };
+    let text = export(&policy, ExportFormat::LiteLlm).text;
+    let entry = "  - model_name: \"azure_openai/gpt-4o\"\n    litellm_params:\n      model: \"azure/gpt-4o\"\n";
+    assert!(text.contains(entry), "{text}");
+    let back = imported(&text);
+    assert_eq!(back.policy, policy);
+    let note = "LiteLLM's \"bedrock/claude\" is \"amazon_bedrock/claude\" in a policy";
+    assert!(notes(&back).iter().any(|told| told.contains(note)), "{:?}", notes(&back));
+}
+
+#[test]
+fn into_a_whole_export_leaves_nothing_of_its_old_comments() {
+    let first = policy();
+    let evidence = evidence(&first);
+    let whole = export_gateway(&first, ExportOptions { evidence: Some(&evidence), ..ExportOptions::default() }).unwrap().text;
+    let mut second = policy();
+    (second.name, second.dialect) = (None, None);
+    second.extra.clear();
+    second.routes.truncate(1);
+    let text = export_gateway(&second, ExportOptions { into: Some((&whole, "c.yaml")), ..ExportOptions::default() }).unwrap().text;
+    assert!(text.starts_with("version: v0.4.0\n") && text.matches("# waypost:").count() == 1, "{text}");
+    assert!(text.contains("# waypost: WARNING, this policy was not tested\nrouting_preferences:\n"), "{text}");
+    assert_eq!(imported(&text).policy, second);
 }
 
 #[test]
@@ -182,6 +244,10 @@ fn what_a_gateway_would_refuse_is_not_exported() {
         ("providers", r#"[{"model":"ollama/x","base_url":"nope"}]"#, "model \"ollama/x\" needs a base_url like http://host:port"),
         ("providers", r#"[{"model":"ollama/x","base_url":"http://"}]"#, "needs a base_url like"),
         ("providers", r#"[{"model":"ollama/x","base_url":"http://a:b:c"}]"#, "needs a base_url like"),
+        ("providers", r#"[{"model":"ollama/x","base_url":"http://a:$PORT/v1"}]"#, "needs a base_url like"),
+        ("providers", r#"[{"model":"ollama/x","base_url":"http://x","access_key":"sk-live"}]"#, "needs an access_key that names"),
+        ("providers", r#"[{"model":"ollama/x","base_url":"http://me:word@x/v1"}]"#, "needs a base_url without user, password and query"),
+        ("providers", r#"[{"model":"ollama/x","base_url":"http://x/v1?key=word"}]"#, "needs a base_url without user, password and query"),
         ("providers", r#"[{"model":"ollama/x","base_url":"http://x","headers":{"a":5}}]"#, "needs headers whose values are text"),
         ("providers", r#"[{"model":"ollama/x","base_url":"http://x","provider_interface":"openai"}]"#, "needs no provider_interface"),
         ("model_metrics_sources", "5", "the gateway refuses model_metrics_sources that are no list, found the number 5"),
@@ -196,6 +262,9 @@ fn what_a_gateway_would_refuse_is_not_exported() {
         let told = lint_context(&policy).refused;
         assert!(told.iter().any(|(_, message)| message.contains(expected)), "{json}: {told:?}");
     }
+    // The comment of this one holds what the policy says of models that it does not use, too.
+    let unused = with("providers", r#"[{"model":"openai/unused","access_key":"sk-live"}]"#);
+    assert!(refusal(&unused, ExportFormat::VllmSr).contains("model \"openai/unused\" needs an access_key that names"));
     let whole = with("model_metrics_sources", r#"[{"type":"cost","provider":"models.dev","url":"http://x/latency"}]"#);
     assert!(lint_context(&whole).refused.is_empty());
     export(&whole, ExportFormat::Plano04);
@@ -250,6 +319,45 @@ fn untested_changed_and_failing_policies_are_called_so() {
             "this policy was tested with the dialect archgw-0.3.1, but is meant for plano-0.4.20",
         ]
     );
+}
+
+#[test]
+fn a_missed_recall_fails_the_gate_whatever_the_agreement() {
+    let policy = policy();
+    let mut evidence = evidence(&policy);
+    evidence.recall_gate = Some(RecallGate { min_recall: 0.9, below: vec!["no".to_owned()], open: vec!["off".to_owned()] });
+    let problems = evidence_problems(&policy, Some(&evidence));
+    assert_eq!(problems, ["this policy fails its gate: the recall of no is under the demanded 90.0 %"]);
+    assert_eq!(standing(&policy, Some(&evidence)), Standing::FailsGate);
+    evidence.recall_gate = Some(RecallGate { min_recall: 0.9, below: Vec::new(), open: vec!["off".to_owned()] });
+    let problems = evidence_problems(&policy, Some(&evidence));
+    assert_eq!(problems, ["whether the recall of off is under the demanded 90.0 % hangs on the cases that were not decided"]);
+    assert_eq!(standing(&policy, Some(&evidence)), Standing::Doubtful);
+    // Files of older versions do not say.
+    let mut json = serde_json::to_value(&evidence).unwrap();
+    json.as_object_mut().unwrap().remove("recall_gate");
+    assert_eq!(serde_json::from_value::<Evidence>(json).unwrap().recall_gate, None);
+}
+
+#[test]
+fn evidence_holds_for_the_versions_that_read_the_file() {
+    let policy = policy();
+    let mut evidence = evidence(&policy);
+    evidence.dialect = DialectId::Archgw031;
+    for (format, versions) in [
+        (ExportFormat::Plano04, "Plano 0.4.15 to 0.4.18"),
+        (ExportFormat::Plano03, "archgw 0.3.4 to Plano 0.4.14"),
+        (ExportFormat::VllmSr, "no version of this gateway, which has a prompt of its own"),
+    ] {
+        let options = ExportOptions { format, evidence: Some(&evidence), ..ExportOptions::default() };
+        let exported = export_gateway(&policy, options).unwrap();
+        let line = format!("# waypost: dialect archgw-0.3.1, holds for {versions}\n");
+        assert!(exported.text.contains(&line), "{line}\n{}", exported.text);
+        assert!(exported.evidence_json.unwrap().contains(&format!("\"gateway_versions\": \"{versions}\"")), "{format}");
+    }
+    for format in ExportFormat::ALL {
+        assert!(format.gateways().iter().all(|gateway| format.readers(gateway.dialect).is_some()), "{format}");
+    }
 }
 
 #[test]

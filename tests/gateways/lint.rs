@@ -68,6 +68,11 @@ fn examples() -> Vec<(&'static str, Policy, Policy)> {
         ("WP109", described("Beer in the {conversation}, hops and brewing"), described("Beer in the conversation, hops and brewing")),
         ("WP110", named("other"), named("another")),
         ("WP111", keeping("5"), keeping(r#"[{"model":"openai/m0","access_key":"$KEY"}]"#)),
+        (
+            "WP111",
+            keeping(r#"[{"model":"openai/m0","access_key":"sk-live"}]"#),
+            keeping(r#"[{"model":"openai/m0","base_url":"http://x"}]"#),
+        ),
         ("WP201", Policy::default(), policy(&[WINE])),
         ("WP202", described(" "), described(BEER.1)),
         ("WP203", models(&[], &[]), models(&["openai/m0"], &["openai/m1"])),
@@ -98,6 +103,14 @@ fn examples() -> Vec<(&'static str, Policy, Policy)> {
         ("WP306", described("Beer on the label in the attached photo"), described("Beer labels, photos and drawings")),
         ("WP307", policy(&[WINE, ("red", "What to drink with meals: wine, grapes, cellar")]), policy(&[WINE, BEER])),
         ("WP308", models(&["openai/m0"], &["openai/m0"]), models(&["openai/m0"], &["openai/m1"])),
+        (
+            "WP308",
+            models(&["openai/m0"], &["openai/m0"]),
+            with(&[WINE], |policy| {
+                policy.routes.push(Route { models: ["openai/m0", "openai/m1"].map(str::to_owned).to_vec(), ..Route::new(BEER.0, BEER.1) });
+                policy.routes[1].extra.push(("selection_policy".to_owned(), r#"{"prefer":"cheapest"}"#.to_owned()));
+            }),
+        ),
         ("WP309", with(&[WINE], |policy| policy.fallback = None), policy(&[WINE])),
         ("WP310", described("Beer, brewing, Köstritzer and hops"), described(BEER.1)),
     ]

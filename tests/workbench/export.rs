@@ -82,6 +82,8 @@ fn each_gateway_version_is_asked_and_a_dialect_that_it_does_not_send_is_told() {
     wait_for(&mut harness, "Plano 0.4.20 and later fails the request with HTTP 500");
     click(&mut harness, "Use plano-0.4.20 for this policy");
     wait_for(&mut harness, "It sends plano-0.4.20, the dialect that decisions are made in here");
+    click(&mut harness, "Format plano-0.3");
+    wait_for(&mut harness, "Another dialect: archgw 0.3.4 to Plano 0.4.14 sends archgw-0.3.1");
 }
 
 /// A run of one case, which was decided as it should be.
@@ -103,6 +105,7 @@ fn run_of(policy: &Arc<Policy>) -> Run {
         reused: 0,
         seconds: 1.0,
         min_agreement: Some(0.8),
+        min_recall: None,
         per_turn: false,
         left_out: LeftOut::default(),
         incomplete: Vec::new(),

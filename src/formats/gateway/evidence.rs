@@ -7,9 +7,11 @@ use sha2::{Digest, Sha256};
 
 use crate::decision::RouterInfo;
 use crate::dialect::GATEWAYS;
+use crate::eval::RecallGate;
 use crate::formats::policy_writer::write_policy;
 use crate::policy::{DialectId, Policy};
 
+use super::export::ExportFormat;
 use super::meta::MARK;
 
 /// Two routes that a router took for each other.
@@ -71,14 +73,33 @@ pub struct Evidence {
     pub router: RouterInfo,
     pub router_sha256: Option<String>,
     pub dialect: DialectId,
-    /// As [`gateway_versions`] gives it; the address of a running gateway that decided itself.
+    /// As [`gateway_versions`] gives it, and in an export those of them that read it; the address of a running gateway that decided itself.
     pub gateway_versions: String,
     /// ISO 8601.
     pub date: String,
     pub order_stability: Option<Stability>,
     pub gate: Option<Gate>,
+    /// The recall that was demanded of each route; `None` too in files of versions that did not keep it.
+    #[serde(default)]
+    pub recall_gate: Option<RecallGate>,
     /// The version of Waypost that measured.
     pub waypost: String,
+}
+
+impl Evidence {
+    /// Returns the same evidence for a file of this format: it holds for those versions alone that read the file.
+    pub fn within(mut self, format: ExportFormat) -> Self {
+        // A running gateway is one by itself, and the model card's prompt is no gateway's in any format.
+        if self.router.live_gateway().is_none() && GATEWAYS.iter().any(|gateway| gateway.dialect == self.dialect) {
+            let none = if format.gateways().is_empty() {
+                "no version of this gateway, which has a prompt of its own"
+            } else {
+                "no version that reads this format"
+            };
+            self.gateway_versions = format.readers(self.dialect).unwrap_or(none).to_owned();
+        }
+        self
+    }
 }
 
 /// Returns the digest of what a policy says, whatever file it is in and however that is laid out.
@@ -116,6 +137,7 @@ pub fn standing(policy: &Policy, evidence: Option<&Evidence>) -> Standing {
         None => Standing::NotTested,
         Some(evidence) if evidence.policy_sha256 != policy_digest(policy) => Standing::Changed,
         Some(evidence) if evidence.gate.as_ref().is_some_and(|gate| !gate.passed && !gate.open) => Standing::FailsGate,
+        Some(evidence) if evidence.recall_gate.as_ref().is_some_and(|gate| !gate.below.is_empty()) => Standing::FailsGate,
         Some(_) if evidence_problems(policy, evidence).is_empty() => Standing::Tested,
         Some(_) => Standing::Doubtful,
     }
@@ -137,6 +159,16 @@ pub fn evidence_problems(policy: &Policy, evidence: Option<&Evidence>) -> Vec<St
         } else {
             format!("this policy fails its gate: agreement {reached:.1} % where {demanded:.1} % are demanded")
         });
+    }
+    if let Some(RecallGate { min_recall, below, open }) = &evidence.recall_gate {
+        let demanded = format!("{:.1} %", 100.0 * min_recall);
+        if !below.is_empty() {
+            problems.push(format!("this policy fails its gate: the recall of {} is under the demanded {demanded}", below.join(", ")));
+        } else if !open.is_empty() {
+            let open = open.join(", ");
+            problems
+                .push(format!("whether the recall of {open} is under the demanded {demanded} hangs on the cases that were not decided"));
+        }
     }
     let asked = evidence.cases + evidence.undecided;
     if asked < evidence.planned {

@@ -6,13 +6,13 @@ use std::str::FromStr;
 use crate::dialect::{GATEWAYS, Gateway, Version};
 use crate::formats::error::FormatError;
 use crate::formats::tree::quoted;
-use crate::policy::Policy;
 use crate::policy::lint::{Severity, lint};
-use crate::policy::provider::address;
+use crate::policy::provider::{Address, address};
+use crate::policy::{DialectId, Policy};
 
 use super::evidence::{self, Evidence, evidence_json};
 use super::import::{NoteKind, import_gateway};
-use super::providers::{Declaration, declaration, declarations, incomplete, models, sources_problem};
+use super::providers::{Declaration, declaration, declarations, incomplete, models, secret, sources_problem};
 use super::{into, litellm, meta, others, plano_writer, vllm_sr};
 
 /// What a policy can be exported as.
@@ -70,6 +70,19 @@ impl ExportFormat {
             Self::Plano04 | Self::RoutingApi => &GATEWAYS,
             Self::Plano03 => &GATEWAYS[..1],
             Self::VllmSr | Self::LiteLlm => &[],
+        }
+    }
+
+    /// Returns the versions of Plano that read this and send the prompts of a dialect, for people; `None` where there are none.
+    pub fn readers(self, dialect: DialectId) -> Option<&'static str> {
+        match (self, dialect) {
+            (Self::Plano04 | Self::RoutingApi, DialectId::Archgw031) => Some("Plano 0.4.15 to 0.4.18"),
+            (Self::Plano04 | Self::RoutingApi, DialectId::Plano0419) => Some("Plano 0.4.19"),
+            (Self::Plano04 | Self::RoutingApi, DialectId::Plano0420) => Some("Plano 0.4.20 and later"),
+            (Self::Plano03, DialectId::Archgw031) => Some("archgw 0.3.4 to Plano 0.4.14"),
+            (Self::Plano03, DialectId::Plano0420) => Some("Plano 0.4.22 and later"),
+            // Plano 0.4.19 ignores routes inside the providers; no gateway sends the model card's prompt; the others have their own.
+            _ => None,
         }
     }
 
@@ -154,24 +167,32 @@ pub fn export_gateway(policy: &Policy, options: ExportOptions<'_>) -> Result<Exp
     if options.format == ExportFormat::LiteLlm {
         problems.extend(litellm::problems(policy));
     }
+    if matches!(options.format, ExportFormat::VllmSr | ExportFormat::LiteLlm) {
+        // Their comment line holds all of them, used or not.
+        problems.extend(kept.iter().filter_map(secret));
+    }
     if !problems.is_empty() {
         return Err(ExportError::Refused(problems));
     }
     let mut notes = traps(policy);
-    let comments = evidence::comments(policy, options.evidence);
-    let with_meta = comments.clone() + &meta::comment(policy, options.format == ExportFormat::Plano03);
+    let evidence = options.evidence.map(|evidence| evidence.clone().within(options.format));
+    let comments = evidence::comments(policy, evidence.as_ref()) + &meta::comment(policy, options.format);
     let text = match options.format {
         ExportFormat::Plano04 => match options.into {
-            Some((text, path)) => into::write_into(policy, &kept, &with_meta, text, path, &mut notes)?,
-            None => plano_writer::write_top_level(policy, &kept, &with_meta),
+            Some((text, path)) => into::write_into(policy, &kept, &comments, text, path, &mut notes)?,
+            None => plano_writer::write_top_level(policy, &kept, &comments),
         },
         ExportFormat::Plano03 => {
             if policy.routes.iter().any(|route| route.models.len() > 1) {
                 notes.push("gateways before 0.4.15 know one model a route; the others stand in a comment only".to_owned());
             }
-            plano_writer::write_inline(policy, &kept, &with_meta)
+            notes.extend(unknown_to_the_oldest(policy));
+            plano_writer::write_inline(policy, &kept, &comments)
         }
-        ExportFormat::RoutingApi => others::write_routing_api(policy),
+        ExportFormat::RoutingApi => {
+            notes.extend(others::left_out(policy));
+            others::write_routing_api(policy)
+        }
         ExportFormat::VllmSr => {
             notes.push("fill in where the models and the router are served (127.0.0.1:8000 stands there)".to_owned());
             vllm_sr::write(policy, &comments)
@@ -187,7 +208,7 @@ pub fn export_gateway(policy: &Policy, options: ExportOptions<'_>) -> Result<Exp
     if is_plano && options.into.is_none() {
         check(&text)?;
     }
-    Ok(Exported { text, notes, evidence_json: options.evidence.map(evidence_json) })
+    Ok(Exported { text, notes, evidence_json: evidence.as_ref().map(evidence_json) })
 }
 
 /// Refuses what an import of the result would call refused, so that no check of the one is missing in the other.
@@ -233,6 +254,24 @@ fn whole(policy: &Policy, kept: &[Declaration]) -> Vec<String> {
     }
     problems.extend(sources_problem(policy));
     problems
+}
+
+/// Returns a note about providers that only the later of the gateways know that read routes inside providers.
+fn unknown_to_the_oldest(policy: &Policy) -> Option<String> {
+    let known = plano_writer::OLDEST_PROVIDERS;
+    let mut unknown: Vec<String> = models(policy)
+        .iter()
+        // Any version takes other providers by address and interface.
+        .filter(|model| address(model) != Some(Address::BaseUrlAndInterface))
+        .filter_map(|model| Some(model.split_once('/')?.0.to_owned()))
+        .filter(|provider| !known.contains(&provider.as_str()))
+        .collect();
+    unknown.sort();
+    unknown.dedup();
+    (!unknown.is_empty()).then(|| {
+        let (known, unknown) = (known.join(", "), unknown.join(", "));
+        format!("archgw 0.3.4 to 0.3.10 knows no providers but {known}, and refuses {unknown}; use a later version")
+    })
 }
 
 /// Returns what the gateway accepts although it makes a route useless.

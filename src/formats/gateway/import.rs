@@ -139,7 +139,7 @@ fn read(text: &str, origin: Origin<'_>) -> Result<Imported, FormatError> {
         policy.routes = order.iter().map(|index| policy.routes[*index].clone()).collect();
         lines.routes = order.iter().map(|index| lines.routes[*index].clone()).collect();
     }
-    meta::restore(text, &mut policy);
+    meta::restore(text, shape, &mut policy);
     providers::keep(&mut policy, &declarations);
     notes.sort_by_key(|note| note.warning.line);
     Ok(Imported { policy, shape, notes, declared, lines })

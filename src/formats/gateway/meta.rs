@@ -9,7 +9,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::policy::{DialectId, ExtraKeys, Policy};
 
-use super::providers::{PROVIDERS, SELECTION, SOURCES};
+use super::export::ExportFormat;
+use super::import::GatewayShape;
+use super::providers::{Declaration, PROVIDERS, SELECTION, SOURCES};
 
 /// How each comment line that Waypost owns starts; an export into a configuration replaces them.
 pub(super) const MARK: &str = "# waypost: ";
@@ -42,14 +44,19 @@ struct RouteMeta {
     extra: ExtraKeys,
 }
 
-/// Returns the comment line for a policy, or nothing where there is nothing to keep.
-///
-/// `first_models_only` is for targets that hold one model a route and that order routes by model.
-pub(super) fn comment(policy: &Policy, first_models_only: bool) -> String {
-    let unwritten = |extra: &ExtraKeys, written: &[&str]| {
-        let beside = |key: &str| first_models_only && (key == SELECTION || key == SOURCES);
-        extra.iter().filter(|(key, _)| beside(key) || !written.contains(&key.as_str())).cloned().collect()
+/// Returns the comment line for a policy, or nothing where there is nothing to keep; holds what a file of this format does not say itself.
+pub(super) fn comment(policy: &Policy, format: ExportFormat) -> String {
+    let (of_policy, of_route): (&[&str], &[&str]) = match format {
+        ExportFormat::Plano04 | ExportFormat::RoutingApi => (&[PROVIDERS, SOURCES], &[SELECTION]),
+        ExportFormat::Plano03 => (&[PROVIDERS], &[]),
+        ExportFormat::VllmSr | ExportFormat::LiteLlm => (&[], &[]),
     };
+    let unwritten = |extra: &ExtraKeys, written: &[&str]| -> ExtraKeys {
+        extra.iter().filter(|(key, _)| !written.contains(&key.as_str())).cloned().collect()
+    };
+    // The one lists routes by their model, so the comment says their order.
+    let is_grouped = format == ExportFormat::Plano03;
+    let first_models_only = is_grouped || format == ExportFormat::LiteLlm;
     let routes: Vec<RouteMeta> = policy
         .routes
         .iter()
@@ -58,11 +65,13 @@ pub(super) fn comment(policy: &Policy, first_models_only: bool) -> String {
             domain: route.domain.clone(),
             action: route.action.clone(),
             models: if first_models_only && route.models.len() > 1 { route.models.clone() } else { Vec::new() },
-            extra: unwritten(&route.extra, &[SELECTION]),
+            extra: unwritten(&route.extra, of_route),
         })
-        .filter(|route| first_models_only || route.domain.is_some() || route.action.is_some() || !route.extra.is_empty())
+        .filter(|RouteMeta { domain, action, models, extra, .. }| {
+            is_grouped || domain.is_some() || action.is_some() || !models.is_empty() || !extra.is_empty()
+        })
         .collect();
-    let meta = Meta { name: policy.name.clone(), dialect: policy.dialect, extra: unwritten(&policy.extra, &[PROVIDERS, SOURCES]), routes };
+    let meta = Meta { name: policy.name.clone(), dialect: policy.dialect, extra: unwritten(&policy.extra, of_policy), routes };
     if meta.name.is_none() && meta.dialect.is_none() && meta.extra.is_empty() && meta.routes.is_empty() {
         return String::new();
     }
@@ -71,11 +80,14 @@ pub(super) fn comment(policy: &Policy, first_models_only: bool) -> String {
 }
 
 /// Gives a policy back what an export could only say in the comment; routes are matched by name.
-pub(super) fn restore(text: &str, policy: &mut Policy) {
-    let Some(meta) = read(text) else { return };
+pub(super) fn restore(text: &str, shape: GatewayShape, policy: &mut Policy) {
+    let Some(mut meta) = read(text) else { return };
+    // Plano's own files declare providers themselves, and of others only what can be read is of use.
+    let is_of_use = |json: &str| shape != GatewayShape::Plano && serde_json::from_str::<Vec<Declaration>>(json).is_ok();
+    meta.extra.retain(|(key, json)| key != PROVIDERS || is_of_use(json));
     policy.name = policy.name.take().or(meta.name);
     policy.dialect = policy.dialect.or(meta.dialect);
-    add(&mut policy.extra, meta.extra, &["name", "dialect", "fallback", "routes", PROVIDERS]);
+    add(&mut policy.extra, meta.extra, &["name", "dialect", "fallback", "routes"]);
     for route in &mut policy.routes {
         let Some(kept) = meta.routes.iter().find(|kept| kept.name == route.name) else { continue };
         route.domain.clone_from(&kept.domain);

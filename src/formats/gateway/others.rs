@@ -101,6 +101,25 @@ pub(super) fn write_routing_api(policy: &Policy) -> String {
     format!("{body:#}\n")
 }
 
+/// Returns a note about what the policy says and the body of a request has no place for.
+pub(super) fn left_out(policy: &Policy) -> Option<String> {
+    let mut left_out: Vec<String> = Vec::new();
+    let own = [("name", policy.name.is_some()), ("dialect", policy.dialect.is_some())];
+    let of_routes = [
+        ("domain", policy.routes.iter().any(|route| route.domain.is_some())),
+        ("action", policy.routes.iter().any(|route| route.action.is_some())),
+    ];
+    left_out.extend(own.into_iter().chain(of_routes).filter(|(_, is_there)| *is_there).map(|(key, _)| key.to_owned()));
+    let unwritten = policy.routes.iter().flat_map(|route| &route.extra).filter(|(key, _)| key != SELECTION);
+    for (key, _) in policy.extra.iter().chain(unwritten) {
+        if !left_out.contains(key) {
+            left_out.push(key.clone());
+        }
+    }
+    (!left_out.is_empty())
+        .then(|| format!("a request has no place for what else the policy says ({}), so keep the policy's own file", left_out.join(", ")))
+}
+
 /// Reads name and description, which all shapes need.
 pub(super) fn named(index: usize, node: &Node, reader: &mut Reader<'_>) -> Result<Route, FormatError> {
     let number = index + 1;

@@ -5,13 +5,33 @@ use crate::policy::{ExtraKeys, Policy, Route};
 
 use super::providers::{Declaration, SELECTION, SOURCES, declaration, models};
 
+/// How a file for Plano 0.4.15 and later starts.
+const TOP_LEVEL: &str = "version: v0.4.0
+listeners:
+  - type: model
+    name: model_listener
+    port: 12000
+model_providers:
+";
+
+/// How a file starts that every gateway since archgw 0.3.4 reads: before 0.3.16 none knows `model_providers` or a list of listeners, and up to
+/// Plano 0.4.0 a listener in such a list has a type of another name.
+const INLINE: &str = "version: v0.1.0
+listeners:
+  egress_traffic:
+    address: 0.0.0.0
+    port: 12000
+    message_format: openai
+    timeout: 30s
+llm_providers:
+";
+
 /// What is written where a route prefers the cheapest model and the policy does not say where prices come from.
 pub(super) const USUAL_COST_SOURCE: &str = r#"{"type":"cost","provider":"models.dev"}"#;
 
 /// Returns a whole configuration for Plano 0.4.15 and later.
 pub(super) fn write_top_level(policy: &Policy, kept: &[Declaration], comments: &str) -> String {
-    let mut out = start(comments, "v0.4.0");
-    out.push_str("model_providers:\n");
+    let mut out = comments.to_owned() + TOP_LEVEL;
     for model in models(policy) {
         provider(&mut out, "  ", &declaration(kept, &model), policy.fallback.as_ref() == Some(&model), &[]);
     }
@@ -24,10 +44,12 @@ pub(super) fn write_top_level(policy: &Policy, kept: &[Declaration], comments: &
     out
 }
 
+/// The providers that archgw 0.3.4 to 0.3.10 knows under the names that later gateways have for them.
+pub(super) const OLDEST_PROVIDERS: [&str; 5] = ["deepseek", "gemini", "groq", "mistral", "openai"];
+
 /// Returns a whole configuration for archgw 0.3.4 to Plano 0.4.14, in which a route stands inside the provider of its model.
 pub(super) fn write_inline(policy: &Policy, kept: &[Declaration], comments: &str) -> String {
-    let mut out = start(comments, "v0.3.0");
-    out.push_str("model_providers:\n");
+    let mut out = comments.to_owned() + INLINE;
     for model in models(policy) {
         let routes: Vec<&Route> = policy.routes.iter().filter(|route| route.model() == Some(model.as_str())).collect();
         provider(&mut out, "  ", &declaration(kept, &model), policy.fallback.as_ref() == Some(&model), &routes);
@@ -78,10 +100,6 @@ pub(super) fn keys(declaration: &Declaration, is_default: bool) -> ExtraKeys {
 pub(super) fn prefers(policy: &Policy, what: &str) -> bool {
     let json = format!("{{\"prefer\":\"{what}\"}}");
     policy.routes.iter().any(|route| route.extra.iter().any(|(key, value)| key == SELECTION && *value == json))
-}
-
-fn start(comments: &str, version: &str) -> String {
-    format!("{comments}version: {version}\nlisteners:\n  - type: model\n    name: model_listener\n    port: 12000\n")
 }
 
 fn named(out: &mut String, indent: &str, route: &Route) {

@@ -25,7 +25,7 @@ pub(in crate::formats) const SOURCES: &str = "model_metrics_sources";
 /// The key of a route that lets Plano reorder its models.
 pub(in crate::formats) const SELECTION: &str = "selection_policy";
 
-/// What a gateway is told about one model. Never holds a secret, only the names of environment variables.
+/// What a gateway is told about one model. An import keeps no secret here, only the names of environment variables, and an export refuses one.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Declaration {
@@ -114,10 +114,30 @@ impl Declaration {
         }
     }
 
-    /// Returns what Plano wants in place of something that this declaration says.
+    /// Returns whether this says all that another declaration of the same model does.
+    fn includes(&self, other: &Self) -> bool {
+        let says = |own: &Option<String>, other: &Option<String>| other.is_none() || own == other;
+        says(&self.access_key, &other.access_key)
+            && says(&self.base_url, &other.base_url)
+            && says(&self.provider_interface, &other.provider_interface)
+    }
+
+    /// Returns what has to stand in the place of something that may be secret.
+    fn discloses(&self) -> Option<&'static str> {
+        if self.access_key.as_deref().is_some_and(|key| !key.is_empty() && !is_variable(key)) {
+            Some("an access_key that names an environment variable, such as $OPENAI_API_KEY, since a key in a file is no secret")
+        } else if self.base_url.as_deref().is_some_and(|url| without_credentials(url) != url) {
+            Some("a base_url without user, password and query, any of which may be secret")
+        } else {
+            None
+        }
+    }
+
+    /// Returns what Plano wants, or an export, in place of something that this declaration says.
     fn wants(&self) -> Option<&'static str> {
         let interface = self.provider_interface.as_deref();
         match address_of(&self.model) {
+            _ if self.discloses().is_some() => self.discloses(),
             Some(Address::Known | Address::BaseUrl) if interface.is_some() => Some("no provider_interface, which its name says already"),
             _ if interface.is_some_and(|name| !is_interface(name)) => Some("a provider_interface that Plano knows, such as openai"),
             _ if self.base_url.as_deref().is_some_and(|url| !is_base_url(url)) => Some("a base_url like http://host:port"),
@@ -164,16 +184,22 @@ pub(super) fn declaration(kept: &[Declaration], model: &str) -> Declaration {
     kept.iter().find(|declaration| declaration.model == model).cloned().unwrap_or_else(|| Declaration::usual(model))
 }
 
-/// Keeps the declarations that say more than the model's name does, in the order in which the policy names the models.
+/// Keeps the declarations that say more than the model's name does, in the order in which the policy names the models. Those that a comment
+/// of Waypost gave the policy already stay unless the file says something else by now.
 pub(super) fn keep(policy: &mut Policy, read: &[Declaration]) {
-    let kept: Vec<&Declaration> = models(policy)
-        .into_iter()
-        .filter_map(|model| read.iter().find(|declaration| declaration.model == model))
-        .filter(|declaration| **declaration != Declaration::usual(&declaration.model))
-        .collect();
+    let told = declarations(policy).unwrap_or_default();
+    let is_news = |declaration: &&Declaration| match told.iter().find(|other| other.model == declaration.model) {
+        Some(told) => !told.includes(declaration),
+        None => **declaration != Declaration::usual(&declaration.model),
+    };
+    let mut kept: Vec<&Declaration> =
+        models(policy).into_iter().filter_map(|model| read.iter().find(|declaration| declaration.model == model)).filter(is_news).collect();
     if !kept.is_empty() {
+        let stays = |told: &&Declaration| read.iter().filter(is_news).all(|news| news.model != told.model);
+        kept.extend(told.iter().filter(stays));
         // Plain strings and booleans always serialise.
         let json = serde_json::to_string(&kept).unwrap_or_default();
+        policy.extra.retain(|(key, _)| key != PROVIDERS);
         policy.extra.push((PROVIDERS.to_owned(), json));
     }
 }
@@ -204,9 +230,14 @@ pub fn lint_context(policy: &Policy) -> LintContext {
     LintContext { declared: None, addressed: addressed.collect(), refused }
 }
 
-/// Returns the sentence about a declaration that Plano would refuse.
+/// Returns the sentence about a declaration that Plano would refuse, or an export.
 pub(super) fn incomplete(declaration: &Declaration) -> Option<String> {
     declaration.lacks().or_else(|| declaration.wants()).map(|what| needs(declaration, what))
+}
+
+/// Returns the sentence about a declaration that would put into a file what may be secret.
+pub(super) fn secret(declaration: &Declaration) -> Option<String> {
+    declaration.discloses().map(|what| needs(declaration, what))
 }
 
 fn needs(declaration: &Declaration, what: &str) -> String {

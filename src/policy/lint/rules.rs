@@ -55,8 +55,8 @@ rules! {
     NAMED_OTHER = "WP110", Error, "a route called other",
         "Up to Plano 0.4.18 the answer \"other\" means that no route fits, so this route can never be chosen.",
         "router_model_v1.rs, archgw 0.3.1 to Plano 0.4.18";
-    REFUSED_KEY = "WP111", Error, "providers or metrics sources that Plano refuses",
-        "Plano checks these parts against its schema and refuses all else, so the policy cannot be exported.",
+    REFUSED_KEY = "WP111", Error, "providers or metrics sources that cannot be exported",
+        "Plano checks these parts against its schema and refuses all else, and a key or password would stand in the export for all to read.",
         "config/plano_config_schema.yaml and cli/planoai/config_generator.py, Plano 0.4.36";
     NO_ROUTES = "WP201", Warning, "a policy without routes",
         "Gateways accept it and skip routing.",
