@@ -10,6 +10,7 @@ use waypost::app::{Action, App, Command};
 use waypost::policy::PolicyEdit;
 use waypost::ui::Window;
 
+use super::batch::POLICY;
 use super::{click, has, perform, texts, window, window_in};
 use crate::fake_router::{Behaviour, options};
 
@@ -117,6 +118,30 @@ fn a_document_that_was_saved_under_another_name_stays_in_that_file() {
     app.run(Command::SaveTo(id, folder.path().join("b.yaml")));
     drop(app);
     assert_eq!(start().state().policy().path, Some(folder.path().join("b.yaml")));
+}
+
+#[test]
+fn a_restored_policy_without_its_name_is_called_as_before() {
+    let folder = tempfile::tempdir().unwrap();
+    let drafts = folder.path().join("drafts");
+    let start = || App::start(options(Behaviour::Decide), Some(drafts.clone()), || {}).unwrap();
+    let mut app = start();
+    let id = app.state().policy().id;
+    app.run(Command::EditYaml(format!("name: Named\n{POLICY}")));
+    app.run(Command::SaveTo(id, folder.path().join("billing.yaml")));
+    drop(app);
+    let mut app = start();
+    assert_eq!(app.state().policy().title, "Named");
+    app.run(Command::EditPolicy(PolicyEdit::SetName(None)));
+    assert_eq!(app.state().policy().title, "billing");
+    drop(app);
+
+    // As an earlier version wrote it.
+    let path = drafts.join(format!("document-{}.json", id.0));
+    let mut draft: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
+    assert!(draft.as_object_mut().unwrap().remove("given").is_some());
+    std::fs::write(&path, draft.to_string()).unwrap();
+    assert_eq!(start().state().policy().title, "billing");
 }
 
 /// Asks the window to close; returns whether it does.
