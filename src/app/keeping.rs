@@ -187,6 +187,8 @@ impl App {
             let set = PathBuf::from(&view.run.info.set.path);
             app.show_view(view, app.state.batch.shown.as_ref() != Some(id));
             app.state.batch.shown = Some(id.clone());
+            // A run that is being measured does not take its place.
+            app.is_first_view = false;
             app.reveal_case = case.is_some();
             app.select_case(case);
             let is_open = app.state.batch.set.as_ref().is_some_and(|open| open.set.path() == set);

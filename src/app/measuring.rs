@@ -151,7 +151,7 @@ impl App {
         self.state.jobs.push(Job { id: job, kind: JobKind::Measure, started: false, cancelling: false, progress: None });
         let count_at = Instant::now() + PAUSE;
         self.ongoing = Some(Ongoing { job, collector: Some(collector), waiting: Vec::new(), heard: false, count_at, ended: None });
-        self.state.batch.shown = None;
+        // The run on screen stays what it is until there is something to see of this one, which may be never.
         self.is_first_view = true;
     }
 
@@ -213,10 +213,12 @@ impl App {
             (measuring.progress, measuring.fresh) = (progress, 0);
         }
         // Unless the user looks at another run meanwhile, or there is nothing to see yet.
-        let follows = self.state.batch.shown.is_none() && !view.run.turns.is_empty();
+        let batch = &mut self.state.batch;
+        let follows = (self.is_first_view || batch.shown.is_none()) && !view.run.turns.is_empty();
         if follows {
-            let is_first = std::mem::take(&mut self.is_first_view);
-            self.show_view(Arc::clone(&view), is_first);
+            let is_another = std::mem::take(&mut self.is_first_view) || batch.view.is_none();
+            batch.shown = None;
+            self.show_view(Arc::clone(&view), is_another);
         }
         match (ended, &mut self.ongoing) {
             (None, Some(ongoing)) => {
