@@ -285,3 +285,21 @@ fn count(mut collector: Collector, results: Results, is_over: bool) -> Counted {
     let (collector, resumable) = if is_over { (None, Some(collector.into_resumable())) } else { (Some(collector), None) };
     Counted { collector, progress, warning, unreadable, resumable, view: RunView::new(Arc::new(run)), took: start.elapsed() }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::app::tasks::tests::{app, fail, measuring};
+
+    #[test]
+    fn a_measurement_ends_when_counting_its_results_panics() {
+        let mut app = app();
+        let job = JobId(u64::MAX);
+        app.state.batch.measuring = Some(measuring(Some(job)));
+        // Its collector is away while its results are counted.
+        let count_at = Instant::now();
+        app.ongoing = Some(Ongoing { job, collector: None, waiting: Vec::new(), heard: false, count_at, ended: None });
+        fail(&mut app);
+        assert!(app.state.batch.measuring.is_none() && app.ongoing.is_none());
+    }
+}
