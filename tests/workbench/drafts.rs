@@ -6,12 +6,12 @@ use std::time::{Duration, Instant};
 
 use egui::{ViewportCommand, ViewportEvent, ViewportId};
 use egui_kittest::Harness;
-use waypost::app::{Action, App, Command};
+use waypost::app::{Action, App, BatchCommand, Command};
 use waypost::policy::PolicyEdit;
 use waypost::ui::Window;
 
-use super::batch::POLICY;
-use super::{click, has, perform, texts, window, window_in};
+use super::batch::{POLICY, measured};
+use super::{click, has, perform, texts, wait_for, window, window_in};
 use crate::fake_router::{Behaviour, options};
 
 /// Tells the child process of the test below where to keep its drafts.
@@ -184,4 +184,22 @@ fn drafts_that_cannot_be_written_are_told_and_tried_again() {
     drop(harness);
     let harness = window_in(options(Behaviour::Decide), Some(folder.path()));
     assert!(has(&harness, "Route new_route") && harness.state().app().state().policy().is_modified());
+}
+
+#[test]
+fn labels_that_cannot_be_written_are_tried_again_and_asked_about_before_they_are_lost() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut harness = measured(Behaviour::Words, folder.path(), Some(&folder.path().join("drafts")));
+    let path = folder.path().join("labelled.jsonl");
+    let before = std::fs::read_to_string(&path).unwrap();
+    std::fs::remove_file(&path).unwrap();
+    perform(&mut harness, Command::Batch(BatchCommand::Relabel { turn: 3, label: "other".to_owned() }));
+    wait_for(&mut harness, "The corrected label is not in the set's file yet");
+    assert!(!closes(&mut harness));
+    assert!(has(&harness, "are lost then: labels of labelled.jsonl"), "{:#?}", texts(&harness));
+    click(&mut harness, "Go on editing");
+    std::fs::write(&path, &before).unwrap();
+    assert!(closes(&mut harness));
+    let line = "\"content\": \"the driver never came\"}], \"route\": \"shipping\"}";
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), before.replace(line, &line.replace("shipping", "other")));
 }
