@@ -256,7 +256,9 @@ impl Action {
             Self::TestOrder | Self::TestHistory | Self::TestRobustness => state.routing_obstacle(),
             Self::TestWording => no_route().or_else(|| state.routing_obstacle()),
             Self::Cancel => (state.jobs.is_empty() && !state.route_when_loaded).then_some("Nothing is running"),
-            Self::Close if state.settings.tab == Tab::Compare => Some("Show the policy or the conversation first"),
+            Self::Save | Self::Close | Self::Undo | Self::Redo if state.settings.tab == Tab::Compare => {
+                Some("Show the policy or the conversation first")
+            }
             Self::AddToSet => (!state.has_question()).then_some("Write a user message first: a case needs one"),
             Self::Measure => state.measuring_obstacle(),
             Self::MeasureVariants => {

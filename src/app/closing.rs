@@ -1,4 +1,5 @@
-//! Whether closing the window would lose something: drafts keep every change, but not where their folder cannot be used.
+//! Whether closing the window would lose something: drafts keep every change, but not where their folder cannot be used, and labels are kept
+//! in their set's file alone.
 
 use super::Document;
 use super::session::App;
@@ -20,7 +21,8 @@ impl App {
             apply(self);
         }
         let is_kept = self.store.as_ref().is_some_and(Store::keeps_all);
-        let lost = if is_kept { Vec::new() } else { self.modified() };
+        let mut lost = if is_kept { Vec::new() } else { self.modified() };
+        lost.extend(self.lost_labels());
         if lost.is_empty() {
             return true;
         }

@@ -67,9 +67,19 @@ impl<T> Document<T> {
         Self { id, title, given, path: None, stamp: None, text, saved, past, future, typing: None }
     }
 
+    /// Returns the document under what its text calls it; without that it has the name that it was made with.
+    pub fn titled(self, title: String) -> Self {
+        Self { title, ..self }
+    }
+
     /// Returns the document as the content of a file.
     pub fn in_file(self, path: PathBuf, stamp: Option<FileStamp>) -> Self {
         Self { path: Some(path), stamp, ..self }
+    }
+
+    /// Returns what it is called where its text says nothing.
+    pub fn given(&self) -> &str {
+        &self.given
     }
 
     /// Gives the document a name, which it has where its text says nothing.

@@ -20,6 +20,8 @@ pub struct Download {
     pub id: String,
     pub phase: DownloadPhase,
     cancel: CancelToken,
+    /// Its address tells this download from one of the same router that was cancelled and still has something to say.
+    ticket: Arc<()>,
 }
 
 impl Download {
@@ -91,22 +93,39 @@ impl App {
             return;
         }
         self.state.routers.downloads.retain(|download| download.id != id);
-        let cancel = CancelToken::default();
-        self.state.routers.downloads.push(Download { id: id.clone(), phase: DownloadPhase::Asking, cancel: cancel.clone() });
+        let (cancel, ticket) = (CancelToken::default(), Arc::new(()));
+        let (phase, abandoned) = (DownloadPhase::Asking, Arc::clone(&ticket));
+        let download = Download { id: id.clone(), phase, cancel: cancel.clone(), ticket: Arc::clone(&ticket) };
+        self.state.routers.downloads.push(download);
         let open = Arc::clone(&self.hub);
-        self.background("waypost-download", move |send| {
-            let plan = open().and_then(|hub| hub.plan(&id, &cancel));
-            send(Box::new(move |app: &mut App| app.planned(&id, plan)));
-        });
+        self.background(
+            "waypost-download",
+            move |send| {
+                let plan = open().and_then(|hub| hub.plan(&id, &cancel));
+                send(Box::new(move |app: &mut App| app.planned(&ticket, plan)));
+            },
+            move |app, why| app.abandon_download(&abandoned, why),
+        );
     }
 
-    fn planned(&mut self, id: &str, plan: Result<Plan, EngineError>) {
+    fn download_of(&mut self, ticket: &Arc<()>) -> Option<&mut Download> {
+        self.state.routers.downloads.iter_mut().find(|download| Arc::ptr_eq(&download.ticket, ticket))
+    }
+
+    /// Ends a download that nobody goes on with.
+    fn abandon_download(&mut self, ticket: &Arc<()>, why: String) {
+        if let Some(download) = self.download_of(ticket) {
+            download.phase = DownloadPhase::Failed(why);
+        }
+    }
+
+    fn planned(&mut self, ticket: &Arc<()>, plan: Result<Plan, EngineError>) {
         let is_accepted = |plan: &Plan, panel: &RouterPanel| panel.remembered.is_accepted(&plan.repo, &plan.licence);
         match plan {
-            Err(error) => self.end_download(id, Err(error)),
-            Ok(plan) if is_accepted(&plan, &self.state.routers) => self.transfer(id, plan),
+            Err(error) => self.end_download(ticket, Err(error)),
+            Ok(plan) if is_accepted(&plan, &self.state.routers) => self.transfer(ticket, plan),
             Ok(plan) => {
-                if let Some(download) = self.state.routers.downloads.iter_mut().find(|download| download.id == id) {
+                if let Some(download) = self.download_of(ticket) {
                     download.phase = DownloadPhase::Licence(Box::new(plan));
                     // Wherever the user is by now, this is a question.
                     self.state.dialog.get_or_insert(Dialog::Routers);
@@ -116,56 +135,62 @@ impl App {
     }
 
     pub(super) fn accept_licence(&mut self, id: &str) {
-        let download = self.state.routers.downloads.iter_mut().find(|download| download.id == id);
-        let Some(Download { phase: DownloadPhase::Licence(plan), .. }) = download else { return };
-        let plan = Plan::clone(plan);
+        let download = self.state.routers.downloads.iter().find(|download| download.id == id);
+        let Some(Download { phase: DownloadPhase::Licence(plan), ticket, .. }) = download else { return };
+        let (plan, ticket) = (Plan::clone(plan), Arc::clone(ticket));
         self.state.routers.remembered.accept(&plan.repo, &plan.licence);
         if let Some(folder) = &self.data
             && let Err(reason) = Remembered::change(folder, |remembered| remembered.accept(&plan.repo, &plan.licence))
         {
             self.state.log.error(format!("{reason}; the licence will be asked about again"));
         }
-        self.transfer(id, plan);
+        self.transfer(&ticket, plan);
     }
 
-    fn transfer(&mut self, id: &str, plan: Plan) {
-        let Some(download) = self.state.routers.downloads.iter_mut().find(|download| download.id == id) else { return };
+    fn transfer(&mut self, ticket: &Arc<()>, plan: Plan) {
+        let Some(download) = self.download_of(ticket) else { return };
         let transfer = Transfer { stage: "Downloading", done: 0, total: plan.bytes(), rate: None, samples: Vec::new() };
         download.phase = DownloadPhase::Running(transfer);
-        let (id, cancel, open) = (id.to_owned(), download.cancel.clone(), Arc::clone(&self.hub));
-        self.background("waypost-download", move |send| {
-            let mut last: Option<(Instant, &'static str)> = None;
-            let mut progress = |progress: Progress| {
-                let now = Instant::now();
-                if last.is_some_and(|(at, stage)| now - at < REPORT_PAUSE && stage == progress.stage) {
-                    return;
-                }
-                last = Some((now, progress.stage));
-                let id = id.clone();
-                send(Box::new(move |app: &mut App| {
-                    let download = app.state.routers.downloads.iter_mut().find(|download| download.id == id);
-                    if let Some(Download { phase: DownloadPhase::Running(transfer), .. }) = download {
-                        transfer.report(&progress);
+        let (cancel, open) = (download.cancel.clone(), Arc::clone(&self.hub));
+        let (ticket, abandoned) = (Arc::clone(ticket), Arc::clone(ticket));
+        self.background(
+            "waypost-download",
+            move |send| {
+                let mut last: Option<(Instant, &'static str)> = None;
+                let mut progress = |progress: Progress| {
+                    let now = Instant::now();
+                    if last.is_some_and(|(at, stage)| now - at < REPORT_PAUSE && stage == progress.stage) {
+                        return;
                     }
-                }));
-            };
-            let fetched = open().and_then(|hub| hub.fetch(&plan, &mut progress, &cancel));
-            send(Box::new(move |app: &mut App| app.end_download(&id, fetched.map(drop))));
-        });
+                    last = Some((now, progress.stage));
+                    let ticket = Arc::clone(&ticket);
+                    send(Box::new(move |app: &mut App| {
+                        if let Some(Download { phase: DownloadPhase::Running(transfer), .. }) = app.download_of(&ticket) {
+                            transfer.report(&progress);
+                        }
+                    }));
+                };
+                let fetched = open().and_then(|hub| hub.fetch(&plan, &mut progress, &cancel));
+                send(Box::new(move |app: &mut App| app.end_download(&ticket, fetched.map(drop))));
+            },
+            move |app, why| app.abandon_download(&abandoned, why),
+        );
     }
 
-    fn end_download(&mut self, id: &str, ended: Result<(), EngineError>) {
-        let Some(position) = self.state.routers.downloads.iter().position(|download| download.id == id) else { return };
+    fn end_download(&mut self, ticket: &Arc<()>, ended: Result<(), EngineError>) {
+        let is_it = |download: &Download| Arc::ptr_eq(&download.ticket, ticket);
+        let Some(position) = self.state.routers.downloads.iter().position(is_it) else { return };
         match ended {
             Ok(()) => {
-                self.state.routers.downloads.remove(position);
+                let Download { id, .. } = self.state.routers.downloads.remove(position);
                 self.state.log.info(format!("Downloaded and checked {id}"));
                 self.list_routers();
             }
             Err(EngineError::Cancelled) => drop(self.state.routers.downloads.remove(position)),
             Err(error) => {
-                self.state.log.failure(format!("{id} was not downloaded: {error}"));
-                self.state.routers.downloads[position].phase = DownloadPhase::Failed(error.to_string());
+                let download = &mut self.state.routers.downloads[position];
+                self.state.log.failure(format!("{} was not downloaded: {error}", download.id));
+                download.phase = DownloadPhase::Failed(error.to_string());
             }
         }
     }

@@ -26,6 +26,9 @@ pub struct Session {
 #[derive(Serialize, Deserialize)]
 pub struct Draft {
     title: String,
+    /// What it is called where its text says nothing; drafts of older versions know only the title.
+    #[serde(default)]
+    given: Option<String>,
     path: Option<PathBuf>,
     /// Milliseconds since 1970 and size of the file when it was last read or written.
     stamp: Option<(u64, u64)>,
@@ -113,6 +116,7 @@ fn draft<T>(document: &Document<T>, text: DraftText) -> Draft {
     };
     Draft {
         title: document.title.clone(),
+        given: Some(document.given().to_owned()),
         path: document.path.clone(),
         stamp: document.stamp.map(millis),
         digest: document.stamp.and_then(|stamp| stamp.digest),
@@ -134,7 +138,8 @@ impl Draft {
             |DraftRoute { name, description, domain, action, models, extra }| Route { name, description, domain, action, models, extra };
         let policy = Policy { name, dialect, fallback, routes: routes.into_iter().map(route).collect(), extra };
         let text = PolicyText::from_draft(policy, yaml.as_deref());
-        let envelope = Envelope { title: self.title, path: self.path, stamp: self.stamp, digest: self.digest, modified: self.modified };
+        let (title, given) = (self.title, self.given);
+        let envelope = Envelope { title, given, path: self.path, stamp: self.stamp, digest: self.digest, modified: self.modified };
         Some(envelope.around(id, text))
     }
 
@@ -157,13 +162,15 @@ impl Draft {
             Message { role: Role::from_name(&role).unwrap_or(Role::User), content, extra }
         };
         let text = Conversation { messages: messages.into_iter().map(message).collect() };
-        let envelope = Envelope { title: self.title, path: self.path, stamp: self.stamp, digest: self.digest, modified: self.modified };
+        let (title, given) = (self.title, self.given);
+        let envelope = Envelope { title, given, path: self.path, stamp: self.stamp, digest: self.digest, modified: self.modified };
         Some(envelope.around(id, text))
     }
 }
 
 struct Envelope {
     title: String,
+    given: Option<String>,
     path: Option<PathBuf>,
     stamp: Option<(u64, u64)>,
     digest: Option<u64>,
@@ -174,7 +181,8 @@ impl Envelope {
     fn around<T>(self, id: DocId, text: T) -> Document<T> {
         let time = |millis| Some(UNIX_EPOCH + Duration::from_millis(millis));
         let stamp = self.stamp.map(|(millis, bytes)| FileStamp { modified: time(millis), bytes, digest: self.digest });
-        let mut document = Document::new(id, self.title, text);
+        let given = self.given.unwrap_or_else(|| self.title.clone());
+        let mut document = Document::new(id, given, text).titled(self.title);
         (document.path, document.stamp) = (self.path, stamp);
         if self.modified {
             document.mark_modified();

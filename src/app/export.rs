@@ -109,6 +109,8 @@ pub struct ExportState {
     pub made: Option<Arc<Made>>,
     /// What was asked for last.
     asked: Option<ExportKey>,
+    /// What the user saw and wants to be written, whatever it was tested with.
+    agreed: Option<ExportKey>,
     /// The last file that was written, and what it holds.
     written: Option<(ExportKey, PathBuf)>,
 }
@@ -124,6 +126,7 @@ impl Default for ExportState {
             origins: HashMap::new(),
             made: None,
             asked: None,
+            agreed: None,
             written: None,
         }
     }
@@ -268,24 +271,31 @@ impl App {
         if self.state.export_obstacle().is_some() {
             return;
         }
-        let problems = self.state.export_made().map(|made| made.problems.clone()).unwrap_or_default();
-        if !anyway && !problems.is_empty() {
-            self.state.dialog = Some(Dialog::Untested(problems));
-        } else if let Some(into) = self.state.export_into().map(|into| into.path.clone()) {
-            self.write_export_to(&into);
-        }
+        let Some(made) = self.state.export_made().cloned() else { return };
         if anyway {
             self.state.dialog = None;
+        } else if !made.problems.is_empty() {
+            self.state.dialog = Some(Dialog::Untested(made.problems.clone()));
+            return;
+        }
+        self.state.export.agreed = Some(made.of.clone());
+        if let Some(into) = self.state.export_into().map(|into| into.path.clone()) {
+            self.write_export_to(&into);
         }
     }
 
-    /// Writes the evidence and the configuration beside it, each as a whole.
+    /// Writes the evidence and the configuration beside it, each as a whole. While the user chose the file the policy may have been changed.
     fn write_export_to(&mut self, path: &Path) {
-        if self.state.export_obstacle().is_some() {
-            return;
+        let made = self.state.export_made().filter(|_| self.state.export_obstacle().is_none()).cloned();
+        let Some((made, Ok(text))) = made.as_ref().map(|made| (made, &made.text)) else {
+            let sentence = "Nothing was exported: the policy was changed meanwhile; look at it in the Export tab and write it again";
+            return self.state.log.error(sentence);
+        };
+        let is_agreed = self.state.export.agreed.as_ref().is_some_and(|agreed| made.of.is(agreed));
+        if !is_agreed && !made.problems.is_empty() {
+            self.state.dialog = Some(Dialog::Untested(made.problems.clone()));
+            return self.show_tab(Tab::Export);
         }
-        let Some(made) = self.state.export_made().cloned() else { return };
-        let Ok(text) = &made.text else { return };
         if let Some(into) = made.of.into.as_ref().filter(|into| into.path == path)
             && read_config(path).is_ok_and(|present| present != into.text)
         {

@@ -131,15 +131,25 @@ impl App {
             return Some(at - now);
         }
         self.rename_at = None;
-        for id in std::mem::take(&mut self.renamed) {
+        for id in self.renamed.clone() {
             self.load_run(id, |app, id| app.name_loaded(id));
         }
         None
     }
 
+    /// Has new names written without the pause when the window closes, before its threads end.
+    pub(super) fn finish_names(&mut self) {
+        let now = Instant::now();
+        self.rename_at = self.rename_at.map(|_| now);
+        self.tick_names(now);
+        self.wait_while(|app| !app.renamed.is_empty());
+    }
+
     fn name_loaded(&mut self, id: &RunId) {
-        let library = &mut self.state.library;
-        let Some((view, kept)) = library.loaded.get(id).cloned().zip(library.run(id).cloned()) else { return };
+        let library = &self.state.library;
+        let Some((view, kept)) = library.loaded.get(id).cloned().zip(library.run(id).cloned()) else {
+            return self.renamed.retain(|renamed| renamed != id);
+        };
         let rename = move || {
             let mut run = Run::clone(&view.run);
             run.info.name = kept.name;
@@ -155,6 +165,10 @@ impl App {
             }
             let view = Arc::new(view);
             app.write_kept(&id, &view.run);
+            // Unless it got another name meanwhile.
+            if app.state.library.run(&id).is_none_or(|kept| kept.name == view.run.info.name) {
+                app.renamed.retain(|renamed| *renamed != id);
+            }
             if app.state.batch.shown.as_ref() == Some(&id) {
                 app.state.batch.view = Some(Arc::clone(&view));
             }
@@ -187,6 +201,8 @@ impl App {
             let set = PathBuf::from(&view.run.info.set.path);
             app.show_view(view, app.state.batch.shown.as_ref() != Some(id));
             app.state.batch.shown = Some(id.clone());
+            // A run that is being measured does not take its place.
+            app.is_first_view = false;
             app.reveal_case = case.is_some();
             app.select_case(case);
             let is_open = app.state.batch.set.as_ref().is_some_and(|open| open.set.path() == set);
@@ -218,6 +234,7 @@ impl App {
         let state = &mut self.state;
         state.library.runs.retain(|run| run.id != *id);
         state.library.loaded.remove(id);
+        self.renamed.retain(|renamed| renamed != id);
         state.compare.included.retain(|included| included != id);
         if state.batch.shown.as_ref() == Some(id) {
             (state.batch.view, state.batch.shown, state.batch.selected, state.batch.case) = (None, None, None, None);

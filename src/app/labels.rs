@@ -13,7 +13,7 @@ use crate::eval::{Run, TurnResult};
 use crate::formats::{LabelledSet, SetEdit};
 use crate::policy::NO_ROUTE_LABEL;
 
-/// How long a closing window waits for labels: far longer than writing them takes, unless the disk is gone.
+/// How long a closing window waits for labels and names: far longer than writing them takes, unless the disk is gone.
 const LONGEST_WAIT: Duration = Duration::from_secs(20);
 
 /// What may change about a run after it was measured. Its decisions never do, but what was expected of them may turn out to have been wrong.
@@ -210,11 +210,28 @@ impl App {
 
     /// Waits, when the window closes, until the labels that are being written are in the set's file and in the kept runs.
     pub(super) fn finish_labels(&mut self) {
+        self.wait_while(|app| app.writing || app.counting);
+    }
+
+    /// Lets the threads get on with what is to be on disk before the window closes, but not for ever.
+    pub(super) fn wait_while(&mut self, is_under_way: impl Fn(&Self) -> bool) {
         let end = Instant::now() + LONGEST_WAIT;
-        while (self.writing || self.counting) && Instant::now() < end {
+        while is_under_way(self) && Instant::now() < end {
             self.poll();
             std::thread::sleep(Duration::from_millis(2));
         }
+    }
+
+    /// Tries once more to write the labels that are not in their set's file; returns what is still in none, for people. Drafts do not hold
+    /// labels.
+    pub(super) fn lost_labels(&mut self) -> Vec<String> {
+        self.write_corrections();
+        self.wait_while(|app| app.writing);
+        let name = |set: &Path| set.file_name().map_or_else(|| set.display().to_string(), |name| name.to_string_lossy().into_owned());
+        let mut lost: Vec<String> = self.unwritten.iter().map(|one| format!("labels of {}", name(&one.set))).collect();
+        lost.sort_unstable();
+        lost.dedup();
+        lost
     }
 
     fn change_run(&mut self, run: RunId, change: RunChange) {

@@ -152,7 +152,7 @@ impl App {
         self.state.jobs.push(Job { id: job, kind: JobKind::Measure, started: false, cancelling: false, progress: None });
         let count_at = Instant::now() + PAUSE;
         self.ongoing = Some(Ongoing { job, collector: Some(collector), waiting: Vec::new(), heard: false, count_at, ended: None });
-        self.state.batch.shown = None;
+        // The run on screen stays what it is until there is something to see of this one, which may be never.
         self.is_first_view = true;
     }
 
@@ -214,10 +214,12 @@ impl App {
             (measuring.progress, measuring.fresh) = (progress, 0);
         }
         // Unless the user looks at another run meanwhile, or there is nothing to see yet.
-        let follows = self.state.batch.shown.is_none() && !view.run.turns.is_empty();
+        let batch = &mut self.state.batch;
+        let follows = (self.is_first_view || batch.shown.is_none()) && !view.run.turns.is_empty();
         if follows {
-            let is_first = std::mem::take(&mut self.is_first_view);
-            self.show_view(Arc::clone(&view), is_first);
+            let is_another = std::mem::take(&mut self.is_first_view) || batch.view.is_none();
+            batch.shown = None;
+            self.show_view(Arc::clone(&view), is_another);
         }
         match (ended, &mut self.ongoing) {
             (None, Some(ongoing)) => {
@@ -283,4 +285,22 @@ fn count(mut collector: Collector, results: Results, is_over: bool) -> Counted {
     let unreadable = collector.unreadable().map(ToString::to_string);
     let (collector, resumable) = if is_over { (None, Some(collector.into_resumable())) } else { (Some(collector), None) };
     Counted { collector, progress, warning, unreadable, resumable, view: RunView::new(Arc::new(run)), took: start.elapsed() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::app::tasks::tests::{app, fail, measuring};
+
+    #[test]
+    fn a_measurement_ends_when_counting_its_results_panics() {
+        let mut app = app();
+        let job = JobId(u64::MAX);
+        app.state.batch.measuring = Some(measuring(Some(job)));
+        // Its collector is away while its results are counted.
+        let count_at = Instant::now();
+        app.ongoing = Some(Ongoing { job, collector: None, waiting: Vec::new(), heard: false, count_at, ended: None });
+        fail(&mut app);
+        assert!(app.state.batch.measuring.is_none() && app.ongoing.is_none());
+    }
 }

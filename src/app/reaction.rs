@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::session::App;
-use super::{Job, JobKind, Purpose, RouterDescription, RouterPhase, ShownDecision, StudyKind};
+use super::{DeviceChoice, Job, JobKind, Purpose, RouterDescription, RouterPhase, ShownDecision, StudyKind};
 use crate::decision::Decision;
 use crate::engine::{EngineError, Event, JobId, JobResult};
 
@@ -66,6 +66,7 @@ impl App {
             self.state.log.info(format!("{} runs on {}: {reason}", description.label, description.info.device));
         }
         self.state.router.loaded = Some(self.state.router.source.clone());
+        self.state.router.loaded_device = self.state.router.device;
         if self.state.router.info() != Some(&description.info) {
             // What another router decided is no turn of this one's timeline and nothing to mark its decisions against.
             (self.state.turn, self.state.before_edit) = (None, None);
@@ -92,6 +93,7 @@ impl App {
         let has_other = self.state.router.description.is_some();
         if let Some(loaded) = &self.state.router.loaded {
             self.state.router.source = loaded.clone();
+            self.keep_device(self.state.router.loaded_device);
         }
         self.state.route_when_loaded = false;
         self.state.router.phase = match error {
@@ -104,6 +106,15 @@ impl App {
             // Where no router is loaded, the decision's place says so until there is one; a banner would only repeat it.
             _ if !has_other => self.state.log.failure(format!("The router could not be loaded: {error}")),
             _ => self.state.log.error(format!("The router could not be loaded: {error}")),
+        }
+    }
+
+    /// Takes back the choice of a device on which nothing could be loaded, so that the next start does not fail there.
+    fn keep_device(&mut self, device: DeviceChoice) {
+        if std::mem::replace(&mut self.state.router.device, device) != device {
+            self.change_settings(|settings| settings.device = device);
+            // What fits is a matter of the device.
+            self.list_routers();
         }
     }
 

@@ -67,8 +67,17 @@ impl Remembered {
 
     /// Notes how long a decision took.
     pub fn add_speed(&mut self, router: &RouterInfo, milliseconds: f64) {
-        let speeds = self.speeds.entry(key(&router.id, &router.device)).or_default();
-        speeds.push(milliseconds);
+        self.append(key(&router.id, &router.device), &[milliseconds]);
+    }
+
+    /// Notes the speeds of another too, all of which are newer.
+    pub fn append_speeds(&mut self, newer: &Self) {
+        newer.speeds.iter().for_each(|(key, speeds)| self.append(key.clone(), speeds));
+    }
+
+    fn append(&mut self, key: String, newer: &[f64]) {
+        let speeds = self.speeds.entry(key).or_default();
+        speeds.extend(newer);
         let surplus = speeds.len().saturating_sub(KEPT);
         speeds.drain(..surplus);
     }
@@ -78,11 +87,6 @@ impl Remembered {
         let mut speeds = self.speeds.get(&key(id, device))?.clone();
         speeds.sort_by(f64::total_cmp);
         speeds.get(speeds.len() / 2).map(|median| (*median, speeds.len()))
-    }
-
-    /// Takes over the speeds of another.
-    pub fn merge_speeds(&mut self, other: &Self) {
-        self.speeds.extend(other.speeds.iter().map(|(key, speeds)| (key.clone(), speeds.clone())));
     }
 }
 

@@ -27,6 +27,8 @@ pub struct RouterStatus {
     pub phase: RouterPhase,
     /// The router that decides, also while another one is being loaded in its place.
     pub loaded: Option<RouterSource>,
+    /// Where that one was asked to run.
+    pub loaded_device: DeviceChoice,
     /// `Some` while a router is loaded, also while another one is being loaded in its place.
     pub description: Option<RouterDescription>,
     pub cache: Option<CacheStats>,

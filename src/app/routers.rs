@@ -1,5 +1,6 @@
 //! The router panel: which routers there are, and choosing one.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::session::App;
 use super::state::{Dialog, Settings};
-use super::tasks::Apply;
+use super::tasks::{Apply, defect};
 use super::{DeviceChoice, Download, Job, JobKind, Remembered, RouterSource};
 use crate::engine::{EngineError, Hub, Limits, ListedRouter, Place, forget_key, list_routers, store_key};
 
@@ -32,6 +33,8 @@ pub struct RouterPanel {
     /// What is being written in the field for a server's key; never kept.
     pub key: String,
     pub remembered: Remembered,
+    /// Speeds that were measured since the start, which `remembered` has too: they are added to its file at the end.
+    pub(super) fresh: Remembered,
 }
 
 impl RouterPanel {
@@ -183,20 +186,23 @@ impl App {
             let place = Place::of(device);
             (list_routers(&named, &place), place, remembered)
         };
-        self.background("waypost-routers", move |send| {
-            let (listed, place, remembered) = look();
-            send(Box::new(move |app: &mut App| {
-                let panel = &mut app.state.routers;
-                (panel.listed, panel.place, panel.is_listing) = (Arc::new(listed), place, false);
-                // What was measured since the start is newer than the file.
-                let fresh = std::mem::replace(&mut panel.remembered, remembered);
-                panel.remembered.merge_speeds(&fresh);
-                // Another device was chosen while this was looked at, and with it other sizes; or a router was added.
-                if app.state.router.device != device || app.wanted_rows() != wanted {
-                    app.list_routers();
-                }
-            }));
-        });
+        self.background(
+            "waypost-routers",
+            move |send| {
+                let (listed, place, remembered) = look();
+                send(Box::new(move |app: &mut App| {
+                    let panel = &mut app.state.routers;
+                    (panel.listed, panel.place, panel.is_listing) = (Arc::new(listed), place, false);
+                    panel.remembered = remembered;
+                    panel.remembered.append_speeds(&panel.fresh);
+                    // Another device was chosen while this was looked at, and with it other sizes; or a router was added.
+                    if app.state.router.device != device || app.wanted_rows() != wanted {
+                        app.list_routers();
+                    }
+                }));
+            },
+            |app, _| app.state.routers.is_listing = false,
+        );
     }
 
     /// Returns the routers that the list shows besides those it finds.
@@ -261,47 +267,74 @@ impl App {
         };
         let Some(url) = address(source) else { return };
         let others: Vec<String> = self.state.settings.routers.iter().filter_map(|known| address(&known.parse().ok()?)).collect();
-        self.background("waypost-key", move |send| {
-            let forgotten = forget_key(&url, &others);
-            send(Box::new(move |app: &mut App| match forgotten {
-                Ok(true) => app.state.log.info(format!("The key of {url} was taken out of the system's keyring")),
-                Ok(false) => {}
-                Err(error) => app.state.log.error(error.to_string()),
-            }));
-        });
+        self.background(
+            "waypost-key",
+            move |send| {
+                let forgotten = forget_key(&url, &others);
+                send(Box::new(move |app: &mut App| match forgotten {
+                    Ok(true) => app.state.log.info(format!("The key of {url} was taken out of the system's keyring")),
+                    Ok(false) => {}
+                    Err(error) => app.state.log.error(error.to_string()),
+                }));
+            },
+            |_, _| {},
+        );
     }
 
     /// The system may ask the user to unlock the keyring, so a thread waits for it.
     fn keep_key(&mut self, url: String) {
         let key = std::mem::take(&mut self.state.routers.key).trim().to_owned();
-        self.background("waypost-key", move |send| {
-            let kept = store_key(&url, &key);
-            send(Box::new(move |app: &mut App| match kept {
-                Ok(()) => app.state.log.info(format!("The key of {url} is in the system's keyring")),
-                Err(error) => app.state.log.error(error.to_string()),
-            }));
-        });
+        self.background(
+            "waypost-key",
+            move |send| {
+                let kept = store_key(&url, &key);
+                send(Box::new(move |app: &mut App| match kept {
+                    Ok(()) => app.state.log.info(format!("The key of {url} is in the system's keyring")),
+                    Err(error) => app.state.log.error(error.to_string()),
+                }));
+            },
+            |_, _| {},
+        );
     }
 
-    /// Does something on a thread of its own, which nothing else waits for; what it sends is done where the state is.
-    pub(super) fn background(&mut self, name: &str, work: impl FnOnce(&dyn Fn(Apply)) + Send + 'static) {
+    /// Does something on a thread of its own, which nothing else waits for; what it sends is done where the state is. Where a defect or the
+    /// want of a thread ends it early, that is told, and `abandon` is called with the sentence, so that nothing waits for it for ever.
+    pub(super) fn background(
+        &mut self,
+        name: &str,
+        work: impl FnOnce(&dyn Fn(Apply)) + Send + 'static,
+        abandon: impl FnOnce(&mut Self, String) + Clone + Send + 'static,
+    ) {
         let (outbox, wake) = (self.outbox.clone(), Arc::clone(&self.wake));
+        let give_up = abandon.clone();
         let run = move || {
-            work(&|apply| {
+            let send = |apply: Apply| {
                 // Nobody listens any more when the window was closed.
                 if outbox.send(apply).is_ok() {
                     wake();
                 }
-            });
+            };
+            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| work(&send))) {
+                let sentence = defect(panic.as_ref());
+                send(Box::new(move |app: &mut App| {
+                    app.state.log.error(sentence.as_str());
+                    give_up(app, sentence);
+                }));
+            }
         };
         if let Err(error) = std::thread::Builder::new().name(name.to_owned()).spawn(run) {
-            self.state.log.error(format!("The system gives no thread for this ({error}); close other programs and try again"));
+            let sentence = format!("The system gives no thread for this ({error}); close other programs and try again");
+            self.state.log.error(sentence.as_str());
+            abandon(self, sentence);
         }
     }
 
     /// Notes how long the shown decision took.
     pub(super) fn note_speed(&mut self, decision: &crate::decision::Decision) {
-        self.state.routers.remembered.add_speed(&decision.router, decision.latency_ms.total);
+        let panel = &mut self.state.routers;
+        for speeds in [&mut panel.remembered, &mut panel.fresh] {
+            speeds.add_speed(&decision.router, decision.latency_ms.total);
+        }
     }
 }
 
@@ -310,9 +343,9 @@ impl App {
     pub(super) fn close_routers(&mut self) {
         self.state.routers.downloads.iter().for_each(Download::cancel);
         if let Some(folder) = &self.data {
-            let measured = &self.state.routers.remembered;
+            let fresh = &self.state.routers.fresh;
             // They are measured again where they cannot be kept.
-            Remembered::change(folder, |remembered| remembered.merge_speeds(measured)).ok();
+            Remembered::change(folder, |remembered| remembered.append_speeds(fresh)).ok();
         }
     }
 }

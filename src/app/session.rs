@@ -94,7 +94,7 @@ pub struct App {
     pub(super) rename_at: Option<Instant>,
     pub(super) ongoing: Option<Ongoing>,
     pub(super) cause_search: Option<CauseSearch>,
-    /// Whether the next figures are the first ones of their run.
+    /// Whether the next figures are the first ones of their run, which then takes the place of the one on screen.
     pub(super) is_first_view: bool,
     pub(super) compare_measured: bool,
     /// Policies that are measured one after another.
@@ -133,7 +133,15 @@ impl App {
             conversation_index: restored.conversation_index,
             last_edited: Side::Policy,
             reveal: None,
-            router: RouterStatus { source: router, device, phase: RouterPhase::Absent, loaded: None, description: None, cache: None },
+            router: RouterStatus {
+                source: router,
+                device,
+                phase: RouterPhase::Absent,
+                loaded: None,
+                loaded_device: device,
+                description: None,
+                cache: None,
+            },
             jobs: Vec::new(),
             route_when_loaded: false,
             shown: None,

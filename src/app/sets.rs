@@ -112,6 +112,12 @@ impl App {
         }
     }
 
+    /// Stops what reads whole sets, to open or to search them: the threads are waited for when the window closes, and nobody needs that.
+    pub(super) fn stop_reading(&mut self) {
+        self.cancel_opening();
+        self.search.store(true, Ordering::Relaxed);
+    }
+
     /// Looks at the open set beside the policy on screen once more.
     pub(super) fn refresh_findings(&mut self) {
         let policy = Arc::clone(self.state.routes());
@@ -308,4 +314,19 @@ pub(super) fn is_set(path: &Path) -> bool {
     // The first lines tell; a conversation has no label, and of a set some may have none yet.
     let name = path.display().to_string();
     crate::formats::open(path).is_ok_and(|file| LabelledReader::new(file, name).take(FIRST_LINES).any(|case| case.is_ok()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::app::tasks::tests::app;
+
+    #[test]
+    fn closing_stops_what_is_being_read() {
+        let mut app = app();
+        app.open_set(Path::new("large.jsonl"));
+        let (opening, search) = (app.state.batch.opening.clone().unwrap(), Arc::clone(&app.search));
+        drop(app);
+        assert!(opening.progress.cancelled.load(Ordering::Relaxed) && search.load(Ordering::Relaxed));
+    }
 }

@@ -129,7 +129,7 @@ pub enum Question {
     Changed { document: DocId, saving: bool },
     /// Whether to delete a kept run from the disk.
     DeleteRun(RunId),
-    /// The window is about to be closed, and with it the changes to the documents of these titles are lost.
+    /// The window is about to be closed, and with it changes are lost: to the documents of these titles, and labels of sets.
     CloseWindow(Vec<String>),
 }
 

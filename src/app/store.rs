@@ -334,8 +334,12 @@ impl App {
 
 impl Drop for App {
     fn drop(&mut self) {
+        self.stop_reading();
         self.finish_labels();
+        self.finish_names();
         self.save_drafts();
         self.close_routers();
+        // What was waited for may have led to more.
+        self.stop_reading();
     }
 }

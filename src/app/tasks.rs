@@ -69,9 +69,14 @@ impl Drop for Tasks {
     }
 }
 
-fn failed(panic: &(dyn Any + Send)) -> Apply {
+/// Returns what to tell of a panic.
+pub(super) fn defect(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
-    let sentence = format!("Waypost has a defect; what it was computing is missing: {}", text.unwrap_or("a panic without a message"));
+    format!("Waypost has a defect; what it was computing is missing: {}", text.unwrap_or("a panic without a message"))
+}
+
+fn failed(panic: &(dyn Any + Send)) -> Apply {
+    let sentence = defect(panic);
     Box::new(move |app: &mut App| {
         app.state.log.error(sentence);
         // Whatever waited for it can be asked for again.
@@ -81,4 +86,59 @@ fn failed(panic: &(dyn Any + Send)) -> Apply {
         app.abandon_measuring();
         app.abandon_causes();
     })
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use std::time::{Duration, Instant};
+
+    use super::*;
+    use crate::app::batch::Measuring;
+    use crate::app::measure::Progressed;
+    use crate::app::{DeviceChoice, Dialog, ImportSource, RouterSource, StartOptions};
+    use crate::engine::EngineError;
+
+    /// A workbench that keeps nothing and loads no router.
+    pub fn app() -> App {
+        let options = StartOptions {
+            files: Vec::new(),
+            router: Some(RouterSource::Builtin),
+            device: DeviceChoice::Cpu,
+            loader: Box::new(|_, _, _, _, _| Err(EngineError::Cancelled)),
+            hub: Arc::new(|| Err(EngineError::Cancelled)),
+        };
+        App::start(options, None, || {}).unwrap()
+    }
+
+    /// A measurement as the window knows it.
+    pub fn measuring(job: Option<crate::app::JobId>) -> Measuring {
+        Measuring { job, name: "x".to_owned(), progress: Progressed::default(), fresh: 0, waiting: 0, ticket: Arc::default() }
+    }
+
+    /// Has a piece of work panic, and takes in what follows.
+    pub fn fail(app: &mut App) {
+        app.files.run(|| panic!("a fake defect"), |_, ()| ());
+        let start = Instant::now();
+        while app.state.log.open().0.is_none() {
+            assert!(start.elapsed() < Duration::from_secs(20), "nothing was told of the defect");
+            std::thread::sleep(Duration::from_millis(1));
+            app.poll();
+        }
+        assert!(app.state.log.open().0.unwrap().text.contains("a fake defect"));
+    }
+
+    #[test]
+    fn what_waited_for_work_that_panicked_can_be_asked_for_again() {
+        let mut app = app();
+        (app.state.batch.filtering, app.state.compare.computing, app.writing, app.counting) = (true, true, true, true);
+        app.state.compare.searching = true;
+        app.state.batch.measuring = Some(measuring(None));
+        app.to_measure.push_back(app.state.policy().id);
+        let source = Arc::new(ImportSource { name: "large.json".to_owned(), bytes: 1 });
+        app.state.dialog = Some(Dialog::Import(crate::app::Import::of_source(source, None)));
+        fail(&mut app);
+        let state = &app.state;
+        assert!(!state.batch.filtering && !state.compare.computing && !app.writing && !app.counting && !state.compare.searching);
+        assert!(state.batch.measuring.is_none() && app.to_measure.is_empty() && state.dialog.is_none());
+    }
 }

@@ -51,7 +51,7 @@ impl FileDialogs {
             Action::Open => self.open(),
             Action::OpenSet => self.open_set(matches!(state.dialog, Some(Dialog::AddToSet(_)))),
             Action::SaveAs => self.save(policy.id, policy.path.clone(), proposed_name(&policy.title, "yaml")),
-            Action::Save => {
+            Action::Save if action.obstacle(state).is_none() => {
                 let (id, path, proposed) = state.save_target();
                 if path.is_none() {
                     self.save(id, None, proposed);

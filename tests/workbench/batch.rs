@@ -468,6 +468,37 @@ fn kept_results_are_counted_before_the_first_new_decision_and_stay_when_it_is_st
 }
 
 #[test]
+fn a_run_on_screen_stays_itself_until_there_is_something_to_see_of_the_next() {
+    let folder = tempfile::tempdir().unwrap();
+    let drafts = folder.path().join("drafts");
+    drop(measured(Behaviour::Words, folder.path(), Some(&drafts)));
+    let mut harness = window_in(options(Behaviour::Block), Some(&drafts));
+    wait_until(&mut harness, "the kept run", |harness| !harness.state().app().state().library.runs.is_empty());
+    let kept = harness.state().app().state().library.runs[0].id.clone();
+    perform(&mut harness, Command::Batch(BatchCommand::ShowRun(kept.clone())));
+    wait_until(&mut harness, "its set", |harness| {
+        let batch = &harness.state().app().state().batch;
+        batch.view.is_some() && batch.set.is_some() && batch.opening.is_none()
+    });
+    wait_for(&mut harness, "Ready");
+    // Another policy, of which no results are kept, and which is not routed by itself.
+    perform(&mut harness, Command::Perform(Action::Live));
+    perform(&mut harness, Command::EditPolicy(PolicyEdit::Describe { route: 0, description: "money".to_owned() }));
+    perform(&mut harness, Command::Perform(Action::ShowBatch));
+    perform(&mut harness, Command::Perform(Action::Measure));
+    wait_until(&mut harness, "its job", |harness| {
+        harness.state().app().state().batch.measuring.as_ref().is_some_and(|measuring| measuring.job.is_some())
+    });
+    assert_eq!(harness.state().app().state().batch.shown.as_ref(), Some(&kept));
+    assert!(!has(&harness, ", being measured"), "{:#?}", texts(&harness));
+    perform(&mut harness, Command::Batch(BatchCommand::Stop));
+    wait_until(&mut harness, "its end", |harness| harness.state().app().state().batch.measuring.is_none());
+    assert_eq!(harness.state().app().state().batch.shown.as_ref(), Some(&kept));
+    perform(&mut harness, Command::Batch(BatchCommand::Relabel { turn: 3, label: "other".to_owned() }));
+    wait_until(&mut harness, "the new figures", |harness| (agreement(harness) - 5.0 / 6.0).abs() < 1e-9);
+}
+
+#[test]
 fn problems_of_the_set_are_listed_with_their_lines() {
     let folder = tempfile::tempdir().unwrap();
     let mut harness = window(options(Behaviour::Words));

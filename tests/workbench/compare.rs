@@ -147,3 +147,17 @@ fn kept_runs_can_be_renamed_pinned_and_deleted() {
     assert_eq!(library.runs.iter().map(|run| run.name.as_str()).collect::<Vec<_>>(), ["plain (2) again"]);
     assert_eq!(library.baseline.as_ref(), Some(&library.runs[0].id));
 }
+
+#[test]
+fn a_run_that_is_renamed_right_before_closing_has_its_new_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let drafts = folder.path().join("drafts");
+    let mut harness = ready(folder.path(), &drafts);
+    perform(&mut harness, Command::Perform(Action::Measure));
+    wait_until(&mut harness, "the run", |harness| harness.state().app().state().batch.measuring.is_none());
+    let id = harness.state().app().state().library.runs[0].id.clone();
+    harness.state_mut().run(Command::Compare(CompareCommand::Rename(id, "first try".to_owned())));
+    drop(harness);
+    let kept = waypost::app::measure::list_runs(&drafts.join("runs"));
+    assert_eq!(kept.iter().map(|run| run.summary.info.name.as_str()).collect::<Vec<_>>(), ["first try"]);
+}

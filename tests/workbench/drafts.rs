@@ -6,11 +6,12 @@ use std::time::{Duration, Instant};
 
 use egui::{ViewportCommand, ViewportEvent, ViewportId};
 use egui_kittest::Harness;
-use waypost::app::{Action, App, Command};
+use waypost::app::{Action, App, BatchCommand, Command};
 use waypost::policy::PolicyEdit;
 use waypost::ui::Window;
 
-use super::{click, has, perform, texts, window, window_in};
+use super::batch::{POLICY, measured};
+use super::{click, has, perform, texts, wait_for, window, window_in};
 use crate::fake_router::{Behaviour, options};
 
 /// Tells the child process of the test below where to keep its drafts.
@@ -119,6 +120,30 @@ fn a_document_that_was_saved_under_another_name_stays_in_that_file() {
     assert_eq!(start().state().policy().path, Some(folder.path().join("b.yaml")));
 }
 
+#[test]
+fn a_restored_policy_without_its_name_is_called_as_before() {
+    let folder = tempfile::tempdir().unwrap();
+    let drafts = folder.path().join("drafts");
+    let start = || App::start(options(Behaviour::Decide), Some(drafts.clone()), || {}).unwrap();
+    let mut app = start();
+    let id = app.state().policy().id;
+    app.run(Command::EditYaml(format!("name: Named\n{POLICY}")));
+    app.run(Command::SaveTo(id, folder.path().join("billing.yaml")));
+    drop(app);
+    let mut app = start();
+    assert_eq!(app.state().policy().title, "Named");
+    app.run(Command::EditPolicy(PolicyEdit::SetName(None)));
+    assert_eq!(app.state().policy().title, "billing");
+    drop(app);
+
+    // As an earlier version wrote it.
+    let path = drafts.join(format!("document-{}.json", id.0));
+    let mut draft: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
+    assert!(draft.as_object_mut().unwrap().remove("given").is_some());
+    std::fs::write(&path, draft.to_string()).unwrap();
+    assert_eq!(start().state().policy().title, "billing");
+}
+
 /// Asks the window to close; returns whether it does.
 fn closes(harness: &mut Harness<'_, Window>) -> bool {
     harness.input_mut().viewports.get_mut(&ViewportId::ROOT).unwrap().events.push(ViewportEvent::Close);
@@ -159,4 +184,22 @@ fn drafts_that_cannot_be_written_are_told_and_tried_again() {
     drop(harness);
     let harness = window_in(options(Behaviour::Decide), Some(folder.path()));
     assert!(has(&harness, "Route new_route") && harness.state().app().state().policy().is_modified());
+}
+
+#[test]
+fn labels_that_cannot_be_written_are_tried_again_and_asked_about_before_they_are_lost() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut harness = measured(Behaviour::Words, folder.path(), Some(&folder.path().join("drafts")));
+    let path = folder.path().join("labelled.jsonl");
+    let before = std::fs::read_to_string(&path).unwrap();
+    std::fs::remove_file(&path).unwrap();
+    perform(&mut harness, Command::Batch(BatchCommand::Relabel { turn: 3, label: "other".to_owned() }));
+    wait_for(&mut harness, "The corrected label is not in the set's file yet");
+    assert!(!closes(&mut harness));
+    assert!(has(&harness, "are lost then: labels of labelled.jsonl"), "{:#?}", texts(&harness));
+    click(&mut harness, "Go on editing");
+    std::fs::write(&path, &before).unwrap();
+    assert!(closes(&mut harness));
+    let line = "\"content\": \"the driver never came\"}], \"route\": \"shipping\"}";
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), before.replace(line, &line.replace("shipping", "other")));
 }

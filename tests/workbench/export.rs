@@ -61,6 +61,7 @@ fn what_a_target_cannot_hold_is_said_before_it_is_written() {
         click(&mut harness, &format!("Format {format}"));
         wait_until(&mut harness, "the export", |harness| harness.state().app().state().export_obstacle().is_none());
         let path = folder.path().join(format.as_str());
+        perform(&mut harness, Command::Export(ExportCommand::WriteAnyway));
         perform(&mut harness, Command::Export(ExportCommand::WriteTo(path.clone())));
         let made = harness.state().app().state().export_made().unwrap().clone();
         assert_eq!(std::fs::read_to_string(path).unwrap(), made.text.as_ref().unwrap().exported.text);
@@ -68,6 +69,27 @@ fn what_a_target_cannot_hold_is_said_before_it_is_written() {
     perform(&mut harness, Command::EditYaml("routes:\n  - {name: a, description: b}\n".to_owned()));
     wait_for(&mut harness, "The gateway would refuse this");
     assert!(has(&harness, "no route has models"), "{:#?}", texts(&harness));
+}
+
+#[test]
+fn a_policy_that_is_changed_while_its_file_is_chosen_is_asked_about_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("routes.yaml");
+    let mut harness = window(options(Behaviour::Decide));
+    perform(&mut harness, Command::Perform(Action::ShowExport));
+    wait_for(&mut harness, "Line 1: # waypost: WARNING, this policy was not tested");
+    perform(&mut harness, Command::Export(ExportCommand::WriteAnyway));
+    let edit = PolicyEdit::Describe { route: 0, description: "something else".to_owned() };
+    harness.state_mut().run(Command::EditPolicy(edit));
+    // Chosen before what is exported now was made.
+    harness.state_mut().run(Command::Export(ExportCommand::WriteTo(path.clone())));
+    wait_for(&mut harness, "Nothing was exported: the policy was changed meanwhile");
+    wait_until(&mut harness, "the new export", |harness| harness.state().app().state().export_obstacle().is_none());
+    perform(&mut harness, Command::Export(ExportCommand::WriteTo(path.clone())));
+    assert!(has(&harness, "Export all the same?") && !path.exists(), "{:#?}", texts(&harness));
+    perform(&mut harness, Command::Export(ExportCommand::WriteAnyway));
+    perform(&mut harness, Command::Export(ExportCommand::WriteTo(path.clone())));
+    assert!(std::fs::read_to_string(&path).unwrap().contains("something else"));
 }
 
 /// The fake router answers as Arch-Router does, which current gateways cannot read.

@@ -182,8 +182,12 @@ fn the_playground_names_the_policy_and_closes_the_conversation() {
     assert_eq!(state(&harness).conversations.len(), 2);
     press(&mut harness, Modifiers::COMMAND, Key::W);
     assert_eq!((state(&harness).conversations.len(), state(&harness).policies.len()), (1, 2));
+    perform(&mut harness, Command::EditPolicy(PolicyEdit::Describe { route: 0, description: "x".to_owned() }));
     perform(&mut harness, Command::Perform(Action::ShowCompare));
-    assert!(Action::Close.obstacle(state(&harness)).is_some(), "neither is in view there");
+    press(&mut harness, Modifiers::COMMAND, Key::Z);
+    assert_eq!(state(&harness).routes().routes[0].description, "x", "neither is in view there");
+    let obstacles = [Action::Save, Action::Close, Action::Undo, Action::Redo].map(|action| action.obstacle(state(&harness)));
+    assert_eq!(obstacles, [Some("Show the policy or the conversation first"); 4]);
 }
 
 #[test]

@@ -1,13 +1,18 @@
 //! The list of routers in the window, by accessible names, with a Hub of the test's own.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
+use crossbeam_channel::unbounded;
 use egui::Key;
 use egui_kittest::Harness;
 use egui_kittest::kittest::Queryable as _;
-use waypost::app::{Action, Command, DeviceChoice, RouterSource, RoutersCommand, StartOptions};
-use waypost::engine::{Hub, Limits};
+use waypost::app::{
+    Action, App, Command, DeviceChoice, DownloadPhase, Loader, OpenHub, Remembered, RouterSource, RoutersCommand, StartOptions,
+};
+use waypost::decision::RouterInfo;
+use waypost::engine::{EngineError, Hub, Limits};
 use waypost::ui::Window;
 
 use crate::fake_hub::{COMMIT, FakeHub, Fault};
@@ -102,6 +107,65 @@ fn a_download_can_be_declined_cancelled_and_tried_again_after_a_failure() {
     wait_until(&mut harness, "no download", |harness| downloads(harness) == 0);
 }
 
+/// A bare workbench whose downloads come from this.
+fn app(hub: &OpenHub) -> App {
+    App::start(StartOptions { hub: Arc::clone(hub), ..options(Behaviour::Decide) }, None, || {}).unwrap()
+}
+
+/// Waits until every thread that downloads has said what it had to, and takes it in.
+fn settle(app: &mut App, hub: &OpenHub) {
+    let start = Instant::now();
+    // One is the workbench's own, one the test's.
+    while Arc::strong_count(hub) > 2 {
+        assert!(start.elapsed() < Duration::from_secs(20), "a download does not end");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    app.poll();
+}
+
+fn command(make: fn(String) -> RoutersCommand) -> Command {
+    Command::Routers(make("owner/tiny".to_owned()))
+}
+
+#[test]
+fn what_a_cancelled_download_still_says_is_not_about_the_next_one() {
+    let ((begun, has_begun), (release, released)) = (unbounded(), unbounded::<()>());
+    let calls = AtomicUsize::new(0);
+    let hub: OpenHub = Arc::new(move || {
+        let is_first = calls.fetch_add(1, Ordering::SeqCst) == 0;
+        begun.send(()).unwrap();
+        if is_first {
+            released.recv().unwrap();
+            return Err(EngineError::Cancelled);
+        }
+        Err(EngineError::router("the Hub is down; try again later"))
+    });
+    let mut app = app(&hub);
+    app.run(command(RoutersCommand::Download));
+    has_begun.recv().unwrap();
+    app.run(command(RoutersCommand::Cancel));
+    app.run(command(RoutersCommand::Download));
+    has_begun.recv().unwrap();
+    release.send(()).unwrap();
+    settle(&mut app, &hub);
+    let phases: Vec<_> = app.state().routers.downloads.iter().map(|download| &download.phase).collect();
+    assert!(matches!(phases.as_slice(), [DownloadPhase::Failed(why)] if why.contains("the Hub is down")), "{phases:?}");
+}
+
+#[test]
+fn a_download_that_panics_has_failed() {
+    let hub: OpenHub = Arc::new(|| -> Result<Hub, EngineError> { panic!("a fake defect") });
+    let mut app = app(&hub);
+    app.run(command(RoutersCommand::Download));
+    let start = Instant::now();
+    while matches!(app.state().routers.downloads[0].phase, DownloadPhase::Asking) && start.elapsed() < Duration::from_secs(20) {
+        std::thread::sleep(Duration::from_millis(1));
+        app.poll();
+    }
+    let phase = &app.state().routers.downloads[0].phase;
+    assert!(matches!(phase, DownloadPhase::Failed(why) if why.contains("a fake defect")), "{phase:?}");
+}
+
 #[test]
 fn servers_are_added_by_address_and_used() {
     let (server, cache) = (FakeHub::new(repository(), []), tempfile::tempdir().unwrap());
@@ -124,6 +188,38 @@ fn a_router_on_a_slower_device_says_why() {
     wait_for(&mut harness, "Ready");
     let sentence = "Fake router runs on cpu: cuda cannot be used (the driver is too old)";
     assert!(harness.state().app().state().log.entries().iter().any(|entry| entry.text == sentence));
+}
+
+#[test]
+fn a_device_that_cannot_be_used_is_not_chosen_any_more() {
+    let mut inner = options(Behaviour::Decide).loader;
+    let loader: Loader = Box::new(move |source, device, progress, cancel, previous| match device {
+        DeviceChoice::Cuda => Err(EngineError::router("there is no card; choose another device")),
+        _ => inner(source, device, progress, cancel, previous),
+    });
+    let mut harness = window(StartOptions { loader, ..options(Behaviour::Decide) });
+    wait_for(&mut harness, "Ready");
+    perform(&mut harness, Command::Routers(RoutersCommand::Device(DeviceChoice::Cuda)));
+    wait_for(&mut harness, "there is no card");
+    let state = harness.state().app().state();
+    assert_eq!((state.router.device, state.settings.device), (DeviceChoice::Cpu, DeviceChoice::Cpu));
+}
+
+#[test]
+fn speeds_of_a_session_are_added_to_those_of_earlier_ones() {
+    let folder = tempfile::tempdir().unwrap();
+    let info = RouterInfo { id: "fake".to_owned(), device: "cpu".to_owned(), dtype: "f32".to_owned() };
+    Remembered::change(folder.path(), |remembered| (0..5).for_each(|_| remembered.add_speed(&info, 10.0))).unwrap();
+    let mut harness = window_in(options(Behaviour::Decide), Some(&folder.path().join("drafts")));
+    wait_for(&mut harness, "Ready");
+    perform(&mut harness, Command::Perform(Action::Route));
+    wait_for(&mut harness, "bug_fixing: 91.3 %, chosen");
+    let known = |remembered: &Remembered| remembered.speed("fake", "cpu").map_or(0, |(_, decisions)| decisions);
+    perform(&mut harness, Command::Perform(Action::ChooseRouter));
+    wait_until(&mut harness, "the list", |harness| !harness.state().app().state().routers.is_listing);
+    assert!(known(&harness.state().app().state().routers.remembered) > 5);
+    drop(harness);
+    assert!(known(&Remembered::read(folder.path())) > 5);
 }
 
 #[test]
