@@ -172,7 +172,7 @@ pub fn decision(request: &RouteRequest, route: Option<String>) -> Decision {
         invalid_mass: 0.002,
         tokens: TokenCounts { prompt: 534, cached: 400, computed: 156 },
         latency_ms: Latency { render: 0.1, tokenize: 0.4, forward: 96.5, decode: 0.0, total: 97.0 },
-        dialect: request.dialect,
+        dialect: Some(request.dialect),
         router: info(),
         order_stability: None,
     }
