@@ -100,3 +100,33 @@ pub fn decision_text(decision: &Decision) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decision::{Latency, RouterInfo, TokenCounts};
+
+    #[test]
+    fn a_running_gateway_is_quoted_once_and_no_router_is_made_up() {
+        let decision = Decision {
+            outcome: Outcome::Error,
+            route: None,
+            model: None,
+            answer: "Failed to determine route".to_owned(),
+            error: Some("the gateway answered HTTP 500: Failed to determine route".to_owned()),
+            greedy_proved: false,
+            probabilities: Vec::new(),
+            margin: 0.0,
+            invalid_mass: 0.0,
+            tokens: TokenCounts::default(),
+            latency_ms: Latency { forward: 7.0, total: 7.0, ..Latency::default() },
+            dialect: None,
+            router: RouterInfo { id: "plano+http://g".to_owned(), device: "gateway".to_owned(), dtype: "unknown".to_owned() },
+            order_stability: None,
+        };
+        let text = decision_text(&decision);
+        assert!(text.contains("  gateway  http://g, with its own prompt\n"), "{text}");
+        assert_eq!(text.matches("Failed to determine route").count(), 1, "{text}");
+        assert!(!text.contains("tokens") && !text.contains("dialect"), "{text}");
+    }
+}
