@@ -23,8 +23,10 @@ pub enum Behaviour {
     Slow,
     /// As [`Self::Decide`], on the CPU because the GPU cannot be used.
     Refused,
-    /// As [`Self::Decide`], as a live gateway does, which gives no probabilities.
+    /// As [`Self::Decide`], as a live gateway does, which gives no probabilities and counts no tokens.
     Bare,
+    /// As [`Self::Decide`], as a server does that counts no tokens.
+    Server,
     /// Loads, and finds that no route fits.
     DecideNone,
     /// Loads, and fails each request with this sentence.
@@ -58,7 +60,7 @@ fn loader(behaviour: Behaviour) -> Loader {
             Behaviour::BlockLoading => Err(wait_for(cancel)),
             _ => {
                 let id = if *source == RouterSource::Builtin { "fake".to_owned() } else { source.to_string() };
-                Ok(Box::new(FakeRouter { behaviour, prompts: 0, info: RouterInfo { id, ..info() } }))
+                Ok(Box::new(FakeRouter { behaviour, prompts: 0, info: RouterInfo { id, device: device(behaviour), ..info() } }))
             }
         }
     })
@@ -105,7 +107,12 @@ impl Router for FakeRouter {
             }
             Behaviour::Bare => {
                 let decision = decision(request, request.policy.routes.get(1).map(|route| route.name.clone()));
-                Ok(Decision { probabilities: Vec::new(), margin: 0.0, invalid_mass: 0.0, ..decision })
+                let (tokens, router) = (TokenCounts::default(), self.info.clone());
+                Ok(Decision { probabilities: Vec::new(), margin: 0.0, invalid_mass: 0.0, tokens, dialect: None, router, ..decision })
+            }
+            Behaviour::Server => {
+                let decision = decision(request, request.policy.routes.get(1).map(|route| route.name.clone()));
+                Ok(Decision { tokens: TokenCounts::default(), router: self.info.clone(), ..decision })
             }
             _ => {
                 let decision = decision(request, request.policy.routes.get(1).map(|route| route.name.clone()));
@@ -135,6 +142,15 @@ pub fn wait_for(cancel: &CancelToken) -> EngineError {
         std::thread::sleep(Duration::from_millis(5));
     }
     EngineError::request("nobody cancelled")
+}
+
+fn device(behaviour: Behaviour) -> String {
+    match behaviour {
+        Behaviour::Bare => "gateway",
+        Behaviour::Server => "server",
+        _ => "cpu",
+    }
+    .to_owned()
 }
 
 fn info() -> RouterInfo {
@@ -172,7 +188,7 @@ pub fn decision(request: &RouteRequest, route: Option<String>) -> Decision {
         invalid_mass: 0.002,
         tokens: TokenCounts { prompt: 534, cached: 400, computed: 156 },
         latency_ms: Latency { render: 0.1, tokenize: 0.4, forward: 96.5, decode: 0.0, total: 97.0 },
-        dialect: request.dialect,
+        dialect: Some(request.dialect),
         router: info(),
         order_stability: None,
     }

@@ -477,6 +477,27 @@ fn without_probabilities_no_margin_is_made_up() {
     assert!(!has(&harness, "Close call") && !has(&harness, "Outside valid answers"), "{:#?}", texts(&harness));
 }
 
+#[test]
+fn a_running_gateway_claims_no_dialect_no_counts_and_no_router_text() {
+    let mut harness = window(options(Behaviour::Bare));
+    press(&mut harness, Modifiers::COMMAND, Key::Enter);
+    wait_for(&mut harness, "which asked its router with its own prompt");
+    assert!(!has(&harness, "greedy decoding") && !has(&harness, ", read as"), "{:#?}", texts(&harness));
+    assert!(has(&harness, "Not known") && !has(&harness, "From cache"), "{:#?}", texts(&harness));
+    assert_eq!(harness.state().app().state().prompt_tokens(), None);
+    assert!(has(&harness, "Prompt about "), "{:#?}", texts(&harness));
+    perform(&mut harness, Command::Perform(Action::ShowExport));
+    assert!(harness.get_by_label("Check the dialects").accesskit_node().is_disabled());
+}
+
+#[test]
+fn what_a_server_does_not_tell_is_called_so() {
+    let mut harness = window(options(Behaviour::Server));
+    press(&mut harness, Modifiers::COMMAND, Key::Enter);
+    wait_for(&mut harness, "Not told by the server: 0.2 %");
+    assert!(!has(&harness, "Outside valid answers"), "{:#?}", texts(&harness));
+}
+
 /// Draws a frame and returns how much is in it: shapes that are painted, and controls that a screen reader is told of.
 fn drawn(harness: &mut Harness<'_, Window>) -> [usize; 2] {
     harness.step();

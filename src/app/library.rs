@@ -47,7 +47,7 @@ impl KeptRun {
             name: info.name.clone(),
             start: info.date.clone(),
             router: info.router.id.clone(),
-            dialect: info.dialect.to_string(),
+            dialect: info.router.dialect_words(info.dialect).to_owned(),
             set: PathBuf::from(&info.set.path),
             cases,
             agreement,

@@ -208,7 +208,7 @@ fn open_case(run: &Run, position: u32, turn: &TurnResult, set: Option<&LabelledS
         invalid_mass: f64::from(turn.invalid_mass),
         tokens: turn.tokens,
         latency_ms: Latency { total: f64::from(turn.latency_ms), ..Latency::default() },
-        dialect: run.info.dialect,
+        dialect: run.info.router.dialect_of(run.info.dialect),
         router: run.info.router.clone(),
         order_stability: turn.order_stability.clone(),
     };

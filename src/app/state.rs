@@ -327,10 +327,11 @@ impl State {
         told().find(|job| job.started).or_else(|| told().next())
     }
 
-    /// Returns the tokens of the prompt on screen as the router counts them, once that is known.
+    /// Returns the tokens of the prompt on screen as the router counts them, once that is known; never for one that does not count.
     pub fn prompt_tokens(&self) -> Option<usize> {
         let counted = self.counted.as_ref().filter(|(prompt, _)| Arc::ptr_eq(prompt, &self.prompt)).map(|(_, tokens)| *tokens);
-        counted.or_else(|| self.shown.as_ref().filter(|_| !self.is_shown_outdated()).map(|shown| shown.decision.tokens.prompt))
+        let shown = || self.shown.as_ref().filter(|_| !self.is_shown_outdated()).map(|shown| shown.decision.tokens.prompt);
+        counted.or_else(shown).filter(|tokens| *tokens > 0)
     }
 
     /// Returns why nothing can be routed now, or `None` when it can.

@@ -116,7 +116,7 @@ pub struct RouteArguments {
     /// Seed of the random orders
     #[arg(long, value_name = "S", default_value_t = 0)]
     pub seed: u64,
-    /// Also ask as each gateway version does, and say what it would do with the router's answer
+    /// Also ask as each gateway version does, and say what it would do with the router's answer; not for a running Plano
     #[arg(long)]
     pub gateways: bool,
     /// Print everything known about the decision as JSON

@@ -87,16 +87,18 @@ pub fn export(arguments: &ExportArguments) -> Result<(), Failure> {
         ExportError::Config(error) => Failure::from(error),
     })?;
     let mut problems = evidence_problems(&policy, evidence.as_ref());
-    let tested = evidence.as_ref().map(|evidence| evidence.dialect).or(policy.dialect).unwrap_or(DialectId::DEFAULT);
+    let tested = evidence.as_ref().and_then(|evidence| evidence.dialect).or(policy.dialect).unwrap_or(DialectId::DEFAULT);
     // A running gateway decided with its own prompt, so there is no dialect to compare.
     let is_live = evidence.as_ref().is_some_and(|evidence| evidence.router.live_gateway().is_some());
     problems.extend(arguments.gateway.filter(|_| !is_live).and_then(|target| dialect_warning(tested, target.gateway)));
     let doubt = match arguments.gateway {
         Some(Target { version, .. }) if !arguments.format.is_read_by(version) => Some(not_read(arguments.format, version)),
         Some(_) => None,
-        None => evidence.as_ref().filter(|_| !is_live).zip(arguments.format.gateways().last()).and_then(|(evidence, newest)| {
-            dialect_warning(evidence.dialect, newest).map(|doubt| format!("{doubt}, or name an older gateway with --gateway"))
-        }),
+        None => {
+            evidence.as_ref().and_then(|evidence| evidence.dialect).zip(arguments.format.gateways().last()).and_then(|(dialect, newest)| {
+                dialect_warning(dialect, newest).map(|doubt| format!("{doubt}, or name an older gateway with --gateway"))
+            })
+        }
     };
     for problem in problems.iter().chain(&doubt) {
         report::tell(&format!("warning: {problem}"));

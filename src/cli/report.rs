@@ -51,7 +51,11 @@ pub fn decision_text(decision: &Decision) -> String {
     }
     text.push('\n');
     if let Some(error) = &decision.error {
-        text += &format!("  {error}\n  the router wrote {:?}\n", decision.answer);
+        text += &format!("  {error}\n");
+        // A running gateway's own words are in the error already, and its router's are known to nobody.
+        if decision.router.live_gateway().is_none() {
+            text += &format!("  the router wrote {:?}\n", decision.answer);
+        }
     }
     text.push('\n');
     let width = decision.probabilities.iter().map(|route| route.route.chars().count()).max().unwrap_or(0).max(7);
@@ -66,10 +70,10 @@ pub fn decision_text(decision: &Decision) -> String {
         // Writing to a string cannot fail.
         writeln!(text, "  {name:width$}  {value}").ok();
     };
-    // A server tells about the most probable tokens alone: what is left may be routes as well.
-    let (rest, of_what) = match router.device.as_str() {
-        "server" => ("unknown", "what the server did not tell about, routes or not"),
-        _ => ("invalid", "text that is no valid answer"),
+    let (rest, of_what) = if router.tells_all() {
+        ("invalid", "text that is no valid answer")
+    } else {
+        ("unknown", "what the server did not tell about, routes or not")
     };
     if !decision.probabilities.is_empty() {
         line(rest, format!("{:6.2} %  ({of_what})", decision.invalid_mass * 100.0));
@@ -83,10 +87,46 @@ pub fn decision_text(decision: &Decision) -> String {
         latency_ms.total, latency_ms.render, latency_ms.tokenize, latency_ms.forward, latency_ms.decode
     );
     line("time", parts);
-    line("tokens", format!("{} in the prompt, {} from the cache, {} computed", tokens.prompt, tokens.cached, tokens.computed));
+    // Gateways count none, and not every server does.
+    if tokens.prompt > 0 {
+        line("tokens", format!("{} in the prompt, {} from the cache, {} computed", tokens.prompt, tokens.cached, tokens.computed));
+    }
     match router.live_gateway() {
         Some(url) => line("gateway", format!("{url}, with its own prompt")),
-        None => line("router", format!("{} on {} in {}, dialect {}", router.id, router.device, router.dtype, decision.dialect)),
+        None => {
+            let dialect = decision.dialect.map_or_else(String::new, |dialect| format!(", dialect {dialect}"));
+            line("router", format!("{} on {} in {}{dialect}", router.id, router.device, router.dtype));
+        }
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decision::{Latency, RouterInfo, TokenCounts};
+
+    #[test]
+    fn a_running_gateway_is_quoted_once_and_no_router_is_made_up() {
+        let decision = Decision {
+            outcome: Outcome::Error,
+            route: None,
+            model: None,
+            answer: "Failed to determine route".to_owned(),
+            error: Some("the gateway answered HTTP 500: Failed to determine route".to_owned()),
+            greedy_proved: false,
+            probabilities: Vec::new(),
+            margin: 0.0,
+            invalid_mass: 0.0,
+            tokens: TokenCounts::default(),
+            latency_ms: Latency { forward: 7.0, total: 7.0, ..Latency::default() },
+            dialect: None,
+            router: RouterInfo { id: "plano+http://g".to_owned(), device: "gateway".to_owned(), dtype: "unknown".to_owned() },
+            order_stability: None,
+        };
+        let text = decision_text(&decision);
+        assert!(text.contains("  gateway  http://g, with its own prompt\n"), "{text}");
+        assert_eq!(text.matches("Failed to determine route").count(), 1, "{text}");
+        assert!(!text.contains("tokens") && !text.contains("dialect"), "{text}");
+    }
 }

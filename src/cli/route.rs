@@ -26,6 +26,14 @@ pub fn run(arguments: &RouteArguments) -> Result<(), Failure> {
         seed: arguments.seed,
     };
     let mut router = router::open(&arguments.router)?;
+    // Its answer is a choice already: no router's text that another version could read otherwise.
+    if arguments.gateways && router.description().info.live_gateway().is_some() {
+        return Err(Failure::Input(
+            "--gateways reads a router's answer as each gateway version does, and a running gateway tells its choice alone; leave \
+             --gateways out, or name the router that the gateway asks"
+                .to_owned(),
+        ));
+    }
     let mut decide = |request: &RouteRequest| router.decide(request, &mut |_| {}, &CancelToken::default());
     let decision = decide(&request)?;
     let mut gateways = Vec::new();

@@ -68,6 +68,22 @@ impl RouterInfo {
         let address = self.id.trim_start_matches("plano+");
         (self.device == "gateway").then(|| address.split_once('#').map_or(address, |(url, _)| url))
     }
+
+    /// Returns the dialect that a decision was made in: the one that was asked for, none of ours where a running gateway decided.
+    pub fn dialect_of(&self, asked: DialectId) -> Option<DialectId> {
+        self.live_gateway().is_none().then_some(asked)
+    }
+
+    /// Returns [`Self::dialect_of`] in words, for people.
+    pub fn dialect_words(&self, asked: DialectId) -> &'static str {
+        self.dialect_of(asked).map_or("the gateway's own prompt", DialectId::as_str)
+    }
+
+    /// Returns whether the probabilities are those of all answers, so that what is left to 1 is text that is no valid answer. A server
+    /// tells about its most probable tokens alone: what is left there may be routes as well.
+    pub fn tells_all(&self) -> bool {
+        self.device != "server"
+    }
 }
 
 /// How often a decision changes when the routes are listed in another order.
@@ -111,11 +127,13 @@ pub struct Decision {
     pub probabilities: Vec<RouteProbability>,
     /// Difference between the two largest probabilities.
     pub margin: f64,
-    /// Probability of all text that is no valid answer.
+    /// Probability of all text that is no valid answer; of all that is unknown where [`RouterInfo::tells_all`] says no.
     pub invalid_mass: f64,
+    /// Zeros where whatever decided does not count them.
     pub tokens: TokenCounts,
     pub latency_ms: Latency,
-    pub dialect: DialectId,
+    /// `null` where a running gateway decided, with a prompt of its own.
+    pub dialect: Option<DialectId>,
     pub router: RouterInfo,
     pub order_stability: Option<OrderStability>,
 }

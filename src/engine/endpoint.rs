@@ -3,6 +3,7 @@
 //! A request is what the dialect's gateway sends: one user message and the temperature 0.01. Log-probabilities are asked for besides, which
 //! changes nothing of what is written, and are done without where a server does not know them.
 
+use std::cell::Cell;
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
@@ -11,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::logprobs::{WrittenToken, probabilities};
 use super::protocol::{CancelToken, Progress, RouteRequest, RouterDescription};
-use super::server::{Failure, Keys, Reply, Server, Wanted};
+use super::server::{Failure, Keys, Reply, Server};
 use super::service::Service;
 use super::source::Limits;
 use super::worker::OnProgress;
@@ -31,7 +32,8 @@ pub struct EndpointRouter {
     server: Server,
     model: String,
     description: RouterDescription,
-    logprobs: Wanted,
+    /// Whether log-probabilities are still asked for; [`Cell`] because requests in flight share it.
+    logprobs: Cell<bool>,
 }
 
 #[derive(Deserialize)]
@@ -102,7 +104,7 @@ impl EndpointRouter {
             weight_bytes: 0,
             refused: Vec::new(),
         };
-        Ok(Self { server, model: model.to_owned(), description, logprobs: Wanted::new() })
+        Ok(Self { server, model: model.to_owned(), description, logprobs: Cell::new(true) })
     }
 
     async fn ask(&self, prompt: &str) -> Result<Reply, Failure> {
@@ -119,7 +121,7 @@ impl EndpointRouter {
         body["top_logprobs"] = json!(ALTERNATIVES);
         match self.server.post("/chat/completions", &body).await {
             Err(Failure::Status { message, .. }) if message.contains("logprob") => {
-                self.logprobs.give_up();
+                self.logprobs.set(false);
                 self.server.post("/chat/completions", &plain).await
             }
             result => result,
@@ -166,7 +168,7 @@ impl EndpointRouter {
                 total: millis(rendered + elapsed),
                 ..Latency::default()
             },
-            dialect: request.dialect,
+            dialect: Some(request.dialect),
             router: self.description.info.clone(),
             order_stability: None,
         })

@@ -16,7 +16,7 @@ use super::source::Limits;
 use super::worker::OnProgress;
 use super::{EngineError, order_test};
 use crate::decision::{Decision, Latency, Outcome, RouterInfo, TokenCounts};
-use crate::formats::write_conversation;
+use crate::formats::{routing_preference, write_conversation};
 use crate::policy::{Policy, Route};
 
 const PATH: &str = "/routing/v1/chat/completions";
@@ -31,14 +31,14 @@ pub struct GatewayRouter {
     description: RouterDescription,
 }
 
-/// The answer of Plano 0.4.15 and later (`models`) and of 0.4.12 to 0.4.14 (`model`).
+/// The answer of Plano 0.4.15 and later (`models`) and of 0.4.12 to 0.4.14 (`model`), which take no `routing_preferences` from a request.
 #[derive(Deserialize)]
 struct Routed {
     route: Option<String>,
     #[serde(default)]
     models: Vec<String>,
     model: Option<String>,
-    trace_id: Option<Value>,
+    pinned: Option<bool>,
 }
 
 impl GatewayRouter {
@@ -86,23 +86,19 @@ impl GatewayRouter {
             Ok(Reply { text, elapsed }) => {
                 let routed: Routed =
                     serde_json::from_str(&text).map_err(|error| Failure::Malformed(format!("no routing answer: {error}")))?;
-                if routed.route.is_none() && routed.models.is_empty() && routed.model.is_none() && routed.trace_id.is_none() {
-                    return Err(Failure::Malformed("no routing answer: it names neither a route nor models".to_owned()));
+                if let Some(failure) = unfit(&routed) {
+                    return Err(failure);
                 }
                 Ok(self.decision(request, read(routed, policy), text, rendered, elapsed))
             }
             // What users of the gateway would see for this conversation.
-            Err(Failure::Status { code: 500, message, .. }) => {
+            Err(Failure::Status { code: 500, message, elapsed, .. }) => {
                 let error = format!("the gateway answered HTTP 500: {message}");
-                Ok(self.decision(request, (Outcome::Error, None, None, Some(error)), message, rendered, Duration::ZERO))
+                Ok(self.decision(request, (Outcome::Error, None, None, Some(error)), message, rendered, elapsed))
             }
-            Err(Failure::Status { code: 404 | 405, .. }) => Err(Failure::Status {
-                code: 404,
-                message: format!(
-                    "there is no {PATH}, which Plano has since 0.4.12; name the port of its model listener, or use a newer one"
-                ),
-                retry_after: None,
-            }),
+            Err(Failure::Status { code: 404 | 405, .. }) => {
+                Err(Failure::Unfit(format!("has no {PATH}; name the port of Plano's model listener, and use Plano 0.4.15 or later")))
+            }
             Err(failure) => Err(failure),
         }
     }
@@ -126,7 +122,7 @@ impl GatewayRouter {
                 total: millis(rendered + elapsed),
                 ..Latency::default()
             },
-            dialect: request.dialect,
+            dialect: None,
             router: self.description.info.clone(),
             order_stability: None,
         }
@@ -163,8 +159,26 @@ impl Service for GatewayRouter {
 /// Outcome, route, model and what went wrong.
 type Read = (Outcome, Option<String>, Option<String>, Option<String>);
 
+/// Returns why an answer says nothing about the routes of the request.
+fn unfit(routed: &Routed) -> Option<Failure> {
+    let reason = match routed {
+        Routed { pinned: Some(true), .. } => {
+            "answered from an earlier request of the same session, not by the routes of this one; switch `prompt_caching` and \
+             `routing_budget` off in its configuration while you test"
+        }
+        Routed { models, model: Some(_), .. } if models.is_empty() => {
+            "decides by its own configuration and takes no routes from a request, as Plano 0.4.12 to 0.4.14 do; use Plano 0.4.15 or later"
+        }
+        Routed { route: None, models, .. } if models.is_empty() => {
+            return Some(Failure::Malformed("no routing answer: it names neither a route nor models".to_owned()));
+        }
+        _ => return None,
+    };
+    Some(Failure::Unfit(reason.to_owned()))
+}
+
 fn read(routed: Routed, policy: &Policy) -> Read {
-    let first = routed.models.into_iter().next().or(routed.model);
+    let first = routed.models.into_iter().next();
     match routed.route {
         None => (Outcome::NoRoute, None, policy.fallback.clone(), None),
         Some(route) if policy.route(&route).is_some() => (Outcome::Route, Some(route), first, None),
@@ -182,11 +196,10 @@ fn read(routed: Routed, policy: &Policy) -> Read {
 fn body(routes: &[&Route], request: &RouteRequest, model: &str) -> Result<Value, Failure> {
     let conversation: Value =
         serde_json::from_str(&write_conversation(&request.conversation)).map_err(|error| Failure::Malformed(error.to_string()))?;
-    let preferences = routes.iter().map(|route| {
-        // The gateway ignores the whole list where a route has no model.
-        let models = if route.models.is_empty() { vec![model.to_owned()] } else { route.models.clone() };
-        json!({"name": route.name, "description": route.description, "models": models})
-    });
+    // The gateway ignores the whole list where a route has no model.
+    let fallback = [model.to_owned()];
+    let models = |route: &Route| if route.models.is_empty() { fallback.to_vec() } else { route.models.clone() };
+    let preferences = routes.iter().map(|route| routing_preference(route, &models(route)));
     Ok(json!({
         "model": model,
         "messages": conversation["messages"],

@@ -7,7 +7,7 @@
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{ErrorKind, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::EngineError;
 use super::hub::HubId;
@@ -187,6 +187,7 @@ impl Hub {
         let request = if have > 0 { request.header(RANGE, format!("bytes={have}-")) } else { request };
         let lost = |error: &reqwest::Error| Interrupted::Lost(self.server.lost(error));
         let disk = |error: std::io::Error| Interrupted::Failed(on_disk(path, &error));
+        let start = Instant::now();
         let mut response = request.send().await.map_err(|error| lost(&error))?;
         let mut at = have;
         match response.status() {
@@ -211,6 +212,7 @@ impl Hub {
                     code: status.as_u16(),
                     message: super::server::message(&response.text().await.unwrap_or_default()),
                     retry_after: retry_after.map(Duration::from_secs),
+                    elapsed: start.elapsed(),
                 };
                 return Err(Interrupted::Lost(failure));
             }

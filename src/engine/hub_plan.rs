@@ -170,7 +170,9 @@ impl Hub {
             Failure::Status { code: 404, .. } => format!("{hub} has no {repo}, or no such file in it (404); check the spelling"),
             Failure::Status { code: 429, .. } => format!("{hub} asks for fewer requests (429); try again in some minutes, or set HF_TOKEN"),
             Failure::Status { code, message, .. } => format!("{hub} answered HTTP {code} for {repo} ({message}); try again later"),
-            Failure::Malformed(reason) => format!("{hub} did not answer as the Hub does ({reason}); check HF_ENDPOINT and proxies"),
+            Failure::Malformed(reason) | Failure::Unfit(reason) => {
+                format!("{hub} did not answer as the Hub does ({reason}); check HF_ENDPOINT and proxies")
+            }
         })
     }
 }

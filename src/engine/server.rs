@@ -70,9 +70,13 @@ pub enum Failure {
         code: u16,
         message: String,
         retry_after: Option<Duration>,
+        /// Until all of the answer was there.
+        elapsed: Duration,
     },
     /// Success, but not of the shape that was expected.
     Malformed(String),
+    /// This server cannot be asked for what is wanted, whatever is asked; why, and what to do.
+    Unfit(String),
 }
 
 impl Failure {
@@ -80,7 +84,7 @@ impl Failure {
     fn may_pass(&self) -> bool {
         match self {
             Self::Unreachable(_) => true,
-            Self::TimedOut | Self::Malformed(_) => false,
+            Self::TimedOut | Self::Malformed(_) | Self::Unfit(_) => false,
             Self::Status { code, message, .. } => match code {
                 // A gateway's 500 is its answer to a router's answer, and a server's may name a parameter that it does not know.
                 500 => !message.contains("determine route") && !message.contains("logprobs"),
@@ -91,7 +95,7 @@ impl Failure {
 
     /// Returns whether every other request would fail alike.
     fn is_lasting(&self) -> bool {
-        matches!(self, Self::Status { code: 401 | 403 | 404 | 405, .. })
+        matches!(self, Self::Unfit(_) | Self::Status { code: 401 | 403 | 404 | 405, .. })
     }
 }
 
@@ -250,7 +254,7 @@ impl Server {
             return Ok(Reply { text, elapsed });
         }
         let message = self.without_key(&message(&text));
-        Err(Failure::Status { code: status.as_u16(), message, retry_after: retry_after.map(Duration::from_secs) })
+        Err(Failure::Status { code: status.as_u16(), message, retry_after: retry_after.map(Duration::from_secs), elapsed })
     }
 
     /// Returns what became of a connection.
@@ -306,6 +310,7 @@ impl Server {
                 let name = StatusCode::from_u16(*code).ok().and_then(|status| status.canonical_reason()).unwrap_or("unknown status");
                 format!("{url} answered HTTP {code} {name}{}", said(message))
             }
+            Failure::Unfit(reason) => format!("{url} {reason}"),
             Failure::Malformed(reason) => format!("{url} did not answer as expected ({reason}); is it the address of such a server?"),
         }
     }
@@ -373,24 +378,4 @@ pub fn forget_key(url: &str, others: &[String]) -> Result<bool, EngineError> {
         EngineError::router(format!("the key of {url} stays in the system's keyring ({error}); remove it with the keyring's own program"))
     };
     entry.delete_credential().map(|()| true).map_err(failed)
-}
-
-/// Whether servers are still asked for something they may not know; [`Cell`] because requests in flight share it.
-pub struct Wanted(Cell<bool>);
-
-impl Wanted {
-    /// Starts out asking for it.
-    pub fn new() -> Self {
-        Self(Cell::new(true))
-    }
-
-    /// Returns whether to ask for it.
-    pub fn get(&self) -> bool {
-        self.0.get()
-    }
-
-    /// Stops asking for it.
-    pub fn give_up(&self) {
-        self.0.set(false);
-    }
 }

@@ -65,7 +65,7 @@ pub fn decision(ask: &Ask, timed: &Timed, answered: Answered, greedy: String, te
             decode: millis(answered.decode),
             total: millis(total),
         },
-        dialect: request.dialect,
+        dialect: Some(request.dialect),
         router,
         order_stability: None,
     }

@@ -41,7 +41,8 @@ pub struct Figures {
     pub policy: Source,
     pub set: Source,
     pub router: RouterInfo,
-    pub dialect: DialectId,
+    /// `null` where a running gateway decided, with a prompt of its own.
+    pub dialect: Option<DialectId>,
     /// Whether there are fewer decisions than planned.
     pub partial: bool,
     /// Turns for which the router gave no decision, in no other figure.
@@ -181,7 +182,7 @@ pub fn figures(run: &Run) -> Figures {
         policy: run.info.policy.clone(),
         set: run.info.set.clone(),
         router: run.info.router.clone(),
-        dialect: run.info.dialect,
+        dialect: run.info.router.dialect_of(run.info.dialect),
         partial: run.is_partial(),
         undecided,
         undecided_kinds: kinds(run.turns.iter().filter(|turn| turn.undecided)),

@@ -51,6 +51,7 @@ pub struct RunInfo {
     pub router: RouterInfo,
     /// SHA-256 of the router's files, where it runs here.
     pub router_digest: Option<String>,
+    /// As it was asked for; a running gateway heeds it not: [`RouterInfo::dialect_of`].
     pub dialect: DialectId,
     /// Permutations of the routes tried for each turn besides the policy's own; 0 without an order test.
     pub orders: usize,

@@ -5,7 +5,7 @@ use std::io::Write;
 
 use serde::Serialize;
 
-use crate::eval::{Cause, Causes, Comparison, Figures, Flip, FlipKind, McNemar, Run, Side, TurnResult, case_rows, figures};
+use crate::eval::{Cause, Causes, Comparison, Figures, Flip, FlipKind, McNemar, Run, RunInfo, Side, TurnResult, case_rows, figures};
 use crate::policy::policy_changes;
 
 use super::policy_diff::{DiffKind, policy_diff};
@@ -252,7 +252,8 @@ fn describe(run: &Run) -> String {
         0 => String::new(),
         undecided => format!(", {undecided} cases not decided"),
     };
-    format!("{} ({}, {}, {}{stopped}{undecided})", run.info.name, run.info.policy.path, run.info.router.id, run.info.dialect)
+    let RunInfo { name, policy, router, dialect, .. } = &run.info;
+    format!("{name} ({}, {}, {}{stopped}{undecided})", policy.path, router.id, router.dialect_words(*dialect))
 }
 
 fn flip_line(flip: &Flip) -> String {

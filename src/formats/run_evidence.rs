@@ -42,7 +42,7 @@ pub fn run_evidence(run: &Run) -> Evidence {
         confusions,
         router: info.router.clone(),
         router_sha256: info.router_digest.clone(),
-        dialect: info.dialect,
+        dialect: info.router.dialect_of(info.dialect),
         gateway_versions: info
             .router
             .live_gateway()

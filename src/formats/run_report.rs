@@ -114,12 +114,14 @@ fn facts(figures: &Figures) -> Vec<String> {
         reused if reused == figures.cases => format!("all {reused} results kept from earlier runs, made at "),
         reused => format!("{reused} results kept from earlier runs, the others made at "),
     };
+    // Gateways count no tokens, and not every server does.
+    let cached = match figures.tokens.prompt {
+        0 => String::new(),
+        _ => format!(", {} of prompt tokens from the cache", percent(figures.cache_hit_rate)),
+    };
     facts.push(format!(
-        "{reused}{:.1} decisions a second, p50 {:.0} ms, p95 {:.0} ms, {} of prompt tokens from the cache",
-        figures.decisions_per_second,
-        figures.latency_ms.p50,
-        figures.latency_ms.p95,
-        percent(figures.cache_hit_rate)
+        "{reused}{:.1} decisions a second, p50 {:.0} ms, p95 {:.0} ms{cached}",
+        figures.decisions_per_second, figures.latency_ms.p50, figures.latency_ms.p95
     ));
     facts
 }
@@ -134,7 +136,7 @@ pub fn report_markdown(run: &Run) -> String {
         ("set", format!("{}, sha256 {}", info.set.path, info.set.sha256)),
         ("router", format!("{} on {} in {}", info.router.id, info.router.device, info.router.dtype)),
         ("router sha256", info.router_digest.clone().unwrap_or_else(|| "unknown, it runs elsewhere".to_owned())),
-        ("dialect", info.dialect.to_string()),
+        ("dialect", info.router.dialect_words(info.dialect).to_owned()),
         ("date", info.date.clone()),
         ("waypost", info.waypost.clone()),
     ];

@@ -13,8 +13,8 @@ const NUMBER_WIDTH: f32 = 56.0;
 /// Room for the change since another decision.
 const CHANGE_WIDTH: f32 = 48.0;
 
-/// Draws a bar for each answer, most probable first, and one for all text that is no valid answer. Where there is a decision `before`, each
-/// bar marks its probability then.
+/// Draws a bar for each answer, most probable first, and one for what is left: text that is no valid answer, or unknown. Where there is a
+/// decision `before`, each bar marks its probability then.
 pub fn bars_ui(ui: &mut Ui, decision: &Decision, policy: &Policy, before: Option<&Decision>) {
     ui.spacing_mut().item_spacing.y = 0.0;
     for entry in &decision.probabilities {
@@ -30,7 +30,8 @@ pub fn bars_ui(ui: &mut Ui, decision: &Decision, policy: &Policy, before: Option
     ui.painter().hline(rule.x_range(), rule.top() + 2.0, (1.0, theme::palette(ui).border));
     let kind = if decision.outcome == Outcome::Error { Kind::Chosen } else { Kind::Outside };
     let before = before.map(|before| before.invalid_mass);
-    bar_ui(ui, &Bar { title: "Outside valid answers", model: None, p: decision.invalid_mass, before, kind });
+    let title = if decision.router.tells_all() { "Outside valid answers" } else { "Not told by the server" };
+    bar_ui(ui, &Bar { title, model: None, p: decision.invalid_mass, before, kind });
 }
 
 /// Returns the probability of an answer; a route that was not there had none.
@@ -42,7 +43,7 @@ pub fn p_of(decision: &Decision, route: &str) -> f64 {
 enum Kind {
     Chosen,
     Other,
-    /// Text that no dialect's parser would take for one of the answers.
+    /// Text that no dialect's parser would take for one of the answers, and what a server did not tell about.
     Outside,
 }
 

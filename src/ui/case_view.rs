@@ -127,7 +127,9 @@ fn decision_ui(ui: &mut Ui, case: Option<&OpenCase>, turn: &TurnResult) {
         let tokens = turn.tokens;
         let sure =
             if turn.probabilities.is_empty() { "No probabilities".to_owned() } else { format!("Margin {:.1} points", 100.0 * turn.margin) };
-        let spent = format!("{:.0} ms, {} prompt tokens, {} from cache", turn.latency_ms, tokens.prompt, tokens.cached);
-        widgets::caption_ui(ui, format!("{sure}, {spent}"));
+        // A gateway counts no tokens, and what was not decided took no time that says anything.
+        let time = (turn.latency_ms > 0.0).then(|| format!("{:.0} ms", turn.latency_ms));
+        let counted = (tokens.prompt > 0).then(|| format!("{} prompt tokens, {} from cache", tokens.prompt, tokens.cached));
+        widgets::caption_ui(ui, [Some(sure), time, counted].into_iter().flatten().collect::<Vec<_>>().join(", "));
     });
 }

@@ -8,6 +8,9 @@ use crate::decision::{Decision, Latency, TokenCounts};
 
 const ROW_HEIGHT: f32 = 22.0;
 
+/// Gateways count no tokens, as some servers do not; a time of nothing was not taken.
+const NOT_KNOWN: &str = "Not known";
+
 /// Draws the facts.
 pub fn facts_ui(ui: &mut Ui, decision: &Decision) {
     ui.spacing_mut().item_spacing.y = space::XS;
@@ -22,6 +25,10 @@ pub fn facts_ui(ui: &mut Ui, decision: &Decision) {
 fn latency_ui(ui: &mut Ui, latency: &Latency) {
     widgets::subheading_ui(ui, "Latency");
     let Latency { render, tokenize, forward, decode, total } = *latency;
+    if total == 0.0 {
+        widgets::caption_ui(ui, NOT_KNOWN);
+        return;
+    }
     for (part, ms, explanation) in [
         ("Render", render, "Writing the dialect's prompt and the router's chat template"),
         ("Tokenise", tokenize, "Turning the prompt into tokens"),
@@ -36,6 +43,10 @@ fn latency_ui(ui: &mut Ui, latency: &Latency) {
 fn tokens_ui(ui: &mut Ui, counts: TokenCounts) {
     widgets::subheading_ui(ui, "Tokens");
     let TokenCounts { prompt, cached, computed } = counts;
+    if prompt == 0 {
+        widgets::caption_ui(ui, NOT_KNOWN);
+        return;
+    }
     row_ui(ui, "Prompt", &prompt.to_string(), "The prompt in the router's chat template", true);
     row_ui(ui, "From cache", &cached.to_string(), "Prompt tokens that were computed for an earlier decision", false);
     row_ui(ui, "Computed", &computed.to_string(), "Tokens that went through the network, those of the answers included", false);
@@ -62,6 +73,11 @@ fn answer_ui(ui: &mut Ui, decision: &Decision) {
         let shown = if decision.answer.is_empty() { "(nothing)" } else { &decision.answer };
         ui.add(Label::new(RichText::new(shown).monospace()).wrap().selectable(true));
     });
+    if let Some(url) = decision.router.live_gateway() {
+        widgets::caption_ui(ui, format!("The answer of the gateway at {url}, which asked its router with its own prompt"));
+        return;
+    }
     let proof = if decision.greedy_proved { "One pass proved that greedy decoding writes this" } else { "Written by greedy decoding" };
-    widgets::caption_ui(ui, format!("{proof}, read as {}", decision.dialect));
+    let read = decision.dialect.map_or_else(String::new, |dialect| format!(", read as {dialect}"));
+    widgets::caption_ui(ui, format!("{proof}{read}"));
 }

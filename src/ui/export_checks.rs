@@ -67,7 +67,8 @@ fn facts_ui(ui: &mut Ui, evidence: &Evidence) {
     match router.live_gateway() {
         Some(url) => line(ui, format!("Decided by the gateway at {url}; measured {date}")),
         None => {
-            line(ui, format!("Router {} on {} in {}, dialect {dialect}", router.id, router.device, router.dtype));
+            let dialect = dialect.map_or_else(String::new, |dialect| format!(", dialect {dialect}"));
+            line(ui, format!("Router {} on {} in {}{dialect}", router.id, router.device, router.dtype));
             line(ui, format!("Holds for {}; measured {date}", evidence.gateway_versions));
         }
     }
@@ -109,7 +110,7 @@ pub fn gateways_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
     if evidence.is_some_and(|evidence| evidence.router.live_gateway().is_some()) {
         ui.add(Label::new(RichText::new("The run was decided by a running gateway, with the prompt that it sends itself").small()).wrap());
     } else {
-        let tested = evidence.map(|evidence| evidence.dialect);
+        let tested = evidence.and_then(|evidence| evidence.dialect);
         dialect_ui(ui, state, tested, gateway.dialect, versions(gateway), commands);
     }
     ui.add_space(space::XS);
@@ -143,7 +144,10 @@ fn dialect_ui(ui: &mut Ui, state: &State, tested: Option<DialectId>, sent: Diale
 fn outlook_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
     let palette = theme::palette(ui);
     let loading = (state.router.phase != RouterPhase::Ready).then_some("The router is not loaded yet");
-    let obstacle = state.routing_obstacle().or(loading);
+    // Its answer is a choice already: no router's text that another version could read otherwise.
+    let live = state.router.info().is_some_and(|info| info.live_gateway().is_some());
+    let live = live.then_some("A running gateway tells its choice alone; choose the router that it asks");
+    let obstacle = live.or(state.routing_obstacle()).or(loading);
     ui.horizontal_wrapped(|ui| {
         let button = ui.add_enabled(obstacle.is_none(), egui::Button::new("Check the dialects"));
         let explanation = "Asks the router as each gateway version does, and reads its answer as that version does";

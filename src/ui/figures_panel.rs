@@ -252,7 +252,9 @@ fn more_ui(ui: &mut Ui, view: &RunView) {
     fact_ui(ui, "Median", format!("{:.0} ms", latency.p50), "Half of the decisions took no longer");
     fact_ui(ui, "95th percentile", format!("{:.0} ms", latency.p95), "One in twenty took longer");
     fact_ui(ui, "Speed", format!("{:.1} a second", figures.decisions_per_second), "Decisions a second over the whole set");
-    fact_ui(ui, "From prefix cache", bars::percent(figures.cache_hit_rate), "Share of the prompts' tokens that needed no computing");
+    if figures.tokens.prompt > 0 {
+        fact_ui(ui, "From prefix cache", bars::percent(figures.cache_hit_rate), "Share of the prompts' tokens that needed no computing");
+    }
     if figures.reused > 0 {
         fact_ui(
             ui,

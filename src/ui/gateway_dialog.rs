@@ -6,7 +6,7 @@ use super::tokens::{self, space};
 use super::widgets::{self, Row};
 use super::{lint_view, theme};
 use crate::app::{Command, GatewayImport, State};
-use crate::formats::{Note, NoteKind};
+use crate::formats::{GatewayShape, Note, NoteKind};
 use crate::policy::lint::Severity;
 
 const ROW_HEIGHT: f32 = 44.0;
@@ -42,7 +42,7 @@ pub fn gateway_dialog_ui(ui: &mut Ui, state: &State, import: &GatewayImport, com
         });
     });
     ui.add_space(space::S);
-    notes_ui(ui, &imported.notes);
+    notes_ui(ui, imported.shape, &imported.notes);
     ui.add_space(space::M);
     widgets::footer_ui(ui, |ui| {
         if widgets::button_ui(ui, "Cancel").clicked() {
@@ -58,12 +58,16 @@ pub fn gateway_dialog_ui(ui: &mut Ui, state: &State, import: &GatewayImport, com
     });
 }
 
-fn notes_ui(ui: &mut Ui, notes: &[Note]) {
+fn notes_ui(ui: &mut Ui, shape: GatewayShape, notes: &[Note]) {
     let count = |kind| notes.iter().filter(|note| note.kind == kind).count();
     let (refused, ignored) = (count(NoteKind::Refused), count(NoteKind::Ignored));
     let palette = theme::palette(ui);
     let (sentence, colour) = match (refused, ignored) {
-        (0, 0) => ("The current gateway takes this file as it is".to_owned(), palette.good),
+        (0, 0) if matches!(shape, GatewayShape::Plano | GatewayShape::RoutingApi) => {
+            ("The current gateway takes this file as it is".to_owned(), palette.good)
+        }
+        // What the other gateways refuse is looked at in part only.
+        (0, 0) => ("Nothing was found that the gateway would refuse or ignore".to_owned(), palette.text),
         (0, ignored) => (format!("The current gateway silently ignores {}", counted(ignored, "thing")), palette.warning),
         (refused, 0) => (format!("The current gateway refuses this file, for {}", counted(refused, "reason")), palette.error),
         (refused, ignored) => {

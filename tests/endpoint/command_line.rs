@@ -62,6 +62,16 @@ fn what_goes_wrong_is_a_sentence_and_status_3() {
 }
 
 #[test]
+fn a_running_gateway_is_not_asked_what_other_versions_would_read() {
+    let gateway = TestServer::start(|_| Answer::new(200, json!({"models": ["m/x"], "route": null, "trace_id": "1"}).to_string()));
+    let router = format!("plano+{}", gateway.url);
+    fails(&router, &["--gateways"], &[], 2, "leave --gateways out");
+    let output = route(&router, &[], &[]);
+    let decision: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&decision["outcome"], &decision["dialect"]), (&json!("no_route"), &Value::Null));
+}
+
+#[test]
 fn addresses_that_cannot_be_meant_are_bad_usage() {
     fails("http://localhost:1/v1", &[], &[], 2, "after a #");
     fails("plano+ftp://localhost", &[], &[], 2, "http://");

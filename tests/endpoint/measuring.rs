@@ -119,6 +119,10 @@ fn a_live_gateway_measures_and_is_compared_with_a_server() {
     let (live, endpoint) = (format!("plano+{}", gateway.url), format!("{}/v1#arch", server.url));
     let report = eval(&folder, &live, &[]);
     assert_eq!((&report["agreement"], &report["confusion"]["counts"][1][0]), (&json!(0.5), &json!(12)));
+    assert_eq!((&report["dialect"], &report["tokens"]["prompt"]), (&Value::Null, &json!(0)));
+    let markdown = std::fs::read_to_string(folder.path().join("run/report.md")).unwrap();
+    assert!(markdown.contains("| dialect | the gateway's own prompt |\n"), "{markdown}");
+    assert!(!markdown.contains("archgw-0.3.1") && !markdown.contains("prompt tokens"), "{markdown}");
     // It tells its choice and no probability.
     assert_eq!((&report["calibration"]["ece"], &report["confidence"], &report["review"]), (&Value::Null, &json!([]), &json!([])));
 
@@ -134,6 +138,8 @@ fn a_live_gateway_measures_and_is_compared_with_a_server() {
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{said}");
     assert!(said.contains("B is worse than the baseline (A is better: 0 fixed, 12 broken"), "{said}");
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(text.contains(", the gateway's own prompt)") && text.contains(", archgw-0.3.1)"), "{text}");
 }
 
 #[test]

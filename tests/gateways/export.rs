@@ -56,7 +56,7 @@ fn evidence(policy: &Policy) -> Evidence {
         confusions: vec![Confusion { label: "no".to_owned(), decided: "off\n- x".to_owned(), count: 7 }],
         router: RouterInfo { id: "builtin".to_owned(), device: "cpu".to_owned(), dtype: "f32".to_owned() },
         router_sha256: None,
-        dialect: DialectId::Plano0420,
+        dialect: Some(DialectId::Plano0420),
         gateway_versions: gateway_versions(DialectId::Plano0420).to_owned(),
         date: "2026-11-23".to_owned(),
         order_stability: Some(Stability { orders: 5, changed_cases: 3 }),
@@ -309,7 +309,7 @@ fn untested_changed_and_failing_policies_are_called_so() {
     assert_eq!(evidence_problems(&policy, Some(&evidence)), Vec::<String>::new());
     assert_eq!(evidence_problems(&policy, None), ["this policy was not tested"]);
     evidence.gate = Some(Gate { min_agreement: 0.95, passed: false, open: false });
-    evidence.dialect = DialectId::Archgw031;
+    evidence.dialect = Some(DialectId::Archgw031);
     policy.routes[0].description.push('!');
     assert_eq!(
         evidence_problems(&policy, Some(&evidence)),
@@ -364,7 +364,7 @@ fn evidence_holds_for_the_versions_that_read_the_file() {
 fn a_running_gateway_decides_in_no_dialect() {
     let policy = policy();
     let mut evidence = evidence(&policy);
-    evidence.dialect = DialectId::Archgw031;
+    evidence.dialect = None;
     (evidence.router.id, evidence.router.device) = ("plano+http://localhost:12000".to_owned(), "gateway".to_owned());
     assert_eq!(evidence_problems(&policy, Some(&evidence)), Vec::<String>::new());
     let options = ExportOptions { evidence: Some(&evidence), ..ExportOptions::default() };

@@ -119,6 +119,8 @@ fn other_gateways_are_read() {
     let chat_ui = imported(&fixture("chat_ui.json"));
     assert_eq!(chat_ui.shape, GatewayShape::ChatUi);
     assert_eq!(models(&chat_ui.policy.routes)[0], "recipes: huggingface/Qwen/Qwen3-32B huggingface/google/gemma-3-27b-it");
+    let ignored = "ignored 1: chat-ui has ignored the descriptions since June 2026";
+    assert!(notes(&chat_ui).iter().any(|note| note.starts_with(ignored)), "{:#?}", notes(&chat_ui));
     let api = imported(&fixture("routing_api.json"));
     assert_eq!(
         (api.shape, models(&api.policy.routes)),
@@ -240,5 +242,8 @@ fn refusals_say_what_to_do() {
     for (text, expected) in cases {
         assert_eq!(import_gateway(&text, "c.yaml").map(|_| ()).unwrap_err().to_string(), expected, "{text}");
     }
+    let inline = "routing_preferences: [{name: a, description: b, models: [x/y]}, {name: a, description: c, models: [x/y]}]\n";
+    let twice = import_gateway(inline, "c.yaml").map(|_| ()).unwrap_err().to_string();
+    assert!(twice.contains("first on line 1; the gateway takes the last one alone; rename one of them"), "{twice}");
     assert!(!looks_like_gateway("- {name: a, description: b}\n", "c.yaml"));
 }

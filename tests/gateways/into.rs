@@ -94,8 +94,12 @@ fn every_layout_is_edited() {
 fn what_cannot_be_edited_is_refused() {
     let mut cheapest = beer();
     cheapest.routes[0].extra.push(("selection_policy".to_owned(), r#"{"prefer":"cheapest"}"#.to_owned()));
+    let mut second = beer();
+    second.routes[0].models = vec!["openai/gpt-4o".to_owned()];
+    let same = "model_providers:\n- {model: openai/gpt-4o-mini, name: same, default: true}\n- {model: openai/gpt-4o, name: same}\n";
     let start = "version: v0.4.0\nlisteners: []\n";
     let cases = [
+        (second, format!("{start}{same}"), "the gateway refuses two providers named \"same\""),
         (beer(), "{version: v0.4.0, listeners: []}".to_owned(), "not an object in block style"),
         (beer(), "listeners: []\n".to_owned(), "has no version"),
         (beer(), fixture("usage_0.3.0.yaml"), "the providers are of a form that the current gateway refuses"),

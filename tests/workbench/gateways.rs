@@ -64,6 +64,17 @@ fn a_gateways_configuration_is_shown_before_it_becomes_a_policy() {
 }
 
 #[test]
+fn a_route_file_that_chat_ui_no_longer_reads_for_its_descriptions_is_called_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("routes.json");
+    std::fs::write(&path, include_str!("../fixtures/gateway/chat_ui.json")).unwrap();
+    let mut harness = window(options(Behaviour::Decide));
+    perform(&mut harness, Command::Open(path));
+    assert!(has(&harness, "Ignored, line 1: chat-ui has ignored the descriptions since June 2026"), "{:#?}", texts(&harness));
+    assert!(!has(&harness, "takes this file as it is"), "{:#?}", texts(&harness));
+}
+
+#[test]
 fn a_configuration_without_routes_is_a_sentence() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("empty.yaml");

@@ -93,8 +93,9 @@ pub fn attribute(a: &Run, b: &Run, comparison: &Comparison, set: &LabelledSet) -
 /// Returns why deciding cases again would not tell what the edits do.
 fn obstacle(a: &Run, b: &Run, set: &LabelledSet) -> Option<String> {
     let (before, now) = (&a.info, &b.info);
-    if before.dialect != now.dialect {
-        return Some(format!("the runs differ in the dialect too, {} and {}; measure both with the same", before.dialect, now.dialect));
+    let [first, second] = [before, now].map(|info| info.router.dialect_words(info.dialect));
+    if first != second {
+        return Some(format!("the runs differ in the dialect too, {first} and {second}; measure both with the same"));
     }
     if before.router != now.router {
         let words = |router: &RouterInfo| format!("{} on {} in {}", router.id, router.device, router.dtype);

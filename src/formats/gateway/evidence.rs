@@ -72,7 +72,8 @@ pub struct Evidence {
     pub confusions: Vec<Confusion>,
     pub router: RouterInfo,
     pub router_sha256: Option<String>,
-    pub dialect: DialectId,
+    /// `null` where a running gateway decided, with a prompt of its own.
+    pub dialect: Option<DialectId>,
     /// As [`gateway_versions`] gives it, and in an export those of them that read it; the address of a running gateway that decided itself.
     pub gateway_versions: String,
     /// ISO 8601.
@@ -90,13 +91,14 @@ impl Evidence {
     /// Returns the same evidence for a file of this format: it holds for those versions alone that read the file.
     pub fn within(mut self, format: ExportFormat) -> Self {
         // A running gateway is one by itself, and the model card's prompt is no gateway's in any format.
-        if self.router.live_gateway().is_none() && GATEWAYS.iter().any(|gateway| gateway.dialect == self.dialect) {
+        let sent = self.dialect.filter(|dialect| self.router.live_gateway().is_none() && GATEWAYS.iter().any(|gateway| gateway.dialect == *dialect));
+        if let Some(dialect) = sent {
             let none = if format.gateways().is_empty() {
                 "no version of this gateway, which has a prompt of its own"
             } else {
                 "no version that reads this format"
             };
-            self.gateway_versions = format.readers(self.dialect).unwrap_or(none).to_owned();
+            self.gateway_versions = format.readers(dialect).unwrap_or(none).to_owned();
         }
         self
     }
@@ -177,11 +179,10 @@ pub fn evidence_problems(policy: &Policy, evidence: Option<&Evidence>) -> Vec<St
     if evidence.undecided > 0 {
         problems.push(format!("the router gave no decision for {} of the {asked} cases of its test", evidence.undecided));
     }
-    let sent = evidence.router.live_gateway().is_none().then_some(evidence.dialect);
-    if let (Some(dialect), Some(sent)) = (policy.dialect, sent)
+    if let (Some(dialect), Some(sent)) = (policy.dialect, evidence.dialect)
         && dialect != sent
     {
-        problems.push(format!("this policy was tested with the dialect {}, but is meant for {dialect}", sent));
+        problems.push(format!("this policy was tested with the dialect {sent}, but is meant for {dialect}"));
     }
     problems
 }
@@ -213,7 +214,8 @@ pub(super) fn comments(policy: &Policy, evidence: Option<&Evidence>) -> String {
         None => {
             let digest = evidence.router_sha256.as_ref().map(|digest| format!(", sha256 {digest}")).unwrap_or_default();
             line(&mut out, &format!("router {} on {} in {}{digest}", router.id, router.device, router.dtype));
-            line(&mut out, &format!("dialect {dialect}, holds for {}", evidence.gateway_versions));
+            let dialect = dialect.map_or_else(String::new, |dialect| format!("dialect {dialect}, "));
+            line(&mut out, &format!("{dialect}holds for {}", evidence.gateway_versions));
         }
     }
     match &evidence.order_stability {

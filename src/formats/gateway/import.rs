@@ -209,6 +209,8 @@ pub(super) struct Reader<'a> {
     pub(super) no_routes: (String, String),
     /// The first character that the gateway's YAML reader refuses, and where it stands.
     pub(super) unprintable: Option<(Pos, char)>,
+    /// What the gateway does where two routes have one name.
+    pub(super) twice: &'static str,
     /// Whether the file lists routes by their model, so that their order says nothing.
     pub(super) grouped_by_model: bool,
     /// Unquoted scalars that older YAML readers take for something else, by their place.
@@ -240,6 +242,7 @@ impl<'a> Reader<'a> {
             declared: None,
             no_routes,
             unprintable: unprintable(text),
+            twice: "the gateway refuses that",
             grouped_by_model: false,
             odd: places(text, odd),
         }
@@ -283,7 +286,7 @@ impl<'a> Reader<'a> {
         let first = self.policy.routes.iter().position(|other| other.name == route.name).filter(|_| !self.origin.any_names);
         if let Some(first) = first {
             let line = self.lines.routes.get(first).map_or(0, |(line, _)| *line);
-            let message = format!("route {} appears twice, first on line {line}; the gateway refuses that", quoted(&route.name));
+            let message = format!("route {} appears twice, first on line {line}; {}", quoted(&route.name), self.twice);
             return Err(self.origin.error(at, message, "rename one of them"));
         }
         self.policy.routes.push(route);

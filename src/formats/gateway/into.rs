@@ -209,13 +209,14 @@ fn check(policy: &Policy, before: &Node, edited: &str, path: &str, added: usize)
     let told = |policy: &Policy| -> Vec<_> {
         policy.routes.iter().map(|route| (route.name.clone(), route.description.clone(), route.models.clone())).collect()
     };
+    // First, since what is refused may be the very reason why the rest reads otherwise: two providers of one name, for example.
+    if let Some(note) = imported.notes.iter().find(|note| note.kind == NoteKind::Refused) {
+        return Err(format!("{}; {}", note.warning.message, note.warning.remedy));
+    }
     if told(&imported.policy) != told(policy) || rest(before, 0) != rest(&after, added) {
         return Err("the configuration cannot be edited in place without changing more (anchors, perhaps); export a new one".to_owned());
     }
-    match imported.notes.iter().find(|note| note.kind == NoteKind::Refused) {
-        Some(note) => Err(format!("{}; {}", note.warning.message, note.warning.remedy)),
-        None => Ok(()),
-    }
+    Ok(())
 }
 
 /// Returns everything of a configuration that an export must not touch, as JSON.

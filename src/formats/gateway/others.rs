@@ -41,6 +41,8 @@ pub(super) fn read_chat_ui(root: Node, reader: &mut Reader<'_>) -> Result<(), Fo
             ..Declaration::default()
         })
         .collect();
+    let message = "chat-ui has ignored the descriptions since June 2026: it chooses by rules of its own and reads this file for the models";
+    reader.note(NoteKind::Ignored, root.at, message, "measure with the gateway that will read the policy");
     let message = format!("the models are called huggingface/… and taken to be served by {HUGGING_FACE}, chat-ui's usual address");
     reader.note(NoteKind::Changed, root.at, message, "change `providers` in the policy if OPENAI_BASE_URL says otherwise");
     let message = "chat-ui's file names no model for requests that fit no route";
@@ -58,6 +60,7 @@ pub(super) fn read_routing_api(root: Node, reader: &mut Reader<'_>) -> Result<()
         _ => field(&root, "routing_preferences").map_or(&root, |entry| &entry.node),
     };
     reader.routes_at(list.at);
+    reader.twice = "the gateway takes the last one alone";
     for (index, node) in items(Some(list)).iter().enumerate() {
         let mut route = named(index, node, reader)?;
         for model in items(field(node, "models").map(|entry| &entry.node)) {
@@ -80,18 +83,7 @@ pub(super) fn read_routing_api(root: Node, reader: &mut Reader<'_>) -> Result<()
 
 /// Returns the body of a request to `/routing/v1/chat/completions`, without messages: whoever sends it adds them.
 pub(super) fn write_routing_api(policy: &Policy) -> String {
-    let preferences: Vec<Json> = policy
-        .routes
-        .iter()
-        .map(|route| {
-            let mut preference = json!({"name": route.name, "description": route.description, "models": route.models});
-            let selection = route.extra.iter().find(|(key, _)| key == SELECTION);
-            if let Some(selection) = selection.and_then(|(_, value)| serde_json::from_str::<Json>(value).ok()) {
-                preference[SELECTION] = selection;
-            }
-            preference
-        })
-        .collect();
+    let preferences: Vec<Json> = policy.routes.iter().map(|route| routing_preference(route, &route.models)).collect();
     let mut body = json!({});
     if let Some(model) = &policy.fallback {
         body["model"] = model.as_str().into();
@@ -118,6 +110,16 @@ pub(super) fn left_out(policy: &Policy) -> Option<String> {
     }
     (!left_out.is_empty())
         .then(|| format!("a request has no place for what else the policy says ({}), so keep the policy's own file", left_out.join(", ")))
+}
+
+/// Returns what a request to Plano's `/routing` API says of a route that leads to these models.
+pub fn routing_preference(route: &Route, models: &[String]) -> Json {
+    let mut preference = json!({"name": route.name, "description": route.description, "models": models});
+    let selection = route.extra.iter().find(|(key, _)| key == SELECTION);
+    if let Some(selection) = selection.and_then(|(_, value)| serde_json::from_str::<Json>(value).ok()) {
+        preference[SELECTION] = selection;
+    }
+    preference
 }
 
 /// Reads name and description, which all shapes need.
