@@ -26,6 +26,9 @@ pub struct Session {
 #[derive(Serialize, Deserialize)]
 pub struct Draft {
     title: String,
+    /// What it is called where its text says nothing; drafts of older versions do not tell.
+    #[serde(default)]
+    given: Option<String>,
     path: Option<PathBuf>,
     /// Milliseconds since 1970 and size of the file when it was last read or written.
     stamp: Option<(u64, u64)>,
@@ -113,6 +116,7 @@ fn draft<T>(document: &Document<T>, text: DraftText) -> Draft {
     };
     Draft {
         title: document.title.clone(),
+        given: Some(document.given().to_owned()),
         path: document.path.clone(),
         stamp: document.stamp.map(millis),
         digest: document.stamp.and_then(|stamp| stamp.digest),
@@ -129,18 +133,19 @@ impl Draft {
 
     /// Returns the policy, unless the draft is of something else.
     pub fn into_policy(self, id: DocId) -> Option<Document<PolicyText>> {
-        let DraftText::Policy { policy: DraftPolicy { name, dialect, fallback, routes, extra }, yaml } = self.text else { return None };
+        let Self { title, given, path, stamp, digest, modified, text } = self;
+        let DraftText::Policy { policy: DraftPolicy { name, dialect, fallback, routes, extra }, yaml } = text else { return None };
         let route =
             |DraftRoute { name, description, domain, action, models, extra }| Route { name, description, domain, action, models, extra };
         let policy = Policy { name, dialect, fallback, routes: routes.into_iter().map(route).collect(), extra };
         let text = PolicyText::from_draft(policy, yaml.as_deref());
-        let envelope = Envelope { title: self.title, path: self.path, stamp: self.stamp, digest: self.digest, modified: self.modified };
-        Some(envelope.around(id, text))
+        Some(Envelope { title, given, path, stamp, digest, modified }.around(id, text))
     }
 
     /// Returns the conversation, unless the draft is of something else.
     pub fn into_conversation(self, id: DocId) -> Option<Document<Conversation>> {
-        let DraftText::Conversation { messages } = self.text else { return None };
+        let Self { title, given, path, stamp, digest, modified, text } = self;
+        let DraftText::Conversation { messages } = text else { return None };
         let part = |part| match part {
             DraftPart::Text(text) => Part::Text(text),
             DraftPart::Other(json) => Part::Other(json),
@@ -157,13 +162,13 @@ impl Draft {
             Message { role: Role::from_name(&role).unwrap_or(Role::User), content, extra }
         };
         let text = Conversation { messages: messages.into_iter().map(message).collect() };
-        let envelope = Envelope { title: self.title, path: self.path, stamp: self.stamp, digest: self.digest, modified: self.modified };
-        Some(envelope.around(id, text))
+        Some(Envelope { title, given, path, stamp, digest, modified }.around(id, text))
     }
 }
 
 struct Envelope {
     title: String,
+    given: Option<String>,
     path: Option<PathBuf>,
     stamp: Option<(u64, u64)>,
     digest: Option<u64>,
@@ -174,8 +179,8 @@ impl Envelope {
     fn around<T>(self, id: DocId, text: T) -> Document<T> {
         let time = |millis| Some(UNIX_EPOCH + Duration::from_millis(millis));
         let stamp = self.stamp.map(|(millis, bytes)| FileStamp { modified: time(millis), bytes, digest: self.digest });
-        let mut document = Document::new(id, self.title, text);
-        (document.path, document.stamp) = (self.path, stamp);
+        let mut document = Document::new(id, self.given.unwrap_or_else(|| self.title.clone()), text);
+        (document.title, document.path, document.stamp) = (self.title, self.path, stamp);
         if self.modified {
             document.mark_modified();
         }
