@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::logprobs::{WrittenToken, probabilities};
 use super::protocol::{CancelToken, Progress, RouteRequest, RouterDescription};
-use super::server::{Failure, Keys, Reply, Server, Wanted};
+use super::server::{Failure, Keys, LOGPROB, Reply, Server, Wanted};
 use super::service::Service;
 use super::source::Limits;
 use super::worker::OnProgress;
@@ -118,7 +118,7 @@ impl EndpointRouter {
         body["logprobs"] = json!(true);
         body["top_logprobs"] = json!(ALTERNATIVES);
         match self.server.post("/chat/completions", &body).await {
-            Err(Failure::Status { message, .. }) if message.contains("logprob") => {
+            Err(Failure::Status { message, .. }) if message.contains(LOGPROB) => {
                 self.logprobs.give_up();
                 self.server.post("/chat/completions", &plain).await
             }
