@@ -200,8 +200,19 @@ fn follow(rest: &str, so_far: &mut Vec<String>, line: usize, found: &mut Vec<(us
 /// Returns the crates of Cargo.toml as sources name them.
 fn crates() -> BTreeSet<String> {
     let manifest = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml")).unwrap();
-    let dependencies = manifest.split("\n[dependencies]\n").nth(1).unwrap().split("\n[").next().unwrap();
-    dependencies.lines().filter_map(|line| line.split_once(" =")).map(|(name, _)| name.replace('-', "_")).collect()
+    let sections = manifest.split("\n[").filter_map(|section| section.split_once("]\n"));
+    // Also those of one system alone: `target.'cfg(…)'.dependencies`.
+    let named = sections.filter(|(header, _)| header.ends_with("dependencies") && !header.ends_with("dev-dependencies"));
+    let names = named.flat_map(|(_, lines)| lines.lines()).filter_map(|line| line.split_once(" ="));
+    names.map(|(name, _)| name.replace('-', "_")).collect()
+}
+
+#[test]
+fn dependencies_are_read_from_every_section_but_that_of_the_tests() {
+    let crates = crates();
+    for (name, is_one) in [("egui", true), ("candle_core", true), ("rustix", true), ("proptest", false), ("cuda", false)] {
+        assert_eq!(crates.contains(name), is_one, "{name}");
+    }
 }
 
 #[test]
@@ -230,6 +241,37 @@ fn modules_name_only_what_lies_below_them() {
         }
     }
     assert!(wrong.is_empty(), "the layers of the design do not hold:\n{}", wrong.join("\n"));
+}
+
+/// What changes files, as code spells it.
+const WRITES: [&str; 10] = [
+    "fs::write",
+    "File::create",
+    "OpenOptions",
+    "fs::rename",
+    "fs::copy",
+    "fs::remove_",
+    "create_dir",
+    "hard_link",
+    "fs::symlink",
+    "NamedTempFile",
+];
+/// Downloads lie in the cache of Hugging Face's tools, which is no file of the user's.
+const DOWNLOADS: &str = "engine/hub_fetch.rs";
+
+#[test]
+fn files_are_written_by_app_and_cli_alone() {
+    let mut wrong = Vec::new();
+    for source in sources() {
+        if matches!(source.module.as_str(), "app" | "cli") || source.path == Path::new(DOWNLOADS) {
+            continue;
+        }
+        for (word, at) in WRITES.iter().flat_map(|word| source.code.match_indices(word).map(move |(at, _)| (word, at))) {
+            let line = source.code[..at].matches('\n').count() + 1;
+            wrong.push(format!("src/{}:{line}: {word}", source.path.display()));
+        }
+    }
+    assert!(wrong.is_empty(), "files are written where only app, cli and {DOWNLOADS} may:\n{}", wrong.join("\n"));
 }
 
 #[test]

@@ -31,7 +31,6 @@ fn check(arguments: &[&str], stdin: &str, status: i32, stdout: &str, stderr: &st
 const POLICY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/sample_policies/coding_assistant/policy.yaml");
 const CONVERSATION: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/sample_policies/coding_assistant/conversations/quickstart.json");
 
-/// Every golden prompt as a user gets it: files in, bytes out.
 #[test]
 fn nobody_who_reads_errors_is_no_reason_to_panic() {
     let (reader, writer) = std::io::pipe().unwrap();
@@ -59,6 +58,7 @@ fn an_export_into_a_file_keeps_its_byte_order_mark() {
     check(&["export", "-", "--into", &config.display().to_string()], policy, 0, "\u{feff}# The gateway of the kitchen team.", "");
 }
 
+/// Golden prompts as a user gets them: files in, bytes out.
 #[test]
 fn prompt_prints_the_golden_bytes() {
     let folder = tempfile::tempdir().unwrap();

@@ -13,7 +13,8 @@ use waypost::engine::{CancelToken, DeviceChoice, EngineError, Limits, RouteReque
 use waypost::policy::{DialectId, Policy, Route};
 
 /// Short pauses, so that tries follow each other at once.
-const LIMITS: Limits = Limits { in_flight: 4, timeout: Duration::from_secs(20), attempts: 3, pause: Duration::from_millis(1) };
+const LIMITS: Limits =
+    Limits { in_flight: 4, timeout: Duration::from_secs(20), attempts: 3, pause: Duration::from_millis(1), with_key: false };
 
 fn open(router: &str, limits: Limits) -> Result<Box<dyn Router>, EngineError> {
     let source: RouterSource = router.parse().unwrap();

@@ -83,12 +83,7 @@ fn safetensors_agree_with_transformers() {
         }
         // The reference stops after 48 tokens, Waypost a little later.
         let ours = &scored.greedy;
-        assert!(
-            ours.starts_with(&case.greedy) || *ours == case.greedy,
-            "case {}: wrote {ours:?}, transformers {:?}",
-            case.index,
-            case.greedy
-        );
+        assert!(ours.starts_with(&case.greedy), "case {}: wrote {ours:?}, transformers {:?}", case.index, case.greedy);
     }
     eprintln!("largest difference of a log-probability: {worst:.2e}");
 }

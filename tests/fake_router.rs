@@ -1,9 +1,10 @@
 //! A router without a network, for tests of what stands around it.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use waypost::app::{CacheStats, DeviceChoice, Loader, RouterDescription, RouterSource, StartOptions};
+use waypost::app::{CacheStats, Caches, DeviceChoice, Loader, RouterDescription, RouterSource, StartOptions};
 use waypost::decision::{Decision, Latency, Outcome, RouteProbability, RouterInfo, TokenCounts};
 use waypost::engine::{CancelToken, EngineError, OnProgress, Progress, RouteRequest, Router};
 use waypost::policy::NO_ROUTE_LABEL;
@@ -49,6 +50,8 @@ pub fn options(behaviour: Behaviour) -> StartOptions {
         device: DeviceChoice::Cpu,
         loader: loader(behaviour),
         hub: Arc::new(|| Err(EngineError::router("there is no Hub in this test"))),
+        // Neither what whoever runs the tests has downloaded nor the folders of theirs; digests of the built-in router are worth keeping.
+        caches: Caches { hub: Some("/nowhere/hub".into()), digests: Some(Path::new(env!("CARGO_TARGET_TMPDIR")).join("digests.json")) },
     }
 }
 

@@ -3,7 +3,7 @@
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 /// What was asked.
@@ -53,6 +53,27 @@ impl Answer {
 
     pub fn after(self, pause: Duration) -> Self {
         Self { pause, ..self }
+    }
+}
+
+/// Holds requests back until so many of them are open at the same time, and lets all pass from then on.
+pub struct Gate {
+    wanted: usize,
+    came: Mutex<usize>,
+    changed: Condvar,
+}
+
+impl Gate {
+    pub fn of(wanted: usize) -> Self {
+        Self { wanted, came: Mutex::new(0), changed: Condvar::new() }
+    }
+
+    /// Waits a bounded time, so that too few requests fail a test rather than hanging it.
+    pub fn pass(&self) {
+        let mut came = self.came.lock().unwrap();
+        *came += 1;
+        self.changed.notify_all();
+        drop(self.changed.wait_timeout_while(came, Duration::from_secs(10), |came| *came < self.wanted).unwrap());
     }
 }
 

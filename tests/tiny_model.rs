@@ -36,7 +36,7 @@ pub struct Shape {
 impl Shape {
     /// Rows of 64: quantised types with blocks of 32 are turned into f32.
     pub const SMALL: Self = Self { hidden: 64, intermediate: 96, layers: 2, heads: 4, kv_heads: 2, tied: false, context: 4096 };
-    /// Rows of 256 and 512: every quantised type stays as it is.
+    /// Rows of 256 and 512: quantised types whose products are fast stay as they are; the others become f32, as in every small router.
     pub const WIDE: Self = Self { hidden: 256, intermediate: 512, layers: 1, heads: 4, kv_heads: 2, tied: false, context: 4096 };
 }
 

@@ -533,28 +533,22 @@ fn frames_do_not_grow_with_the_data() {
     }
 }
 
-/// With real weights, as `.ci/run` provides them: the drawing thread never waits for the engine, which computes on every core. How long frames
-/// take is no matter of a test: `WAYPOST_FRAME_TIMES=1` tells it of the window itself.
+/// The drawing thread never waits for the engine: this router decides nothing before it is told to stop, so a frame that waited for it would
+/// not end. How long frames take is no matter of a test: `WAYPOST_FRAME_TIMES=1` tells it of the window itself.
 #[test]
 fn typing_goes_on_while_the_engine_works() {
-    let Some(folder) = std::env::var_os("WAYPOST_TEST_MODEL") else { return };
-    let router = RouterSource::Folder(folder.into());
-    let mut harness = window(StartOptions { router: Some(router), loader: loader(), ..options(Behaviour::Decide) });
+    let mut harness = window(options(Behaviour::Block));
     wait_for(&mut harness, "Ready");
     perform(&mut harness, Command::Perform(Action::Route));
-    let mut while_routing = 0;
-    for key in 0..120 {
+    for key in 0..60 {
         harness.get_by_label("Route description").focus();
         harness.get_by_label("Route description").type_text(if key % 6 == 5 { " " } else { "e" });
-        let before = harness.state().app().state().is_routing();
         harness.step();
-        while_routing += usize::from(before && harness.state().app().state().is_routing());
+        assert!(harness.state().app().state().is_routing(), "the decision that was under way is over");
         if key % 8 == 0 {
             perform(&mut harness, Command::Perform(Action::Route));
         }
-        std::thread::sleep(Duration::from_millis(8));
     }
-    assert!(while_routing > 60, "only {while_routing} of 120 frames ended before the decision that was under way");
     let description = &harness.state().app().state().routes().routes[0].description;
-    assert!(description.ends_with(&"eeeee ".repeat(20)), "every key arrived: {description}");
+    assert!(description.ends_with(&"eeeee ".repeat(10)), "every key arrived: {description}");
 }

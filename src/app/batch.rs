@@ -140,6 +140,10 @@ pub struct Batch {
     pub query: CaseQuery,
     /// Positions in the run's turns, as the query wants them.
     pub rows: Arc<[u32]>,
+    /// Rows of wrong cases, in the order of the table, as they were when the rows were found.
+    pub(super) wrong: Arc<[usize]>,
+    /// Where the selected case was in the table when either changed; [`Self::selected_row`] says whether it still is.
+    pub(super) row: Option<usize>,
     /// Whether rows for a newer query are being found.
     pub filtering: bool,
     pub selected: Option<u32>,
@@ -213,16 +217,27 @@ impl Batch {
         Some(&entry.preview)
     }
 
-    /// Returns the next wrong case after the selected one in the order of the table, or before it.
+    /// Looks the selected case up in the table, so that what asks for its row in every frame need not.
+    pub(super) fn find_selected_row(&mut self) {
+        self.row = self.selected.and_then(|selected| self.rows.iter().position(|row| *row == selected));
+    }
+
+    /// Returns the row of the selected case; `None` where the table does not list it.
+    pub(super) fn selected_row(&self) -> Option<usize> {
+        self.row.filter(|row| self.selected.is_some() && self.rows.get(*row) == self.selected.as_ref())
+    }
+
+    /// Returns the row and the position of the next wrong case after the selected one in the order of the table, or before it. Asked in every
+    /// frame, so it takes no longer with many cases.
     pub fn next_wrong(&self, backwards: bool) -> Option<(usize, u32)> {
-        let turns = &self.view.as_ref()?.run.turns;
-        let is_wrong = |position: u32| turns.get(position as usize).is_some_and(TurnResult::is_wrong);
-        let present = self.selected.and_then(|selected| self.rows.iter().position(|row| *row == selected));
-        let rows = self.rows.iter().copied().enumerate();
-        if backwards {
-            rows.take(present.unwrap_or(0)).rfind(|(_, row)| is_wrong(*row))
-        } else {
-            rows.skip(present.map_or(0, |at| at + 1)).find(|(_, row)| is_wrong(*row))
-        }
+        self.view.as_ref()?;
+        let at = match (self.selected_row(), backwards) {
+            (Some(present), true) => self.wrong.partition_point(|row| *row < present).checked_sub(1)?,
+            (Some(present), false) => self.wrong.partition_point(|row| *row <= present),
+            (None, true) => return None,
+            (None, false) => 0,
+        };
+        let row = *self.wrong.get(at)?;
+        Some((row, *self.rows.get(row)?))
     }
 }

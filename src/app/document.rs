@@ -88,6 +88,11 @@ impl<T> Document<T> {
         self.call(None);
     }
 
+    /// Returns what it is called where its text says nothing.
+    pub fn given(&self) -> &str {
+        &self.given
+    }
+
     /// Calls the document what its text says, or what it was given as a name where that says nothing.
     pub fn call(&mut self, name: Option<&str>) {
         self.title = name.filter(|name| !name.trim().is_empty()).unwrap_or(&self.given).to_owned();

@@ -51,7 +51,7 @@ impl App {
         if is_another {
             batch.query = CaseQuery { sort: batch.query.sort, descending: batch.query.descending, ..CaseQuery::default() };
             (batch.selected, batch.case, batch.pair) = (None, None, 0);
-            batch.rows = Arc::default();
+            (batch.rows, batch.wrong) = (Arc::default(), Arc::default());
             // A correction can be taken back while its run is on screen.
             batch.corrections.clear();
             batch.undone.clear();
@@ -77,15 +77,20 @@ impl App {
         let set = batch.set.as_ref().map(|open| Arc::clone(&open.set)).filter(|set| set.path().as_os_str() == run.info.set.path.as_str());
         let find = move || {
             let said = set.map(|set| conversations_with(&set, &query.text, &is_cancelled)).unwrap_or_default();
-            query.rows(&run, &said)
+            let rows = query.rows(&run, &said);
+            let is_wrong = |position: u32| run.turns.get(position as usize).is_some_and(TurnResult::is_wrong);
+            let wrong = rows.iter().enumerate().filter(|(_, position)| is_wrong(**position)).map(|(row, _)| row).collect::<Arc<[usize]>>();
+            (rows, wrong)
         };
-        self.figures.run(find, |app, rows| {
+        self.figures.run(find, |app, (rows, wrong)| {
             let batch = &mut app.state.batch;
             batch.filtering = false;
             if app.rows_outdated {
                 app.find_rows();
             } else {
                 batch.rows = rows.into();
+                batch.wrong = wrong;
+                batch.find_selected_row();
                 app.reveal_selected();
             }
         });
@@ -94,6 +99,7 @@ impl App {
     pub(super) fn select_case(&mut self, position: Option<u32>) {
         let batch = &mut self.state.batch;
         batch.selected = position;
+        batch.find_selected_row();
         let Some((position, turn)) = position.zip(batch.selected_turn().cloned()) else {
             batch.case = None;
             return;
@@ -111,9 +117,8 @@ impl App {
     /// Selects the row some steps further in the table.
     fn step(&mut self, step: i64) {
         let batch = &self.state.batch;
-        let present = batch.selected.and_then(|selected| batch.rows.iter().position(|row| *row == selected));
         let Some(last) = batch.rows.len().checked_sub(1) else { return };
-        let next = present.map_or(0, |present| (present as i64).saturating_add(step).clamp(0, last as i64) as usize);
+        let next = batch.selected_row().map_or(0, |present| (present as i64).saturating_add(step).clamp(0, last as i64) as usize);
         self.select_row(next);
     }
 
@@ -127,7 +132,7 @@ impl App {
     fn reveal_selected(&mut self) {
         let batch = &mut self.state.batch;
         if std::mem::take(&mut self.reveal_case)
-            && let Some(row) = batch.rows.iter().position(|row| Some(*row) == batch.selected)
+            && let Some(row) = batch.selected_row()
         {
             batch.bring_into_view(row);
         }

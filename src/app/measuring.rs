@@ -126,9 +126,9 @@ impl App {
         let ticket = Arc::new(());
         let measuring = Measuring { job: None, name, progress, fresh: 0, waiting: self.to_measure.len(), ticket: Arc::clone(&ticket) };
         self.state.batch.measuring = Some(measuring);
-        let source = self.state.router.source.clone();
+        let (source, digests) = (self.state.router.source.clone(), self.caches.digests.clone());
         let prepare = move || {
-            measurement.router_digest = router_digest(&source);
+            measurement.router_digest = router_digest(&source, digests.as_deref());
             plan(&measurement)
         };
         self.files.run(prepare, move |app, planned| app.begin(planned, &ticket));

@@ -75,7 +75,7 @@ pub use policy_text::{OutlineRow, PolicyText};
 pub use remembered::{Remembered, data_folder};
 pub use replace::replace_file;
 pub use router::{Job, JobKind, Purpose, RouterPhase, RouterStatus};
-pub use routers::{OpenHub, RouterPanel, RoutersCommand, ServerLimits};
+pub use routers::{Caches, OpenHub, RouterPanel, RoutersCommand, ServerLimits};
 pub use run_view::RunView;
 pub use sample::{SAMPLES, Sample};
 pub use session::{App, StartOptions, ZOOM_RANGE};

@@ -16,6 +16,15 @@ use crate::engine::{EngineError, Hub, Limits, ListedRouter, Place, forget_key, l
 /// Opens the Hub, when a download is asked for; tests bring their own.
 pub type OpenHub = Arc<dyn Fn() -> Result<Hub, EngineError> + Send + Sync>;
 
+/// Where what can be fetched or computed again lies. `None` takes the user's own places; tests bring theirs.
+#[derive(Clone, Debug, Default)]
+pub struct Caches {
+    /// The folder that Hugging Face's tools keep downloads in.
+    pub hub: Option<PathBuf>,
+    /// The file that remembers digests of routers' files.
+    pub digests: Option<PathBuf>,
+}
+
 /// What the panel shows.
 #[derive(Debug, Default)]
 pub struct RouterPanel {
@@ -180,11 +189,11 @@ impl App {
         }
         let named = self.wanted_rows();
         let wanted = named.clone();
-        let (device, data) = (self.state.router.device, self.data.clone());
+        let (device, data, cache) = (self.state.router.device, self.data.clone(), self.caches.hub.clone());
         let look = move || {
             let remembered = data.map(|folder| Remembered::read(&folder)).unwrap_or_default();
             let place = Place::of(device);
-            (list_routers(&named, &place), place, remembered)
+            (list_routers(&named, &place, cache.as_deref()), place, remembered)
         };
         self.background(
             "waypost-routers",

@@ -15,7 +15,7 @@ use super::state::{Dialog, Section, Settings, Side, State, Tab, ThemeChoice};
 use super::store::Store;
 use super::tasks::{Apply, Tasks, Wake};
 use super::{
-    Action, Command, Compare, DeviceChoice, DocId, Import, Library, Loader, Log, OpenHub, PolicyText, RouterPanel, RouterPhase,
+    Action, Caches, Command, Compare, DeviceChoice, DocId, Import, Library, Loader, Log, OpenHub, PolicyText, RouterPanel, RouterPhase,
     RouterSource, RouterStatus, RunId, routers, sample,
 };
 use crate::engine::{Engine, EngineError};
@@ -35,6 +35,7 @@ pub struct StartOptions {
     pub device: DeviceChoice,
     pub loader: Loader,
     pub hub: OpenHub,
+    pub caches: Caches,
 }
 
 /// The workbench: its state, and the engine thread, which ends with it.
@@ -54,6 +55,7 @@ pub struct App {
     pub(super) texts: Tasks,
     /// Where downloads come from.
     pub(super) hub: OpenHub,
+    pub(super) caches: Caches,
     /// What threads beside the engine and `texts` made.
     pub(super) outbox: Sender<Apply>,
     pub(super) inbox: Receiver<Apply>,
@@ -115,7 +117,7 @@ impl App {
         let start_tasks = |name: &str| {
             Tasks::start(name, Arc::clone(&wake)).map_err(|error| EngineError::router(format!("cannot start a thread: {error}")))
         };
-        let StartOptions { files: wanted, router, device, loader, hub } = options;
+        let StartOptions { files: wanted, router, device, loader, hub, caches } = options;
         let data = routers::beside(drafts.as_ref());
         let mut log = Log::default();
         let (outbox, inbox) = std::sync::mpsc::channel();
@@ -177,6 +179,7 @@ impl App {
             waiting: VecDeque::new(),
             texts,
             hub,
+            caches,
             outbox,
             inbox,
             wake,

@@ -7,7 +7,7 @@ use clap::builder::RangedU64ValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::{Failure, router};
-use crate::app::StartOptions;
+use crate::app::{Caches, StartOptions};
 use crate::dialect::{Gateway, Version, gateway_of_version, version};
 use crate::engine::{DeviceChoice, Hub, loader};
 use crate::formats::ExportFormat;
@@ -71,6 +71,7 @@ impl GuiArguments {
             device: self.router.device.choice(),
             loader: loader(),
             hub: Arc::new(Hub::from_environment),
+            caches: Caches::default(),
         })
     }
 }

@@ -170,7 +170,7 @@ fn measured(
             seed: arguments.seed,
             limit: arguments.limit,
             router: router.description().info,
-            router_digest: router_digest(&router::source(&router_name)?),
+            router_digest: router_digest(&router::source(&router_name)?, None),
             name: String::new(),
             min_agreement: None,
             min_recall: None,

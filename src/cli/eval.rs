@@ -39,7 +39,7 @@ pub fn run(arguments: &EvalArguments) -> Result<(), Failure> {
         seed: arguments.seed,
         limit: arguments.limit,
         router: router.description().info,
-        router_digest: router_digest(&router::source_of(&arguments.router)?),
+        router_digest: router_digest(&router::source_of(&arguments.router)?, None),
         name: String::new(),
         min_agreement: arguments.min_agreement,
         min_recall: arguments.min_recall,

@@ -53,7 +53,7 @@ fn list(json: bool, device: Device) -> Result<(), Failure> {
     let data = data_folder();
     let remembered = data.as_deref().map(Remembered::read).unwrap_or_default();
     let named = data.as_deref().map(named_routers).unwrap_or_default();
-    let lines: Vec<Line> = list_routers(&named, &place).into_iter().map(|router| line(router, &place, &remembered)).collect();
+    let lines: Vec<Line> = list_routers(&named, &place, None).into_iter().map(|router| line(router, &place, &remembered)).collect();
     if json {
         return report::print_json(&lines);
     }
@@ -195,7 +195,7 @@ fn path(name: &str) -> Result<std::path::PathBuf, Failure> {
         router::check_path(named)?;
         return Ok(named.to_owned());
     }
-    let listed = list_routers(&[], &Place::of(Device::Cpu.choice())).into_iter().find(|router| router.source == source);
+    let listed = list_routers(&[], &Place::of(Device::Cpu.choice()), None).into_iter().find(|router| router.source == source);
     match listed {
         Some(ListedRouter { path: Some(path), .. }) => Ok(path),
         Some(ListedRouter { presence: Presence::Unusable(reason), .. }) => Err(Failure::Router(reason)),

@@ -10,6 +10,7 @@ use candle_core::{DType, Device, Error, Tensor};
 use super::EngineError;
 use super::error::panic_message;
 use super::protocol::DeviceChoice;
+use super::weights::SMALL;
 
 /// A device that computed something when it was opened.
 #[derive(Clone, Debug)]
@@ -19,10 +20,13 @@ pub struct Opened {
     pub name: &'static str,
     /// What weights that are not quantised are computed in: f32 on the CPU, elsewhere bf16 where the device has it, else f16.
     pub dtype: DType,
+    /// Bytes that a router may take as f32 for its quantised weights to become f32 where products with them are slow, which they are on the
+    /// CPU. Tests set 0: no router of theirs is as large as those whose weights stay.
+    pub small: u64,
 }
 
 /// The CPU, which is always there.
-pub const CPU: Opened = Opened { device: Device::Cpu, name: "cpu", dtype: DType::F32 };
+pub const CPU: Opened = Opened { device: Device::Cpu, name: "cpu", dtype: DType::F32, small: SMALL };
 
 /// The devices to try for a router.
 #[derive(Clone, Debug)]
@@ -116,7 +120,7 @@ fn tried(device: Device, name: &'static str) -> candle_core::Result<Opened> {
         Err(error) if is_out_of_memory(&error.to_string()) => return Err(error),
         Err(_) => product(DType::F16).map(|_| DType::F16)?,
     };
-    Ok(Opened { device, name, dtype })
+    Ok(Opened { device, name, dtype, small: SMALL })
 }
 
 fn missing(what: &str, feature: &str, error: &Error) -> EngineError {

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::logprobs::{WrittenToken, probabilities};
 use super::protocol::{CancelToken, Progress, RouteRequest, RouterDescription};
-use super::server::{Failure, Keys, Reply, Server};
+use super::server::{Failure, Keys, LOGPROB, Reply, Server};
 use super::service::Service;
 use super::source::Limits;
 use super::worker::OnProgress;
@@ -120,7 +120,7 @@ impl EndpointRouter {
         body["logprobs"] = json!(true);
         body["top_logprobs"] = json!(ALTERNATIVES);
         match self.server.post("/chat/completions", &body).await {
-            Err(Failure::Status { message, .. }) if message.contains("logprob") => {
+            Err(Failure::Status { message, .. }) if message.contains(LOGPROB) => {
                 self.logprobs.set(false);
                 self.server.post("/chat/completions", &plain).await
             }

@@ -115,9 +115,12 @@ fn has_extension(file: &str, extension: &str) -> bool {
 
 /// Returns whether the user forbade the network to all Hugging Face tools.
 pub fn is_offline() -> bool {
-    ["HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"].iter().any(|name| {
-        std::env::var(name).is_ok_and(|value| matches!(value.trim().to_ascii_uppercase().as_str(), "1" | "ON" | "YES" | "TRUE"))
-    })
+    ["HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"].into_iter().any(is_true)
+}
+
+/// Returns whether a switch of the environment is on, as Hugging Face's own tools read it: one that is set to 0 is off.
+pub(super) fn is_true(name: &str) -> bool {
+    std::env::var(name).is_ok_and(|value| matches!(value.trim().to_ascii_uppercase().as_str(), "1" | "ON" | "YES" | "TRUE"))
 }
 
 /// Returns the cache, and the address of the Hub: `HF_HUB_CACHE`, `HF_HOME` and `HF_ENDPOINT` are hf-hub's to read.

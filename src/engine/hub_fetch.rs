@@ -44,8 +44,7 @@ impl Hub {
             link(&folder, &plan.commit, file)?;
         }
         let reference = folder.join("refs").join("main");
-        let written = std::fs::create_dir_all(folder.join("refs")).and_then(|()| std::fs::write(&reference, &plan.commit));
-        written.map_err(|error| on_disk(&reference, &error))?;
+        point(&folder, &reference, &plan.commit).map_err(|error| on_disk(&reference, &error))?;
         Ok(plan.pick.path_in(&folder.join("snapshots").join(&plan.commit)))
     }
 
@@ -275,6 +274,22 @@ fn link(folder: &Path, commit: &str, file: &RemoteFile) -> Result<(), EngineErro
         }
     });
     made.map_err(|error| on_disk(&pointer, &error))
+}
+
+/// Makes a reference name a commit: at any moment it names the old one or the new one. What is written until then lies outside of `refs`,
+/// where other tools take every file for a reference, under a name of its own, since two files of a router may be fetched at the same time.
+fn point(folder: &Path, reference: &Path, commit: &str) -> std::io::Result<()> {
+    reference.parent().map_or(Ok(()), std::fs::create_dir_all)?;
+    let fresh = folder.join(format!("{:016x}.incomplete", fastrand::u64(..)));
+    let written = File::create_new(&fresh).and_then(|mut file| {
+        file.write_all(commit.as_bytes())?;
+        file.sync_all()
+    });
+    let placed = written.and_then(|()| std::fs::rename(&fresh, reference));
+    if placed.is_err() {
+        std::fs::remove_file(&fresh).ok();
+    }
+    placed
 }
 
 fn on_disk(path: &Path, error: &std::io::Error) -> EngineError {

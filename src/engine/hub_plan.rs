@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::EngineError;
-use super::hub::{HubId, Pick, is_offline, places};
+use super::hub::{HubId, Pick, is_offline, is_true, places};
 use super::hub_digest::Digest;
 use super::protocol::CancelToken;
 use super::server::{Failure, Server};
@@ -208,7 +208,7 @@ fn licence(card: &Value, text: String) -> Licence {
 /// Returns the user's token from the places where Hugging Face tools keep it.
 fn token() -> Option<String> {
     let set = |name: &str| std::env::var(name).ok().filter(|value| !value.trim().is_empty());
-    if set("HF_HUB_DISABLE_IMPLICIT_TOKEN").is_some() {
+    if is_true("HF_HUB_DISABLE_IMPLICIT_TOKEN") {
         return None;
     }
     let file = |path: PathBuf| std::fs::read_to_string(path).ok();

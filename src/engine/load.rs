@@ -333,6 +333,7 @@ fn open_gguf(path: &Path, opened: &Opened) -> Result<Parts, EngineError> {
     };
     let template = ChatTemplate::new(shown, source.to_owned(), token("tokenizer.ggml.bos_token_id"), token("tokenizer.ggml.eos_token_id"))?;
     let weights = Weights::from_gguf(&file, &gguf, Weights::gguf_names(config.layers), &opened.device, opened.dtype);
+    let weights = weights.small_up_to(opened.small);
     let end_tokens = config.end_tokens.clone();
     Ok(Parts { config, weights, tokenizer, template, end_tokens, temperature: 1.0 })
 }

@@ -1,6 +1,6 @@
 //! Every router that can be chosen here: what ships, what the Hugging Face cache holds, what is usually wanted, and what the user named.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::builtin::builtin_folder;
 use super::hub::{HubId, cached_ids, find_in, places};
@@ -71,8 +71,9 @@ const KNOWN: [Known; 3] = [
 ];
 
 /// Lists them with what they would take at this place, looking at files but never asking the network. `named` are routers that the user
-/// added: folders, files, servers, and those of the Hub in the user's own spelling.
-pub fn list_routers(named: &[RouterSource], place: &Place) -> Vec<ListedRouter> {
+/// added: folders, files, servers, and those of the Hub in the user's own spelling. `cache` is the folder for downloads from the Hub, `None` the
+/// one that all its tools share.
+pub fn list_routers(named: &[RouterSource], place: &Place, cache: Option<&Path>) -> Vec<ListedRouter> {
     let on_cpu = place.is_cpu();
     let mut routers = vec![match builtin_folder() {
         Ok(folder) => {
@@ -81,7 +82,7 @@ pub fn list_routers(named: &[RouterSource], place: &Place) -> Vec<ListedRouter> 
         }
         Err(error) => unusable(RouterSource::Builtin, "Built-in router".to_owned(), error.to_string()),
     }];
-    let cache = places().map(|(cache, _)| cache).ok();
+    let cache = cache.map(Path::to_owned).or_else(|| places().map(|(cache, _)| cache).ok());
     let in_cache = |id: &str| cache.as_ref().and_then(|cache| find_in(cache, &HubId::new(id)).ok());
     for (id, label, note, disk, [memory_on_cpu, memory_on_gpu]) in KNOWN {
         let source = RouterSource::Hub(id.to_owned());
@@ -172,7 +173,7 @@ fn unusable(source: RouterSource, label: String, reason: String) -> ListedRouter
 }
 
 /// Files of the cache are links to blobs that are named by their digests.
-fn declared_digest(path: &std::path::Path) -> Option<String> {
+fn declared_digest(path: &Path) -> Option<String> {
     let weights = if path.is_dir() { path.join("model.safetensors") } else { path.to_owned() };
     let blob = std::fs::canonicalize(weights).ok()?;
     let name = blob.file_name()?.to_string_lossy().into_owned();

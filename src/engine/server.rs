@@ -23,6 +23,9 @@ const KEYRING_SERVICE: &str = "waypost";
 /// A server does not get longer pauses than this, whatever it asks for.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
+/// What servers that do not know log-probabilities say of them: `logprobs is not supported`, `unknown field top_logprobs`, `no logprob`.
+pub const LOGPROB: &str = "logprob";
+
 /// Until a connection stands.
 const CONNECT: Duration = Duration::from_secs(10);
 
@@ -87,7 +90,7 @@ impl Failure {
             Self::TimedOut | Self::Malformed(_) | Self::Unfit(_) => false,
             Self::Status { code, message, .. } => match code {
                 // A gateway's 500 is its answer to a router's answer, and a server's may name a parameter that it does not know.
-                500 => !message.contains("determine route") && !message.contains("logprobs"),
+                500 => !message.contains("determine route") && !message.contains(LOGPROB),
                 _ => matches!(code, 408 | 429 | 502..=504),
             },
         }
@@ -100,12 +103,12 @@ impl Failure {
 }
 
 impl Server {
-    /// Prepares for a server; nothing is sent yet.
+    /// Prepares for a server, with the user's key for it where the limits allow to look; nothing is sent yet.
     ///
     /// # Errors
     /// Fails where the system gives no sockets or no certificates.
     pub fn new(url: &str, keys: Keys, limits: Limits) -> Result<Self, EngineError> {
-        Self::with_key(url, key(url, keys), limits)
+        Self::with_key(url, if limits.with_key { key(url, keys) } else { None }, limits)
     }
 
     /// As [`Self::new`], with the key that is known already.

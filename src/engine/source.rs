@@ -18,11 +18,13 @@ pub struct Limits {
     pub attempts: u32,
     /// Before the second try; doubled before each further one, and spread by chance so that requests do not come back all at once.
     pub pause: Duration,
+    /// Whether a key is looked for in the environment and in the system's keyring; tests do without those of whoever runs them.
+    pub with_key: bool,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { in_flight: 16, timeout: Duration::from_secs(120), attempts: 5, pause: Duration::from_millis(500) }
+        Self { in_flight: 16, timeout: Duration::from_secs(120), attempts: 5, pause: Duration::from_millis(500), with_key: true }
     }
 }
 

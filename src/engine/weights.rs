@@ -43,8 +43,8 @@ pub struct Weights {
     small: bool,
 }
 
-/// A router that takes no more than this as f32 is read into f32 rather than computed with slow quantised products.
-const SMALL: u64 = 1 << 30;
+/// A router that takes no more bytes than this as f32 is read into f32 rather than computed with slow quantised products.
+pub const SMALL: u64 = 1 << 30;
 
 /// Which of the two naming schemes the files use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -158,9 +158,15 @@ impl Weights {
                 entries.insert(name, Entry { file: Arc::clone(file), stored, shape: info.shape.clone(), range: info.bytes.clone() });
             }
         }
-        let numbers: usize = entries.values().map(|entry: &Entry| entry.shape.iter().product::<usize>()).sum();
-        let small = numbers as u64 * 4 <= SMALL;
-        Self { entries, device: device.clone(), dtype, names: Names::Gguf, path: file.path.clone(), small }
+        let whole = Self { entries, device: device.clone(), dtype, names: Names::Gguf, path: file.path.clone(), small: false };
+        whole.small_up_to(SMALL)
+    }
+
+    /// Returns the same with another limit in place of [`SMALL`], in bytes.
+    #[must_use]
+    pub fn small_up_to(self, limit: u64) -> Self {
+        let numbers: usize = self.entries.values().map(|entry| entry.shape.iter().product::<usize>()).sum();
+        Self { small: numbers as u64 * 4 <= limit, ..self }
     }
 
     /// Returns the bytes that all of them will take in memory.

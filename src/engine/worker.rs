@@ -145,9 +145,6 @@ impl Engine {
     /// Loads a router in place of the present one, which is there again if loading fails. Loads that have not ended are cancelled: the last
     /// one counts.
     pub fn load(&self, source: RouterSource, device: DeviceChoice) -> JobId {
-        for earlier in lock(&self.open).jobs.iter().filter(|job| job.loads) {
-            earlier.cancel.cancel();
-        }
         self.submit(Work::Load(source, device))
     }
 
@@ -192,7 +189,14 @@ impl Engine {
     fn submit(&self, work: Work) -> JobId {
         let id = JobId(self.next.fetch_add(1, Ordering::Relaxed));
         let cancel = CancelToken::default();
-        lock(&self.open).jobs.push(OpenJob { id, cancel: cancel.clone(), loads: matches!(work, Work::Load(..)) });
+        let loads = matches!(work, Work::Load(..));
+        let mut open = lock(&self.open);
+        // In one piece with what is pushed below: in between, a load that failed would bring its previous router back all the same.
+        for earlier in open.jobs.iter().filter(|job| loads && job.loads) {
+            earlier.cancel.cancel();
+        }
+        open.jobs.push(OpenJob { id, cancel: cancel.clone(), loads });
+        drop(open);
         if let Some(jobs) = &self.jobs {
             // The thread ends only after this sender is dropped, so the send cannot fail.
             jobs.send(Job { id, work, cancel }).ok();

@@ -6,7 +6,7 @@ use egui_extras::{Column, TableBuilder};
 
 use super::confusion_view::title;
 use super::tokens::{self, space, text};
-use super::{bars, theme, widgets};
+use super::{bars, tall_list, theme, widgets};
 use crate::app::{Command, CompareCommand, ComparisonView, Piece, PolicyStep, State};
 use crate::eval::Causes;
 use crate::formats::{DiffKind, DiffLine};
@@ -44,41 +44,63 @@ pub fn policies_ui(ui: &mut Ui, state: &State, view: &ComparisonView, commands: 
             widgets::caption_ui(ui, format!("Looked into {known} of {flips} flips, those that broke first"));
         }
     });
-    ScrollArea::vertical().id_salt("differences").auto_shrink(false).show(ui, |ui| {
-        for (at, PolicyStep { what, words }) in view.steps.iter().enumerate() {
-            step_ui(ui, what, words);
-            if causes {
-                caused_ui(ui, view, view.caused.get(at).map(Vec::as_slice).unwrap_or_default(), commands);
+    ui.push_id("differences", |ui| {
+        let (steps, width, spacing) = (view.steps.len(), ui.available_width(), ui.spacing().item_spacing.y);
+        let area = ScrollArea::vertical().auto_shrink(false);
+        let guess = |at: usize| guessed_height(view, at, width);
+        // The edits, what stands between, and the lines of the texts.
+        tall_list::items_ui(ui, area, steps + 1 + view.lines.len(), None, guess, |ui, at| {
+            if let Some(PolicyStep { what, words }) = view.steps.get(at) {
+                ui.spacing_mut().item_spacing.y = spacing;
+                step_ui(ui, what, words);
+                if causes {
+                    caused_ui(ui, view, view.caused.get(at).map(Vec::as_slice).unwrap_or_default(), commands);
+                }
+                ui.add_space(space::S);
+            } else if at == steps {
+                between_ui(ui, view, causes);
+            } else if let Some(line) = view.lines.get(at - steps - 1) {
+                line_ui(ui, line);
             }
-            ui.add_space(space::S);
-        }
-        if causes && view.together > 0 {
-            widgets::caption_ui(ui, format!("{} flips need several edits together", view.together));
-        }
-        if !view.lines.is_empty() {
-            ui.add_space(space::S);
-            widgets::subheading_ui(ui, "Texts of the policies");
-            lines_ui(ui, &view.lines);
-        }
+        });
     });
 }
 
-/// Draws the lines that differ and those around them, as in any diff.
-fn lines_ui(ui: &mut Ui, lines: &[DiffLine]) {
+/// Draws what stands between the edits and the texts.
+fn between_ui(ui: &mut Ui, view: &ComparisonView, causes: bool) {
+    if causes && view.together > 0 {
+        widgets::caption_ui(ui, format!("{} flips need several edits together", view.together));
+    }
+    if !view.lines.is_empty() {
+        ui.add_space(space::S);
+        widgets::subheading_ui(ui, "Texts of the policies");
+        ui.add_space(space::XS);
+    }
+}
+
+/// Draws a line that differs, or one around such lines, as in any diff.
+fn line_ui(ui: &mut Ui, DiffLine { kind, text }: &DiffLine) {
     let palette = theme::palette(ui);
-    theme::card_frame(palette.field, palette.border).show(ui, |ui| {
+    let (sign, colour) = match kind {
+        DiffKind::Both => (' ', palette.text_weak),
+        DiffKind::Removed => ('-', palette.error),
+        DiffKind::Added => ('+', palette.good),
+    };
+    egui::Frame::NONE.fill(palette.field).inner_margin(egui::Margin::symmetric(space::M as i8, 0)).show(ui, |ui| {
         ui.set_min_width(ui.available_width());
-        ui.spacing_mut().item_spacing.y = 0.0;
-        for DiffLine { kind, text } in lines {
-            let (sign, colour) = match kind {
-                DiffKind::Both => (' ', palette.text_weak),
-                DiffKind::Removed => ('-', palette.error),
-                DiffKind::Added => ('+', palette.good),
-            };
-            let line = RichText::new(format!("{sign} {text}")).monospace().color(colour);
-            ui.add(Label::new(line).wrap().selectable(true));
-        }
+        let line = RichText::new(format!("{sign} {text}")).monospace().color(colour);
+        ui.add(Label::new(line).wrap().selectable(true));
     });
+}
+
+/// Returns about how high an item of the list of differences will be.
+fn guessed_height(view: &ComparisonView, at: usize, width: f32) -> f32 {
+    let rows = |letters: usize, letter: f32| (letters as f32 * letter / width.max(80.0)).ceil().max(1.0);
+    match (view.steps.get(at), at.checked_sub(view.steps.len() + 1).and_then(|line| view.lines.get(line))) {
+        (Some(step), _) => 52.0 + 19.0 * rows(step.words.iter().map(|piece| piece.text.len()).sum(), 7.0),
+        (None, Some(line)) => 16.0 * rows(line.text.len() + 2, 8.0),
+        (None, None) => 36.0,
+    }
 }
 
 fn step_ui(ui: &mut Ui, what: &str, pieces: &[Piece]) {

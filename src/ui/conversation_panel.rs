@@ -4,9 +4,9 @@ use egui::{ComboBox, RichText, ScrollArea, TextEdit, Ui};
 
 use super::tokens::{self, space, text};
 use super::widgets::{self, Field};
-use super::{actions, theme};
+use super::{actions, tall_list, theme};
 use crate::app::{Action, Command, State, Target};
-use crate::chat::{Conversation, ConversationEdit, Message, Role};
+use crate::chat::{ConversationEdit, Message, Role};
 
 /// Lines longer than this are hard to read.
 const READING_WIDTH: f32 = 820.0;
@@ -71,11 +71,6 @@ pub fn docked_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
     messages_ui(ui, state, true, commands);
 }
 
-/// Heights of the messages when they were last drawn. Only messages in view are laid out; the others are as high as they were, or as high
-/// as their length suggests.
-#[derive(Clone, Default)]
-struct Heights(Vec<f32>);
-
 fn messages_ui(ui: &mut Ui, state: &State, from_end: bool, commands: &mut Vec<Command>) {
     let document = state.conversation();
     let messages = &document.text.messages;
@@ -85,46 +80,22 @@ fn messages_ui(ui: &mut Ui, state: &State, from_end: bool, commands: &mut Vec<Co
     let reveal = widgets::is_revealed(ui, state, Target::LastMessage).then_some(messages.len() - 1);
     ui.push_id(document.id.0, |ui| {
         let width = ui.available_width();
-        let id = ui.scope_id().with(("heights", width as i32));
-        let mut heights = ui.data_mut(|data| std::mem::take(data.get_temp_mut_or_default::<Heights>(id)));
-        fit(&mut heights, &document.text, width);
-        ScrollArea::vertical().auto_shrink(false).stick_to_bottom(from_end).show_viewport(ui, |ui, viewport| {
-            ui.spacing_mut().item_spacing.y = 0.0;
-            let (mut top, mut above, mut below) = (0.0, 0.0, 0.0);
-            for (position, message) in messages.iter().enumerate() {
-                let Some(height) = heights.0.get_mut(position) else { break };
-                let is_visible = top + *height >= viewport.top() - 200.0 && top <= viewport.bottom() + 200.0;
-                top += *height;
-                if is_visible || reveal == Some(position) {
-                    if above > 0.0 {
-                        ui.add_space(std::mem::take(&mut above));
-                    }
-                    let start = ui.cursor().top();
-                    widgets::item_ui(ui, position, |ui| message_ui(ui, state, position, message, reveal == Some(position), commands));
-                    ui.add_space(space::S);
-                    *height = ui.cursor().top() - start;
-                } else if top < viewport.top() {
-                    above += *height;
-                } else {
-                    below += *height;
-                }
+        let area = ScrollArea::vertical().auto_shrink(false).stick_to_bottom(from_end);
+        let guess = |position: usize| messages.get(position).map_or(0.0, |message| height(message, width));
+        tall_list::items_ui(ui, area, messages.len(), reveal, guess, |ui, position| {
+            if let Some(message) = messages.get(position) {
+                message_ui(ui, state, position, message, reveal == Some(position), commands);
+                ui.add_space(space::S);
             }
-            ui.add_space(above + below);
         });
-        ui.data_mut(|data| data.insert_temp(id, heights));
     });
 }
 
-/// Gives new messages an estimated height, so that the scroll bar is nearly right from the start.
-fn fit(heights: &mut Heights, conversation: &Conversation, width: f32) {
-    let known = heights.0.len();
-    heights.0.truncate(conversation.messages.len());
-    let estimate = |message: &Message| {
-        let text = message.text();
-        let lines = (text.len() as f32 * 7.0 / width.max(80.0)).ceil().max(text.lines().count() as f32).max(1.0);
-        84.0 + 19.0 * (lines - 1.0)
-    };
-    heights.0.extend(conversation.messages.iter().skip(known).map(estimate));
+/// Returns about how high a message will be.
+fn height(message: &Message, width: f32) -> f32 {
+    let text = message.text();
+    let lines = (text.len() as f32 * 7.0 / width.max(80.0)).ceil().max(text.lines().count() as f32).max(1.0);
+    84.0 + 19.0 * (lines - 1.0)
 }
 
 fn message_ui(ui: &mut Ui, state: &State, position: usize, message: &Message, reveal: bool, commands: &mut Vec<Command>) {

@@ -44,6 +44,7 @@ mod set_view;
 mod shelf_view;
 mod status_bar;
 mod study_views;
+mod tall_list;
 pub mod theme;
 mod tokens;
 mod top_bar;

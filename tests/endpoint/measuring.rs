@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::openai::completion;
-use crate::test_server::{Answer, Request, TestServer};
+use crate::test_server::{Answer, Gate, Request, TestServer};
 
 const POLICY: &str = "routes:\n  - {name: billing, description: Invoices and payments, models: [m/small]}\n  - {name: bugs, description: Programs that fail, models: [m/large]}\nfallback: m/fallback\n";
 
@@ -49,7 +49,14 @@ fn asked(server: &TestServer) -> usize {
 #[test]
 fn a_server_is_kept_busy_and_asked_once_for_each_case() {
     let folder = folder();
-    let server = TestServer::start(|request| completion(json!({"route": route(request)}).to_string()).after(Duration::from_millis(30)));
+    let gate = Gate::of(6);
+    let server = TestServer::start(move |request| {
+        if request.method == "POST" {
+            gate.pass();
+        }
+        // Time for one more than allowed.
+        completion(json!({"route": route(request)}).to_string()).after(Duration::from_millis(10))
+    });
     let router = format!("{}/v1#arch", server.url);
     let report = eval(&folder, &router, &["--in-flight", "6"]);
     assert_eq!((&report["cases"], &report["agreement"], &report["errors"]), (&json!(24), &json!(1.0), &json!(0)));

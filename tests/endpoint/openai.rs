@@ -10,7 +10,7 @@ use waypost::engine::{CancelToken, EngineError, Limits, RouteRequest, Router};
 use waypost::policy::{DialectId, Route};
 
 use super::{LIMITS, open, request};
-use crate::test_server::{Answer, Request, TestServer};
+use crate::test_server::{Answer, Gate, Request, TestServer};
 
 pub fn completion(content: impl Into<Value>) -> Answer {
     let content: Value = content.into();
@@ -112,19 +112,18 @@ fn what_is_unknown_may_all_be_one_route() {
 
 #[test]
 fn a_server_without_log_probabilities_is_asked_without_them_from_then_on() {
-    let server = server(|request| match request.json().get("logprobs") {
-        Some(_) => Answer::new(
-            500,
-            json!({"error": {"message": "logprobs is not supported for models created with logits_all=False"}}).to_string(),
-        ),
-        None => completion("{\"route\": \"billing\"}"),
-    });
-    let mut router = router(&server, LIMITS);
-    for _ in 0..2 {
-        assert_eq!(decide(router.as_mut(), "hello").unwrap().route.as_deref(), Some("billing"));
+    for said in ["logprobs is not supported for models created with logits_all=False", "logprob is not supported"] {
+        let server = server(move |request| match request.json().get("logprobs") {
+            Some(_) => Answer::new(500, json!({"error": {"message": said}}).to_string()),
+            None => completion("{\"route\": \"billing\"}"),
+        });
+        let mut router = router(&server, LIMITS);
+        for _ in 0..2 {
+            assert_eq!(decide(router.as_mut(), "hello").unwrap().route.as_deref(), Some("billing"));
+        }
+        let asked: Vec<bool> = server.seen().iter().skip(1).map(|request| request.json().get("logprobs").is_some()).collect();
+        assert_eq!(asked, [true, false, false], "{said}");
     }
-    let asked: Vec<bool> = server.seen().iter().skip(1).map(|request| request.json().get("logprobs").is_some()).collect();
-    assert_eq!(asked, [true, false, false]);
 }
 
 #[test]
@@ -145,15 +144,18 @@ fn busy_servers_and_cut_connections_are_tried_again() {
 
 #[test]
 fn many_are_in_flight_but_no_more_than_allowed_and_a_failed_case_is_that_case_alone() {
-    let server = server(|request| {
+    let gate = Gate::of(LIMITS.in_flight);
+    let server = server(move |request| {
         let body = &request.body;
         if body.contains("case 7") {
             return Answer::new(500, "{\"error\": {\"message\": \"out of memory\"}}");
         } else if body.contains("case 11") {
             return Answer::new(200, "<html>sign in</html>");
         }
+        gate.pass();
         let route = if body.contains("odd") { "bugs" } else { "billing" };
-        completion(format!("{{\"route\": \"{route}\"}}")).after(Duration::from_millis(15))
+        // Time for one more than allowed.
+        completion(format!("{{\"route\": \"{route}\"}}")).after(Duration::from_millis(10))
     });
     let mut router = router(&server, LIMITS);
     let mut results: Vec<_> = (0..40).map(|_| None).collect();
@@ -245,7 +247,11 @@ fn a_server_may_ask_for_any_pause() {
 
 #[test]
 fn an_order_test_opens_no_more_requests_than_allowed() {
-    let server = server(|_| completion("{\"route\": \"bugs\"}").after(Duration::from_millis(10)));
+    let gate = Gate::of(LIMITS.in_flight);
+    let server = server(move |_| {
+        gate.pass();
+        completion("{\"route\": \"bugs\"}").after(Duration::from_millis(10))
+    });
     let mut requests = (0..8).map(|_| RouteRequest { orders: 6, ..request("it crashes") });
     let mut stable = 0;
     let mut done = |_, result: Result<Decision, EngineError>| stable += result.unwrap().order_stability.unwrap().orders;

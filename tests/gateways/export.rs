@@ -343,7 +343,7 @@ fn a_missed_recall_fails_the_gate_whatever_the_agreement() {
 fn evidence_holds_for_the_versions_that_read_the_file() {
     let policy = policy();
     let mut evidence = evidence(&policy);
-    evidence.dialect = DialectId::Archgw031;
+    evidence.dialect = Some(DialectId::Archgw031);
     for (format, versions) in [
         (ExportFormat::Plano04, "Plano 0.4.15 to 0.4.18"),
         (ExportFormat::Plano03, "archgw 0.3.4 to Plano 0.4.14"),

@@ -110,6 +110,18 @@ fn routers_that_the_user_named_are_listed_once_and_with_their_files() {
 }
 
 #[test]
+fn the_token_stays_at_home_where_that_is_switched_on() {
+    let home = tempfile::tempdir().unwrap();
+    for (switch, sent) in [("1", None), ("true", None), ("0", Some("Bearer hf_secret")), ("", Some("Bearer hf_secret"))] {
+        let server = FakeHub::new(repository(), []);
+        let environment = [("HF_TOKEN", "hf_secret"), ("HF_HUB_DISABLE_IMPLICIT_TOKEN", switch)];
+        check(&waypost(home.path(), &server.hub.url, &["models", "pull", REPO], &environment), 2, "", "--accept-licence");
+        let asked = server.hub.seen();
+        assert!(!asked.is_empty() && asked.iter().all(|request| request.header("authorization") == sent), "{switch:?}: {asked:?}");
+    }
+}
+
+#[test]
 fn offline_means_offline() {
     let home = tempfile::tempdir().unwrap();
     let server = FakeHub::new(repository(), []);

@@ -62,6 +62,24 @@ fn files_lie_as_every_hugging_face_tool_expects_them() {
 }
 
 #[test]
+fn the_reference_is_replaced_as_a_whole_and_nothing_is_left_beside_it() {
+    let cache = tempfile::tempdir().unwrap();
+    let server = FakeHub::new(repository(), []);
+    let folder = folder(cache.path());
+    std::fs::create_dir_all(folder.join("refs")).unwrap();
+    std::fs::write(folder.join("refs/main"), "before").unwrap();
+    // As whoever reads the old one at that moment.
+    let held = cache.path().join("held");
+    std::fs::hard_link(folder.join("refs/main"), &held).unwrap();
+    fetch(&server, cache.path()).unwrap();
+    assert_eq!(std::fs::read_to_string(folder.join("refs/main")).unwrap(), COMMIT);
+    assert_eq!(std::fs::read_to_string(held).unwrap(), "before");
+    let mut names: Vec<_> = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    names.sort();
+    assert_eq!(names, ["blobs", "refs", "snapshots"]);
+}
+
+#[test]
 fn a_plan_names_sizes_and_the_licence_before_anything_is_written() {
     let (files, cache) = (repository(), tempfile::tempdir().unwrap());
     let server = FakeHub::new(files.clone(), []);

@@ -6,7 +6,7 @@ use egui::accesskit::Role;
 use egui::{Key, Modifiers};
 use egui_kittest::Harness;
 use egui_kittest::kittest::Queryable as _;
-use waypost::app::{Action, BatchCommand, BatchPart, Command, Figure, StartOptions};
+use waypost::app::{Action, BatchCommand, BatchPart, CaseQuery, Command, Figure, StartOptions, Verdict};
 use waypost::chat::{Conversation, ConversationEdit, Message};
 use waypost::engine::loader;
 use waypost::policy::{DialectId, PolicyEdit};
@@ -150,6 +150,30 @@ fn a_wrong_label_is_corrected_with_one_key_in_the_file_and_undone() {
     wait_until(&mut harness, "the figures as they were", |harness| (agreement(harness) - 4.0 / 6.0).abs() < 1e-9);
     press(&mut harness, Modifiers::COMMAND, Key::Y);
     wait_until(&mut harness, "the file again", |_| written() == wanted);
+}
+
+#[test]
+fn wrong_cases_follow_each_other_in_the_order_of_the_table() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut harness = measured(Behaviour::Words, folder.path(), None);
+    let follows = |harness: &Harness<'_, Window>| {
+        let batch = &harness.state().app().state().batch;
+        [true, false].map(|backwards| batch.next_wrong(backwards).map(|(_, position)| position))
+    };
+    // Cases d and f, the fourth and the last.
+    assert_eq!(follows(&harness), [None, Some(3)]);
+    perform(&mut harness, Command::Perform(Action::NextWrong));
+    assert_eq!(follows(&harness), [None, Some(5)]);
+    perform(&mut harness, Command::Perform(Action::NextWrong));
+    assert_eq!(follows(&harness), [Some(3), None]);
+    perform(&mut harness, Command::Batch(BatchCommand::Select(Some(4))));
+    assert_eq!(follows(&harness), [Some(3), Some(5)], "from a case that is right too");
+    perform(&mut harness, Command::Batch(BatchCommand::Query(CaseQuery { descending: true, ..CaseQuery::default() })));
+    wait_until(&mut harness, "the rows", |harness| harness.state().app().state().batch.rows.first() == Some(&5));
+    assert_eq!(follows(&harness), [Some(5), Some(3)]);
+    perform(&mut harness, Command::Batch(BatchCommand::Query(CaseQuery { verdict: Verdict::Agrees, ..CaseQuery::default() })));
+    wait_until(&mut harness, "fewer rows", |harness| harness.state().app().state().batch.rows.len() == 4);
+    assert_eq!(follows(&harness), [None, None]);
 }
 
 #[test]

@@ -10,7 +10,7 @@ use waypost::policy::PolicyEdit;
 use waypost::ui::Window;
 
 use super::batch::{POLICY, open_set, write_set};
-use super::{click, has, perform, press, texts, wait_for, wait_until, window_in};
+use super::{click, drawn, has, perform, press, texts, wait_for, wait_until, window_in};
 use crate::fake_router::{Behaviour, options};
 
 fn compared(harness: &mut Harness<'_, Window>) {
@@ -75,6 +75,30 @@ fn ready(folder: &Path, drafts: &Path) -> Harness<'static, Window> {
     open_set(&mut harness, &write_set(folder));
     wait_for(&mut harness, "Ready");
     harness
+}
+
+#[test]
+fn differences_out_of_view_are_not_drawn() {
+    let folder = tempfile::tempdir().unwrap();
+    let drawn_with = |count: usize| {
+        let drafts = folder.path().join(format!("drafts {count}"));
+        let mut harness = ready(folder.path(), &drafts);
+        let routes = |said: &str| (0..count).map(|n| format!("  - name: r{n}\n    description: {said} {n}\n")).collect::<String>();
+        perform(&mut harness, Command::EditYaml(format!("name: plain\n{POLICY}{}", routes("one thing"))));
+        perform(&mut harness, Command::Perform(Action::NewVariant));
+        perform(&mut harness, Command::EditYaml(format!("name: other\n{POLICY}{}", routes("another thing"))));
+        perform(&mut harness, Command::Perform(Action::MeasureVariants));
+        compared(&mut harness);
+        perform(&mut harness, Command::Perform(Action::ShowCompare));
+        perform(&mut harness, Command::Compare(CompareCommand::ShowPart(ComparePart::Policies)));
+        let view = harness.state().app().state().compare.view.clone().unwrap();
+        assert!(view.steps.len() >= count && view.lines.len() >= count, "{} edits, {} lines", view.steps.len(), view.lines.len());
+        drawn(&mut harness)
+    };
+    let (few, many) = (drawn_with(40), drawn_with(400));
+    for (few, many) in few.into_iter().zip(many) {
+        assert!(many.abs_diff(few) <= few / 10, "{few} became {many}");
+    }
 }
 
 #[test]

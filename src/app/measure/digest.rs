@@ -13,14 +13,15 @@ use crate::engine::{RouterSource, router_files};
 
 /// Returns the SHA-256 over the names and contents of a router's files, in hexadecimal; `None` for a router that runs elsewhere or cannot be read.
 ///
-/// Gigabytes are read once: digests of files are remembered by place, size and time. Takes seconds the first time, so not for the thread that
-/// draws.
-pub fn router_digest(source: &RouterSource) -> Option<String> {
+/// Gigabytes are read once: digests of files are remembered by place, size and time, in the file `memory` or, without one, in the user's folder
+/// for caches. Takes seconds the first time, so not for the thread that draws.
+pub fn router_digest(source: &RouterSource, memory: Option<&Path>) -> Option<String> {
     let files = router_files(source);
     if files.is_empty() {
         return None;
     }
-    let memory = dirs::cache_dir().map(|folder| folder.join("waypost").join("digests.json"));
+    let of_user = || dirs::cache_dir().map(|folder| folder.join("waypost").join("digests.json"));
+    let memory = memory.map(Path::to_owned).or_else(of_user);
     let remembered: BTreeMap<String, String> =
         memory.as_ref().and_then(|path| serde_json::from_slice(&std::fs::read(path).ok()?).ok()).unwrap_or_default();
     let mut known = remembered.clone();
