@@ -244,6 +244,7 @@ fn refusals_say_what_to_do() {
 }
 
 const CONFIG: &str = "version: v0.4.0\nlisteners: []\nmodel_providers:\n- {model: openai/m, access_key: $K, default: true}\n";
+const COSTS: &str = "model_metrics_sources: [{type: cost, provider: models.dev}]\n";
 const ROUTES: &str = "routing_preferences:\n- {name: a, description: b, models: [openai/m]}\n";
 
 #[test]
@@ -316,10 +317,10 @@ fn what_else_the_schema_and_the_validator_refuse_is_noted() {
         (format!("{CONFIG}agents: [{{id: a}}]\n"), "an item of `agents` without `url`"),
         (format!("{CONFIG}routing: {{session_ttl_seconds: 0}}\n"), "`session_ttl_seconds` of `routing`, found the number 0"),
         (
-            format!("{CONFIG}routing: {{routing_budget: {{max_switch_spend_pct: '20'}}}}\n"),
+            format!("{CONFIG}routing: {{routing_budget: {{max_switch_spend_pct: '20'}}}}\n{COSTS}"),
             "`max_switch_spend_pct` of `routing_budget` of `routing`",
         ),
-        (format!("{CONFIG}routing: {{routing_budget: {{max_switch_spend_pct: 150}}}}\n"), "found the number 150"),
+        (format!("{CONFIG}routing: {{routing_budget: {{max_switch_spend_pct: 150}}}}\n{COSTS}"), "found the number 150"),
         (
             format!("{CONFIG}routing: {{routing_budget: {{max_switch_spend_pct: 20}}}}\n"),
             "to start with a routing_budget without a cost source",
