@@ -206,7 +206,7 @@ fn size(node: &Node, limit: usize) -> usize {
 }
 
 /// Reads an unquoted scalar by the core schema of YAML 1.2, in which `yes` and dates are text.
-fn plain(text: &str) -> Value {
+pub(super) fn plain(text: &str) -> Value {
     match text {
         "" | "~" | "null" | "Null" | "NULL" => Value::Null,
         "true" | "True" | "TRUE" => Value::Bool(true),

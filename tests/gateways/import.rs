@@ -247,3 +247,186 @@ fn refusals_say_what_to_do() {
     assert!(twice.contains("first on line 1; the gateway takes the last one alone; rename one of them"), "{twice}");
     assert!(!looks_like_gateway("- {name: a, description: b}\n", "c.yaml"));
 }
+
+const CONFIG: &str = "version: v0.4.0\nlisteners: []\nmodel_providers:\n- {model: openai/m, access_key: $K, default: true}\n";
+const COSTS: &str = "model_metrics_sources: [{type: cost, provider: models.dev}]\n";
+const ROUTES: &str = "routing_preferences:\n- {name: a, description: b, models: [openai/m]}\n";
+
+#[test]
+fn unquoted_text_is_what_the_gateways_reader_takes_it_for() {
+    let read =
+        |scalar: &str| imported(&format!("{CONFIG}routing_preferences:\n- name: {scalar}\n  description: b\n  models: [openai/m]\n"));
+    for text in ["08", "0o17", "1e5", "1.5e5", "99:99", "1:61", "0b2", "-.5", "y", "yEs", "2024-1-1", "0x", "+", "!!str yes"] {
+        let found = read(text);
+        assert_eq!((found.policy.routes[0].name.as_str(), notes(&found).len()), (text.trim_start_matches("!!str "), 0), "{text}");
+    }
+    let others = [
+        "010",
+        "0x1F",
+        "-0b11",
+        "1_000",
+        "1.",
+        ".5",
+        "1.5e+5",
+        "-.inf",
+        ".NaN",
+        "=",
+        "<<",
+        "12:30:00",
+        "01:30.5",
+        "Off",
+        "YES",
+        "2024-01-01",
+        "2024-1-1 10:00:00",
+        "2024-01-01T1:00:00.5 +01:30",
+    ];
+    for text in others {
+        let found = read(text);
+        assert_eq!(found.policy.routes[0].name, text);
+        assert!(
+            notes(&found).iter().any(|note| note.starts_with("refused 6: the gateway's YAML reader takes")),
+            "{text}: {:?}",
+            notes(&found)
+        );
+    }
+}
+
+#[test]
+fn the_default_is_what_the_gateways_reader_takes_for_true() {
+    let with = |value: &str| imported(&format!("{}{ROUTES}", CONFIG.replace("default: true", &format!("default: {value}"))));
+    assert_eq!((with("yes").policy.fallback.as_deref(), notes(&with("yes")).len()), (Some("openai/m"), 0));
+    let quoted = with("\"true\"");
+    assert_eq!(quoted.policy.fallback, None);
+    assert!(
+        notes(&quoted).iter().any(|note| note.starts_with("refused 4: the gateway refuses `default` of the provider")),
+        "{:?}",
+        notes(&quoted)
+    );
+}
+
+#[test]
+fn what_else_the_schema_and_the_validator_refuse_is_noted() {
+    let listeners = |value: &str| CONFIG.replace("[]", value);
+    let cases = [
+        (listeners("[{name: n, port: 1}]"), "an item of `listeners` without `type`"),
+        (listeners("[{type: model, name: n, port: \"12000\"}]"), "`port` of an item of `listeners`, found the text \"12000\""),
+        (listeners("[{type: llm, name: n}]"), "`type` of an item of `listeners`, found the text \"llm\""),
+        (listeners("[{type: model, name: n, input_filters: [f]}]"), "the filter \"f\" of a listener"),
+        (listeners(""), "`listeners`, found nothing"),
+        (listeners("{egress_traffic: {ports: 1}}"), "the key \"ports\" of `egress_traffic` of `listeners`"),
+        (format!("{CONFIG}tracing: {{foo: 1}}\n"), "the key \"foo\" of `tracing`"),
+        (format!("{CONFIG}tracing: {{opentracing_grpc_endpoint: \"https://a:1\"}}\n"), "an opentracing_grpc_endpoint that is no http://"),
+        (format!("{CONFIG}mode: fast\n"), "`mode`, found the text \"fast\""),
+        (format!("{CONFIG}mode: no\n"), "`mode`, found \"no\", which its YAML reader takes for true or false"),
+        (format!("{CONFIG}model_aliases:\n"), "`model_aliases`, found nothing"),
+        (format!("{CONFIG}agents: [{{id: a}}]\n"), "an item of `agents` without `url`"),
+        (format!("{CONFIG}routing: {{session_ttl_seconds: 0}}\n"), "`session_ttl_seconds` of `routing`, found the number 0"),
+        (
+            format!("{CONFIG}routing: {{routing_budget: {{max_switch_spend_pct: '20'}}}}\n{COSTS}"),
+            "`max_switch_spend_pct` of `routing_budget` of `routing`",
+        ),
+        (format!("{CONFIG}routing: {{routing_budget: {{max_switch_spend_pct: 150}}}}\n{COSTS}"), "found the number 150"),
+        (
+            format!("{CONFIG}routing: {{routing_budget: {{max_switch_spend_pct: 20}}}}\n"),
+            "to start with a routing_budget without a cost source",
+        ),
+        (CONFIG.replace("$K", "12"), "`access_key` of the provider \"openai/m\", found the number 12"),
+        (CONFIG.replace("- {", "- {model: /claude}\n- {"), "the gateway does not know the provider of \"/claude\""),
+        (CONFIG.replace("- {", "- {model: openrouter/openai/m}\n- {"), "a second provider of a model called like \"openai/m\""),
+    ];
+    for (config, expected) in cases {
+        let found = imported(&format!("{config}{ROUTES}"));
+        let found = notes(&found).into_iter().filter(|note| note.starts_with("refused")).collect::<Vec<_>>();
+        assert!(found.len() == 1 && found[0].contains(expected), "{expected}: {found:#?}");
+    }
+    let extra = imported(&format!("{CONFIG}{}", ROUTES.replace("]}", "], selection_policy: {prefer: none, than: x}}")));
+    assert!(
+        notes(&extra)[0].starts_with("refused 6: the gateway refuses the key \"than\" of the selection_policy of"),
+        "{:?}",
+        notes(&extra)
+    );
+    let fine = "endpoints: {my-host: {endpoint: x, port: 80}}\noverrides: {anything: 1}\nprompt_caching: {enabled: yes}\n";
+    let fine = imported(&format!("{}{fine}{ROUTES}", listeners("[{type: model, name: n, port: 0x50}]")));
+    assert_eq!(notes(&fine), Vec::<String>::new());
+}
+
+#[test]
+fn a_whole_model_comes_before_an_id_that_looks_like_it() {
+    let config = CONFIG.replace("- {", "- {model: openrouter/openai/m, access_key: $R}\n- {");
+    assert_eq!(models(&imported(&format!("{config}{ROUTES}")).policy.routes), ["a: openai/m"]);
+}
+
+#[test]
+fn inline_preferences_without_a_name_are_dropped_and_said_so() {
+    let config = |names: &str| {
+        format!("version: v0.3.0\nlisteners: []\nmodel_providers:\n- model: openai/m\n  default: true\n  routing_preferences:\n{names}")
+    };
+    let read = imported(&config("  - {name: \"\", description: x}\n  - {name: wine, description: y}\n"));
+    assert_eq!(models(&read.policy.routes), ["wine: openai/m"]);
+    assert!(notes(&read).contains(&"ignored 7: the gateway drops a routing preference without a name".to_owned()), "{:?}", notes(&read));
+    let none = imported(&config("  - {name: , description: x}\n  - {name: wine, description: y}\n"));
+    assert!(notes(&none).iter().any(|note| note.starts_with("refused 7: the gateway refuses a routing preference whose name")));
+    let error = import_gateway(&config("  - description: x\n"), "c.yaml").unwrap_err().to_string();
+    assert!(error.starts_with("c.yaml:7:5: the configuration holds no routes: the gateway drops this routing preference"), "{error}");
+}
+
+#[test]
+fn where_other_gateways_serve_a_model_is_kept() {
+    let tiers = "complexity_router_config:
+  classifier_type: llm
+  classifier_llm_config: {model: own}
+  fallback_tier: other
+  tier_definitions: [{name: wine, description: Wine}, {name: other, description: All else}]
+  tiers: {wine: own, other: openai/gpt-4o-mini}
+";
+    let list = "model_list:
+- model_name: own
+  litellm_params: {model: openai/qwen-7b, api_base: 'http://user:word@10.0.0.5:8000/v1', api_key: os.environ/MY_VLLM_KEY}
+";
+    let read = imported(&format!("{list}{tiers}"));
+    let kept = r#"[{"model":"openai/qwen-7b","access_key":"$MY_VLLM_KEY","base_url":"http://10.0.0.5:8000/v1"}]"#;
+    assert_eq!(read.policy.extra, [("providers".to_owned(), kept.to_owned())]);
+    assert_eq!(notes(&read), ["changed 3: what the address of \"openai/qwen-7b\" says besides the place may be secret and is not kept"]);
+    let secret = imported(&format!(
+        "{}{tiers}",
+        list.replace("os.environ/MY_VLLM_KEY", "sk-word").replace("http://user:word@10.0.0.5:8000/v1", "os.environ/BASE")
+    ));
+    assert!(secret.policy.extra.is_empty() && !format!("{secret:?}").contains("sk-word"), "{secret:#?}");
+    assert_eq!(secret.notes.len(), 2, "{:?}", notes(&secret));
+    let flawed =
+        tiers.replace("llm\n", "heuristic\n").replace("  fallback_tier: other\n", "").replace("{name: wine, description: Wine}, ", "");
+    let flawed: Vec<String> = notes(&imported(&flawed)).into_iter().filter(|note| note.starts_with("refused")).collect();
+    for expected in
+        ["2 to 8 tiers, and here are 1", "a classifier that knows its own tiers only", "without a fallback_tier", "the tier \"wine\" under"]
+    {
+        assert!(flawed.iter().any(|note| note.contains(expected)), "{expected}: {flawed:#?}");
+    }
+
+    let vllm = "version: v0.3
+providers:
+  models:
+  - name: openai/qwen-7b
+    backend_refs: [{name: a, base_url: 'https://x.example/v1', api_key_env: MY_KEY}, {name: b, base_url: 'https://y.example/v1'}]
+  - name: openai/unfilled
+    backend_refs: [{endpoint: '127.0.0.1:8000'}]
+routing:
+  signals:
+    preferences: [{name: wine, description: Wine}, {name: talk, description: Talk}]
+  decisions:
+  - {name: wine, rules: {operator: AND, conditions: [{type: preference, name: wine}]}, modelRefs: [{model: openai/qwen-7b}, {model: openai/unfilled}]}
+  - {name: rest, rules: {operator: NOT, conditions: [{type: preference, name: talk}]}, modelRefs: [{model: openai/nottalk}]}
+global: {model_catalog: {modules: {classifier: {preference: {use_contrastive: false}}}}}
+";
+    let read = imported(vllm);
+    assert_eq!(models(&read.policy.routes), ["wine: openai/qwen-7b openai/unfilled", "talk: "]);
+    let kept = r#"[{"model":"openai/qwen-7b","access_key":"$MY_KEY","base_url":"https://x.example/v1"}]"#;
+    assert_eq!(read.policy.extra, [("providers".to_owned(), kept.to_owned())]);
+    let notes = notes(&read).join("\n");
+    for expected in [
+        "\"openai/qwen-7b\" is served in several places",
+        "127.0.0.1:8000 stands in an export",
+        "no decision uses the preference signal \"talk\" alone",
+    ] {
+        assert!(notes.contains(expected), "{expected}\n{notes}");
+    }
+}

@@ -91,6 +91,16 @@ fn every_layout_is_edited() {
 }
 
 #[test]
+fn a_default_in_other_words_stays_the_only_one() {
+    let text = "version: v0.4.0\nlisteners: []\nmodel_providers:\n- model: openai/x\n  default: yes\n";
+    let exported = into(&beer(), text);
+    assert!(!exported.text.contains("default: true"), "{}", exported.text);
+    assert_eq!(exported.notes, ["the default provider stays \"openai/x\"; the policy's fallback is \"openai/gpt-4o-mini\""]);
+    let quoted = refused(&beer(), &text.replace("yes", "\"true\""));
+    assert!(quoted.contains("the gateway refuses `default` of the provider \"openai/x\""), "{quoted}");
+}
+
+#[test]
 fn what_cannot_be_edited_is_refused() {
     let mut cheapest = beer();
     cheapest.routes[0].extra.push(("selection_policy".to_owned(), r#"{"prefer":"cheapest"}"#.to_owned()));
@@ -109,6 +119,12 @@ fn what_cannot_be_edited_is_refused() {
             format!("{start}model_providers:\n- model: mistral/llama-4\n"),
             "Plano does not tell \"groq/llama-4\" and \"mistral/llama-4\" apart",
         ),
+        (
+            beer(),
+            format!("{start}model_providers:\n- model: openrouter/groq/llama-4\n"),
+            "Plano does not tell \"groq/llama-4\" and \"openrouter/groq/llama-4\" apart",
+        ),
+        (beer(), format!("{}model_providers: []\n", start.replace("[]", "[{name: n, port: 1}]")), "an item of `listeners` without `type`"),
         (cheapest, start.to_owned(), "add `model_metrics_sources` with `type: cost` to the configuration first"),
         (beer(), format!("{start}kitchen: 4\n"), "the gateway refuses the key \"kitchen\""),
         (

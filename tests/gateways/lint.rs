@@ -259,6 +259,18 @@ fn names_that_cannot_be_read_elsewhere_are_findings_here() {
 }
 
 #[test]
+fn a_configuration_without_routes_can_be_read() {
+    let start = "version: v0.4.0\nlisteners: []\nmodel_providers: [{model: openai/m, default: true}]\n";
+    for routes in ["routing_preferences: []\n", ""] {
+        let report = lint_text(&format!("{start}{routes}"), "c.yaml").unwrap();
+        assert!(report.findings.iter().any(|located| located.finding.rule.code == "WP201"), "{}", report.to_text());
+        assert!(!report.has_errors(), "{}", report.to_text());
+    }
+    let tiers = lint_text("model_list: []\n", "c.yaml").unwrap();
+    assert!(tiers.to_text().contains("has no tier_definitions"), "{}", tiers.to_text());
+}
+
+#[test]
 fn a_file_that_cannot_be_read_is_one_result() {
     let error = lint_text("routes: 4\n", "p.yaml").unwrap_err();
     let json: serde_json::Value = serde_json::from_str(&unreadable_json(&error)).unwrap();

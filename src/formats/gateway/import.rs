@@ -1,6 +1,5 @@
 //! Reading the configuration of any gateway into a policy, and saying what that gateway itself would do with it.
 
-use std::collections::HashMap;
 use std::fmt;
 
 use crate::formats::error::{FormatError, Origin, Warning};
@@ -12,7 +11,8 @@ use crate::policy::lint::{Field, Severity};
 use crate::policy::{Policy, Route};
 
 use super::providers::Declaration;
-use super::{litellm, meta, others, plano, providers, spans, vllm_sr};
+use super::yaml_1_1::{Taken, Unquoted, unprintable};
+use super::{litellm, meta, others, plano, providers, vllm_sr};
 
 /// Whose configuration a text is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,7 +109,7 @@ pub fn import_gateway(text: &str, path: &str) -> Result<Imported, FormatError> {
     read(text, Origin::new(path))
 }
 
-/// As [`import_gateway`], but leaves equal and empty names of routes to the linter.
+/// As [`import_gateway`], but leaves equal and empty names of routes, and the lack of any, to the linter.
 ///
 /// # Errors
 /// As [`import_gateway`].
@@ -130,11 +130,21 @@ fn read(text: &str, origin: Origin<'_>) -> Result<Imported, FormatError> {
         GatewayShape::VllmSr => vllm_sr::read(&root, &mut reader)?,
         GatewayShape::LiteLlm => litellm::read(&root, &mut reader)?,
     }
-    let Reader { origin, mut policy, mut notes, mut lines, declarations, declared, no_routes, grouped_by_model, .. } = reader;
-    if policy.routes.is_empty() {
-        let (message, remedy) = no_routes;
-        return Err(origin.error(at, message, remedy));
+    if reader.policy.routes.is_empty() {
+        let (message, remedy) = reader.no_routes.clone();
+        if !reader.origin.any_names {
+            let (at, message) = match reader.dropped {
+                Some(at) => (at, format!("{message}: the gateway drops this routing preference, which has no name")),
+                None => (at, message),
+            };
+            return Err(reader.origin.error(at, message, remedy));
+        }
+        // Of Plano's own files the linter's rule about a policy without routes says enough.
+        if matches!(shape, GatewayShape::VllmSr | GatewayShape::LiteLlm) {
+            reader.note(NoteKind::Changed, at, message, remedy);
+        }
     }
+    let Reader { mut policy, mut notes, mut lines, declarations, declared, grouped_by_model, .. } = reader;
     if let Some(order) = grouped_by_model.then(|| meta::order(text, &policy)).flatten() {
         policy.routes = order.iter().map(|index| policy.routes[*index].clone()).collect();
         lines.routes = order.iter().map(|index| lines.routes[*index].clone()).collect();
@@ -142,6 +152,8 @@ fn read(text: &str, origin: Origin<'_>) -> Result<Imported, FormatError> {
     meta::restore(text, shape, &mut policy);
     providers::keep(&mut policy, &declarations);
     notes.sort_by_key(|note| note.warning.line);
+    // Several routes may lead to one deployment, about which there is one thing to say.
+    notes.dedup();
     Ok(Imported { policy, shape, notes, declared, lines })
 }
 
@@ -213,22 +225,13 @@ pub(super) struct Reader<'a> {
     pub(super) twice: &'static str,
     /// Whether the file lists routes by their model, so that their order says nothing.
     pub(super) grouped_by_model: bool,
-    /// Unquoted scalars that older YAML readers take for something else, by their place.
-    odd: HashMap<(usize, usize), &'static str>,
+    /// The first routing preference that the gateway drops because it has no name.
+    pub(super) dropped: Option<Pos>,
+    pub(super) unquoted: Unquoted,
 }
 
 impl<'a> Reader<'a> {
     fn new(origin: Origin<'a>, text: &str) -> Self {
-        let mut odd = Vec::new();
-        if let Some(root) = spans::spans(text) {
-            root.scalars(&mut |span| {
-                if let spans::Kind::Scalar { text: scalar, plain: true } = &span.kind
-                    && let Some(what) = spans::not_text_in_yaml_1_1(scalar)
-                {
-                    odd.push((span.start, what));
-                }
-            });
-        }
         let no_routes = (
             "the configuration holds no routes".to_owned(),
             "add routes with a name, a description and models, then import it again".to_owned(),
@@ -244,7 +247,8 @@ impl<'a> Reader<'a> {
             unprintable: unprintable(text),
             twice: "the gateway refuses that",
             grouped_by_model: false,
-            odd: places(text, odd),
+            dropped: None,
+            unquoted: Unquoted::of(text),
         }
     }
 
@@ -260,13 +264,20 @@ impl<'a> Reader<'a> {
     /// # Errors
     /// The value is neither.
     pub(super) fn text(&mut self, node: &Node, what: &str) -> Result<String, FormatError> {
-        let odd = self.odd.get(&(node.at.line, node.at.column)).copied();
-        let text = match &node.value {
-            Value::Number(number) => number.clone(),
-            Value::Bool(value) => value.to_string(),
+        let scalar = self.unquoted.at(node).cloned();
+        let text = match (&node.value, &scalar) {
+            // As it is written: the other reader may leave it as it is.
+            (Value::Number(_) | Value::Bool(_), Some(scalar)) => scalar.text.clone(),
+            (Value::Number(number), None) => number.clone(),
+            (Value::Bool(value), None) => value.to_string(),
             _ => text_of(node, what, &self.origin)?,
         };
-        if let Some(taken_for) = odd.or((!matches!(node.value, Value::Text(_))).then_some("a number or true or false")) {
+        let taken_for = match (&scalar, &node.value) {
+            (Some(scalar), _) => scalar.taken.map(Taken::as_str),
+            (None, Value::Text(_)) => None,
+            (None, _) => Some("a number or true or false"),
+        };
+        if let Some(taken_for) = taken_for {
             let message = format!("the gateway's YAML reader takes {what} ({text}) for {taken_for} and refuses it");
             self.note(NoteKind::Refused, node.at, message, "put it in double quotes");
         }
@@ -327,27 +338,4 @@ pub(super) fn plain_text(node: &Node, key: &str) -> Option<String> {
         Value::Text(text) => Some(text.clone()),
         _ => None,
     }
-}
-
-/// Returns the first character that PyYAML's reader refuses even in quotes and comments.
-fn unprintable(text: &str) -> Option<(Pos, char)> {
-    let refused = |c: char| matches!(c, '\0'..='\x08' | '\x0b' | '\x0c' | '\x0e'..='\x1f' | '\x7f'..='\u{84}' | '\u{86}'..='\u{9f}' | '\u{fffe}' | '\u{ffff}');
-    let (at, c) = text.char_indices().find(|(_, c)| refused(*c))?;
-    let (line, column) = places(text, vec![(at, ())]).into_keys().next()?;
-    Some((Pos { line, column }, c))
-}
-
-/// Returns what stands at line and column, counted from 1, the column in characters, for what stands at a byte; the bytes ascend.
-fn places<T>(text: &str, of: Vec<(usize, T)>) -> HashMap<(usize, usize), T> {
-    let (mut line, mut line_start, mut seen) = (1, 0, 0);
-    let mut places = HashMap::with_capacity(of.len());
-    for (byte, what) in of {
-        if let Some(last) = text[seen..byte].rfind('\n') {
-            line += text[seen..byte].matches('\n').count();
-            line_start = seen + last + 1;
-        }
-        seen = byte;
-        places.insert((line, text[line_start..byte].chars().count() + 1), what);
-    }
-    places
 }

@@ -15,6 +15,7 @@ use super::plano::{TOP_LEVEL_SINCE, version};
 use super::plano_writer::{keys, preferences, prefers, provider};
 use super::providers::{Declaration, SOURCES, declaration, incomplete, models};
 use super::spans::{Kind, Span, spans};
+use super::yaml_1_1::{Taken, taken};
 
 /// Keys that only configurations before 0.3.4, or rendered ones, have in a provider.
 const TOO_OLD: [&str; 3] = ["usage", "endpoint", "internal"];
@@ -109,13 +110,15 @@ fn remove_inline(text: &str, providers: &[Span], edits: &mut Edits, notes: &mut 
 
 /// Returns the declarations that the configuration lacks.
 fn missing(policy: &Policy, kept: &[Declaration], providers: &[Span]) -> Result<Vec<Declaration>, String> {
-    let id = |model: &str| model.split_once('/').map_or(model.to_owned(), |(_, id)| id.to_owned());
+    // Plano keeps whole models and ids in one set.
+    let calls = |model: &str| [model.to_owned(), model.split_once('/').map_or(model, |(_, id)| id).to_owned()];
     let mut missing = Vec::new();
     for model in models(policy) {
         if providers.iter().any(|provider| value(provider, "model") == model) {
             continue;
         }
-        if let Some(other) = providers.iter().find(|provider| id(value(provider, "model")) == id(&model)) {
+        let own = calls(&model);
+        if let Some(other) = providers.iter().find(|provider| calls(value(provider, "model")).iter().any(|call| own.contains(call))) {
             return Err(format!("Plano does not tell {} and {} apart", quoted(&model), quoted(value(other, "model"))));
         }
         let declaration = declaration(kept, &model);
@@ -130,7 +133,7 @@ fn missing(policy: &Policy, kept: &[Declaration], providers: &[Span]) -> Result<
 /// Returns the missing model that becomes the default, and says where the policy's fallback cannot.
 fn default_for<'m>(policy: &'m Policy, providers: &[Span], missing: &[Declaration], notes: &mut Vec<String>) -> Option<&'m str> {
     let fallback = policy.fallback.as_deref()?;
-    let current = providers.iter().find(|provider| matches!(value(provider, "default"), "true" | "True" | "TRUE"));
+    let current = providers.iter().find(|provider| is_default(provider));
     match current.map(|provider| value(provider, "model")) {
         Some(model) if model == fallback => None,
         Some(model) => {
@@ -143,6 +146,12 @@ fn default_for<'m>(policy: &'m Policy, providers: &[Span], missing: &[Declaratio
             None
         }
     }
+}
+
+/// Returns whether the gateway takes a provider for the default; its reader of YAML knows more words for true than Waypost's.
+fn is_default(provider: &Span) -> bool {
+    let kind = provider.entry("default").map(|(_, value)| &value.kind);
+    matches!(kind, Some(Kind::Scalar { text, plain: true }) if taken(text) == Some(Taken::Truth(true)))
 }
 
 fn add_providers(text: &str, list: Option<(&Span, &Span)>, missing: &[Declaration], default: Option<&str>, edits: &mut Edits) {

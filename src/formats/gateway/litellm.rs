@@ -4,12 +4,12 @@
 
 use crate::formats::error::FormatError;
 use crate::formats::policy_writer::push_quoted;
-use crate::formats::tree::{Node, Pos, Value, quoted};
+use crate::formats::tree::{Entry, Node, Pos, Value, quoted};
 use crate::policy::{NO_ROUTE_LABEL, Policy, Route};
 
 use super::import::{NoteKind, Reader, at_path, field, items, plain_text};
 use super::others::named;
-use super::providers::{declaration, declarations, models};
+use super::providers::{Declaration, declaration, declarations, declare, hidden_key, kept_address, models};
 
 const MOST_TIERS: usize = 8;
 const LONGEST_NAME: usize = 64;
@@ -43,14 +43,15 @@ pub(super) fn read(root: &Node, reader: &mut Reader<'_>) -> Result<(), FormatErr
     );
     let Some(definitions) = definitions else { return Ok(()) };
     reader.routes_at(definitions.at);
+    refused(config, definitions, reader);
     let tiers = at_path(config, &["tiers"]);
     let model_list = items(at_path(root, &["model_list"]));
     let fallback = plain_text(config, "fallback_tier");
     for (index, node) in items(Some(&definitions.node)).iter().enumerate() {
         let tier = named(index, node, reader)?;
         let pool: Vec<String> = match tiers.and_then(|tiers| field(tiers, &tier.name)).map(|entry| &entry.node.value) {
-            Some(Value::Text(model)) => vec![deployed(model, model_list)],
-            Some(Value::List(pool)) => {
+            Some(Value::Text(model)) => vec![deployed(model, model_list, reader)],
+            Some(Value::List(pool)) if !pool.is_empty() => {
                 let message =
                     format!("LiteLLM picks one of the models of tier {} at random; a policy prefers the first", quoted(&tier.name));
                 reader.note(NoteKind::Changed, node.at, message, "order them as you prefer them");
@@ -58,8 +59,9 @@ pub(super) fn read(root: &Node, reader: &mut Reader<'_>) -> Result<(), FormatErr
                     Value::Text(model) => Some(model.clone()),
                     _ => plain_text(node, "model_name"),
                 };
-                pool.iter().filter_map(named).map(|model| deployed(&model, model_list)).collect()
+                pool.iter().filter_map(named).map(|model| deployed(&model, model_list, reader)).collect()
             }
+            None if tiers.is_none() => Vec::new(),
             _ => {
                 reader.note(NoteKind::Refused, node.at, format!("tier {} has no model under `tiers`", quoted(&tier.name)), "add one");
                 Vec::new()
@@ -106,10 +108,87 @@ fn own_name(model: &str) -> String {
     format!("{name}/{id}")
 }
 
-/// Returns the model behind the name of a deployment, where the list has it.
-fn deployed(name: &str, model_list: &[Node]) -> String {
-    let entry = model_list.iter().find(|entry| plain_text(entry, "model_name").as_deref() == Some(name));
-    entry.and_then(|entry| plain_text(at_path(entry, &["litellm_params"])?, "model")).unwrap_or_else(|| name.to_owned())
+/// Notes what LiteLLM's own checks refuse of the tiers as a whole.
+fn refused(config: &Node, definitions: &Entry, reader: &mut Reader<'_>) {
+    let defined = items(Some(&definitions.node));
+    let names: Vec<String> = defined.iter().filter_map(|tier| Some(plain_text(tier, "name")?.trim().to_owned())).collect();
+    let mut refuse = |at: Pos, message: String, remedy: &str| reader.note(NoteKind::Refused, at, message, remedy);
+    if !(2..=MOST_TIERS).contains(&defined.len()) {
+        let message = format!("LiteLLM takes 2 to {MOST_TIERS} tiers, and here are {}", defined.len());
+        refuse(definitions.at, message, "merge tiers, or describe one for all other requests");
+    }
+    let mut folded = std::collections::HashSet::new();
+    for (name, tier) in names.iter().zip(defined).filter(|(name, _)| !folded.insert(name.to_lowercase())) {
+        refuse(tier.at, format!("LiteLLM does not tell tiers apart by case, and {} is there twice", quoted(name)), "rename one");
+    }
+    let classifier = field(config, "classifier_type");
+    let kind = plain_text(config, "classifier_type");
+    if !matches!(kind.as_deref(), Some("llm" | "custom")) {
+        let message = "LiteLLM refuses tier_definitions with a classifier that knows its own tiers only".to_owned();
+        refuse(classifier.map_or(definitions.at, |entry| entry.at), message, "write `classifier_type: llm`");
+    } else if kind.as_deref() == Some("llm") && field(config, "classifier_llm_config").is_none() {
+        let message = "LiteLLM refuses `classifier_type: llm` without classifier_llm_config".to_owned();
+        refuse(classifier.map_or(definitions.at, |entry| entry.at), message, "name the model that classifies there");
+    }
+    match field(config, "fallback_tier") {
+        None => refuse(definitions.at, "LiteLLM refuses tier_definitions without a fallback_tier".to_owned(), "name one of the tiers"),
+        Some(entry) => {
+            let named = plain_text(config, "fallback_tier").unwrap_or_default();
+            if !names.iter().any(|name| name == named.trim()) {
+                refuse(
+                    entry.at,
+                    format!("LiteLLM refuses the fallback_tier {}, which is not defined", quoted(&named)),
+                    "name one of the tiers",
+                );
+            }
+        }
+    }
+    match field(config, "tiers").map(|entry| &entry.node.value) {
+        Some(Value::Map(tiers)) => {
+            for Entry { key, at, .. } in tiers.iter().filter(|entry| !names.contains(&entry.key)) {
+                refuse(*at, format!("LiteLLM refuses the tier {} under `tiers`, which is not defined", quoted(key)), "define or remove it");
+            }
+        }
+        _ => refuse(definitions.at, "LiteLLM refuses tier_definitions without `tiers`".to_owned(), "give each tier a model there"),
+    }
+}
+
+/// Returns the model behind the name of a deployment, and keeps where that is served; what the list lacks is a model's name itself.
+fn deployed(name: &str, model_list: &[Node], reader: &mut Reader<'_>) -> String {
+    let mut model = None;
+    for entry in model_list.iter().filter(|entry| plain_text(entry, "model_name").as_deref() == Some(name)) {
+        let Some(parameters) = at_path(entry, &["litellm_params"]) else { continue };
+        let Some(found) = plain_text(parameters, "model") else { continue };
+        if model.as_ref().is_none_or(|model| *model == found) {
+            served(&found, parameters, reader);
+        } else {
+            let message = format!("LiteLLM serves {} by several models; a policy names the first", quoted(name));
+            reader.note(NoteKind::Changed, entry.at, message, "list the others under the route's models");
+        }
+        model = model.or(Some(found));
+    }
+    model.unwrap_or_else(|| name.to_owned())
+}
+
+/// Keeps how LiteLLM reaches a model.
+fn served(model: &str, parameters: &Node, reader: &mut Reader<'_>) {
+    const VARIABLE: &str = "os.environ/";
+    let access_key = match plain_text(parameters, "api_key") {
+        None => Declaration::usual(model).access_key,
+        Some(key) => Some(match key.strip_prefix(VARIABLE) {
+            Some(variable) => format!("${variable}"),
+            None => hidden_key(model, parameters.at, reader),
+        }),
+    };
+    let base_url = match ["api_base", "base_url"].into_iter().find_map(|key| plain_text(parameters, key)) {
+        Some(url) if url.starts_with(VARIABLE) => {
+            let message = format!("a variable names the address of {}, which Plano cannot be told, so it is not kept", quoted(model));
+            reader.note(NoteKind::Changed, parameters.at, message, "add `providers` with its base_url to the policy");
+            None
+        }
+        url => url.map(|url| kept_address(&url, model, parameters.at, reader)),
+    };
+    declare(Declaration { model: model.to_owned(), access_key, base_url, ..Declaration::default() }, parameters.at, reader);
 }
 
 fn limits(tier: &Route, node: &Node, reader: &mut Reader<'_>) {

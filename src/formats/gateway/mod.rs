@@ -13,10 +13,12 @@ mod meta;
 mod others;
 mod plano;
 mod plano_checks;
+mod plano_schema;
 mod plano_writer;
 mod providers;
 pub(super) mod spans;
 mod vllm_sr;
+mod yaml_1_1;
 
 pub use evidence::{
     Confusion, Evidence, Gate, Stability, Standing, evidence_json, evidence_problems, gateway_versions, policy_digest, standing,

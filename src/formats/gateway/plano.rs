@@ -7,6 +7,7 @@ use crate::policy::Route;
 use super::import::{NoteKind, Reader, at_path, field, items, plain_text};
 use super::plano_checks as checks;
 use super::providers::{Declaration, SELECTION, SOURCES, without_credentials};
+use super::yaml_1_1::Unquoted;
 
 /// One provider of the file.
 pub(super) struct Provider<'n> {
@@ -24,10 +25,14 @@ pub(super) struct Provider<'n> {
 }
 
 impl Provider<'_> {
-    /// Returns what a route may call this provider: its name, or the model without its prefix.
-    fn answers_to(&self, reference: &str) -> bool {
-        let id = self.canonical.split_once('/').map_or("", |(_, id)| id);
-        reference == self.name.as_deref().unwrap_or(&self.canonical) || reference == id || reference == self.model
+    /// Returns whether a route's reference is this provider's name or its whole model.
+    fn is_called(&self, reference: &str) -> bool {
+        reference == self.name.as_deref().unwrap_or(&self.canonical) || reference == self.model
+    }
+
+    /// Returns whether a route's reference is the model without its prefix.
+    fn has_id(&self, reference: &str) -> bool {
+        reference == self.canonical.split_once('/').map_or("", |(_, id)| id)
     }
 
     pub(super) fn is_wildcard(&self) -> bool {
@@ -49,12 +54,12 @@ pub(super) fn read(root: Node, reader: &mut Reader<'_>) -> Result<(), FormatErro
         let listeners = items(at_path(&root, &["listeners"]));
         nodes.extend(listeners.iter().flat_map(|listener| items(at_path(listener, &["model_providers"]))));
     }
-    let mut providers: Vec<Provider<'_>> = nodes.into_iter().filter_map(provider).collect();
+    let mut providers: Vec<Provider<'_>> = nodes.into_iter().filter_map(|node| provider(node, &reader.unquoted)).collect();
     unite(&mut providers, reader);
     let version = version(plain_text(&root, "version").as_deref().unwrap_or_default());
     checks::root(&root, &providers, reader);
     for provider in providers.iter().filter(|provider| !provider.is_wildcard()) {
-        let (declaration, dropped) = Declaration::read(&provider.canonical, provider.entries);
+        let (declaration, dropped) = Declaration::read(&provider.canonical, provider.entries, &reader.unquoted);
         for what in dropped {
             let message = format!("{what} of {} may be secret and is not kept", quoted(&provider.canonical));
             reader.note(NoteKind::Changed, provider.at, message, "an export names an environment variable instead");
@@ -92,11 +97,11 @@ pub(super) fn read(root: Node, reader: &mut Reader<'_>) -> Result<(), FormatErro
 }
 
 /// Reads one provider; what is no object with a model is left to the checks.
-fn provider(node: &Node) -> Option<Provider<'_>> {
+fn provider<'n>(node: &'n Node, unquoted: &Unquoted) -> Option<Provider<'n>> {
     let Value::Map(entries) = &node.value else { return None };
     let (model, name) = (plain_text(node, "model")?, plain_text(node, "name"));
     let interface = plain_text(node, "provider_interface");
-    let flag = |key: &str| matches!(field(node, key).map(|entry| &entry.node.value), Some(Value::Bool(true)));
+    let flag = |key: &str| field(node, key).is_some_and(|entry| unquoted.is_true(&entry.node));
     let canonical = match &interface {
         // Rendered: the prefix went into the interface, and the whole into the name.
         Some(_) if name.as_deref().and_then(|name| name.split_once('/')).is_some_and(|(_, id)| id == model) => name.clone()?,
@@ -167,6 +172,7 @@ fn preference(number: usize, node: &Node, providers: &[Provider<'_>], reader: &m
             }
             SELECTION => {
                 checks::selection(&label, node, reader);
+                checks::unknown_keys(node, &format!("the {SELECTION} of {label}"), &["prefer"], reader);
                 route.extra.push((SELECTION.to_owned(), node.to_json()));
             }
             _ => {
@@ -183,7 +189,9 @@ fn preference(number: usize, node: &Node, providers: &[Provider<'_>], reader: &m
 
 /// Returns the model that a route's reference stands for.
 fn resolve(reference: &str, at: Pos, label: &str, providers: &[Provider<'_>], reader: &mut Reader<'_>) -> String {
-    if let Some(provider) = providers.iter().find(|provider| provider.answers_to(reference)) {
+    // An id may look like another provider's whole model, as in openrouter/openai/gpt-4o.
+    let whole = providers.iter().find(|provider| provider.is_called(reference));
+    if let Some(provider) = whole.or_else(|| providers.iter().find(|provider| provider.has_id(reference))) {
         let by_model =
             provider.name.as_deref().is_some_and(|name| name != reference) && reference == provider.model && reference.contains('/');
         if by_model && provider.name.as_deref() != Some(&provider.canonical) {
@@ -228,11 +236,20 @@ fn inline(provider: &Provider<'_>, version: (u64, u64, u64), top_level: &[String
         reader.note(NoteKind::Refused, entry.at, message, "remove the provider's `name`");
     }
     for node in preferences {
-        let Some(name) = field(node, "name").filter(|entry| !matches!(entry.node.value, Value::Null)) else {
-            reader.note(NoteKind::Ignored, node.at, "the gateway drops a routing preference without a name", "give it a name");
+        let named = field(node, "name").map(|entry| &entry.node);
+        let is_empty = |named: &Node| matches!(&named.value, Value::Text(name) if name.is_empty());
+        let Some(named) = named.filter(|&named| !matches!(named.value, Value::Null) && !is_empty(named)) else {
+            if named.is_some_and(|named| !is_empty(named)) || !matches!(node.value, Value::Map(_)) {
+                let message =
+                    format!("the gateway refuses a routing preference whose name is no text, found {}", named.unwrap_or(node).describe());
+                reader.note(NoteKind::Refused, node.at, message, "give it a name in double quotes");
+            } else {
+                reader.note(NoteKind::Ignored, node.at, "the gateway drops a routing preference without a name", "give it a name");
+            }
+            reader.dropped = reader.dropped.or(Some(node.at));
             continue;
         };
-        let name = reader.text(&name.node, "the name of a routing preference")?;
+        let name = reader.text(named, "the name of a routing preference")?;
         let description = match field(node, "description") {
             Some(entry) => reader.text(&entry.node, &format!("the description of routing preference {}", quoted(&name)))?,
             None => String::new(),

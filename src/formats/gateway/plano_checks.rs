@@ -9,6 +9,8 @@ use crate::policy::provider::{Address, address, is_base_url, is_interface};
 
 use super::import::{NoteKind, Reader, at_path, field, items, plain_text};
 use super::plano::Provider;
+use super::plano_schema;
+use super::yaml_1_1::{Seen, Unquoted};
 
 /// Notes everything the gateway would refuse before it looks at routes.
 pub(super) fn root(root: &Node, providers: &[Provider<'_>], reader: &mut Reader<'_>) {
@@ -17,18 +19,8 @@ pub(super) fn root(root: &Node, providers: &[Provider<'_>], reader: &mut Reader<
         let message = format!("the gateway refuses a file with the control character {}", c.escape_unicode());
         reader.note(NoteKind::Refused, at, message, "remove it, or write it as an escape in double quotes");
     }
-    for (path, allowed) in SCHEMA {
-        unknown_keys(at_path(root, path), path.join("."), allowed, reader);
-    }
-    for listener in items(at_path(root, &["listeners"])) {
-        unknown_keys(Some(listener), "a listener".to_owned(), &LISTENER, reader);
-    }
-    if let Some(budget) = field(root, "routing").and_then(|routing| field(&routing.node, "routing_budget"))
-        && field(&budget.node, "max_switch_spend_pct").is_none()
-    {
-        let message = "the gateway refuses a routing_budget without max_switch_spend_pct";
-        reader.note(NoteKind::Refused, budget.at, message, "add the percentage that switching may cost");
-    }
+    plano_schema::check(root, reader);
+    beyond_the_schema(root, providers, reader);
     if let Some(entry) = field(root, "llm_providers").filter(|_| field(root, "model_providers").is_some()) {
         let message = "the gateway refuses llm_providers and model_providers in one file";
         reader.note(NoteKind::Refused, entry.at, message, "keep model_providers");
@@ -73,16 +65,69 @@ fn version(root: &Node, reader: &mut Reader<'_>) {
     }
 }
 
-fn unknown_keys(node: Option<&Node>, of: String, allowed: &[&str], reader: &mut Reader<'_>) {
-    let Some(Value::Map(entries)) = node.map(|node| &node.value) else { return };
+/// Notes the keys of an object that the gateway does not allow there.
+pub(super) fn unknown_keys(node: &Node, of: &str, allowed: &[&str], reader: &mut Reader<'_>) {
+    let Value::Map(entries) = &node.value else { return };
     for Entry { key, at, .. } in entries.iter().filter(|entry| !allowed.contains(&entry.key.as_str())) {
-        let place = if of.is_empty() { "of the configuration".to_owned() } else { format!("of {of}") };
-        reader.note(NoteKind::Refused, *at, format!("the gateway refuses the key {} {place}", quoted(key)), "remove it");
+        reader.note(NoteKind::Refused, *at, format!("the gateway refuses the key {} of {of}", quoted(key)), "remove it");
+    }
+}
+
+/// Notes what else the validator and the start-up refuse of listeners, agents, tracing and budgets.
+fn beyond_the_schema(root: &Node, providers: &[Provider<'_>], reader: &mut Reader<'_>) {
+    let mut ids = HashSet::new();
+    for node in ["agents", "filters"].into_iter().flat_map(|key| items(at_path(root, &[key]))) {
+        let Some(id) = plain_text(node, "id") else { continue };
+        if ids.contains(&id) {
+            reader.note(
+                NoteKind::Refused,
+                node.at,
+                format!("the gateway refuses two agents or filters of the id {}", quoted(&id)),
+                "rename one",
+            );
+        }
+        ids.insert(id);
+    }
+    for listener in items(at_path(root, &["listeners"])) {
+        for filter in ["input_filters", "output_filters"].into_iter().flat_map(|key| items(at_path(listener, &[key]))) {
+            if let Value::Text(id) = &filter.value
+                && !ids.contains(id)
+            {
+                let message = format!("the gateway refuses the filter {} of a listener: no agent or filter has that id", quoted(id));
+                reader.note(NoteKind::Refused, filter.at, message, "declare it under filters");
+            }
+        }
+    }
+    if let Some(entry) = field(root, "listeners").filter(|entry| matches!(entry.node.value, Value::Map(_)) && providers.is_empty()) {
+        let message = "the gateway refuses listeners of the old form without any model provider";
+        reader.note(NoteKind::Refused, entry.at, message, "add model_providers");
+    }
+    if let Some(node) = at_path(root, &["tracing", "opentracing_grpc_endpoint"])
+        && let Value::Text(url) = &node.value
+        && !url.contains('$')
+        && !url.is_empty()
+        && url.strip_prefix("http://").is_none_or(|place| place.find('/').is_some_and(|at| at + 1 < place.len()))
+    {
+        let message = "the gateway refuses an opentracing_grpc_endpoint that is no http:// address without a path";
+        reader.note(NoteKind::Refused, node.at, message, "write http://host:port");
+    }
+    if let Some(storage) = at_path(root, &["state_storage"])
+        && plain_text(storage, "type").as_deref() == Some("postgres")
+        && field(storage, "connection_string").is_none()
+    {
+        let message = "the gateway refuses a state_storage of the type postgres without `connection_string`";
+        reader.note(NoteKind::Refused, storage.at, message, "add `connection_string:`");
+    }
+    let has_prices = items(at_path(root, &["model_metrics_sources"])).iter().any(|s| plain_text(s, "type").as_deref() == Some("cost"));
+    if let Some(budget) = field(root, "routing").and_then(|entry| field(&entry.node, "routing_budget")).filter(|_| !has_prices) {
+        let message = "the gateway refuses to start with a routing_budget without a cost source";
+        reader.note(NoteKind::Refused, budget.at, message, "add model_metrics_sources with `type: cost`");
     }
 }
 
 fn each(providers: &[Provider<'_>], reader: &mut Reader<'_>) {
-    let (mut names, mut models, mut ids) = (HashSet::new(), HashSet::new(), HashSet::new());
+    // Plano keeps whole models and ids in one set.
+    let (mut names, mut models, mut known) = (HashSet::new(), HashSet::new(), HashSet::new());
     let mut has_default = false;
     for provider in providers {
         let refuse = |reader: &mut Reader<'_>, message: String, remedy: &str| reader.note(NoteKind::Refused, provider.at, message, remedy);
@@ -98,8 +143,10 @@ fn each(providers: &[Provider<'_>], reader: &mut Reader<'_>) {
             };
             reader.note(NoteKind::Refused, *at, format!("the gateway refuses the key {} of the provider {model}", quoted(key)), remedy);
         }
-        for Entry { key, node, .. } in provider.entries.iter().filter(|entry| !provider_fits(&entry.key, &entry.node.value)) {
-            let message = format!("the gateway refuses `{key}` of the provider {model}, found {}", node.describe());
+        let unfit: Vec<&Entry> =
+            provider.entries.iter().filter(|entry| !provider_fits(&entry.key, &entry.node, &reader.unquoted)).collect();
+        for Entry { key, node, .. } in unfit {
+            let message = format!("the gateway refuses `{key}` of the provider {model}, found {}", reader.unquoted.found(node));
             reader.note(NoteKind::Refused, node.at, message, "correct it, or remove the key");
         }
         let name = provider.name.clone().unwrap_or_else(|| provider.model.clone());
@@ -108,9 +155,11 @@ fn each(providers: &[Provider<'_>], reader: &mut Reader<'_>) {
         }
         let id = provider.model.split_once('/').map(|(_, id)| id.to_owned());
         if !provider.is_wildcard() {
-            if !models.insert(provider.model.clone()) {
+            let is_new = models.insert(provider.model.clone());
+            let is_free = known.insert(provider.model.clone()) & id.clone().is_none_or(|id| known.insert(id));
+            if !is_new {
                 refuse(reader, format!("the gateway refuses two providers of the model {model}"), "keep one of them");
-            } else if id.clone().is_some_and(|id| !ids.insert(id)) {
+            } else if !is_free {
                 refuse(reader, format!("the gateway refuses a second provider of a model called like {model}"), "keep one of them");
             }
         }
@@ -140,7 +189,10 @@ fn address_of(provider: &Provider<'_>, reader: &mut Reader<'_>) {
     let model = quoted(&provider.model);
     // A wildcard needs the same address as a model of its provider.
     let lookup = if provider.is_wildcard() { provider.model.replace('*', "any") } else { provider.model.clone() };
-    let (message, remedy) = match (address(&lookup), base_url, interface) {
+    // Nothing before the slash is a provider like any other that Plano does not know.
+    let is_nameless = lookup.split_once('/').is_some_and(|(provider, _)| provider.trim().is_empty());
+    let place = address(&lookup).or(is_nameless.then_some(Address::BaseUrlAndInterface));
+    let (message, remedy) = match (place, base_url, interface) {
         (Some(Address::BaseUrl), None, _) => (format!("the gateway refuses {model} without a base_url"), "add base_url"),
         (Some(Address::BaseUrlAndInterface), None, _) | (Some(Address::BaseUrlAndInterface), _, None) => {
             let message =
@@ -164,7 +216,7 @@ fn address_of(provider: &Provider<'_>, reader: &mut Reader<'_>) {
 fn aliases(root: &Node, providers: &[Provider<'_>], reader: &mut Reader<'_>) {
     let Some(Value::Map(aliases)) = at_path(root, &["model_aliases"]).map(|node| &node.value) else { return };
     for Entry { key, at, node } in aliases {
-        let target = plain_text(node, "target").unwrap_or_default();
+        let Some(target) = plain_text(node, "target") else { continue };
         let known = providers.iter().any(|p| p.model == target || p.model.split_once('/').is_some_and(|(_, id)| id == target));
         if !known {
             let message = format!("the gateway refuses the alias {}: no provider declares {}", quoted(key), quoted(&target));
@@ -174,13 +226,17 @@ fn aliases(root: &Node, providers: &[Provider<'_>], reader: &mut Reader<'_>) {
 }
 
 /// Returns whether the schema allows the value of a provider's key; unknown keys are noted elsewhere.
-fn provider_fits(key: &str, value: &Value) -> bool {
+fn provider_fits(key: &str, node: &Node, unquoted: &Unquoted) -> bool {
+    let seen = unquoted.seen(node);
     match key {
-        "name" | "access_key" | "base_url" | "http_host" => matches!(value, Value::Text(_)),
-        "provider_interface" => matches!(value, Value::Text(name) if is_interface(name)),
-        // Readers of YAML 1.1 take more words than these for true and false.
-        "default" | "passthrough_auth" => matches!(value, Value::Bool(_) | Value::Text(_)),
-        "headers" => matches!(value, Value::Map(headers) if headers.iter().all(|header| matches!(header.node.value, Value::Text(_)))),
+        "name" | "access_key" | "base_url" | "http_host" => matches!(seen, Seen::Text(_)),
+        "provider_interface" => matches!(&seen, Seen::Text(name) if is_interface(name)),
+        "default" | "passthrough_auth" => matches!(seen, Seen::Truth(_)),
+        "headers" => {
+            let is_text = |header: &Entry| matches!(unquoted.seen(&header.node), Seen::Text(_));
+            matches!(&seen, Seen::Map(headers) if headers.iter().all(is_text))
+        }
+        "routing_preferences" => matches!(seen, Seen::List(_)),
         _ => true,
     }
 }
@@ -264,47 +320,9 @@ const PROVIDER: [&str; 10] = [
     "routing_preferences",
 ];
 
-const LISTENER: [&str; 10] =
-    ["name", "port", "address", "timeout", "router", "max_retries", "type", "agents", "input_filters", "output_filters"];
-
 /// The keys of any metrics source.
 pub(super) const SOURCE: [&str; 6] = ["type", "provider", "url", "refresh_interval", "model_aliases", "query"];
 
 const COST: [&str; 5] = ["type", "provider", "url", "refresh_interval", "model_aliases"];
 
 const LATENCY: [&str; 5] = ["type", "provider", "url", "refresh_interval", "query"];
-
-/// Objects whose keys the schema lists exhaustively, with their paths.
-const SCHEMA: [(&[&str], &[&str]); 4] = [
-    (
-        &[],
-        &[
-            "version",
-            "agents",
-            "filters",
-            "listeners",
-            "endpoints",
-            "model_providers",
-            "llm_providers",
-            "model_aliases",
-            "overrides",
-            "prompt_caching",
-            "system_prompt",
-            "prompt_targets",
-            "ratelimits",
-            "tracing",
-            "mode",
-            "routing",
-            "state_storage",
-            "prompt_guards",
-            "routing_preferences",
-            "model_metrics_sources",
-        ],
-    ),
-    (
-        &["routing"],
-        &["llm_provider", "model", "session_ttl_seconds", "session_max_entries", "session_cache", "routing_budget", "route_on_user_only"],
-    ),
-    (&["routing", "routing_budget"], &["max_switch_spend_pct", "replenish_on_rebind", "cache_read_discount", "record_counterfactual"]),
-    (&["prompt_caching"], &["enabled", "session_affinity", "inject_cache_control", "min_prefix_tokens", "session_ttl_seconds"]),
-];

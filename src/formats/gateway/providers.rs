@@ -7,14 +7,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::formats::error::Origin;
 use crate::formats::json;
-use crate::formats::tree::{Entry, Node, Value, quoted};
+use crate::formats::tree::{Entry, Node, Pos, Value, quoted};
 use crate::policy::Policy;
 use crate::policy::lint::{Field, LintContext};
 use crate::policy::provider::{Address, address as address_of, is_base_url, is_interface, key_variable};
 
-use super::import::{items, plain_text};
+use super::import::{NoteKind, Reader, items, plain_text};
 use super::plano_checks::source_problems;
 use super::plano_writer::prefers;
+use super::yaml_1_1::{Seen, Unquoted};
 
 /// The key of a policy that keeps [`Declaration`]s.
 pub(in crate::formats) const PROVIDERS: &str = "providers";
@@ -53,7 +54,7 @@ impl Declaration {
     }
 
     /// Reads a declaration, leaving out secrets; returns the names of what was left out too.
-    pub(super) fn read(model: &str, entries: &[Entry]) -> (Self, Vec<&'static str>) {
+    pub(super) fn read(model: &str, entries: &[Entry], unquoted: &Unquoted) -> (Self, Vec<&'static str>) {
         let mut dropped = Vec::new();
         let text = |key: &str| match entries.iter().find(|entry| entry.key == key).map(|entry| &entry.node.value) {
             Some(Value::Text(text)) if !text.is_empty() => Some(text.clone()),
@@ -74,8 +75,9 @@ impl Declaration {
             }
             clean
         });
-        let passthrough_auth = entries.iter().find(|entry| entry.key == "passthrough_auth").and_then(|entry| match entry.node.value {
-            Value::Bool(value) => Some(value),
+        let passthrough_auth = entries.iter().find(|entry| entry.key == "passthrough_auth");
+        let passthrough_auth = passthrough_auth.and_then(|entry| match unquoted.seen(&entry.node) {
+            Seen::Truth(value) => Some(value),
             _ => None,
         });
         let mut headers = serde_json::Map::new();
@@ -202,6 +204,36 @@ pub(super) fn keep(policy: &mut Policy, read: &[Declaration]) {
         policy.extra.retain(|(key, _)| key != PROVIDERS);
         policy.extra.push((PROVIDERS.to_owned(), json));
     }
+}
+
+/// Keeps how another gateway reaches a model. Such gateways may serve one model in several ways, of which a policy can say one.
+pub(super) fn declare(declaration: Declaration, at: Pos, reader: &mut Reader<'_>) {
+    let is_same = reader.declarations.iter().find(|other| other.model == declaration.model).map(|other| *other == declaration);
+    match is_same {
+        Some(true) => {}
+        Some(false) => {
+            let message = format!("{} is served in more than one way, and the policy keeps the first", quoted(&declaration.model));
+            reader.note(NoteKind::Changed, at, message, "change its entry under `providers` in the policy if another one is meant");
+        }
+        None => reader.declarations.push(declaration),
+    }
+}
+
+/// Returns an address of a model without what may be secret in it, and notes that something was.
+pub(super) fn kept_address(url: &str, model: &str, at: Pos, reader: &mut Reader<'_>) -> String {
+    let clean = without_credentials(url);
+    if clean != url {
+        let message = format!("what the address of {} says besides the place may be secret and is not kept", quoted(model));
+        reader.note(NoteKind::Changed, at, message, "add it to the exported configuration by hand");
+    }
+    clean
+}
+
+/// Returns the variable that takes the place of a key that stands in the file itself, and notes that.
+pub(super) fn hidden_key(model: &str, at: Pos, reader: &mut Reader<'_>) -> String {
+    let message = format!("the key of {} may be secret and is not kept", quoted(model));
+    reader.note(NoteKind::Changed, at, message, "an export names an environment variable instead");
+    format!("${}", key_variable(model))
 }
 
 /// Returns every model of a policy once, in the order of their first use, the fallback last.

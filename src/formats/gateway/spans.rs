@@ -13,7 +13,7 @@ pub(in crate::formats) struct Span {
 
 #[derive(Clone, Debug)]
 pub(in crate::formats) enum Kind {
-    /// `plain` is unquoted; the text is what the reader sees.
+    /// `plain` is unquoted and without a tag, so that readers guess the kind; the text is what the reader sees.
     Scalar {
         text: String,
         plain: bool,
@@ -100,10 +100,11 @@ impl Builder<'_> {
         let start = self.byte(marks.start.index());
         let end = self.byte(marks.end.index());
         match event {
-            Event::Scalar(text, style, ..) => {
+            Event::Scalar(text, style, _, tag) => {
                 // A block scalar ends where the next token starts; what is between belongs to nobody.
                 let end = start + self.text[start..end.max(start)].trim_end().len();
-                self.place(Span { start, end, kind: Kind::Scalar { text: text.into_owned(), plain: style == ScalarStyle::Plain } });
+                let plain = style == ScalarStyle::Plain && tag.is_none();
+                self.place(Span { start, end, kind: Kind::Scalar { text: text.into_owned(), plain } });
             }
             Event::Alias(_) => self.place(Span { start, end, kind: Kind::Alias }),
             Event::SequenceStart(..) | Event::MappingStart(..) => {
@@ -147,43 +148,4 @@ impl Builder<'_> {
     fn byte(&self, character: usize) -> usize {
         self.bytes.get(character).copied().unwrap_or(self.text.len())
     }
-}
-
-/// Returns what a YAML 1.1 reader such as PyYAML takes an unquoted scalar for, where that is not text.
-///
-/// Source: the resolvers of PyYAML's `SafeLoader`, which Plano's validator uses.
-pub(in crate::formats) fn not_text_in_yaml_1_1(scalar: &str) -> Option<&'static str> {
-    const BOOLEANS: [&str; 8] = ["yes", "no", "on", "off", "true", "false", "y", "n"];
-    if !scalar.is_ascii() {
-        return None;
-    }
-    let lower = scalar.to_ascii_lowercase();
-    let same_case = scalar == lower || scalar == scalar.to_ascii_uppercase() || scalar.get(1..) == lower.get(1..);
-    if scalar.is_empty() || lower == "~" || (lower == "null" && same_case) {
-        return Some("nothing");
-    }
-    // A single letter is text for PyYAML.
-    if BOOLEANS.contains(&lower.as_str()) && lower.len() > 1 && same_case {
-        return Some("true or false");
-    }
-    let digits = scalar.trim_start_matches(['+', '-']);
-    if !digits.starts_with(|c: char| c.is_ascii_digit() || c == '.') || !digits.contains(|c: char| c.is_ascii_digit()) {
-        return None;
-    }
-    let only = |allowed: &str| digits.chars().all(|c| c.is_ascii_digit() || allowed.contains(c));
-    let parts: Vec<&str> = digits.split('-').collect();
-    if let [year, month, day] = parts[..]
-        && year.len() == 4
-        && month.len() <= 2
-        && day.get(..2).unwrap_or(day).chars().all(|c| c.is_ascii_digit())
-        && only("-: TtZz.+")
-    {
-        return Some("a date");
-    }
-    if digits.contains(':') && only(":._") && !digits.starts_with(':') {
-        return Some("a number in base 60");
-    }
-    let is_number = only("_.") && digits.matches('.').count() <= 1;
-    (is_number || scalar.replace('_', "").parse::<f64>().is_ok() || digits.starts_with("0x") || digits.starts_with("0b"))
-        .then_some("a number")
 }

@@ -9,7 +9,10 @@ use crate::formats::tree::{Node, Pos, Value, quoted};
 use crate::policy::{NO_ROUTE_LABEL, Policy};
 
 use super::import::{NoteKind, Reader, at_path, field, items, plain_text};
-use super::providers::models;
+use super::providers::{Declaration, declare, hidden_key, kept_address, models};
+
+/// What stands for the address of a model in an export.
+const UNFILLED: &str = "127.0.0.1:8000";
 
 /// Reads preference signals as routes, and the models of the decisions that match one of them.
 ///
@@ -66,6 +69,7 @@ pub(super) fn read(root: &Node, reader: &mut Reader<'_>) -> Result<(), FormatErr
         "add some under routing.signals.preferences, or write the policy by hand".to_owned(),
     );
     contrastive(root, reader);
+    served(root, reader);
     Ok(())
 }
 
@@ -80,8 +84,51 @@ fn contrastive(root: &Node, reader: &mut Reader<'_>) {
     }
 }
 
+/// Keeps where the models of the policy are served.
+fn served(root: &Node, reader: &mut Reader<'_>) {
+    if let Some(entry) = field(root, "vllm_endpoints") {
+        let message = "where models are served (`vllm_endpoints`) is not kept";
+        reader.note(NoteKind::Changed, entry.at, message, "add `providers` with a base_url for each model to the policy");
+    }
+    let named = models(&reader.policy);
+    for node in items(at_path(root, &["providers", "models"])) {
+        let Some(model) = plain_text(node, "name").filter(|model| named.contains(model)) else { continue };
+        let backends = items(at_path(node, &["backend_refs"]));
+        let Some(first) = backends.first() else { continue };
+        if matches!(&first.value, Value::Map(entries) if entries.len() == 1) && plain_text(first, "endpoint").as_deref() == Some(UNFILLED) {
+            let message = format!("{UNFILLED} stands in an export for the address of {}, and is not kept", quoted(&model));
+            reader.note(NoteKind::Changed, first.at, message, "add the address to `providers` of the policy if it is meant");
+            continue;
+        }
+        let endpoint = || {
+            let protocol = plain_text(first, "protocol").unwrap_or_else(|| "http".to_owned());
+            plain_text(first, "endpoint").map(|place| format!("{protocol}://{place}"))
+        };
+        let Some(url) = plain_text(first, "base_url").or_else(endpoint) else { continue };
+        if backends.len() > 1 {
+            let message = format!("{} is served in several places, and the policy keeps the first", quoted(&model));
+            reader.note(NoteKind::Changed, first.at, message, "put something that shares the work in front of them");
+        }
+        if let Some(entry) = field(first, "extra_headers") {
+            let message = format!("`extra_headers` of {} may be secret and are not kept", quoted(&model));
+            reader.note(NoteKind::Changed, entry.at, message, "add them to the exported configuration by hand");
+        }
+        let access_key = match plain_text(first, "api_key_env") {
+            Some(variable) => Some(format!("${variable}")),
+            None => field(first, "api_key").map(|entry| hidden_key(&model, entry.at, reader)),
+        };
+        let base_url = Some(kept_address(&url, &model, first.at, reader));
+        declare(Declaration { model, access_key, base_url, ..Declaration::default() }, first.at, reader);
+    }
+}
+
 /// Returns whether a decision depends on one preference signal and nothing else.
 fn matches(decision: &Node, name: &str) -> bool {
+    let operator = at_path(decision, &["rules"]).and_then(|rules| plain_text(rules, "operator"));
+    // Of one condition these two say the same; NOT says the opposite.
+    if operator.is_some_and(|operator| ["AND", "OR"].iter().all(|known| !operator.eq_ignore_ascii_case(known))) {
+        return false;
+    }
     match items(at_path(decision, &["rules", "conditions"])) {
         [condition] => {
             plain_text(condition, "type").as_deref() == Some("preference") && plain_text(condition, "name").as_deref() == Some(name)
@@ -120,7 +167,7 @@ pub(super) fn write(policy: &Policy, comments: &str) -> String {
     for model in models(policy) {
         line(4, "- name:", Some(&model));
         line(6, "backend_refs:", None);
-        line(8, "- endpoint:", Some("127.0.0.1:8000"));
+        line(8, "- endpoint:", Some(UNFILLED));
     }
     line(0, "routing:", None);
     line(2, "modelCards:", None);
