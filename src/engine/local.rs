@@ -203,7 +203,7 @@ impl LocalRouter {
         let (length, context, answer) = (prompt.len(), self.network.config.context, tree.longest() + 1);
         if length + answer > context {
             return Err(EngineError::request(format!(
-                "the prompt has {length} tokens and an answer up to {answer}, but this router reads {context}; shorten the conversation or the descriptions, or set a smaller budget"
+                "the prompt has {length} tokens and an answer up to {answer}, but this router reads {context}; shorten the conversation or the descriptions"
             )));
         }
         Ok(Question { prompt, tree })
