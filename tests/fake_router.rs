@@ -138,7 +138,7 @@ pub fn wait_for(cancel: &CancelToken) -> EngineError {
 }
 
 fn info() -> RouterInfo {
-    RouterInfo { id: "fake".to_owned(), device: "cpu".to_owned(), dtype: "f32".to_owned() }
+    RouterInfo { id: "fake".to_owned(), device: "cpu".to_owned(), dtype: "f32".to_owned(), temperature: None }
 }
 
 pub fn decision(request: &RouteRequest, route: Option<String>) -> Decision {

@@ -5,6 +5,7 @@ use egui::{Align2, FontId, Label, RichText, Role, Sense, Ui, WidgetInfo, vec2};
 use super::tokens::{self, space, text};
 use super::{theme, widgets};
 use crate::decision::{Decision, Latency, TokenCounts};
+use crate::dialect::session_limit;
 
 const ROW_HEIGHT: f32 = 22.0;
 
@@ -64,4 +65,7 @@ fn answer_ui(ui: &mut Ui, decision: &Decision) {
     });
     let proof = if decision.greedy_proved { "One pass proved that greedy decoding writes this" } else { "Written by greedy decoding" };
     widgets::caption_ui(ui, format!("{proof}, read as {}", decision.dialect));
+    if let Some(limit) = session_limit(decision.dialect) {
+        widgets::caption_ui(ui, limit);
+    }
 }
