@@ -5,6 +5,7 @@ use candle_core::{DType, Device};
 use waypost::engine::{CancelToken, Candidates, EngineError, LocalRouter, Opened, Router, RouterSource, load_on};
 use waypost::policy::DialectId;
 
+use crate::tiny_model::gguf::{GgufFile, Meta};
 use crate::tiny_model::{Reference, Shape, Storage, TinyModel, open};
 
 const NAMES: [&str; 6] = ["code_generation", "code", "say \"hi\"!", "naïve 京🚄", "other things", "ex"];
@@ -246,4 +247,20 @@ fn a_device_that_cannot_compute_the_router_gives_way_and_says_why() {
     let description = router.description();
     assert_eq!(description.info.device, "cpu", "what computes no numbers is not used");
     assert!(description.refused[0].starts_with("metal failed (it computes no numbers"), "{:?}", description.refused);
+}
+
+#[test]
+fn a_gguf_file_is_cut_as_llama_cpp_cuts_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut file, _) = TinyModel::random(Shape::SMALL, 7).gguf(GgmlDType::Q8_0);
+    let tokens = |file: &GgufFile, text: &str| open(&file.write(&folder.path().join("router.gguf"))).prompt_tokens(text).unwrap();
+    assert_ne!(tokens(&file, "r\u{e9}server"), tokens(&file, "re\u{301}server"), "the text was normalised");
+    let mut as_said = |way: &str| {
+        file.set("tokenizer.ggml.pre", Meta::text(way));
+        tokens(&file, "say \"hi\"")
+    };
+    let (gpt2, default) = (as_said("gpt-2"), as_said("default"));
+    assert!(default.len() > gpt2.len(), "punctuation leaves the space before it alone");
+    file.remove("tokenizer.ggml.pre");
+    assert_eq!(tokens(&file, "say \"hi\""), default);
 }

@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use proptest::prelude::*;
 use waypost::chat::{Conversation, Message, Role};
 use waypost::decision::{Decision, Outcome};
-use waypost::dialect::{answer_text, answers_are_lists, parse_answer, render};
-use waypost::engine::{CancelToken, EngineError, LocalRouter, RouteRequest, Router};
+use waypost::dialect::{all_names_text, answer_text, answers_are_lists, parse_answer, render};
+use waypost::engine::{CancelToken, EngineError, LocalRouter, MAX_DECODED, RouteRequest, Router};
 use waypost::policy::{DialectId, NO_ROUTE_LABEL, Policy, Route};
 
 use crate::tiny_model::{Reference, Shape, TinyModel, close};
@@ -388,6 +388,21 @@ fn taught_networks_prove_valid_answers_and_decode_others() {
             let scored = model.load().score(dialect, &names, "book a flight", &CancelToken::default()).unwrap();
             assert_eq!((scored.greedy, scored.ended, scored.proved), (taught, true, proved), "{dialect}");
         }
+    }
+}
+
+#[test]
+fn a_list_of_all_routes_has_room() {
+    let mut model = TinyModel::random(Shape { layers: 1, ..Shape::SMALL }, 5);
+    // More often followed by itself than by the end of the turn.
+    model.teach("!!!!", 30.0);
+    let names = ["first_of_the_routes", "second_of_the_routes", "third_of_the_routes", "fourth_of_the_routes", "fifth_of_the_routes"];
+    let mut router = model.load();
+    for dialect in [DialectId::Archgw031, DialectId::Plano0420] {
+        let scored = router.score(dialect, &names, "go", &CancelToken::default()).unwrap();
+        let list = all_names_text(dialect, &names).map_or(0, |text| 2 * model.tokenizer.encode(&text).len());
+        assert!(!scored.ended && (list == 0 || list > MAX_DECODED), "{dialect}: {scored:?}");
+        assert_eq!(scored.greedy, "!".repeat(list.max(MAX_DECODED)), "{dialect}");
     }
 }
 

@@ -157,7 +157,7 @@ fn device(behaviour: Behaviour) -> String {
 }
 
 fn info() -> RouterInfo {
-    RouterInfo { id: "fake".to_owned(), device: "cpu".to_owned(), dtype: "f32".to_owned() }
+    RouterInfo { id: "fake".to_owned(), device: "cpu".to_owned(), dtype: "f32".to_owned(), temperature: None }
 }
 
 pub fn decision(request: &RouteRequest, route: Option<String>) -> Decision {

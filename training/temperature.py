@@ -4,7 +4,7 @@
 usage: temperature.py RUN_DIR...      folders that `waypost eval --out` wrote, with a router that has no router.json yet
 
 Prints the temperature for `export.py --temperature`: the one with the smallest error over all cases. (The best log-likelihood would make every set pay
-for the worst ones.) Probabilities are tempered as src/engine/calibration.rs does, the mass on no valid answer included. Needs nothing but Python.
+for the worst ones.) Probabilities are tempered as src/engine/calibration.rs does, the mass on no valid answer left as it is. Needs nothing but Python.
 """
 import csv
 import json
@@ -29,10 +29,12 @@ def cases(folder):
 
 
 def tempered(logs, temperature):
-    top = max(logs)
-    scaled = [math.exp((x - top) / temperature) for x in logs]
+    """Probabilities of the answers, which share what the rest, the last of the logs, leaves; the rest stays."""
+    *answers, rest = logs
+    top, outside = max(answers), math.exp(rest)
+    scaled = [math.exp((x - top) / temperature) for x in answers]
     total = sum(scaled)
-    return [x / total for x in scaled]
+    return [(1 - outside) * x / total for x in scaled] + [outside]
 
 
 def ece(judged, temperature):

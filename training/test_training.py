@@ -244,7 +244,7 @@ def test_temperature(tmp_path, capsys):
     """From the cases of a run: surer than right by a lot, so the fitted temperature is above one and the error falls."""
     with open(tmp_path / "cases.csv", "w") as file:
         file.write("label,decided,probabilities,invalid_mass\n")
-        file.writelines(f'{"buy" if i % 10 < 7 else "sell"},buy,"{{""buy"": 0.98, ""sell"": 0.01}}",0.01\n' for i in range(200))
+        file.writelines(f'{"buy" if i % 10 < 7 else "sell"},buy,"{{""buy"": 0.95, ""sell"": 0.04}}",0.01\n' for i in range(200))
         file.write('lost,buy,"{""buy"": 0.9}",0.1\n,,,\n')
     judged = list(temperature.cases(str(tmp_path)))
     assert len(judged) == 200 and sum(temperature.tempered(judged[0][0], 2.0)) == pytest.approx(1.0)

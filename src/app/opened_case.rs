@@ -32,7 +32,7 @@ impl State {
         if run.info.dialect != self.dialect() && run.info.router.live_gateway().is_none() {
             differences.push(format!("in the dialect {}", run.info.dialect));
         }
-        let router = self.router.info().filter(|router| **router != run.info.router).cloned();
+        let router = self.router.info().filter(|router| !router.decides_as(&run.info.router)).cloned();
         if router.is_some() {
             differences.push(format!("by the router {} on {}", run.info.router.id, run.info.router.device));
         }

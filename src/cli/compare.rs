@@ -203,7 +203,7 @@ fn causes(
     while let Some(requests) = search.next_round() {
         let router = routers.get(&second.router)?;
         let (here, there) = (router.description().info, &second.run.info.router);
-        if here != *there {
+        if !here.decides_as(there) {
             let words = |router: &RouterInfo| format!("{} on {} in {}", router.id, router.device, router.dtype);
             return Err(Failure::Input(format!("the runs are of {}, and here is {}; name another --device", words(there), words(&here))));
         }

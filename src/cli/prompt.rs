@@ -7,7 +7,7 @@ use crate::dialect::render;
 use crate::engine::chat_prompt;
 use crate::policy::Route;
 
-/// Prints the prompt; what was left out of it goes to standard error.
+/// Prints the prompt; what was left out or cut, and what exceeds the budget, goes to standard error.
 ///
 /// # Errors
 /// Fails on bad input, and with `--chat` when the router cannot be loaded.
@@ -17,6 +17,14 @@ pub fn run(arguments: &PromptArguments) -> Result<(), Failure> {
     let rendered = render(dialect, &routes, &conversation, arguments.budget);
     for dropped in &rendered.selection.dropped {
         report::tell(&format!("note: message {} is not sent: {}", dropped.index + 1, dropped.reason));
+    }
+    for kept in &rendered.selection.kept {
+        if let Some(clause) = kept.fit.clause() {
+            report::tell(&format!("note: message {} {clause}", kept.index + 1));
+        }
+    }
+    if arguments.budget.is_some() && rendered.selection.budget.is_none() {
+        report::tell(&format!("note: --budget has no effect: the dialect {dialect} sends everything"));
     }
     let text = if arguments.chat { chat_prompt(&router::source(&arguments.router)?, &rendered.text)? } else { rendered.text };
     report::print(&text)

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::Failure;
 use crate::decision::{Decision, Outcome};
+use crate::policy::NO_ROUTE_LABEL;
 
 /// Prints a value as indented JSON.
 ///
@@ -42,12 +43,12 @@ pub fn ask(question: &str) {
 /// Returns a decision for people: the choice, every probability, the order test and the timings.
 pub fn decision_text(decision: &Decision) -> String {
     let mut text = match decision.outcome {
-        Outcome::Route => decision.route.clone().unwrap_or_default(),
+        Outcome::Route => shown(decision.route.as_deref().unwrap_or_default()),
         Outcome::NoRoute => "no route".to_owned(),
         Outcome::Error => "error".to_owned(),
     };
     if let Some(model) = &decision.model {
-        text += &format!(" (model {model})");
+        text += &format!(" (model {})", shown(model));
     }
     text.push('\n');
     if let Some(error) = &decision.error {
@@ -58,11 +59,13 @@ pub fn decision_text(decision: &Decision) -> String {
         }
     }
     text.push('\n');
-    let width = decision.probabilities.iter().map(|route| route.route.chars().count()).max().unwrap_or(0).max(7);
-    for route in &decision.probabilities {
+    let no_routes = decision.probabilities.iter().filter(|route| route.route == NO_ROUTE_LABEL).count();
+    let names: Vec<String> = decision.probabilities.iter().map(|route| answer_name(&route.route, no_routes)).collect();
+    let width = names.iter().map(|name| name.chars().count()).max().unwrap_or(0).max(7);
+    for (route, name) in decision.probabilities.iter().zip(&names) {
         // A terminal's twin of the window's bars, 40 characters for certainty.
         let bar = "#".repeat((route.p * 40.0).round() as usize);
-        text += format!("  {:width$}  {:6.2} %  {bar}", route.route, route.p * 100.0).trim_end();
+        text += format!("  {name:width$}  {:6.2} %  {bar}", route.p * 100.0).trim_end();
         text.push('\n');
     }
     let Decision { tokens, latency_ms, router, .. } = decision;
@@ -98,7 +101,31 @@ pub fn decision_text(decision: &Decision) -> String {
             line("router", format!("{} on {} in {}{dialect}", router.id, router.device, router.dtype));
         }
     }
+    if let Some(temperature) = router.temperature {
+        line("answers", format!("probabilities at temperature {temperature}, from router.json"));
+    }
     text
+}
+
+/// Returns what an answer is called in the table, where so many are labelled `other`: in list dialects a route may have that name too.
+fn answer_name(route: &str, no_routes: usize) -> String {
+    match route {
+        NO_ROUTE_LABEL if no_routes == 1 => "no route".to_owned(),
+        NO_ROUTE_LABEL => "other or no route".to_owned(),
+        route => shown(route),
+    }
+}
+
+/// Returns a text of a policy on one line, without what a terminal would obey.
+fn shown(text: &str) -> String {
+    text.chars().fold(String::new(), |mut shown, c| {
+        if c.is_control() {
+            shown.extend(c.escape_default());
+        } else {
+            shown.push(c);
+        }
+        shown
+    })
 }
 
 #[cfg(test)]
@@ -121,12 +148,23 @@ mod tests {
             tokens: TokenCounts::default(),
             latency_ms: Latency { forward: 7.0, total: 7.0, ..Latency::default() },
             dialect: None,
-            router: RouterInfo { id: "plano+http://g".to_owned(), device: "gateway".to_owned(), dtype: "unknown".to_owned() },
+            router: RouterInfo {
+                id: "plano+http://g".to_owned(),
+                device: "gateway".to_owned(),
+                dtype: "unknown".to_owned(),
+                temperature: None,
+            },
             order_stability: None,
         };
         let text = decision_text(&decision);
         assert!(text.contains("  gateway  http://g, with its own prompt\n"), "{text}");
         assert_eq!(text.matches("Failed to determine route").count(), 1, "{text}");
         assert!(!text.contains("tokens") && !text.contains("dialect"), "{text}");
+    }
+
+    #[test]
+    fn names_stay_on_their_line() {
+        assert_eq!(answer_name("a\nb\u{1b}[31m\u{e9}", 1), "a\\nb\\u{1b}[31m\u{e9}");
+        assert_eq!([1, 2].map(|count| answer_name("other", count)), ["no route", "other or no route"]);
     }
 }

@@ -24,6 +24,7 @@ pub struct RouteProbability {
     /// A route's name; `other` stands for no route.
     pub route: String,
     /// In answer-object dialects, of writing exactly this answer and ending the turn; in list dialects, of all answers whose first name this is.
+    /// Rescaled among the answers where [`RouterInfo::temperature`] is set.
     pub p: f64,
 }
 
@@ -52,7 +53,7 @@ pub struct Latency {
 }
 
 /// Which router decided, and where it ran.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct RouterInfo {
     /// `builtin`, a Hub id, a path or a URL.
     pub id: String,
@@ -60,9 +61,18 @@ pub struct RouterInfo {
     pub device: String,
     /// Precision of the weights as computed with: `f32`, `bf16`, `f16` or a GGUF type.
     pub dtype: String,
+    /// At which temperature the valid answers share their probability, from the router's `router.json`; `None` where each `p` is the router's
+    /// own. It changes no decision.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub temperature: Option<f64>,
 }
 
 impl RouterInfo {
+    /// Returns whether another router decides the same: runs of older versions do not tell their temperature.
+    pub fn decides_as(&self, other: &Self) -> bool {
+        (&self.id, &self.device, &self.dtype) == (&other.id, &other.device, &other.dtype)
+    }
+
     /// Returns the address of the running gateway that decided: with a prompt of its own, whatever dialect was asked for.
     pub fn live_gateway(&self) -> Option<&str> {
         let address = self.id.trim_start_matches("plano+");

@@ -18,6 +18,12 @@ pub fn answer_text(dialect: DialectId, route: Option<&str>) -> String {
     }
 }
 
+/// Returns the answer that lists all these routes, as the prompts of list dialects invite to; `None` where answers are no lists.
+pub fn all_names_text(dialect: DialectId, names: &[&str]) -> Option<String> {
+    let names = || names.iter().map(|name| string(name, Escapes::Minimal)).collect::<Vec<_>>().join(", ");
+    answers_are_lists(dialect).then(|| format!("{{\"route\": [{}]}}", names()))
+}
+
 /// Returns the start of an answer that settles the first name of the list, closing quote included; `None` where answers are no lists.
 ///
 /// Gateways use the first name they know, so everything that starts like this decides for `name` however the list goes on.

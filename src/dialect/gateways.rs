@@ -46,6 +46,17 @@ pub fn outlook(gateway: &Gateway, names: &[&str], answer: &str) -> String {
     }
 }
 
+/// Returns what no test of a single prompt can see of the gateways that send a dialect, as a sentence; `None` where there is no such thing.
+pub fn session_limit(dialect: DialectId) -> Option<&'static str> {
+    match dialect {
+        DialectId::ModelCard | DialectId::Archgw031 => None,
+        DialectId::Plano0419 | DialectId::Plano0420 => Some(
+            "Plano may keep a session on an earlier model or not ask the router (X-Model-Affinity, prompt caching, routing_budget, \
+             route_on_user_only); a single prompt cannot show that",
+        ),
+    }
+}
+
 /// Returns a warning when results with one dialect, whether there are any yet or not, say nothing about the gateway they are meant for.
 pub fn dialect_warning(tested: DialectId, target: &Gateway) -> Option<String> {
     if tested == target.dialect {

@@ -57,6 +57,17 @@ pub enum Fit {
     Trimmed(Trim),
 }
 
+impl Fit {
+    /// Returns what became of a message that is not simply sent, as what follows "Message 3" in a sentence; `None` where nothing did.
+    pub fn clause(self) -> Option<String> {
+        match self {
+            Self::Whole => None,
+            Self::WholeOverBudget => Some("is sent whole although it exceeds the budget".to_owned()),
+            Self::Trimmed(trim) => Some(format!("has {} of {} bytes cut out of its middle", trim.cut_bytes(), trim.original_bytes)),
+        }
+    }
+}
+
 /// One message that is not sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Dropped {

@@ -7,7 +7,7 @@
 use super::EngineError;
 use super::head::NextToken;
 use super::tokenizer::RouterTokenizer;
-use crate::dialect::{answer_text, first_name_prefix};
+use crate::dialect::{all_names_text, answer_text, first_name_prefix};
 use crate::policy::DialectId;
 
 /// One valid answer of a dialect.
@@ -39,6 +39,8 @@ pub struct AnswerTree {
     end_tokens: Vec<u32>,
     /// As [`AnswerTree::wanted`] returns it.
     wanted: Vec<Vec<u32>>,
+    /// As [`AnswerTree::listed`] returns it.
+    listed: usize,
 }
 
 /// The score of one answer.
@@ -69,8 +71,15 @@ impl AnswerTree {
     /// # Errors
     /// Fails where the tokenizer does.
     pub fn new(dialect: DialectId, names: &[&str], tokenizer: &RouterTokenizer, end_tokens: &[u32]) -> Result<Self, EngineError> {
-        let mut tree =
-            Self { tokens: Vec::new(), parents: Vec::new(), answers: Vec::new(), end_tokens: end_tokens.to_vec(), wanted: Vec::new() };
+        let listed = all_names_text(dialect, names).map(|text| tokenizer.encode(&text)).transpose()?;
+        let mut tree = Self {
+            tokens: Vec::new(),
+            parents: Vec::new(),
+            answers: Vec::new(),
+            end_tokens: end_tokens.to_vec(),
+            wanted: Vec::new(),
+            listed: listed.map_or(0, |tokens| tokens.len()),
+        };
         let routes = names.iter().enumerate().map(|(index, name)| (Some(index), Some(*name))).chain([(None, None)]);
         for (route, name) in routes {
             let text = answer_text(dialect, name);
@@ -107,6 +116,11 @@ impl AnswerTree {
     /// Returns the tokens of the longest answer.
     pub fn longest(&self) -> usize {
         self.answers.iter().map(|answer| answer.path.len()).max().unwrap_or(0)
+    }
+
+    /// Returns the tokens of the answer that lists every route; 0 where answers are no lists.
+    pub fn listed(&self) -> usize {
+        self.listed
     }
 
     /// Returns, for the end of the prompt and then each node, the next tokens whose log-probability [`Self::score`] needs.
@@ -224,7 +238,7 @@ mod tests {
     use super::*;
 
     fn tree() -> AnswerTree {
-        let mut tree = AnswerTree { tokens: vec![], parents: vec![], answers: vec![], end_tokens: vec![9], wanted: vec![] };
+        let mut tree = AnswerTree { tokens: vec![], parents: vec![], answers: vec![], end_tokens: vec![9], wanted: vec![], listed: 0 };
         for (route, tokens) in [(Some(0), &[1, 2, 3][..]), (Some(1), &[1, 2]), (None, &[1, 4])] {
             let path = tree.add(tokens);
             tree.answers.push(Answer { route, path, fixed: Vec::new() });

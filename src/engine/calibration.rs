@@ -1,7 +1,7 @@
 //! Temperature scaling of the shown probabilities (Guo et al. 2017, "On Calibration of Modern Neural Networks").
 //!
 //! A router that was fitted for it carries its temperature in `router.json`. Decisions are what greedy decoding writes and never change; only
-//! how sure the router is said to be does.
+//! how sure the router is said to be among the valid answers does.
 
 use serde::Deserialize;
 
@@ -24,18 +24,16 @@ pub fn temperature(path: &str, json: &[u8]) -> Result<f64, EngineError> {
     if temperature.is_finite() && temperature > 0.0 { Ok(temperature) } else { Err(fail(format!("{temperature} is no temperature"))) }
 }
 
-/// Replaces each probability, and the mass outside of them, by its share at this temperature: the softmax of `ln p / T`.
-pub fn apply(temperature: f64, probabilities: &mut [RouteProbability], invalid_mass: &mut f64) {
-    if temperature == 1.0 {
+/// Lets the valid answers share what they have together in proportion to `p^(1/T)`. What other text has stays as it is.
+pub fn apply(temperature: f64, probabilities: &mut [RouteProbability]) {
+    let total = probabilities.iter().map(|route| route.p).sum::<f64>();
+    let best = probabilities.iter().map(|route| route.p).fold(0.0, f64::max);
+    if best <= 0.0 {
         return;
     }
-    let scale = |p: &mut f64| *p = p.powf(temperature.recip());
-    probabilities.iter_mut().for_each(|route| scale(&mut route.p));
-    scale(invalid_mass);
-    let sum = probabilities.iter().map(|route| route.p).sum::<f64>() + *invalid_mass;
-    // All zero cannot be: they are shares of one. But rounding of tiny shares at a tiny temperature could make it so.
-    if sum > 0.0 {
-        probabilities.iter_mut().for_each(|route| route.p /= sum);
-        *invalid_mass /= sum;
-    }
+    // Relative to the best, whose share is then 1: tiny ones at a low temperature must not all round to nothing.
+    probabilities.iter_mut().for_each(|route| route.p = (route.p / best).powf(temperature.recip()));
+    let sum = probabilities.iter().map(|route| route.p).sum::<f64>();
+    // Rounding may have put the sum of sure answers a little above 1.
+    probabilities.iter_mut().for_each(|route| route.p *= total.min(1.0) / sum);
 }

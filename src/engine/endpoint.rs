@@ -98,7 +98,7 @@ impl EndpointRouter {
         })?;
         let host = url.split("://").nth(1).and_then(|rest| rest.split('/').next()).unwrap_or(url);
         let description = RouterDescription {
-            info: RouterInfo { id, device: "server".to_owned(), dtype: "unknown".to_owned() },
+            info: RouterInfo { id, device: "server".to_owned(), dtype: "unknown".to_owned(), temperature: None },
             label: format!("{model} on {host}"),
             context: context(&listed, model).unwrap_or(0),
             weight_bytes: 0,

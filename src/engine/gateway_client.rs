@@ -67,7 +67,7 @@ impl GatewayRouter {
             }
         })?;
         let description = RouterDescription {
-            info: RouterInfo { id, device: "gateway".to_owned(), dtype: "unknown".to_owned() },
+            info: RouterInfo { id, device: "gateway".to_owned(), dtype: "unknown".to_owned(), temperature: None },
             label: format!("Gateway at {}", url.split("://").nth(1).unwrap_or(url)),
             context: 0,
             weight_bytes: 0,

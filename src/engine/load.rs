@@ -153,13 +153,18 @@ fn build(
         cancel,
     )?;
     let description = RouterDescription {
-        info: RouterInfo { id: located.id.clone(), device: opened.name.to_owned(), dtype: network.precision() },
+        info: RouterInfo {
+            id: located.id.clone(),
+            device: opened.name.to_owned(),
+            dtype: network.precision(),
+            temperature: (temperature != 1.0).then_some(temperature),
+        },
         label: located.label.clone(),
         context,
         weight_bytes: network.weight_bytes(),
         refused: refused.to_vec(),
     };
-    Ok(LocalRouter::new(network, tokenizer, template, description, end_tokens).with_temperature(temperature))
+    Ok(LocalRouter::new(network, tokenizer, template, description, end_tokens))
 }
 
 /// Returns the files that a router is read from, sorted; none for a router that runs elsewhere and for one that is not there.

@@ -21,7 +21,7 @@ use crate::decision::{Decision, TokenCounts};
 use crate::dialect::render;
 use crate::policy::{DialectId, Route};
 
-/// Tokens after which a router that keeps writing is stopped, where no valid answer is so long that it takes more.
+/// Tokens after which a router that keeps writing is stopped, where no valid answer, and no list of all routes, is so long that it takes more.
 pub const MAX_DECODED: usize = 64;
 
 /// Keys and values kept of earlier prompts, in bytes.
@@ -57,7 +57,6 @@ pub struct LocalRouter {
     trees: HashMap<(DialectId, Vec<String>), Arc<AnswerTree>>,
     pass: usize,
     max_decoded: Option<usize>,
-    temperature: f64,
 }
 
 /// One scored prompt.
@@ -100,14 +99,7 @@ impl LocalRouter {
             trees: HashMap::new(),
             pass,
             max_decoded: None,
-            temperature: 1.0,
         }
-    }
-
-    /// Shows probabilities at this temperature from now on; decisions stay as they are.
-    #[must_use]
-    pub fn with_temperature(self, temperature: f64) -> Self {
-        Self { temperature, ..self }
     }
 
     /// Keeps at most `bytes` of keys and values from now on, less where memory gets scarce; 0 switches the prefix cache off.
@@ -203,7 +195,7 @@ impl LocalRouter {
         let (length, context, answer) = (prompt.len(), self.network.config.context, tree.longest() + 1);
         if length + answer > context {
             return Err(EngineError::request(format!(
-                "the prompt has {length} tokens and an answer up to {answer}, but this router reads {context}; shorten the conversation or the descriptions, or set a smaller budget"
+                "the prompt has {length} tokens and an answer up to {answer}, but this router reads {context}; shorten the conversation or the descriptions"
             )));
         }
         Ok(Question { prompt, tree })
@@ -331,7 +323,7 @@ impl LocalRouter {
 
     fn decision(&self, ask: &Ask, timed: &Timed, answered: Answered) -> Result<Decision, EngineError> {
         let greedy = self.tokenizer.decode(&answered.greedy)?;
-        Ok(verdict::decision(ask, timed, answered, greedy, self.temperature, self.description.info.clone()))
+        Ok(verdict::decision(ask, timed, answered, greedy, self.description.info.clone()))
     }
 }
 

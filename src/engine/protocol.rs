@@ -77,7 +77,7 @@ pub struct RouteRequest {
 }
 
 /// What a loaded router is, for people and for reports.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct RouterDescription {
     pub info: RouterInfo,
     /// For people: "Built-in router (small, not Arch-Router)", or the file's own name.

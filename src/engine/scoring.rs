@@ -17,6 +17,9 @@ use crate::decision::RouterInfo;
 /// Keys and values that are kept from one pack to the next instead of asking for memory again.
 const KEPT: u64 = 256 << 20;
 
+/// No list of routes is waited for longer than this many tokens, some fifty names: a router that never ends would cost minutes.
+const LONGEST_LIST: usize = 512;
+
 /// One prompt, and the answers that are valid for it.
 pub struct Question {
     pub prompt: Vec<u32>,
@@ -188,7 +191,8 @@ impl Scorer<'_> {
 
     fn limit_for(&self, question: &Question) -> usize {
         // The same text may be written in more and smaller tokens than the tokenizer's own.
-        let limit = self.limit.unwrap_or_else(|| MAX_DECODED.max(2 * question.tree.longest()));
+        let list = (2 * question.tree.listed()).min(LONGEST_LIST);
+        let limit = self.limit.unwrap_or_else(|| MAX_DECODED.max(2 * question.tree.longest()).max(list));
         limit.min(self.network.config.context - question.prompt.len())
     }
 

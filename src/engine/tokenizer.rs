@@ -18,6 +18,10 @@ use super::gguf::Gguf;
 const QWEN2_PATTERN: &str =
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
 
+/// How llama.cpp cuts text for a file that names no way, or `default` (llama-vocab.cpp).
+const LLAMA_CPP_DEFAULT: [&str; 4] =
+    [r"[\p{P}\$\+<=>\^~\|]+", r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)", r"\p{N}+", r"[0-9][0-9][0-9]"];
+
 /// `enum llama_token_type`: control tokens are special, user-defined ones are matched whole but decode as text.
 const CONTROL: i64 = 3;
 const USER_DEFINED: i64 = 4;
@@ -76,12 +80,18 @@ impl RouterTokenizer {
         let bpe = BPE::builder().vocab_and_merges(known, merges).build().map_err(|error| damaged(&error))?;
         let mut inner = Tokenizer::new(bpe);
         match gguf.string("tokenizer.ggml.pre").unwrap_or("default") {
-            "qwen2" => cut_as_qwen2(&mut inner).map_err(|error| damaged(&error))?,
+            // No normaliser: llama.cpp cuts the text as it is.
+            "qwen2" => {
+                inner.with_pre_tokenizer(Some(cut_by(&[QWEN2_PATTERN]).map_err(|error| damaged(&error))?));
+            }
             "smollm" => {
                 let parts: Vec<PreTokenizerWrapper> = vec![Digits::new(true).into(), ByteLevel::new(false, true, true).into()];
                 inner.with_pre_tokenizer(Some(Sequence::new(parts)));
             }
-            "default" | "gpt-2" | "gpt2" => {
+            "default" => {
+                inner.with_pre_tokenizer(Some(cut_by(&LLAMA_CPP_DEFAULT).map_err(|error| damaged(&error))?));
+            }
+            "gpt-2" | "gpt2" => {
                 inner.with_pre_tokenizer(Some(ByteLevel::new(false, true, true)));
             }
             other => {
@@ -161,9 +171,18 @@ impl RouterTokenizer {
 }
 
 fn cut_as_qwen2(tokenizer: &mut Tokenizer) -> Result<(), tokenizers::Error> {
-    let split = Split::new(SplitPattern::Regex(QWEN2_PATTERN.to_owned()), SplitDelimiterBehavior::Isolated, false)?;
-    let parts: Vec<PreTokenizerWrapper> = vec![split.into(), ByteLevel::new(false, false, false).into()];
     tokenizer.with_normalizer(Some(NFC))?;
-    tokenizer.with_pre_tokenizer(Some(Sequence::new(parts)));
+    tokenizer.with_pre_tokenizer(Some(cut_by(&[QWEN2_PATTERN])?));
     Ok(())
+}
+
+/// Cuts text by one pattern after the other, each inside the pieces of those before it.
+fn cut_by(patterns: &[&str]) -> Result<Sequence, tokenizers::Error> {
+    let split = |pattern: &&str| Split::new(SplitPattern::Regex((*pattern).to_owned()), SplitDelimiterBehavior::Isolated, false);
+    let mut parts = Vec::new();
+    for pattern in patterns {
+        parts.push(PreTokenizerWrapper::from(split(pattern)?));
+    }
+    parts.push(ByteLevel::new(false, false, false).into());
+    Ok(Sequence::new(parts))
 }

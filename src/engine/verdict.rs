@@ -18,7 +18,7 @@ pub struct Timed {
 }
 
 /// Reads an answer, whose text is `greedy`, as the gateway does and puts the decision together.
-pub fn decision(ask: &Ask, timed: &Timed, answered: Answered, greedy: String, temperature: f64, router: RouterInfo) -> Decision {
+pub fn decision(ask: &Ask, timed: &Timed, answered: Answered, greedy: String, router: RouterInfo) -> Decision {
     let (request, names) = (&ask.request, ask.names());
     let mut probabilities: Vec<RouteProbability> = answered
         .answers
@@ -26,8 +26,10 @@ pub fn decision(ask: &Ask, timed: &Timed, answered: Answered, greedy: String, te
         .map(|answer| RouteProbability { route: answer.route.map_or(NO_ROUTE_LABEL, |route| names[route]).to_owned(), p: answer.p })
         .collect();
     probabilities.sort_by(|a, b| b.p.total_cmp(&a.p));
-    let mut invalid_mass = (1.0 - probabilities.iter().map(|route| route.p).sum::<f64>()).max(0.0);
-    calibration::apply(temperature, &mut probabilities, &mut invalid_mass);
+    let invalid_mass = (1.0 - probabilities.iter().map(|route| route.p).sum::<f64>()).max(0.0);
+    if let Some(temperature) = router.temperature {
+        calibration::apply(temperature, &mut probabilities);
+    }
     let margin = probabilities.first().map_or(0.0, |best| best.p) - probabilities.get(1).map_or(0.0, |second| second.p);
     let (outcome, route, error) = if answered.ended {
         match parse_answer(request.dialect, &names, &greedy) {

@@ -36,8 +36,12 @@ pub fn parse_conversation(text: &str, path: &str) -> Result<(Conversation, Vec<W
     Ok((conversation, origin.warnings))
 }
 
-/// Returns whether a text that is no JSON rather is words after something in brackets, such as `[INST] …` or a time.
+/// Returns whether a text that is no JSON rather is words after something in brackets, such as `[INST] …` or a time, or with a placeholder at
+/// their start, such as `{name}`.
 fn is_prose(text: &str) -> bool {
+    if let Some(inner) = text.strip_prefix('{') {
+        return inner.trim_start().starts_with(|c: char| !matches!(c, '"' | '}'));
+    }
     let inner = text.strip_prefix('[').filter(|inner| inner.starts_with(char::is_alphanumeric));
     inner.and_then(|inner| inner.split_once(']')).is_some_and(|(_, rest)| !rest.trim().is_empty())
 }

@@ -8,7 +8,7 @@ use serde::de::{SeqAccess, Visitor};
 use serde_json::Value;
 
 use super::conversation::{exported_role, parse_conversation};
-use super::error::{FormatError, Origin};
+use super::error::{FormatError, Origin, Warning};
 use super::source::without_bom;
 use crate::chat::{Conversation, Message, Role};
 
@@ -27,6 +27,10 @@ pub struct Understood {
     pub kind: &'static str,
     /// Never empty; the newest first where the text says when.
     pub found: Vec<Found>,
+    /// Entries that gave no conversation: of another kind, with something in them that cannot be read, or without a user message.
+    pub skipped: usize,
+    /// What is odd about a text that holds a single conversation.
+    pub warnings: Vec<Warning>,
 }
 
 /// Reads one conversation of an export; `None` where the value has another shape.
@@ -51,36 +55,39 @@ pub fn find_conversations(text: &str, label: &str) -> Result<Understood, FormatE
     let start = without_bom(text).trim_start();
     let is_json = start.starts_with(['{', '[']);
     let (mut values, mut has_messages) = (0_usize, false);
-    let (mut shape, mut dated) = (None, Vec::new());
+    let (mut kind, mut dated) = (None, Vec::new());
     let whole = each_value(start, |value| {
         values += 1;
         has_messages = value.get("messages").is_some();
-        shape = shape.or_else(|| SHAPES.into_iter().find(|(_, read)| read(&value).is_some()));
-        if let Some((_, read)) = shape {
-            dated.extend(find(&value, read).map(|found| (time(&value), found)));
+        // Entries of a log may be of several kinds; the text is called after the first.
+        let known = SHAPES.into_iter().find_map(|(kind, read)| Some((kind, read(&value)?)));
+        if let Some((found, messages)) = known {
+            kind = kind.or(Some(found));
+            dated.extend(find(&value, messages).map(|found| (time(&value), found)));
         }
     });
     let is_one_request = values == 1 && start.starts_with('{') && has_messages;
-    let (kind, found) = match shape.filter(|_| whole.is_some() && !is_one_request) {
-        Some((kind, _)) => {
+    let understood = match kind.filter(|_| whole.is_some() && !is_one_request) {
+        Some(kind) => {
+            let skipped = values - dated.len();
             // What has no time comes last, in the order of the text.
             dated.sort_by(|(a, _), (b, _)| b.cmp(a));
-            (kind, dated.into_iter().map(|(_, found)| found).collect())
+            Understood { kind, found: dated.into_iter().map(|(_, found)| found).collect(), skipped, warnings: Vec::new() }
         }
         None => {
-            let (conversation, _) = parse_conversation(text, label)?;
+            let (conversation, warnings) = parse_conversation(text, label)?;
             let kind = match conversation.messages.len() {
                 _ if is_json => "Messages in JSON",
                 1 => "One prompt",
                 _ => "Transcript",
             };
-            (kind, vec![Found { title: title(None, &conversation), conversation }])
+            Understood { kind, found: vec![Found { title: title(None, &conversation), conversation }], skipped: 0, warnings }
         }
     };
-    if found.is_empty() {
+    if understood.found.is_empty() {
         return Err(Origin::new(label).whole("no conversation in this export has a user message", "choose another file"));
     }
-    Ok(Understood { kind, found })
+    Ok(understood)
 }
 
 /// Gives the values of a JSON list, the one object, or the objects of a text with one a line, each as soon as it is read: all values of a
@@ -123,8 +130,7 @@ impl<'de, F: FnMut(Value)> Visitor<'de> for Each<F> {
     }
 }
 
-fn find(value: &Value, read: Read) -> Option<Found> {
-    let messages = read(value)?;
+fn find(value: &Value, messages: Vec<Message>) -> Option<Found> {
     messages.iter().any(|message| message.role == Role::User).then(|| {
         let conversation = Conversation { messages };
         let named = ["title", "name", "id"].into_iter().find_map(|key| value.get(key)?.as_str());
@@ -252,6 +258,22 @@ mod tests {
         let log = format!("{{\"note\": 1}}\n{{\"request\": {{\"model\": \"m\", {body}}}, \"status\": 200}}\n");
         check(&log, "Request log", &["a"], 2);
         check(&format!("{{\"custom_id\": \"1\", \"body\": {{{body}}}}}"), "Request log", &["a"], 2);
+    }
+
+    #[test]
+    fn entries_that_are_left_out_are_counted() {
+        let said = r#""messages": [{"role": "user", "content": "a"}]"#;
+        let lines = [
+            format!("{{{said}}}"),
+            format!("{{\"request\": {{{said}}}}}"),
+            "{\"messages\": [{\"content\": \"no role\"}]}".to_owned(),
+            "{\"note\": 1}".to_owned(),
+            "{\"chat_messages\": []}".to_owned(),
+        ];
+        let understood = find_conversations(&lines.join("\n"), "test").expect("two can be read");
+        assert_eq!((understood.kind, understood.found.len(), understood.skipped), ("List of conversations", 2, 3));
+        let single = find_conversations("User: a\nassistant: b\nUser: c", "test").expect("it can be read");
+        assert_eq!((single.skipped, single.warnings.len()), (0, 1));
     }
 
     #[test]

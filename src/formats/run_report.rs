@@ -131,10 +131,12 @@ pub fn report_markdown(run: &Run) -> String {
     let figures = figures(run);
     let info = &run.info;
     let mut text = format!("# {}\n\n{}\n\n", cell(&info.name), cell(&headline(&figures)));
+    let temperature =
+        info.router.temperature.map(|temperature| format!(", probabilities at temperature {temperature}")).unwrap_or_default();
     let rows = [
         ("policy", format!("{}, sha256 {}", info.policy.path, info.policy.sha256)),
         ("set", format!("{}, sha256 {}", info.set.path, info.set.sha256)),
-        ("router", format!("{} on {} in {}", info.router.id, info.router.device, info.router.dtype)),
+        ("router", format!("{} on {} in {}{temperature}", info.router.id, info.router.device, info.router.dtype)),
         ("router sha256", info.router_digest.clone().unwrap_or_else(|| "unknown, it runs elsewhere".to_owned())),
         ("dialect", info.router.dialect_words(info.dialect).to_owned()),
         ("date", info.date.clone()),

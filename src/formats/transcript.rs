@@ -34,10 +34,15 @@ pub(super) fn parse(text: &str, origin: &mut Origin<'_>) -> Vec<Message> {
             }
         }
     }
-    // Where one message is all there is, what it seems to quote may well be the rest of the conversation.
+    // Where one message is all there is, or one role says everything, what it seems to quote may well be the rest of the conversation.
     let mut later = text.lines().enumerate().skip_while(|(_, line)| *line != first).skip(1);
-    if messages.len() == 1
-        && let Some((index, line)) = later.find(|(_, line)| marker(line.trim_start()).is_some())
+    let speaker = messages.first().map(|(role, _)| *role).filter(|speaker| messages.iter().all(|(role, _)| role == speaker));
+    let is_lost = |line: &str| match messages.len() {
+        1 => marker(line.trim_start()).is_some(),
+        _ => marker(line).is_some_and(|marker| marker.style != style && Some(marker.role) != speaker),
+    };
+    if speaker.is_some()
+        && let Some((index, line)) = later.find(|(_, line)| is_lost(line))
     {
         let message = format!("{} does not start a message, because the first line marks its role in another way", quoted(line));
         origin.warn(Pos { line: index + 1, column: 1 }, message, "mark every role like the first, without indentation, if it is a message");

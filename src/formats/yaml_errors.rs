@@ -25,13 +25,29 @@ pub(super) fn explain(text: &str, error: &ScanError, origin: &Origin<'_>) -> For
     }
 }
 
-/// Returns where the tab is that the scanner complains about: it points at the start of the text that the tab interrupts.
+/// Returns where the tab is that the scanner complains about: it points at the start of the text that the tab interrupts, or behind the tab.
 fn next_tab(text: &str, mark: &Marker) -> Pos {
-    let mut at = position(mark);
-    for c in text.chars().skip(mark.index()).take_while(|c| *c != '\t') {
-        at = if c == '\n' { Pos { line: at.line + 1, column: 1 } } else { Pos { column: at.column + 1, ..at } };
+    let number = mark.line();
+    if let Some(tab) = text.lines().nth(number.saturating_sub(1)).and_then(indenting_tab) {
+        return Pos { line: number, column: tab };
     }
-    at
+    let mut at = position(mark);
+    for c in text.chars().skip(mark.index()) {
+        match c {
+            '\t' => return at,
+            '\n' => at = Pos { line: at.line + 1, column: 1 },
+            _ => at.column += 1,
+        }
+    }
+    // Noticed only at the end of the text.
+    let above =
+        text.lines().enumerate().take(number).filter_map(|(index, line)| Some(Pos { line: index + 1, column: indenting_tab(line)? }));
+    above.last().unwrap_or_else(|| position(mark))
+}
+
+/// Returns the column of the first tab among the white space that a line starts with.
+fn indenting_tab(line: &str) -> Option<usize> {
+    line.chars().take_while(|c| c.is_whitespace()).position(|c| c == '\t').map(|index| index + 1)
 }
 
 /// Returns where the line starts that lacks a colon: the scanner notices only when the next one comes.

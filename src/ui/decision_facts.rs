@@ -5,6 +5,7 @@ use egui::{Align2, FontId, Label, RichText, Role, Sense, Ui, WidgetInfo, vec2};
 use super::tokens::{self, space, text};
 use super::{theme, widgets};
 use crate::decision::{Decision, Latency, TokenCounts};
+use crate::dialect::session_limit;
 
 const ROW_HEIGHT: f32 = 22.0;
 
@@ -80,4 +81,7 @@ fn answer_ui(ui: &mut Ui, decision: &Decision) {
     let proof = if decision.greedy_proved { "One pass proved that greedy decoding writes this" } else { "Written by greedy decoding" };
     let read = decision.dialect.map_or_else(String::new, |dialect| format!(", read as {dialect}"));
     widgets::caption_ui(ui, format!("{proof}{read}"));
+    if let Some(limit) = decision.dialect.and_then(session_limit) {
+        widgets::caption_ui(ui, limit);
+    }
 }

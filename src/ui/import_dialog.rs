@@ -9,9 +9,13 @@ use super::theme;
 use super::tokens::{self, space, text};
 use super::widgets::{self, Field, Row};
 use crate::app::{Action, Command, Import, ImportSource, LARGE_TEXT, State};
+use crate::formats::Understood;
 
 /// Messages that the preview shows.
 const SHOWN: usize = 30;
+
+/// Warnings that are shown; the others are counted.
+const WARNED: usize = 3;
 
 /// Draws the dialog.
 pub fn import_dialog_ui(ui: &mut Ui, state: &State, import: &Import, commands: &mut Vec<Command>) {
@@ -117,6 +121,9 @@ fn understood_ui(ui: &mut Ui, import: &Import, commands: &mut Vec<Command>) -> b
     };
     let several = if understood.found.len() > 1 { format!(", {} conversations", understood.found.len()) } else { String::new() };
     widgets::subheading_ui(ui, &format!("Understood as: {}{several}", understood.kind));
+    for sentence in doubts(understood) {
+        ui.add(Label::new(RichText::new(sentence).color(palette.warning)).wrap().selectable(true));
+    }
     if understood.found.len() > 1 {
         list_ui(ui, import, commands);
     }
@@ -138,6 +145,18 @@ fn understood_ui(ui: &mut Ui, import: &Import, commands: &mut Vec<Command>) -> b
         });
     });
     true
+}
+
+/// Returns what was left out of a text and what is odd about it, a sentence each.
+fn doubts(understood: &Understood) -> Vec<String> {
+    let skipped = match understood.skipped {
+        0 => None,
+        1 => Some("1 entry was left out: it is of another kind, cannot be read or has no user message".to_owned()),
+        many => Some(format!("{many} entries were left out: they are of another kind, cannot be read or have no user message")),
+    };
+    let more = understood.warnings.len().saturating_sub(WARNED);
+    let more = (more > 0).then(|| format!("and {more} more warnings"));
+    skipped.into_iter().chain(understood.warnings.iter().take(WARNED).map(ToString::to_string)).chain(more).collect()
 }
 
 fn list_ui(ui: &mut Ui, import: &Import, commands: &mut Vec<Command>) {

@@ -9,7 +9,7 @@ use egui::{Color32, FontId, Galley, Label, RichText, Ui};
 use super::tokens::{self, space, text};
 use super::{theme, widgets};
 use crate::app::State;
-use crate::dialect::{Fit, RenderedPrompt};
+use crate::dialect::RenderedPrompt;
 
 /// Messages that are named one by one; the others are counted.
 const NAMED: usize = 12;
@@ -56,20 +56,7 @@ fn unsent_ui(ui: &mut Ui, prompt: &RenderedPrompt) {
     if selection.dropped.len() > NAMED {
         lines.push(format!("{} more messages are not sent", selection.dropped.len() - NAMED));
     }
-    for kept in &selection.kept {
-        match kept.fit {
-            Fit::Whole => {}
-            Fit::WholeOverBudget => lines.push(format!("Message {} is sent whole although it exceeds the budget", kept.index + 1)),
-            Fit::Trimmed(trim) => {
-                lines.push(format!(
-                    "Message {}: {} of {} bytes were cut out of its middle",
-                    kept.index + 1,
-                    trim.cut_bytes(),
-                    trim.original_bytes
-                ));
-            }
-        }
-    }
+    lines.extend(selection.kept.iter().filter_map(|kept| Some(format!("Message {} {}", kept.index + 1, kept.fit.clause()?))));
     if lines.is_empty() {
         widgets::caption_ui(ui, "Every message is sent whole");
     } else {

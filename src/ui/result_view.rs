@@ -86,6 +86,11 @@ fn decision_ui(ui: &mut Ui, decision: &Decision, policy: &Policy, before: Option
     } else {
         ui.horizontal(|ui| {
             widgets::subheading_ui(ui, "Probability of each answer");
+            if let Some(temperature) = decision.router.temperature {
+                widgets::caption_ui(ui, format!("at temperature {temperature}")).on_hover_text(
+                    "The router's router.json makes the answers' shares as sure as they are right; decisions stay as they are",
+                );
+            }
             if before.is_some() {
                 widgets::caption_ui(ui, "with the change since the last edit");
             }

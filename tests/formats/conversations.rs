@@ -106,6 +106,15 @@ fn roles_that_start_no_message_are_warned_about() {
         let (conversation, warnings) = parse_conversation(text, "p").unwrap();
         assert_eq!((conversation.messages.len(), sentences(&warnings)), (1, vec![expected]), "{text}");
     }
+    for (marked, line) in [("User: ", "assistant: b"), ("User: ", "**Assistant:** b"), ("User: ", "### Assistant"), ("user: ", "Bot: b")] {
+        let text = format!("{marked}a\n{line}\n{marked}c");
+        let (conversation, warnings) = parse_conversation(&text, "p").unwrap();
+        let expected = format!("p:2:1: \"{line}\" does not start a message, {other}");
+        assert_eq!((conversation.messages.len(), sentences(&warnings)), (2, vec![expected]), "{text}");
+    }
+    for quoted in ["User: a\nuser: b\nUser: c", "User: a\nAssistant: b\n### User\nUser: c"] {
+        assert_eq!(sentences(&parse_conversation(quoted, "p").unwrap().1), [""; 0], "{quoted}");
+    }
 }
 
 #[test]
@@ -251,6 +260,10 @@ fn broken_json_is_explained_and_never_taken_for_a_transcript() {
         (
             "[INST] Hi",
             "c.json:1:2: found \"INST\" where a value should start; put text in double quotes; if this is no JSON, write \"User:\" before it",
+        ),
+        (
+            "{name} please fix",
+            "c.json:1:2: found \"name\" where a key should start; put keys in double quotes; if this is no JSON, write \"User:\" before it",
         ),
     ];
     refuses_each(cases, |text| parse_conversation(text, "c.json"));

@@ -198,6 +198,7 @@ fn broken_yaml_and_json_are_explained() {
             "p.yaml:2:19: a colon stands where no key can be; put text that holds a colon in double quotes, or check the indentation",
         ),
         ("- name: a\n\tdescription: b\n", "p.yaml:2:1: a tab stands where YAML wants spaces; indent with spaces"),
+        ("routes:\n\t- name: a\n\t  description: b\n", "p.yaml:2:1: a tab stands where YAML wants spaces; indent with spaces"),
         (
             "- name: \"a\n  description: b\n",
             "p.yaml:1:9: text in quotes is never closed, or goes on in a line that is not indented; add the missing quote",

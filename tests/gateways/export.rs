@@ -54,7 +54,7 @@ fn evidence(policy: &Policy) -> Evidence {
         agreement: 0.91,
         agreement_ci95: [0.86, 0.94],
         confusions: vec![Confusion { label: "no".to_owned(), decided: "off\n- x".to_owned(), count: 7 }],
-        router: RouterInfo { id: "builtin".to_owned(), device: "cpu".to_owned(), dtype: "f32".to_owned() },
+        router: RouterInfo { id: "builtin".to_owned(), device: "cpu".to_owned(), dtype: "f32".to_owned(), temperature: None },
         router_sha256: None,
         dialect: Some(DialectId::Plano0420),
         gateway_versions: gateway_versions(DialectId::Plano0420).to_owned(),

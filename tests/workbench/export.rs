@@ -118,7 +118,7 @@ fn run_of(policy: &Arc<Policy>) -> Run {
         policy: Source::default(),
         policy_digest: policy_digest(policy),
         set: Source { path: "set.jsonl".to_owned(), sha256: "ab".repeat(32) },
-        router: RouterInfo { id: "fake".to_owned(), device: "cpu".to_owned(), dtype: "f32".to_owned() },
+        router: RouterInfo { id: "fake".to_owned(), device: "cpu".to_owned(), dtype: "f32".to_owned(), temperature: None },
         router_digest: None,
         dialect: DialectId::DEFAULT,
         orders: 0,

@@ -69,3 +69,17 @@ fn what_is_read_after_its_dialog_was_closed_is_forgotten() {
     harness.state_mut().run(Command::ImportText(export(2, LARGE_TEXT as usize)));
     wait_for(&mut harness, "Understood as: Claude export, 2 conversations");
 }
+
+#[test]
+fn what_an_import_leaves_out_or_doubts_is_said() {
+    let mut harness = window(options(Behaviour::Decide));
+    let log = "{\"messages\": [{\"role\": \"user\", \"content\": \"a\"}]}\n{\"note\": 1}\n{\"note\": 2}";
+    perform(&mut harness, Command::ImportText(log.to_owned()));
+    harness.run();
+    let left_out = "2 entries were left out: they are of another kind, cannot be read or have no user message";
+    assert!(has(&harness, left_out), "{:#?}", texts(&harness));
+    perform(&mut harness, Command::ImportText("User: a\nassistant: b\nUser: c".to_owned()));
+    harness.run();
+    let doubt = "does not start a message, because the first line marks its role in another way";
+    assert!(texts(&harness).iter().any(|text| text.contains(doubt)), "{:#?}", texts(&harness));
+}

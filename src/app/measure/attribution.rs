@@ -97,7 +97,7 @@ fn obstacle(a: &Run, b: &Run, set: &LabelledSet) -> Option<String> {
     if first != second {
         return Some(format!("the runs differ in the dialect too, {first} and {second}; measure both with the same"));
     }
-    if before.router != now.router {
+    if !before.router.decides_as(&now.router) {
         let words = |router: &RouterInfo| format!("{} on {} in {}", router.id, router.device, router.dtype);
         return Some(format!(
             "the runs differ in the router too, {} and {}; measure both with the same",

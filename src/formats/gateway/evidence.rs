@@ -91,7 +91,9 @@ impl Evidence {
     /// Returns the same evidence for a file of this format: it holds for those versions alone that read the file.
     pub fn within(mut self, format: ExportFormat) -> Self {
         // A running gateway is one by itself, and the model card's prompt is no gateway's in any format.
-        let sent = self.dialect.filter(|dialect| self.router.live_gateway().is_none() && GATEWAYS.iter().any(|gateway| gateway.dialect == *dialect));
+        let sent = self
+            .dialect
+            .filter(|dialect| self.router.live_gateway().is_none() && GATEWAYS.iter().any(|gateway| gateway.dialect == *dialect));
         if let Some(dialect) = sent {
             let none = if format.gateways().is_empty() {
                 "no version of this gateway, which has a prompt of its own"
