@@ -77,11 +77,6 @@ impl<T> Document<T> {
         Self { path: Some(path), stamp, ..self }
     }
 
-    /// Returns what it is called where its text says nothing.
-    pub fn given(&self) -> &str {
-        &self.given
-    }
-
     /// Gives the document a name, which it has where its text says nothing.
     pub fn rename(&mut self, name: String) {
         self.given = name;

@@ -95,7 +95,7 @@ pub(super) mod tests {
     use super::*;
     use crate::app::batch::Measuring;
     use crate::app::measure::Progressed;
-    use crate::app::{DeviceChoice, Dialog, ImportSource, RouterSource, StartOptions};
+    use crate::app::{Caches, DeviceChoice, Dialog, ImportSource, RouterSource, StartOptions};
     use crate::engine::EngineError;
 
     /// A workbench that keeps nothing and loads no router.
@@ -106,6 +106,8 @@ pub(super) mod tests {
             device: DeviceChoice::Cpu,
             loader: Box::new(|_, _, _, _, _| Err(EngineError::Cancelled)),
             hub: Arc::new(|| Err(EngineError::Cancelled)),
+            // Nothing here looks at files of the user.
+            caches: Caches { hub: Some("/nowhere/hub".into()), digests: None },
         };
         App::start(options, None, || {}).unwrap()
     }

@@ -89,12 +89,12 @@ impl GatewayRouter {
                 if let Some(failure) = unfit(&routed) {
                     return Err(failure);
                 }
-                Ok(self.decision(request, read(routed, policy), text, rendered, elapsed))
+                Ok(self.decision(read(routed, policy), text, rendered, elapsed))
             }
             // What users of the gateway would see for this conversation.
             Err(Failure::Status { code: 500, message, elapsed, .. }) => {
                 let error = format!("the gateway answered HTTP 500: {message}");
-                Ok(self.decision(request, (Outcome::Error, None, None, Some(error)), message, rendered, elapsed))
+                Ok(self.decision((Outcome::Error, None, None, Some(error)), message, rendered, elapsed))
             }
             Err(Failure::Status { code: 404 | 405, .. }) => {
                 Err(Failure::Unfit(format!("has no {PATH}; name the port of Plano's model listener, and use Plano 0.4.15 or later")))
@@ -103,7 +103,7 @@ impl GatewayRouter {
         }
     }
 
-    fn decision(&self, request: &RouteRequest, read: Read, answer: String, rendered: Duration, elapsed: Duration) -> Decision {
+    fn decision(&self, read: Read, answer: String, rendered: Duration, elapsed: Duration) -> Decision {
         let (outcome, route, model, error) = read;
         Decision {
             outcome,
