@@ -28,6 +28,7 @@ mod source;
 mod transcript;
 mod tree;
 mod yaml;
+mod yaml_edits;
 mod yaml_errors;
 
 pub use compare_report::{CompareReport, Compared};
