@@ -126,7 +126,7 @@ impl<'de, F: FnMut(Value)> Visitor<'de> for Each<F> {
 fn find(value: &Value, read: Read) -> Option<Found> {
     let messages = read(value)?;
     messages.iter().any(|message| message.role == Role::User).then(|| {
-        let conversation = Conversation { messages };
+        let conversation = Conversation::from(messages);
         let named = ["title", "name", "id"].into_iter().find_map(|key| value.get(key)?.as_str());
         Found { title: title(named, &conversation), conversation }
     })
