@@ -16,7 +16,7 @@ fn main() -> ExitCode {
     cli::carry_router(&BUILTIN);
     match cli::run() {
         Invocation::Done(status) => status,
-        Invocation::Window(options) => match ui::run(options) {
+        Invocation::Window(options) => match ui::run(*options) {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
                 // Nobody may be listening, which is no reason to panic.

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use candle_core::quantized::GgmlDType;
-use waypost::chat::{Conversation, Message, Role};
+use waypost::chat::Conversation;
 use waypost::decision::Decision;
 use waypost::engine::{CancelToken, DeviceChoice, RouteRequest, Router as _, RouterSource, load};
 use waypost::policy::{DialectId, Policy, Route};
@@ -26,7 +26,7 @@ fn decide(folder: &Path, dialect: DialectId) -> Decision {
     let policy = Policy { routes: ["code", "math", "law"].map(route).to_vec(), ..Policy::default() };
     let request = RouteRequest {
         policy: Arc::new(policy),
-        conversation: Arc::new(Conversation { messages: vec![Message::new(Role::User, "Sort a list")] }),
+        conversation: Arc::new(Conversation::from_prompt("Sort a list")),
         dialect,
         budget: None,
         orders: 0,

@@ -14,7 +14,7 @@ use waypost::policy::Route;
 /// Returns the conversation of an OpenAI request's `messages`.
 fn conversation(messages: &Value) -> Conversation {
     let messages = messages.as_array().expect("messages are a list");
-    Conversation { messages: messages.iter().map(message).collect() }
+    messages.iter().map(message).collect::<Vec<_>>().into()
 }
 
 fn message(value: &Value) -> Message {
@@ -37,7 +37,7 @@ fn role(name: &str) -> Role {
 
 /// Returns a conversation of plain texts.
 fn talk(messages: &[(Role, &str)]) -> Conversation {
-    Conversation { messages: messages.iter().map(|(role, text)| Message::new(*role, *text)).collect() }
+    messages.iter().map(|(role, text)| Message::new(*role, *text)).collect::<Vec<_>>().into()
 }
 
 /// Renders with one harmless route.

@@ -50,7 +50,7 @@ fn conversations() -> impl Strategy<Value = Conversation> {
     let message = (proptest::sample::select(vec![Role::User, Role::Assistant]), text).prop_map(|(role, text)| Message::new(role, text));
     (proptest::collection::vec(message, 0..3), "[a-zA-Z ?]{1,30}").prop_map(|(mut messages, last)| {
         messages.push(Message::new(Role::User, last));
-        Conversation { messages }
+        Conversation::from(messages)
     })
 }
 
@@ -199,7 +199,7 @@ proptest! {
     #[test]
     fn the_cache_changes_nothing(mut a in cases(), b in cases()) {
         // One network for both; `b` is what is decided in between.
-        a.conversation = Arc::new(Conversation { messages: [b.conversation.messages.clone(), a.conversation.messages.clone()].concat() });
+        a.conversation = Arc::new(Conversation::from([b.conversation.messages.clone(), a.conversation.messages.clone()].concat()));
         let mut router = a.model().load();
         router.set_cache_budget(0);
         let uncached = a.decide(&mut router, 0, 0);
@@ -268,7 +268,7 @@ fn many() -> impl Strategy<Value = Many> {
             let case = [&first, &second][policy];
             RouteRequest {
                 policy: Arc::clone(&case.policy),
-                conversation: Arc::new(Conversation { messages }),
+                conversation: Arc::new(Conversation::from(messages)),
                 dialect,
                 budget: (length == 2).then_some(230),
                 orders: orders.saturating_sub(3),

@@ -390,7 +390,7 @@ fn evidence_is_that_of_the_run() {
 fn a_case_with_a_label_for_each_turn_is_read_as_it_was_written() {
     let folder = tempfile::tempdir().unwrap();
     let messages = [(Role::User, "sort \"it\""), (Role::Assistant, "done"), (Role::User, "thanks")];
-    let conversation = Conversation { messages: messages.map(|(role, text)| Message::new(role, text)).to_vec() };
+    let conversation = Conversation::from(messages.map(|(role, text)| Message::new(role, text)).to_vec());
     let expected = Expected::PerTurn(vec!["code".to_owned(), "né\"w".to_owned()]);
     for (name, text) in [("set.jsonl", SET.trim_end().to_owned()), ("set.json", "[{\"prompt\": \"p\", \"label\": \"code\"}]\n".to_owned())]
     {

@@ -1,5 +1,6 @@
 //! What users read and write: every shape of file, and the exact sentence for everything that can be wrong with one.
 
+mod comments;
 mod conversations;
 mod labelled;
 mod policies;

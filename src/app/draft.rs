@@ -42,8 +42,16 @@ pub struct Draft {
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum DraftText {
-    Policy { policy: DraftPolicy, yaml: Option<String> },
-    Conversation { messages: Vec<DraftMessage> },
+    Policy {
+        policy: DraftPolicy,
+        yaml: Option<String>,
+    },
+    Conversation {
+        messages: Vec<DraftMessage>,
+        /// Drafts of older versions have none.
+        #[serde(default)]
+        extra: Vec<(String, String)>,
+    },
 }
 
 #[derive(Serialize, Deserialize)]
@@ -106,7 +114,7 @@ pub fn from_conversation(document: &Document<Conversation>) -> Draft {
         DraftMessage { role: role.as_str().to_owned(), content, plain, extra }
     };
     let messages = document.text.messages.iter().cloned().map(message).collect();
-    draft(document, DraftText::Conversation { messages })
+    draft(document, DraftText::Conversation { messages, extra: document.text.extra.clone() })
 }
 
 fn draft<T>(document: &Document<T>, text: DraftText) -> Draft {
@@ -145,7 +153,7 @@ impl Draft {
 
     /// Returns the conversation, unless the draft is of something else.
     pub fn into_conversation(self, id: DocId) -> Option<Document<Conversation>> {
-        let DraftText::Conversation { messages } = self.text else { return None };
+        let DraftText::Conversation { messages, extra } = self.text else { return None };
         let part = |part| match part {
             DraftPart::Text(text) => Part::Text(text),
             DraftPart::Other(json) => Part::Other(json),
@@ -161,7 +169,7 @@ impl Draft {
             };
             Message { role: Role::from_name(&role).unwrap_or(Role::User), content, extra }
         };
-        let text = Conversation { messages: messages.into_iter().map(message).collect() };
+        let text = Conversation { messages: messages.into_iter().map(message).collect(), extra };
         let (title, given) = (self.title, self.given);
         let envelope = Envelope { title, given, path: self.path, stamp: self.stamp, digest: self.digest, modified: self.modified };
         Some(envelope.around(id, text))

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::session::App;
 use super::state::{Dialog, Question, Reveal, Side, Tab, Target};
 use super::{DocId, Document, PolicyText, SAMPLES};
-use crate::chat::{Conversation, ConversationEdit, Message, Role};
+use crate::chat::{Conversation, ConversationEdit};
 use crate::policy::{Policy, PolicyEdit, Route};
 
 impl App {
@@ -207,7 +207,7 @@ impl App {
 
     pub(super) fn new_conversation(&mut self) {
         let id = self.next_id();
-        let conversation = Conversation { messages: vec![Message::new(Role::User, "")] };
+        let conversation = Conversation::from_prompt("");
         self.add_conversation(Document::new(id, format!("Conversation {}", id.0), conversation));
         self.reveal(Target::LastMessage);
     }

@@ -12,8 +12,8 @@ use super::store::write_atomically;
 use super::{Answer, DocId, Document, FileStamp, Import, ImportSource, LARGE_TEXT, Log, PolicyText, Tab};
 use crate::chat::Conversation;
 use crate::formats::{
-    FormatError, Understood, Warning, find_conversations, looks_like_gateway, parse_conversation, parse_policy, read_export, read_text,
-    write_conversation,
+    FormatError, Understood, Warning, byte_order_mark, find_conversations, looks_like_gateway, parse_conversation, parse_policy,
+    read_export, read_text, write_conversation,
 };
 
 /// Files that the menu of recent files remembers.
@@ -95,10 +95,13 @@ impl App {
         self.remember(path);
     }
 
-    /// Writes a document to its file; one without a file is for the window to ask where.
+    /// Writes a document to its file; one without a file, or whose file holds another format, is for the window to ask where.
     pub(super) fn save(&mut self, id: DocId) {
         let Some(path) = self.path_of(id) else { return };
-        if self.is_changed_on_disk(id) {
+        if let Some(beside) = self.state.save_beside(id) {
+            let (path, beside) = (path.display(), beside.display());
+            self.state.log.info(format!("{path} stays as it is, since saving would put another format into it; save as {beside} instead"));
+        } else if self.is_changed_on_disk(id) {
             self.state.dialog = Some(Dialog::Question(Question::Changed { document: id, saving: true }));
         } else {
             self.save_to(id, &path);
@@ -122,6 +125,7 @@ impl App {
         if let Err(error) = readable {
             return self.state.log.error(format!("Not saved, since it could not be opened again: {error}. It stays open as it is"));
         }
+        let text = format!("{}{text}", byte_order_mark(path));
         if let Err(error) = write_atomically(path, text.as_bytes()) {
             return self.state.log.error(format!("{} could not be saved ({error}); choose another folder", path.display()));
         }
@@ -289,7 +293,7 @@ pub(super) fn absolute(path: &Path) -> PathBuf {
     std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
-fn has_extension(path: &Path, wanted: &[&str]) -> bool {
+pub(super) fn has_extension(path: &Path, wanted: &[&str]) -> bool {
     path.extension().is_some_and(|extension| wanted.iter().any(|wanted| extension.eq_ignore_ascii_case(wanted)))
 }
 

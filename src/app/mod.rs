@@ -43,6 +43,7 @@ mod routers;
 mod routing;
 mod run_view;
 mod sample;
+mod save_form;
 mod session;
 mod sets;
 mod shown;

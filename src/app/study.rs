@@ -149,7 +149,7 @@ impl State {
 
 /// Returns the conversation as it was when each of the last `limit` user messages had just been sent.
 pub fn turns(conversation: &Conversation, limit: usize) -> Vec<(usize, Conversation)> {
-    let until = |end: usize| Conversation { messages: conversation.messages[..=end].to_vec() };
+    let until = |end: usize| Conversation::from(conversation.messages[..=end].to_vec());
     let turns: Vec<usize> = conversation.user_turns().collect();
     turns[turns.len().saturating_sub(limit)..].iter().map(|&turn| (turn, until(turn))).collect()
 }
@@ -168,7 +168,7 @@ pub fn ends(conversation: &Conversation) -> Vec<(usize, Conversation)> {
     let mut starts: Vec<usize> = questions.last().into_iter().chain(LENGTHS.into_iter().filter_map(holding)).copied().collect();
     starts.retain(|start| *start > 0);
     starts.dedup();
-    starts.into_iter().map(|start| (start, Conversation { messages: conversation.messages[start..].to_vec() })).collect()
+    starts.into_iter().map(|start| (start, Conversation::from(conversation.messages[start..].to_vec()))).collect()
 }
 
 /// Returns the route with its description left out, then with each sentence left out, each with a label.
@@ -215,16 +215,15 @@ mod tests {
     #[test]
     fn turns_end_with_each_user_message() {
         let message = |role| Message::new(role, "x");
-        let conversation = Conversation { messages: vec![message(Role::User), message(Role::Assistant), message(Role::User)] };
+        let conversation = Conversation::from(vec![message(Role::User), message(Role::Assistant), message(Role::User)]);
         let turns = turns(&conversation, 9);
         assert_eq!(turns.iter().map(|(turn, part)| (*turn, part.messages.len())).collect::<Vec<_>>(), [(0, 1), (2, 3)]);
     }
 
     #[test]
     fn ends_begin_at_user_messages_and_are_shorter_than_the_whole() {
-        let talk = |roles: &str| Conversation {
-            messages: roles.chars().map(|role| Message::new(if role == 'u' { Role::User } else { Role::Assistant }, "x")).collect(),
-        };
+        let message = |role| Message::new(if role == 'u' { Role::User } else { Role::Assistant }, "x");
+        let talk = |roles: &str| Conversation::from(roles.chars().map(message).collect::<Vec<_>>());
         let lengths = |roles: &str| ends(&talk(roles)).iter().map(|(_, end)| end.messages.len()).collect::<Vec<_>>();
         assert_eq!(lengths("u"), [0; 0]);
         assert_eq!(lengths("uau"), [1]);

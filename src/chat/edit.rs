@@ -58,7 +58,13 @@ impl ConversationEdit {
                     messages.insert(to, moved);
                 }
             }
-            Self::Replace(other) => *conversation = other,
+            Self::Replace(mut other) => {
+                // The keys of the file stay where the other brings none: they are about where the conversation is used.
+                if other.extra.is_empty() {
+                    other.extra = std::mem::take(&mut conversation.extra);
+                }
+                *conversation = other;
+            }
         }
     }
 
@@ -105,7 +111,7 @@ mod tests {
         let (image, said) = (Part::Other("{\"type\":\"image_url\"}".to_owned()), |text: &str| Part::Text(text.to_owned()));
         let changed = |parts: Vec<Part>| {
             let message = Message { content: Content::Parts(parts), ..Message::new(Role::User, "") };
-            let mut conversation = Conversation { messages: vec![message] };
+            let mut conversation = Conversation::from(vec![message]);
             ConversationEdit::SetText { message: 0, text: "new".to_owned() }.apply(&mut conversation);
             conversation.messages.remove(0).content
         };

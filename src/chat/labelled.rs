@@ -28,7 +28,7 @@ pub enum Expected {
 impl LabelledCase {
     /// Returns the decisions that the case takes: the conversation as a gateway has it at that user message, and the expected route.
     pub fn turns(&self) -> Vec<(Conversation, &str)> {
-        let upto = |last: usize| Conversation { messages: self.conversation.messages[..=last].to_vec() };
+        let upto = |last: usize| Conversation::from(self.conversation.messages[..=last].to_vec());
         match &self.expected {
             // Exports end with the answer, which nobody has given yet when a gateway routes.
             Expected::Last(label) => {

@@ -98,12 +98,21 @@ impl Message {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Conversation {
     pub messages: Vec<Message>,
+    /// Other keys of the file (`model`, `metadata`), the value as compact JSON text: kept for saving, never sent to a router.
+    pub extra: crate::policy::ExtraKeys,
+}
+
+impl From<Vec<Message>> for Conversation {
+    /// Returns a conversation of these messages alone.
+    fn from(messages: Vec<Message>) -> Self {
+        Self { messages, extra: Vec::new() }
+    }
 }
 
 impl Conversation {
     /// Returns a conversation of one user message.
     pub fn from_prompt(text: impl Into<String>) -> Self {
-        Self { messages: vec![Message::new(Role::User, text)] }
+        vec![Message::new(Role::User, text)].into()
     }
 
     /// Returns the positions of the user's messages: the turns at which a gateway routes.

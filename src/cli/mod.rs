@@ -36,7 +36,7 @@ pub fn carry_router(files: &'static [CarriedFile]) {
 /// What the arguments ask for.
 pub enum Invocation {
     /// Open the window.
-    Window(StartOptions),
+    Window(Box<StartOptions>),
     /// Everything is done; end with this status.
     Done(ExitCode),
 }
@@ -86,7 +86,7 @@ pub fn run() -> Invocation {
     };
     let done = match arguments.command.unwrap_or_default() {
         Command::Gui(gui) => match gui.start_options() {
-            Ok(options) => return Invocation::Window(options),
+            Ok(options) => return Invocation::Window(Box::new(options)),
             Err(failure) => Err(failure),
         },
         Command::Prompt(prompt) => prompt::run(&prompt),

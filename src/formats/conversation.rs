@@ -12,7 +12,7 @@ use super::{json, transcript};
 
 /// Reads a conversation: an object with `messages` as gateways receive it, a bare list of messages, or a transcript.
 ///
-/// Other keys of a request (`model`, `temperature`) are ignored; other keys of a message are kept.
+/// Other keys of a request (`model`, `temperature`) and of a message are kept for saving, and change nothing.
 ///
 /// # Errors
 /// Names the place and the remedy: text that starts like JSON but is not, a missing or unknown role, a value of the wrong type,
@@ -49,8 +49,12 @@ fn is_prose(text: &str) -> bool {
 fn request(root: Node, origin: &mut Origin<'_>) -> Result<Conversation, FormatError> {
     let Value::Map(entries) = root.value else { return conversation_from(root, origin) };
     let is_message = entries.iter().any(|entry| entry.key == "role");
-    match entries.into_iter().find(|entry| entry.key == "messages") {
-        Some(entry) => conversation_from(entry.node, origin),
+    let (messages, others): (Vec<Entry>, Vec<Entry>) = entries.into_iter().partition(|entry| entry.key == "messages");
+    match messages.into_iter().next() {
+        Some(entry) => {
+            let extra = others.into_iter().map(|entry| (entry.key, entry.node.to_json())).collect();
+            Ok(Conversation { extra, ..conversation_from(entry.node, origin)? })
+        }
         None if is_message => Err(origin.error(root.at, "a single message stands where a list should be", "put it in `[` and `]`")),
         None => Err(origin.error(root.at, "the object has no \"messages\"", "write {\"messages\": [...]} or a bare list of messages")),
     }
@@ -113,7 +117,7 @@ pub(super) fn exported_role(name: &str) -> Option<Role> {
 /// A gateway routes at user messages, so without one there is nothing to decide.
 fn with_user(messages: Vec<Message>, at: Pos, origin: &Origin<'_>) -> Result<Conversation, FormatError> {
     if messages.iter().any(|message| message.role == Role::User) {
-        Ok(Conversation { messages })
+        Ok(messages.into())
     } else {
         Err(origin.error(at, "the conversation has no user message", "add one: the router decides about the user's words"))
     }
@@ -216,10 +220,10 @@ pub fn conversation_digest(conversation: &Conversation) -> u64 {
 /// Returns the conversation as JSON that [`parse_conversation`] reads back unchanged.
 pub fn write_conversation(conversation: &Conversation) -> String {
     let messages: Vec<String> = conversation.messages.iter().map(write_message).collect();
-    if messages.is_empty() {
-        return "{\n  \"messages\": []\n}\n".to_owned();
-    }
-    format!("{{\n  \"messages\": [\n{}\n  ]\n}}\n", messages.join(",\n"))
+    let messages = if messages.is_empty() { "[]".to_owned() } else { format!("[\n{}\n  ]", messages.join(",\n")) };
+    let extra = conversation.extra.iter().map(|(key, value)| format!("  {}: {value}", json_text(key)));
+    let keys: Vec<String> = extra.chain([format!("  \"messages\": {messages}")]).collect();
+    format!("{{\n{}\n}}\n", keys.join(",\n"))
 }
 
 fn write_message(message: &Message) -> String {

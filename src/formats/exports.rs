@@ -132,7 +132,7 @@ impl<'de, F: FnMut(Value)> Visitor<'de> for Each<F> {
 
 fn find(value: &Value, messages: Vec<Message>) -> Option<Found> {
     messages.iter().any(|message| message.role == Role::User).then(|| {
-        let conversation = Conversation { messages };
+        let conversation = Conversation::from(messages);
         let named = ["title", "name", "id"].into_iter().find_map(|key| value.get(key)?.as_str());
         Found { title: title(named, &conversation), conversation }
     })

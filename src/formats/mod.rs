@@ -28,6 +28,7 @@ mod source;
 mod transcript;
 mod tree;
 mod yaml;
+mod yaml_edits;
 mod yaml_errors;
 
 pub use compare_report::{CompareReport, Compared};
@@ -53,4 +54,4 @@ pub use run_evidence::run_evidence;
 pub use run_files::{RunSummary, read_run, read_summary, report_json, write_cases};
 pub use run_report::{junit_xml, report_markdown, report_text};
 pub use set_findings::write_set_findings;
-pub use source::{MAX_BYTES, MAX_EXPORT_BYTES, open, read_export, read_text, read_text_from, read_unchanged};
+pub use source::{MAX_BYTES, MAX_EXPORT_BYTES, byte_order_mark, open, read_export, read_text, read_text_from, read_unchanged};

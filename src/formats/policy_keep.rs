@@ -2,42 +2,249 @@
 
 use std::collections::HashMap;
 
+use super::gateway::edit::{after_colon, line_start, next_line};
 use super::gateway::spans::{Kind, Span, spans};
 use super::policy::parse_policy;
 use super::policy_writer::{push_quoted, write_policy, write_route};
-use crate::policy::{Policy, Route};
+use super::source::without_bom;
+use super::yaml_edits::{Blocks, YamlEdits, column, is_nothing};
+use crate::policy::{DialectId, Policy, Route};
 
-/// Returns `text`, which says `old`, changed so that it says `new`: values that differ are replaced, new routes added, gone ones taken out
-/// with the comments above them. `None` where the text has a shape that cannot be changed in parts.
-fn rewrite_policy(text: &str, old: &Policy, new: &Policy) -> Option<String> {
-    let root = spans(text)?;
-    let Kind::Map { flow: false, .. } = root.kind else { return None };
-    let (routes_key, list) = root.entry("routes")?;
-    let Kind::List { items, flow: false } = &list.kind else { return None };
-    if items.is_empty() || items.len() != old.routes.len() || new.routes.is_empty() {
+/// Returns the policy as YAML: the text it came from with what differs changed, or written anew below the comments that the text starts with.
+/// Line ends of Windows stay, and so does a byte order mark. Text in JSON stays JSON where no route comes, goes or moves.
+pub fn policy_text(text: &str, old: &Policy, new: &Policy) -> String {
+    if old == new {
+        return text.to_owned();
+    }
+    let body = without_bom(text);
+    let mark = &text[..text.len() - body.len()];
+    let is_crlf = body.contains("\r\n") && !body.replace("\r\n", "").contains('\n');
+    let mut lines = if is_crlf { body.replace("\r\n", "\n") } else { body.to_owned() };
+    if !lines.ends_with('\n') {
+        lines.push('\n');
+    }
+    // A route that cannot be changed value by value may still be written anew in its place.
+    let kept = [false, true].into_iter().find_map(|whole_routes| rewrite_policy(&lines, old, new, whole_routes));
+    let written = kept.unwrap_or_else(|| {
+        let comments = lines.split_inclusive('\n').take_while(|line| line.starts_with('#') || line.trim().is_empty());
+        let head = lines.get(..comments.map(str::len).sum::<usize>()).unwrap_or_default();
+        format!("{}{}", if head.contains('#') { head } else { "" }, write_policy(new))
+    });
+    format!("{mark}{}", if is_crlf { written.replace('\n', "\r\n") } else { written })
+}
+
+/// Returns `text`, which says `old`, changed so that it says `new`: values that differ are replaced, new keys and routes added, gone routes
+/// taken out. `None` where the text has a shape that cannot be changed in parts.
+fn rewrite_policy(text: &str, old: &Policy, new: &Policy, whole_routes: bool) -> Option<String> {
+    if old.extra != new.extra {
         return None;
     }
-    let blocks = Blocks::find(text, routes_key, items)?;
-    let sources = sources(old, new);
-    let mut out = String::with_capacity(text.len() + 256);
-    out.push_str(&scalars(text.get(..blocks.start)?, &root, old, new)?);
-    for (route, source) in new.routes.iter().zip(sources) {
-        match source {
-            Some(place) => out.push_str(&blocks.changed(text, place, &items[place], &old.routes[place], route)?),
-            None => blocks.fresh(&mut out, route),
+    let root = spans(text)?;
+    let mut edits = YamlEdits::new(text);
+    let (key, list) = match &root.kind {
+        Kind::Map { .. } => {
+            let (key, list) = root.entry("routes")?;
+            change_scalars(&mut edits, text, &root, key, old, new);
+            (Some(key), list)
         }
-    }
-    out.push_str(text.get(blocks.end..)?);
-    // What stands after the list, or in a shape not thought of above, may still be wrong: only a text that says the new policy will do.
+        Kind::List { .. } => (None, &root),
+        _ => return None,
+    };
+    Routes { text, key, list, old, new, whole_routes }.change(&mut edits)?;
+    let out = edits.apply(0..text.len())?;
+    // A shape not thought of above may have become something else: only a text that says the new policy will do.
     let (read, _) = parse_policy(&out, "policy.yaml").ok()?;
     (read == *new).then_some(out)
 }
 
-/// Returns for each new route the old one whose text it is made of: the same, of the same name, or the renamed one in the same place.
-fn sources(old: &Policy, new: &Policy) -> Vec<Option<usize>> {
-    let mut by_name: HashMap<&str, usize> = old.routes.iter().enumerate().map(|(place, route)| (route.name.as_str(), place)).collect();
-    let mut sources: Vec<Option<usize>> = new.routes.iter().map(|route| by_name.remove(route.name.as_str())).collect();
-    if old.routes.len() == new.routes.len() {
+/// Changes the policy's own values, above and below its routes.
+fn change_scalars(edits: &mut YamlEdits<'_>, text: &str, root: &Span, routes_key: &Span, old: &Policy, new: &Policy) {
+    let fields = [
+        ("name", old.name.as_deref(), new.name.as_deref()),
+        ("dialect", old.dialect.map(DialectId::as_str), new.dialect.map(DialectId::as_str)),
+        ("fallback", old.fallback.as_deref(), new.fallback.as_deref()),
+    ];
+    let above = fields.iter().filter_map(|(key, ..)| root.entry(key)).filter(|(key, _)| key.start < routes_key.start);
+    let last = above.map(|(key, value)| next_line(text, key.end.max(value.end))).max();
+    let at = last.unwrap_or_else(|| line_start(text, root.start));
+    for (key, before, after) in fields {
+        if before != after {
+            edits.set(root, key, after.map(quoted).as_deref(), at);
+        }
+    }
+}
+
+/// The list of routes of a text, what it says, and what it is to say.
+struct Routes<'a> {
+    text: &'a str,
+    /// `None` where the text is nothing but the list.
+    key: Option<&'a Span>,
+    list: &'a Span,
+    old: &'a Policy,
+    new: &'a Policy,
+    /// Whether a route that differs is written anew.
+    whole_routes: bool,
+}
+
+impl Routes<'_> {
+    fn change(&self, edits: &mut YamlEdits<'_>) -> Option<()> {
+        let (text, new) = (self.text, &self.new.routes);
+        let sources = sources(&names(self.old), &names(self.new));
+        let is_in_order = self.old.routes.len() == new.len() && sources.iter().enumerate().all(|(at, source)| *source == Some(at));
+        let head = self.head();
+        let items = self.list.items();
+        if items.len() != self.old.routes.len() {
+            return None;
+        }
+        let is_block = matches!(self.list.kind, Kind::List { flow: false, .. }) && !items.is_empty();
+        let blocks = if is_block { Blocks::find(text, self.floor(items), items) } else { None };
+        match (blocks, &self.list.kind) {
+            (Some(blocks), _) => {
+                let mut lines = head
+                    + &blocks.rebuilt(&sources, |position, source| match source {
+                        Some(place) => self.route(&blocks, place, &items[place], &new[position]),
+                        None => Some(fresh(&new[position], blocks.indent)),
+                    })?;
+                match self.key.map(|key| after_colon(text, key.end)) {
+                    Some(colon) if new.is_empty() => edits.replace(colon..colon, " []"),
+                    None if new.is_empty() => lines.push_str("[]\n"),
+                    _ => {}
+                }
+                edits.replace(blocks.range(), lines);
+            }
+            (None, Kind::List { .. }) if is_in_order && head.is_empty() => {
+                for ((item, old), new) in items.iter().zip(&self.old.routes).zip(new) {
+                    change_route(edits, text, item, old, new)?;
+                }
+            }
+            (None, _) if is_block => return None,
+            (None, _) => {
+                let lines = |indent| new.iter().map(|route| fresh(route, indent)).collect::<String>();
+                let Some(key) = self.key else {
+                    let lines = if new.is_empty() { "[]".to_owned() } else { head + &lines(0) };
+                    edits.replace(self.list.start..self.list.end, lines.trim_end_matches('\n'));
+                    return Some(());
+                };
+                let colon = after_colon(text, key.end);
+                let is_beside = text.get(colon..self.list.start).is_some_and(|between| between.trim_matches(' ').is_empty());
+                let present = match is_nothing(self.list) {
+                    true => colon..colon,
+                    false if is_beside => colon..self.list.end,
+                    false => self.list.start..self.list.end,
+                };
+                let after = next_line(text, present.end);
+                edits.replace(present, if new.is_empty() { " []" } else { "" });
+                edits.replace(after..after, lines(2));
+            }
+        }
+        Some(())
+    }
+
+    /// Returns what a bare list of routes needs above it to be part of a policy with values of its own.
+    fn head(&self) -> String {
+        let own = Policy { routes: Vec::new(), ..self.new.clone() };
+        if self.key.is_some() || own == Policy::default() {
+            return String::new();
+        }
+        write_policy(&own).strip_suffix("routes: []\n").map(|head| format!("{head}routes:\n")).unwrap_or_default()
+    }
+
+    /// Returns where comments may begin to be about the first route.
+    fn floor(&self, items: &[Span]) -> usize {
+        match (self.key, items.first()) {
+            (Some(key), _) => next_line(self.text, key.end),
+            // Of a bare list, what an empty line sets apart from the first route is about the file, and so is a comment alone.
+            (None, Some(first)) => {
+                let line = line_start(self.text, first.start);
+                self.text[..line].rfind("\n\n").map_or(line, |apart| apart + 2)
+            }
+            (None, None) => 0,
+        }
+    }
+
+    /// Returns the lines of a route that was there before, with what differs changed.
+    fn route(&self, blocks: &Blocks<'_>, place: usize, item: &Span, new: &Route) -> Option<String> {
+        let (text, old, lines) = (self.text, &self.old.routes[place], blocks.item(place));
+        if old == new {
+            return text.get(lines).map(str::to_owned);
+        }
+        let mut edits = YamlEdits::new(text);
+        if !self.whole_routes && change_route(&mut edits, text, item, old, new).is_some() {
+            return edits.apply(lines);
+        }
+        let below = text.get(next_line(text, item.end)..lines.end)?;
+        Some(format!("{}{}{below}", blocks.above(place), fresh(new, blocks.indent)))
+    }
+}
+
+/// Changes the values of a route that differ; `None` where that cannot be done.
+fn change_route(edits: &mut YamlEdits<'_>, text: &str, item: &Span, old: &Route, new: &Route) -> Option<()> {
+    let Kind::Map { flow, .. } = item.kind else { return None };
+    if old.extra != new.extra {
+        return None;
+    }
+    let at = next_line(text, item.end);
+    let fields = [
+        ("name", Some(&old.name), Some(&new.name)),
+        ("description", Some(&old.description), Some(&new.description)),
+        ("domain", old.domain.as_ref(), new.domain.as_ref()),
+        ("action", old.action.as_ref(), new.action.as_ref()),
+    ];
+    for (key, before, after) in fields {
+        if before != after {
+            edits.set(item, key, after.map(|after| quoted(after)).as_deref(), at);
+        }
+    }
+    if old.models == new.models {
+        return Some(());
+    }
+    let models: Vec<String> = new.models.iter().map(|model| quoted(model)).collect();
+    match item.entry("models") {
+        Some((key, list)) if matches!(list.kind, Kind::List { flow: false, .. }) => {
+            let items = list.items();
+            let blocks = Blocks::find(text, next_line(text, key.end), items).filter(|_| items.len() == old.models.len())?;
+            let sources = sources(&texts(&old.models), &texts(&new.models));
+            let lines = blocks.rebuilt(&sources, |position, source| {
+                let Some(place) = source else { return Some(model_line(blocks.indent, &models[position])) };
+                let mut edits = YamlEdits::new(text);
+                if old.models[place] != new.models[position] {
+                    edits.replace_value(&items[place], &models[position]);
+                }
+                edits.apply(blocks.item(place))
+            })?;
+            if models.is_empty() {
+                let colon = after_colon(text, key.end);
+                edits.replace(colon..colon, " []");
+            }
+            edits.replace(blocks.range(), lines);
+        }
+        None if !flow => {
+            let column = column(text, item);
+            let lines: String = models.iter().map(|model| model_line(column + 2, model)).collect();
+            edits.replace(at..at, format!("{:column$}models:\n{lines}", ""));
+        }
+        _ => edits.set(item, "models", Some(&format!("[{}]", models.join(", "))), at),
+    }
+    Some(())
+}
+
+fn model_line(indent: usize, model: &str) -> String {
+    format!("{:indent$}- {model}\n", "")
+}
+
+/// Returns a route as Waypost writes it, at the depth of the others.
+fn fresh(route: &Route, indent: usize) -> String {
+    let mut lines = String::new();
+    write_route(&mut lines, route);
+    // The writer's own depth is two.
+    lines.lines().map(|line| format!("{:indent$}{}\n", "", line.strip_prefix("  ").unwrap_or(line))).collect()
+}
+
+/// Returns for each new item the old one whose text it is made of: the same, of the same name, or the renamed one in the same place.
+fn sources(old: &[&str], new: &[&str]) -> Vec<Option<usize>> {
+    let mut by_name: HashMap<&str, usize> = old.iter().enumerate().map(|(place, name)| (*name, place)).collect();
+    let mut sources: Vec<Option<usize>> = new.iter().map(|name| by_name.remove(*name)).collect();
+    if old.len() == new.len() {
         for (place, source) in sources.iter_mut().enumerate() {
             if source.is_none() && by_name.values().any(|unused| *unused == place) {
                 *source = Some(place);
@@ -47,172 +254,16 @@ fn sources(old: &Policy, new: &Policy) -> Vec<Option<usize>> {
     sources
 }
 
-/// The lines of each route of a text.
-struct Blocks {
-    /// Byte where the first route's lines start, the comments above it included.
-    start: usize,
-    /// Byte after the last route's lines.
-    end: usize,
-    /// Byte where each route's lines start, comments included.
-    starts: Vec<usize>,
-    /// Spaces before the dashes.
-    indent: usize,
+fn names(policy: &Policy) -> Vec<&str> {
+    policy.routes.iter().map(|route| route.name.as_str()).collect()
 }
 
-impl Blocks {
-    fn find(text: &str, routes_key: &Span, items: &[Span]) -> Option<Self> {
-        let after_key = line_end(text, routes_key.end);
-        let mut starts = Vec::with_capacity(items.len());
-        let mut indent = None;
-        let mut floor = after_key;
-        for item in items {
-            let line = line_start(text, item.start);
-            let dash = text.get(line..item.start)?;
-            // The dash stands on the item's own line, behind nothing but spaces, at the same depth for all.
-            let depth = dash.len() - dash.trim_start_matches(' ').len();
-            if line < floor || !dash.trim_start_matches(' ').starts_with('-') || indent.is_some_and(|indent| indent != depth) {
-                return None;
-            }
-            indent = Some(depth);
-            starts.push(comments_above(text, line, floor));
-            floor = line_end(text, item.end);
-        }
-        Some(Self { start: *starts.first()?, end: floor, starts, indent: indent? })
-    }
-
-    /// Returns the lines of a route with what differs changed.
-    fn changed(&self, text: &str, place: usize, item: &Span, old: &Route, new: &Route) -> Option<String> {
-        let (start, end) = (self.starts[place], self.starts.get(place + 1).copied().unwrap_or(self.end));
-        if old == new {
-            return text.get(start..end).map(|block| if block.ends_with('\n') { block.to_owned() } else { format!("{block}\n") });
-        }
-        let fields = [
-            ("name", Some(&old.name), Some(&new.name)),
-            ("description", Some(&old.description), Some(&new.description)),
-            ("domain", old.domain.as_ref(), new.domain.as_ref()),
-            ("action", old.action.as_ref(), new.action.as_ref()),
-        ];
-        let mut edits = Vec::new();
-        for (key, _, after) in fields.into_iter().filter(|(_, before, after)| before != after) {
-            edits.push(item.entry(key).map(|(_, value)| (value, after)));
-        }
-        let in_place = old.models == new.models
-            && old.extra == new.extra
-            && edits.iter().all(|edit| matches!(edit, Some((value, Some(_))) if is_inline(text, value)));
-        if !in_place {
-            let mut out = text.get(start..line_start(text, item.start))?.to_owned();
-            self.fresh(&mut out, new);
-            return Some(out);
-        }
-        let mut edits: Vec<(&Span, &String)> = edits.into_iter().flatten().filter_map(|(value, after)| Some((value, after?))).collect();
-        edits.sort_by_key(|(value, _)| value.start);
-        let (mut out, mut at) = (String::new(), start);
-        for (value, after) in edits {
-            out.push_str(text.get(at..value.start)?);
-            push_quoted(&mut out, after);
-            at = value.end;
-        }
-        out.push_str(text.get(at..end)?);
-        if !out.ends_with('\n') {
-            out.push('\n');
-        }
-        Some(out)
-    }
-
-    /// Writes a route as Waypost writes it, at the depth of the others.
-    fn fresh(&self, out: &mut String, route: &Route) {
-        let mut lines = String::new();
-        write_route(&mut lines, route);
-        for line in lines.lines() {
-            // The writer's own depth is two.
-            out.extend(std::iter::repeat_n(' ', self.indent));
-            out.push_str(line.strip_prefix("  ").unwrap_or(line));
-            out.push('\n');
-        }
-    }
+fn texts(models: &[String]) -> Vec<&str> {
+    models.iter().map(String::as_str).collect()
 }
 
-/// Returns the head of the text with the policy's own values changed, `None` where they stand elsewhere or cannot be changed in place.
-fn scalars(head: &str, root: &Span, old: &Policy, new: &Policy) -> Option<String> {
-    if old.extra != new.extra {
-        return None;
-    }
-    let fields = [
-        ("name", old.name.as_deref(), new.name.as_deref()),
-        ("dialect", old.dialect.map(|dialect| dialect.as_str()), new.dialect.map(|dialect| dialect.as_str())),
-        ("fallback", old.fallback.as_deref(), new.fallback.as_deref()),
-    ];
-    let mut out = head.to_owned();
-    // From the end, so that the places before stay right.
-    let mut changes: Vec<(usize, usize, String)> = Vec::new();
-    for (key, before, after) in fields {
-        let line = |value: &str| {
-            let mut line = format!("{key}: ");
-            if key == "dialect" {
-                line.push_str(value)
-            } else {
-                push_quoted(&mut line, value)
-            }
-            line
-        };
-        match (root.entry(key), after) {
-            _ if before == after => {}
-            (Some((name, value)), Some(after)) if is_inline(head, value) => changes.push((name.start, value.end, line(after))),
-            (Some((name, value)), None) if is_inline(head, value) => {
-                changes.push((line_start(head, name.start), line_end(head, value.end), String::new()));
-            }
-            (None, Some(after)) => changes.push((root.start, root.start, line(after) + "\n")),
-            _ => return None,
-        }
-    }
-    // A new line goes before what stands at the same place.
-    changes.sort_by_key(|(start, end, _)| (*start, *end));
-    for (start, end, text) in changes.into_iter().rev() {
-        out.get(start..end)?;
-        out.replace_range(start..end, &text);
-    }
-    Some(out)
-}
-
-/// Returns whether a value is one scalar on one line, which can be replaced by another.
-fn is_inline(text: &str, value: &Span) -> bool {
-    let is_scalar = matches!(value.kind, Kind::Scalar { .. });
-    is_scalar
-        && value.end > value.start
-        && text.get(value.start..value.end).is_some_and(|value| !value.contains('\n') && !value.starts_with(['|', '>', '&', '!']))
-}
-
-fn line_start(text: &str, at: usize) -> usize {
-    text.get(..at).and_then(|before| before.rfind('\n')).map_or(0, |newline| newline + 1)
-}
-
-/// Returns the byte after the line break of the line that `at` is in.
-fn line_end(text: &str, at: usize) -> usize {
-    text.get(at..).and_then(|rest| rest.find('\n')).map_or(text.len(), |newline| at + newline + 1)
-}
-
-/// Returns where the comment lines directly above a line start, no higher than `floor`.
-fn comments_above(text: &str, line: usize, floor: usize) -> usize {
-    let mut start = line;
-    while start > floor {
-        let above = line_start(text, start - 1);
-        let content = text.get(above..start).unwrap_or_default().trim_start();
-        if above < floor || !(content.starts_with('#') || content.is_empty()) {
-            break;
-        }
-        start = above;
-    }
-    start
-}
-
-/// Returns the policy as YAML: the text it came from with what differs changed, or written anew below the comments that the text starts with.
-pub fn policy_text(text: &str, old: &Policy, new: &Policy) -> String {
-    if old == new {
-        return text.to_owned();
-    }
-    rewrite_policy(text, old, new).unwrap_or_else(|| {
-        let lines = text.split_inclusive('\n').take_while(|line| line.starts_with('#') || line.trim().is_empty());
-        let head = text.get(..lines.map(str::len).sum::<usize>()).unwrap_or_default();
-        format!("{}{}", if head.contains('#') { head } else { "" }, write_policy(new))
-    })
+fn quoted(text: &str) -> String {
+    let mut out = String::new();
+    push_quoted(&mut out, text);
+    out
 }

@@ -83,6 +83,13 @@ pub fn open(path: &Path) -> Result<BufReader<File>, FormatError> {
 /// Windows editors put it before the text.
 const BOM: char = '\u{feff}';
 
+/// Returns the byte order mark of a file that starts with one, which [`read_text`] leaves out: whoever writes the file again keeps it.
+pub fn byte_order_mark(path: &Path) -> &'static str {
+    let mut start = [0; BOM.len_utf8()];
+    let is_marked = File::open(path).and_then(|mut file| file.read_exact(&mut start)).is_ok() && start.as_slice() == BOM_BYTES;
+    if is_marked { "\u{feff}" } else { "" }
+}
+
 /// The same as the bytes of a file.
 pub(super) const BOM_BYTES: &[u8] = b"\xef\xbb\xbf";
 

@@ -50,11 +50,15 @@ impl FileDialogs {
         match action {
             Action::Open => self.open(),
             Action::OpenSet => self.open_set(matches!(state.dialog, Some(Dialog::AddToSet(_)))),
-            Action::SaveAs => self.save(policy.id, policy.path.clone(), proposed_name(&policy.title, "yaml")),
+            Action::SaveAs => {
+                let present = state.save_beside(policy.id).or_else(|| policy.path.clone());
+                self.save(policy.id, present, proposed_name(&policy.title, "yaml"));
+            }
             Action::Save if action.obstacle(state).is_none() => {
                 let (id, path, proposed) = state.save_target();
-                if path.is_none() {
-                    self.save(id, None, proposed);
+                let beside = state.save_beside(id);
+                if path.is_none() || beside.is_some() {
+                    self.save(id, beside, proposed);
                 }
             }
             Action::SaveReport if action.obstacle(state).is_none() => {
@@ -63,7 +67,8 @@ impl FileDialogs {
                 self.spawn(move || dialog.pick_folder().map(save).into_iter().collect());
             }
             Action::SaveConversation => {
-                self.save(conversation.id, conversation.path.clone(), proposed_name(&conversation.title, "json"));
+                let present = state.save_beside(conversation.id).or_else(|| conversation.path.clone());
+                self.save(conversation.id, present, proposed_name(&conversation.title, "json"));
             }
             _ => {}
         }
@@ -117,15 +122,17 @@ impl FileDialogs {
         }
     }
 
-    /// Asks where a document without a file is saved before it is closed.
+    /// Asks where a document without a file, or whose file holds another format, is saved before it is closed.
     fn save_and_close(&self, state: &State) {
         let Some(Dialog::Question(Question::Close(id))) = state.dialog else { return };
-        let policy = state.policies.iter().find(|document| document.id == id).filter(|document| document.path.is_none());
-        let conversation = state.conversations.iter().find(|document| document.id == id).filter(|document| document.path.is_none());
+        let beside = state.save_beside(id);
+        let is_asked = |path: &Option<PathBuf>| path.is_none() || beside.is_some();
+        let policy = state.policies.iter().find(|document| document.id == id).filter(|document| is_asked(&document.path));
+        let conversation = state.conversations.iter().find(|document| document.id == id).filter(|document| is_asked(&document.path));
         let proposed = policy.map(|document| proposed_name(&document.title, "yaml"));
         let proposed = proposed.or_else(|| conversation.map(|document| proposed_name(&document.title, "json")));
         let Some(proposed) = proposed else { return };
-        let dialog = rfd::FileDialog::new().set_title("Save as").set_file_name(proposed);
+        let dialog = save_dialog(beside, proposed);
         // One that could not be saved is asked about again.
         let save = move |path| [Command::SaveTo(id, path), Command::ClosePolicy(id)];
         self.spawn(move || dialog.save_file().map(save).into_iter().flatten().collect());
@@ -137,11 +144,7 @@ impl FileDialogs {
     }
 
     fn save(&self, document: crate::app::DocId, present: Option<PathBuf>, proposed: String) {
-        let mut dialog = rfd::FileDialog::new().set_title("Save as").set_file_name(proposed);
-        if let Some(path) = present {
-            dialog = path.parent().map_or_else(|| dialog.clone(), |folder| dialog.clone().set_directory(folder));
-            dialog = path.file_name().map_or_else(|| dialog.clone(), |name| dialog.clone().set_file_name(name.to_string_lossy()));
-        }
+        let dialog = save_dialog(present, proposed);
         self.spawn(move || dialog.save_file().map(|path| Command::SaveTo(document, path)).into_iter().collect());
     }
 
@@ -161,4 +164,14 @@ impl FileDialogs {
             std::thread::Builder::new().name("waypost-file-dialog".to_owned()).spawn(ask).ok();
         }
     }
+}
+
+/// Returns a dialog that proposes the present file, or a name where there is none.
+fn save_dialog(present: Option<PathBuf>, proposed: String) -> rfd::FileDialog {
+    let mut dialog = rfd::FileDialog::new().set_title("Save as").set_file_name(proposed);
+    if let Some(path) = present {
+        dialog = path.parent().map_or_else(|| dialog.clone(), |folder| dialog.clone().set_directory(folder));
+        dialog = path.file_name().map_or_else(|| dialog.clone(), |name| dialog.clone().set_file_name(name.to_string_lossy()));
+    }
+    dialog
 }

@@ -30,7 +30,7 @@ fn messages() -> impl Strategy<Value = Message> {
 }
 
 fn conversations() -> impl Strategy<Value = Conversation> {
-    proptest::collection::vec(messages(), 0..30).prop_map(|messages| Conversation { messages })
+    proptest::collection::vec(messages(), 0..30).prop_map(Conversation::from)
 }
 
 fn budgets() -> impl Strategy<Value = Option<usize>> {

@@ -300,9 +300,9 @@ fn any_message() -> impl Strategy<Value = Message> {
 
 proptest! {
     #[test]
-    fn what_is_written_is_read_back(mut messages in proptest::collection::vec(any_message(), 0..4), last in any::<String>()) {
+    fn what_is_written_is_read_back(mut messages in proptest::collection::vec(any_message(), 0..4), last in any::<String>(), extra in any_extra()) {
         messages.push(Message::new(Role::User, last));
-        let conversation = Conversation { messages };
+        let conversation = Conversation { messages, extra };
         let written = write_conversation(&conversation);
         serde_json::from_str::<serde_json::Value>(&written).unwrap();
         let (read, warnings) = parse_conversation(&written, "c.json").map_err(|error| TestCaseError::fail(format!("{error}\n{written}")))?;

@@ -370,7 +370,7 @@ fn a_case_opens_in_the_playground_and_a_conversation_joins_a_set() {
 
     // Another message: now each can have a label of its own.
     let said = |text: &str| Message::new(waypost::chat::Role::User, text);
-    let two = Conversation { messages: vec![said("where is my parcel"), said("and my invoice?")] };
+    let two = Conversation::from(vec![said("where is my parcel"), said("and my invoice?")]);
     perform(&mut harness, Command::EditConversation(ConversationEdit::Replace(two)));
     press(&mut harness, Modifiers::COMMAND | Modifiers::SHIFT, Key::A);
     click(&mut harness, "A label for each user message");

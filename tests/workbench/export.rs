@@ -145,7 +145,7 @@ fn run_of(policy: &Arc<Policy>) -> Run {
     };
     let request = RouteRequest {
         policy: Arc::clone(policy),
-        conversation: Arc::new(Conversation { messages: Vec::new() }),
+        conversation: Arc::new(Conversation::default()),
         dialect: DialectId::DEFAULT,
         budget: None,
         orders: 0,

@@ -90,3 +90,61 @@ fn a_file_that_was_changed_while_nothing_ran_is_asked_about_at_the_start() {
     std::fs::write(&path, POLICY.replace("name: a", "name: other")).unwrap();
     assert!(is_asked(&start(&[], Some(&drafts))));
 }
+
+#[test]
+fn the_other_keys_of_a_conversation_outlive_an_edit_a_restart_and_saving() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, drafts) = (folder.path().join("talk.json"), folder.path().join("drafts"));
+    let talk = r#"{"id": "case-17", "metadata": {"n": 1.50}, "messages": [{"role": "user", "content": "hi"}]}"#;
+    std::fs::write(&path, talk).unwrap();
+    let mut app = start(&[&path], Some(&drafts));
+    app.run(Command::EditConversation(ConversationEdit::SetText { message: 0, text: "hello".to_owned() }));
+    drop(app);
+    let mut app = start(&[], Some(&drafts));
+    app.run(Command::Perform(Action::ShowPlayground));
+    app.run(Command::Perform(Action::Save));
+    let saved = std::fs::read_to_string(&path).unwrap();
+    let [before, after] = [talk, &saved].map(|text| serde_json::from_str::<serde_json::Value>(text).unwrap());
+    assert_eq!(after["messages"][0]["content"], "hello");
+    assert_eq!((&after["id"], &after["metadata"]), (&before["id"], &before["metadata"]));
+}
+
+#[test]
+fn saving_puts_no_other_format_under_a_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let (policy, talk) = (folder.path().join("policy.json"), folder.path().join("talk.txt"));
+    let json = "[{\"name\": \"a\", \"description\": \"b\"}]\n";
+    std::fs::write(&policy, json).unwrap();
+    std::fs::write(&talk, "User: hi\n").unwrap();
+    let mut app = start(&[&policy, &talk], None);
+    app.run(Command::Perform(Action::ShowPolicy));
+    app.run(Command::EditPolicy(PolicyEdit::Describe { route: 0, description: "c".to_owned() }));
+    app.run(Command::Perform(Action::Save));
+    assert_eq!(std::fs::read_to_string(&policy).unwrap(), json.replace("\"b\"", "\"c\""));
+    app.run(Command::EditPolicy(PolicyEdit::AddRoute));
+    app.run(Command::Perform(Action::Save));
+    assert!(app.state().policy().is_modified() && std::fs::read_to_string(&policy).unwrap().starts_with('['));
+    let id = app.state().policy().id;
+    assert_eq!(app.state().save_beside(id), Some(folder.path().join("policy.yaml")));
+
+    app.run(Command::Perform(Action::ShowPlayground));
+    app.run(Command::EditConversation(ConversationEdit::SetText { message: 0, text: "hello".to_owned() }));
+    app.run(Command::Perform(Action::Save));
+    assert_eq!(std::fs::read_to_string(&talk).unwrap(), "User: hi\n");
+    // Whoever chooses the name wants it so, and is not asked again.
+    let id = app.state().conversation().id;
+    app.run(Command::SaveTo(id, talk.clone()));
+    assert_eq!(app.state().save_beside(id), None);
+}
+
+#[test]
+fn a_byte_order_mark_and_the_line_ends_of_windows_outlive_saving() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("p.yaml");
+    let text = format!("\u{feff}{}", POLICY.replace('\n', "\r\n"));
+    std::fs::write(&path, &text).unwrap();
+    let mut app = start(&[&path], None);
+    app.run(Command::EditPolicy(PolicyEdit::Rename { route: 0, name: "z".to_owned() }));
+    app.run(Command::Perform(Action::Save));
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), text.replace("name: a", "name: \"z\""));
+}

@@ -4,7 +4,7 @@ use egui::{Key, Modifiers};
 use egui_kittest::Harness;
 use egui_kittest::kittest::{NodeT as _, Queryable as _};
 use waypost::app::{Action, Command};
-use waypost::chat::{Conversation, ConversationEdit, Message, Role};
+use waypost::chat::{ConversationEdit, Message, Role};
 use waypost::ui::Window;
 
 use super::batch::measured;
@@ -40,7 +40,7 @@ fn the_tab_key_goes_from_left_to_right_and_from_the_routes_to_the_conversation()
     // So that what can be reached does not change with a decision.
     perform(&mut harness, Command::Perform(Action::Live));
     let messages = vec![Message::new(Role::User, "hello"), Message::new(Role::Assistant, "hi")];
-    perform(&mut harness, Command::EditConversation(ConversationEdit::Replace(Conversation { messages })));
+    perform(&mut harness, Command::EditConversation(ConversationEdit::Replace(messages.into())));
     let names = tabs(&mut harness, 55);
     let bar = ["Policy", "Playground", "Batch", "Compare", "Export", "File", "Edit", "Router", "Measure", "View", "Find action…"];
     assert_eq!(names[..bar.len()].to_vec(), bar);

@@ -36,7 +36,7 @@ impl Edits {
 }
 
 /// Returns where the line of a byte starts.
-pub(super) fn line_start(text: &str, at: usize) -> usize {
+pub(in crate::formats) fn line_start(text: &str, at: usize) -> usize {
     text[..at].rfind('\n').map_or(0, |found| found + 1)
 }
 
@@ -46,11 +46,11 @@ pub(super) fn line_end(text: &str, at: usize) -> usize {
 }
 
 /// Returns where the line after that of a byte starts, or the end of the text.
-pub(super) fn next_line(text: &str, at: usize) -> usize {
+pub(in crate::formats) fn next_line(text: &str, at: usize) -> usize {
     text[at..].find('\n').map_or(text.len(), |found| at + found + 1)
 }
 
 /// Returns where the value of a key may start: after its colon.
-pub(super) fn after_colon(text: &str, key_end: usize) -> usize {
+pub(in crate::formats) fn after_colon(text: &str, key_end: usize) -> usize {
     text[key_end..].find(':').map_or(key_end, |found| key_end + found + 1)
 }

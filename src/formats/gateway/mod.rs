@@ -3,7 +3,7 @@
 //! Sources: katanemo/plano, `config/plano_config_schema.yaml` and `cli/planoai/config_generator.py` of 0.3.0 to 0.4.36; huggingface/chat-ui
 //! before #2265; vllm-project/semantic-router, `config/config.yaml` (v0.3); BerriAI/litellm, `router_strategy/complexity_router/config.py`.
 
-mod edit;
+pub(super) mod edit;
 mod evidence;
 mod export;
 mod import;

@@ -1,0 +1,141 @@
+//! What people wrote around the values of a policy stays when the form changes a value.
+
+use proptest::prelude::*;
+use waypost::formats::{parse_policy, policy_text};
+use waypost::policy::{DialectId, Policy, PolicyEdit, Route};
+
+/// Asserts what a text becomes by one edit.
+#[track_caller]
+fn becomes(text: &str, edit: PolicyEdit, expected: &str) {
+    let old = parse_policy(text, "p.yaml").unwrap().0;
+    let mut new = old.clone();
+    edit.apply(&mut new);
+    assert_eq!(policy_text(text, &old, &new), expected);
+}
+
+fn describe(description: &str) -> PolicyEdit {
+    PolicyEdit::Describe { route: 0, description: description.to_owned() }
+}
+
+fn models(models: &[&str]) -> PolicyEdit {
+    PolicyEdit::SetModels { route: 0, models: models.iter().map(|&model| model.to_owned()).collect() }
+}
+
+#[test]
+fn values_below_the_routes_are_changed_in_place() {
+    let text = "# head\nroutes: # list\n  # a\n  - name: a\n    description: b # short\n# below\nfallback: x # cheap\n# end\n";
+    becomes(text, PolicyEdit::SetFallback(Some("y".to_owned())), &text.replace("fallback: x", "fallback: \"y\""));
+    becomes(text, PolicyEdit::SetFallback(None), &text.replace("fallback: x", "fallback: null"));
+    becomes(text, PolicyEdit::SetName(Some("n".to_owned())), &text.replace("routes: #", "name: \"n\"\nroutes: #"));
+}
+
+#[test]
+fn texts_in_block_style_are_changed_alone() {
+    let text = "routes:\n  - name: a\n    # hands off\n    description: >- # folded\n      one\n      two\n    # the models\n    models:\n      \
+                - m # 200k context\n      - n # fallback\n";
+    becomes(text, describe("new"), &text.replace(">- # folded\n      one\n      two", "\"new\" # folded"));
+}
+
+#[test]
+fn models_and_new_keys_leave_the_rest_of_the_route_alone() {
+    let text = "routes:\n- name: a # mine\n  models: # in order\n  - m # 200k context\n  # spare\n  - n # fallback\n  description: b # short\n# end\n";
+    becomes(text, models(&["m", "o"]), &text.replace("- n #", "- \"o\" #"));
+    becomes(
+        text,
+        models(&["n", "m", "o"]),
+        &text.replace(
+            "  - m # 200k context\n  # spare\n  - n # fallback\n",
+            "  # spare\n  - n # fallback\n  - m # 200k context\n  - \"o\"\n",
+        ),
+    );
+    let domain = PolicyEdit::SetDomain { route: 0, domain: Some("d".to_owned()) };
+    becomes(text, domain, &text.replace("# short\n", "# short\n  domain: \"d\"\n"));
+    let inline = "routes:\n  - name: a\n    description: b\n    models: [m, n] # both\n";
+    becomes(inline, models(&["n"]), &inline.replace("[m, n]", "[\"n\"]"));
+    let none = "routes:\n  - name: a # mine\n    description: b\n";
+    becomes(none, models(&["n"]), &format!("{none}    models:\n      - \"n\"\n"));
+}
+
+#[test]
+fn the_first_route_the_last_one_and_a_bare_list_keep_what_is_around_them() {
+    let empty = "# head\nroutes: [] # none yet\n# below\nfallback: x # cheap\n";
+    let first = "# head\nroutes: # none yet\n  - name: \"new_route\"\n    description: \"\"\n# below\nfallback: x # cheap\n";
+    becomes(empty, PolicyEdit::AddRoute, first);
+    becomes(first, PolicyEdit::RemoveRoute { route: 0 }, empty);
+    let bare = "# head\n\n# a\n- name: a\n  description: b # short\n# end\n";
+    becomes(bare, PolicyEdit::AddRoute, &bare.replace("# end\n", "- name: \"new_route\"\n  description: \"\"\n# end\n"));
+    becomes(bare, PolicyEdit::SetFallback(Some("x".to_owned())), &bare.replace("# a\n", "fallback: \"x\"\nroutes:\n# a\n"));
+    becomes(bare, PolicyEdit::RemoveRoute { route: 0 }, "# head\n\n[]\n# end\n");
+}
+
+#[test]
+fn the_heading_of_a_group_outlives_its_first_route() {
+    let text = "routes:\n  # --- Coding ---\n\n  # a\n  - name: a\n    description: b\n    # a too\n  - name: c\n    description: d\n";
+    becomes(text, PolicyEdit::RemoveRoute { route: 0 }, "routes:\n  # --- Coding ---\n\n  - name: c\n    description: d\n");
+}
+
+#[test]
+fn json_stays_json_while_its_routes_stay_and_windows_line_ends_stay() {
+    let json = "[{\"name\": \"a\", \"description\": \"b\"}]\n";
+    becomes(json, describe("new"), &json.replace("\"b\"", "\"new\""));
+    let windows = "\u{feff}routes: # list\r\n  - name: a # mine\r\n    description: |\r\n      b\r\n# end\r\n";
+    becomes(windows, describe("new"), &windows.replace("|\r\n      b", "\"new\""));
+    let added = windows.replace("# end", "  - name: \"new_route\"\r\n    description: \"\"\r\n# end");
+    becomes(windows, PolicyEdit::AddRoute, &added);
+    // With an alias in it, a value cannot be changed alone.
+    let alias = "# head\r\nroutes:\r\n- {name: a, description: &d b}\r\n- {name: c, description: *d}\r\n";
+    let old = parse_policy(alias, "p.yaml").unwrap().0;
+    let new = Policy { routes: vec![Route::new("a", "new"), Route::new("c", "b")], ..Policy::default() };
+    let written = policy_text(alias, &old, &new);
+    assert!(written.starts_with("# head\r\n") && !written.replace("\r\n", "").contains('\n'), "{written:?}");
+    assert_eq!(parse_policy(&written, "p.yaml").unwrap().0, new);
+}
+
+/// A policy with a comment at every place where one may stand; those about a route end with its number.
+fn commented(routes: usize) -> String {
+    let route = |n| {
+        format!(
+            "  # above {n}\n  - name: r{n} # name {n}\n    description: >- # description {n}\n      folded\n      text\n    # models {n}\n    \
+             models:\n      # preferred {n}\n      - m{n} # first {n}\n      - n{n} # second {n}\n"
+        )
+    };
+    let routes: String = (0..routes).map(route).collect();
+    format!("# head\nname: x # name\nroutes: # list\n{routes}# below\nfallback: f # fallback\n# end\n")
+}
+
+fn any_edit() -> impl Strategy<Value = PolicyEdit> {
+    let route = 0..3_usize;
+    let text = || Just("new: \"text\" # no comment".to_owned());
+    let list =
+        |route: usize| [vec!["new".to_owned(), format!("n{route}")], vec![format!("n{route}"), format!("m{route}"), "new".to_owned()]];
+    prop_oneof![
+        (route.clone(), text()).prop_map(|(route, name)| PolicyEdit::Rename { route, name }),
+        (route.clone(), text()).prop_map(|(route, description)| PolicyEdit::Describe { route, description }),
+        (route.clone(), text()).prop_map(|(route, domain)| PolicyEdit::SetDomain { route, domain: Some(domain) }),
+        (route.clone(), 0..2_usize).prop_map(move |(route, which)| PolicyEdit::SetModels { route, models: list(route)[which].clone() }),
+        (route.clone(), route.clone()).prop_map(|(route, to)| PolicyEdit::MoveRoute { route, to }),
+        route.clone().prop_map(|route| PolicyEdit::DuplicateRoute { route }),
+        route.prop_map(|route| PolicyEdit::RemoveRoute { route }),
+        Just(PolicyEdit::AddRoute),
+        proptest::option::of(text()).prop_map(PolicyEdit::SetName),
+        proptest::option::of(text()).prop_map(PolicyEdit::SetFallback),
+        Just(PolicyEdit::SetDialect(Some(DialectId::Plano0420))),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn every_comment_survives_an_edit_that_does_not_remove_its_route(edit in any_edit()) {
+        let text = commented(3);
+        let old = parse_policy(&text, "p.yaml").unwrap().0;
+        let removed = if let PolicyEdit::RemoveRoute { route } = &edit { Some(format!(" {route}")) } else { None };
+        let mut new = old.clone();
+        edit.apply(&mut new);
+        let written = policy_text(&text, &old, &new);
+        prop_assert_eq!(&parse_policy(&written, "p.yaml").unwrap().0, &new, "{}", written);
+        for comment in text.lines().filter_map(|line| line.find('#').map(|at| &line[at..])) {
+            let is_removed = removed.as_ref().is_some_and(|removed| comment.ends_with(removed.as_str()));
+            prop_assert_eq!(written.lines().any(|line| line.ends_with(comment)), !is_removed, "{}\n{}", comment, written);
+        }
+    }
+}
