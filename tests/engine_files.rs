@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
-use waypost::engine::{CancelToken, DeviceChoice, EngineError, LocalRouter, RouterSource, Scored, load};
+use waypost::engine::{CancelToken, DeviceChoice, EngineError, LocalRouter, Place, RouterSource, Scored, list_routers, load};
 use waypost::policy::DialectId;
 
 use crate::tiny_model::gguf::{GgufFile, Meta};
@@ -311,6 +311,33 @@ fn gguf_files_cut_short_anywhere_are_refused() {
     // The header byte by byte at its start, where the counts are.
     std::fs::write(&path, &file.bytes()[..120]).unwrap();
     cut_short(&path, &source, 1);
+}
+
+/// What the list of routers says of one that the user named: bytes on disk and in memory.
+fn listed(source: &RouterSource) -> (u64, u64) {
+    let place = Place::of(DeviceChoice::Cpu);
+    let routers = list_routers(std::slice::from_ref(source), &place, Some(Path::new("/nowhere")));
+    let router = routers.into_iter().find(|router| router.source == *source).unwrap();
+    (router.disk_bytes.unwrap(), router.memory_bytes.unwrap())
+}
+
+#[test]
+fn the_list_counts_what_loading_will_do() {
+    use candle_core::quantized::GgmlDType::{F32, Q4_0, Q8_0};
+    let folder = tempfile::tempdir().unwrap();
+    let tiny = TinyModel::random(Shape::WIDE, 4);
+    let [dense, slow, fast] = [F32, Q4_0, Q8_0].map(|dtype| {
+        let path = folder.path().join(format!("{dtype:?}")).join("tiny.gguf");
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        listed(&tiny.gguf(dtype).0.write(&path))
+    });
+    assert_eq!(slow.1, dense.1, "a small router of a slow type becomes f32");
+    assert!(slow.0 < dense.0 && fast.1 < dense.1, "{fast:?} {dense:?}");
+
+    // Many repositories have a GGUF file beside a config.json and no safetensors.
+    let repository = folder.path().join("Q8_0");
+    write_files(&repository, &[("config.json".to_owned(), tiny.config().to_string().into_bytes())]);
+    assert_eq!(listed(&RouterSource::Folder(repository)), fast);
 }
 
 /// Cuts a file at every `step` bytes from its end on.

@@ -264,7 +264,7 @@ fn many() -> impl Strategy<Value = Many> {
             // Beyond the context, which is no error of the others.
             let long = Message::new(Role::User, "qzxj ".repeat(400));
             let last = if (policy, length) == (1, 3) { vec![long] } else { Vec::new() };
-            let messages = messages[..length.min(messages.len())].iter().cloned().chain(last).collect();
+            let messages: Vec<_> = messages[..length.min(messages.len())].iter().cloned().chain(last).collect();
             let case = [&first, &second][policy];
             RouteRequest {
                 policy: Arc::clone(&case.policy),

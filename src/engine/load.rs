@@ -261,7 +261,7 @@ fn open_files(path: &Path, opened: &Opened) -> Result<Parts, EngineError> {
 }
 
 /// Returns the GGUF file of a folder that holds its router in one: a small one, as the built-in router is kept.
-fn whole_gguf(folder: &Path) -> Result<Option<PathBuf>, EngineError> {
+pub(super) fn whole_gguf(folder: &Path) -> Result<Option<PathBuf>, EngineError> {
     let mut gguf = files_with(folder, "gguf")?;
     if folder.join("config.json").exists() && !files_with(folder, "safetensors")?.is_empty() {
         return Ok(None);

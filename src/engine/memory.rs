@@ -8,8 +8,10 @@ use safetensors::{Dtype, SafeTensors};
 use super::EngineError;
 use super::config::ModelConfig;
 use super::gguf::Gguf;
+use super::load::whole_gguf;
 use super::local::CACHE_BUDGET;
 use super::mapped::MappedFile;
+use super::weights::{SMALL, stays_quantised};
 
 /// Buffers of a pass, tokenizer and the like.
 const AROUND: u64 = 200 << 20;
@@ -35,15 +37,11 @@ pub fn examine(path: &Path, on_cpu: bool) -> Result<Examined, EngineError> {
     if !path.is_dir() {
         return examine_gguf(path, on_cpu);
     }
+    if let Some(file) = whole_gguf(path)? {
+        return examine_gguf(&file, on_cpu);
+    }
     let config_path = path.join("config.json");
-    let failed = |error: std::io::Error| EngineError::router(format!("{}: {error}", config_path.display()));
-    let Ok(config) = std::fs::read(&config_path) else {
-        let gguf = with_extension(path, "gguf");
-        return match gguf.as_slice() {
-            [file] => examine_gguf(file, on_cpu),
-            _ => std::fs::read(&config_path).map_err(failed).and(Err(EngineError::router("no config.json"))),
-        };
-    };
+    let config = std::fs::read(&config_path).map_err(|error| EngineError::router(format!("{}: {error}", config_path.display())))?;
     ModelConfig::from_json(&config_path.display().to_string(), &config, None)?;
     let (mut disk_bytes, mut elements, mut types) = (0, 0_u64, Vec::new());
     for file in with_extension(path, "safetensors") {
@@ -70,13 +68,13 @@ fn examine_gguf(path: &Path, on_cpu: bool) -> Result<Examined, EngineError> {
     let shown = path.display().to_string();
     let gguf = Gguf::parse(mapped.bytes()).map_err(|error| EngineError::router(format!("{shown}: {error}")))?;
     ModelConfig::from_gguf(&shown, &gguf)?;
+    let elements = |shape: &[usize]| shape.iter().product::<usize>() as u64;
+    let small = gguf.tensors().map(|tensor| elements(&tensor.shape) * 4).sum::<u64>() <= SMALL;
     let (mut weights, mut types) = (0, Vec::new());
     for tensor in gguf.tensors() {
-        let elements = tensor.shape.iter().product::<usize>() as u64;
         let is_dense = matches!(tensor.dtype, GgmlDType::F32 | GgmlDType::F16 | GgmlDType::BF16);
-        // Rows of another length are slow to compute with and become dense.
-        let fits = tensor.shape.last().is_some_and(|row| row.is_multiple_of(256));
-        weights += if is_dense || !fits { elements * dense(on_cpu) } else { tensor.bytes.len() as u64 };
+        let stays = !is_dense && stays_quantised(tensor.dtype, tensor.shape.last().copied().unwrap_or(0), on_cpu, small);
+        weights += if stays { tensor.bytes.len() as u64 } else { elements(&tensor.shape) * dense(on_cpu) };
         if tensor.shape.len() > 1 {
             types.push(tensor.dtype);
         }

@@ -137,7 +137,8 @@ pub fn list_routers(named: &[RouterSource], place: &Place, cache: Option<&Path>)
             }
         }
     }
-    routers.extend(added);
+    // What the user chose comes before what is merely there.
+    routers.splice(1..1, added);
     routers
 }
 

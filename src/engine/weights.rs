@@ -113,6 +113,15 @@ impl Linear {
     }
 }
 
+/// Returns whether weights are computed with as they are in the file. On the CPU candle's fast quantised products need rows of a multiple of 256
+/// (design.md, section 3) and exist for few types: with others f32 is five to eight times as fast, and worth its memory where the router is small
+/// (see [`SMALL`]). GPUs keep what the file has.
+pub fn stays_quantised(dtype: GgmlDType, columns: usize, on_cpu: bool, small: bool) -> bool {
+    let fast =
+        matches!(dtype, GgmlDType::Q4K | GgmlDType::Q6K | GgmlDType::Q8_0) || (cfg!(target_arch = "aarch64") && dtype == GgmlDType::Q5K);
+    !on_cpu || (columns.is_multiple_of(256) && (fast || !small))
+}
+
 impl Weights {
     /// Opens the tensors of safetensors files; a tensor in two files is taken from the last.
     ///
@@ -298,12 +307,8 @@ impl Weights {
         Ok(Linear::Dense(Tensor::from_vec(turned, (columns, out), &self.device)?.to_dtype(self.dtype)?))
     }
 
-    /// On the CPU candle's fast quantised products need rows of a multiple of 256 (design.md, section 3) and exist for few types: with others
-    /// f32 is five to eight times as fast, and worth its memory where the router is small. GPUs keep what the file has.
     fn stays_quantised(&self, dtype: GgmlDType, columns: usize) -> bool {
-        let fast = matches!(dtype, GgmlDType::Q4K | GgmlDType::Q6K | GgmlDType::Q8_0)
-            || (cfg!(target_arch = "aarch64") && dtype == GgmlDType::Q5K);
-        !self.device.is_cpu() || (columns.is_multiple_of(256) && (fast || !self.small))
+        stays_quantised(dtype, columns, self.device.is_cpu(), self.small)
     }
 
     fn entry(&self, name: &str, shape: &[usize]) -> Result<&Entry, EngineError> {

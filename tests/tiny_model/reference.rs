@@ -5,7 +5,7 @@ use candle_core::{DType, Device, Tensor};
 use candle_nn::VarBuilder;
 use candle_transformers::models::quantized_qwen2::ModelWeights;
 use candle_transformers::models::qwen2::{Config, Model};
-use waypost::dialect::{DialectId, answer_text, first_name_prefix};
+use waypost::dialect::{DialectId, all_names_text, answer_text, first_name_prefix};
 use waypost::engine::Scored;
 
 use super::tokenizer::byte_char;
@@ -175,7 +175,9 @@ impl Reference {
                 "{dialect}, {name:?} of {names:?}: {answer:?} against {expected:?}, {worst:e} apart"
             );
         }
-        let written = self.greedy(prompt, 64);
+        // As many tokens as an answer may have, twice: in list dialects it may list every route.
+        let listed = all_names_text(dialect, names).map_or(0, |text| self.tokenizer.encode(&text).len());
+        let written = self.greedy(prompt, 64.max(2 * listed));
         // Where two tokens are as good as equal, either may be written.
         if written.closest > 2.0 * tolerance {
             assert_eq!(

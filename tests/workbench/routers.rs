@@ -211,7 +211,7 @@ fn a_device_that_cannot_be_used_is_not_chosen_any_more() {
 #[test]
 fn speeds_of_a_session_are_added_to_those_of_earlier_ones() {
     let folder = tempfile::tempdir().unwrap();
-    let info = RouterInfo { id: "fake".to_owned(), device: "cpu".to_owned(), dtype: "f32".to_owned() };
+    let info = RouterInfo { id: "fake".to_owned(), device: "cpu".to_owned(), dtype: "f32".to_owned(), temperature: None };
     Remembered::change(folder.path(), |remembered| (0..5).for_each(|_| remembered.add_speed(&info, 10.0))).unwrap();
     let mut harness = window_in(options(Behaviour::Decide), Some(&folder.path().join("drafts")));
     wait_for(&mut harness, "Ready");

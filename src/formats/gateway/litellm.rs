@@ -173,13 +173,6 @@ fn deployed(name: &str, model_list: &[Node], reader: &mut Reader<'_>) -> String 
 /// Keeps how LiteLLM reaches a model.
 fn served(model: &str, parameters: &Node, reader: &mut Reader<'_>) {
     const VARIABLE: &str = "os.environ/";
-    let access_key = match plain_text(parameters, "api_key") {
-        None => Declaration::usual(model).access_key,
-        Some(key) => Some(match key.strip_prefix(VARIABLE) {
-            Some(variable) => format!("${variable}"),
-            None => hidden_key(model, parameters.at, reader),
-        }),
-    };
     let base_url = match ["api_base", "base_url"].into_iter().find_map(|key| plain_text(parameters, key)) {
         Some(url) if url.starts_with(VARIABLE) => {
             let message = format!("a variable names the address of {}, which Plano cannot be told, so it is not kept", quoted(model));
@@ -187,6 +180,15 @@ fn served(model: &str, parameters: &Node, reader: &mut Reader<'_>) {
             None
         }
         url => url.map(|url| kept_address(&url, model, parameters.at, reader)),
+    };
+    let access_key = match plain_text(parameters, "api_key") {
+        // A server of one's own is asked without a key, unless the file says one.
+        None if base_url.is_some() => None,
+        None => Declaration::usual(model).access_key,
+        Some(key) => Some(match key.strip_prefix(VARIABLE) {
+            Some(variable) => format!("${variable}"),
+            None => hidden_key(model, parameters.at, reader),
+        }),
     };
     declare(Declaration { model: model.to_owned(), access_key, base_url, ..Declaration::default() }, parameters.at, reader);
 }

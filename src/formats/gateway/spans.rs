@@ -96,11 +96,24 @@ struct Builder<'a> {
 }
 
 impl Builder<'_> {
+    /// Returns where the `|` or `>` of a text in block style stands: the parser's own start is its first character, unless it has none.
+    fn header(&self, start: usize, content: &str) -> usize {
+        if content.trim().is_empty() && self.text[start..].starts_with(['|', '>']) {
+            return start;
+        }
+        let key = self.open.last().filter(|open| open.is_map).and_then(|open| open.parts.last()).map_or(0, |key| key.end);
+        let line = self.text[..start].trim_end().rfind('\n').map_or(0, |feed| feed + 1);
+        let from = line.max(key);
+        self.text[from..start].find(['|', '>']).map_or(start, |at| from + at)
+    }
+
     fn event(&mut self, event: Event<'_>, marks: Marks) {
         let start = self.byte(marks.start.index());
         let end = self.byte(marks.end.index());
         match event {
             Event::Scalar(text, style, _, tag) => {
+                let is_block = matches!(style, ScalarStyle::Literal | ScalarStyle::Folded);
+                let start = if is_block { self.header(start, &text) } else { start };
                 // A block scalar ends where the next token starts; what is between belongs to nobody.
                 let end = start + self.text[start..end.max(start)].trim_end().len();
                 let plain = style == ScalarStyle::Plain && tag.is_none();
