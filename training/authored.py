@@ -90,7 +90,7 @@ class Authored:
         names = list(rng.choice(pairs)) if pairs and rng.random() < 0.4 else [one]
         keys = [(name, key) for name in names for key in self.slices[name] if key != "_none"]
         rng.shuffle(keys)
-        wanted, chosen = rng.choice((3, 4, 4, 5, 5, 6, 6, 7, 8, 9, 10, 12)), []
+        wanted, chosen = rng.choice((3, 4, 4, 5, 5, 6, 6, 7, 8, 9, 10, 12, 16)), []
         for key in keys:
             if len(chosen) < wanted and not any(self.clash(key, other) for other in chosen):
                 chosen.append(key)

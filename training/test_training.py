@@ -2,6 +2,7 @@
 import json
 import os
 import random
+import shutil
 import sys
 
 import numpy as np
@@ -11,6 +12,7 @@ import torch
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
 import authored
+import average
 import bias
 import dialects
 import evaluate
@@ -251,6 +253,20 @@ def test_temperature(tmp_path, capsys):
     temperature.main([str(tmp_path)])
     hot = float(capsys.readouterr().out)
     assert hot > 1.5 and temperature.ece(judged, hot) < 0.1 < temperature.ece(judged, 1.0)
+
+
+def test_average_lies_between_two_routers(tiny, tmp_path):
+    from safetensors.torch import load_file, save_file
+
+    other, out = str(tmp_path / "other"), str(tmp_path / "mean")
+    shutil.copytree(tiny, other)
+    first = load_file(os.path.join(tiny, "model.safetensors"))
+    save_file({name: weight + 1 for name, weight in first.items()}, os.path.join(other, "model.safetensors"))
+    average.main(tiny, other, out, "0.25")
+    mean = load_file(os.path.join(out, "model.safetensors"))
+    assert mean.keys() == first.keys() and os.path.exists(os.path.join(out, "tokenizer.json"))
+    for name, weight in first.items():
+        torch.testing.assert_close(mean[name], weight + 0.25, atol=1e-2, rtol=1e-2)
 
 
 def test_bias_lowers_the_score_of_no_route_alone(tiny, tmp_path):
