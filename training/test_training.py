@@ -201,13 +201,14 @@ def test_authored_policies_are_fair(tmp_path):
 def test_the_authored_files_are_whole():
     slices = authored.read(os.path.join(HERE, "authored"))
     for name, routes in slices.items():
-        assert routes["_none"]["conversations"], name
+        # What fits no subject would have to be no exam question at all: other files have that.
+        assert name == "subjects" or routes["_none"]["conversations"], name
         for key, route in routes.items():
             roles = [[message["role"] for message in conversation] for conversation in route["conversations"]]
             assert all(turns == (["user", "assistant"] * len(turns))[: len(turns)] for turns in roles), key
             assert key == "_none" or (len(route["names"]), len(route["descriptions"]), len(roles) > 2) == (3, 4, True), key
-    assert sum(len(routes) - 1 for routes in slices.values()) == 864
-    assert sum(len(route["conversations"]) for routes in slices.values() for route in routes.values()) == 8537
+    assert sum(len(routes.keys() - {"_none"}) for routes in slices.values()) == 1091
+    assert sum(len(route["conversations"]) for routes in slices.values() for route in routes.values()) == 13145
 
 
 def test_restart_equals_uninterrupted_run(tiny, shards, tmp_path):
@@ -222,7 +223,7 @@ def test_restart_equals_uninterrupted_run(tiny, shards, tmp_path):
 
 
 def test_training_learns(tiny, shards, tmp_path):
-    run(tiny, shards, tmp_path / "t", "--steps", "60", "--freeze-layers", "0", "--lr", "3e-3", "--show-seconds", "0")
+    run(tiny, shards, tmp_path / "t", "--steps", "120", "--freeze-layers", "0", "--lr", "3e-3", "--show-seconds", "0")
     log = [json.loads(line) for line in open(tmp_path / "t/log.jsonl")]
     log = [line for line in log if "loss" in line]
     assert log[-1]["loss"] < log[0]["loss"] / 3
