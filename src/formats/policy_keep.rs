@@ -1,6 +1,7 @@
 //! Writes a changed policy into the YAML it came from, so that a change in the form keeps the comments and the layout of everything else.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
+use std::hash::Hash;
 
 use super::gateway::edit::{after_colon, line_start, next_line};
 use super::gateway::spans::{Kind, Span, spans};
@@ -89,7 +90,7 @@ struct Routes<'a> {
 impl Routes<'_> {
     fn change(&self, edits: &mut YamlEdits<'_>) -> Option<()> {
         let (text, new) = (self.text, &self.new.routes);
-        let sources = sources(&names(self.old), &names(self.new));
+        let sources = route_sources(&self.old.routes, new);
         let is_in_order = self.old.routes.len() == new.len() && sources.iter().enumerate().all(|(at, source)| *source == Some(at));
         let head = self.head();
         let items = self.list.items();
@@ -203,7 +204,7 @@ fn change_route(edits: &mut YamlEdits<'_>, text: &str, item: &Span, old: &Route,
         Some((key, list)) if matches!(list.kind, Kind::List { flow: false, .. }) => {
             let items = list.items();
             let blocks = Blocks::find(text, next_line(text, key.end), items).filter(|_| items.len() == old.models.len())?;
-            let sources = sources(&texts(&old.models), &texts(&new.models));
+            let sources = model_sources(&old.models, &new.models);
             let lines = blocks.rebuilt(&sources, |position, source| {
                 let Some(place) = source else { return Some(model_line(blocks.indent, &models[position])) };
                 let mut edits = YamlEdits::new(text);
@@ -240,26 +241,80 @@ fn fresh(route: &Route, indent: usize) -> String {
     lines.lines().map(|line| format!("{:indent$}{}\n", "", line.strip_prefix("  ").unwrap_or(line))).collect()
 }
 
-/// Returns for each new item the old one whose text it is made of: the same, of the same name, or the renamed one in the same place.
-fn sources(old: &[&str], new: &[&str]) -> Vec<Option<usize>> {
-    let mut by_name: HashMap<&str, usize> = old.iter().enumerate().map(|(place, name)| (*name, place)).collect();
-    let mut sources: Vec<Option<usize>> = new.iter().map(|name| by_name.remove(*name)).collect();
-    if old.len() == new.len() {
-        for (place, source) in sources.iter_mut().enumerate() {
-            if source.is_none() && by_name.values().any(|unused| *unused == place) {
-                *source = Some(place);
+/// Finds for each new item the old one whose text it is made of, by one thing that stays the same after another.
+struct Sources {
+    /// For each new item the place of the old one.
+    found: Vec<Option<usize>>,
+    /// For each old item whether a new one is made of it.
+    is_used: Vec<bool>,
+}
+
+impl Sources {
+    fn new(old: usize, new: usize) -> Self {
+        Self { found: vec![None; new], is_used: vec![false; old] }
+    }
+
+    /// Pairs those of one key that are in no pair yet, in their order; what has no key stays as it is.
+    fn pair<K: Eq + Hash>(&mut self, old: impl IntoIterator<Item = Option<K>>, new: impl IntoIterator<Item = Option<K>>) {
+        let mut free: HashMap<K, VecDeque<usize>> = HashMap::new();
+        for ((place, key), is_used) in old.into_iter().enumerate().zip(&self.is_used) {
+            if let Some(key) = key.filter(|_| !is_used) {
+                free.entry(key).or_default().push_back(place);
+            }
+        }
+        for (found, key) in self.found.iter_mut().zip(new) {
+            if found.is_none()
+                && let Some(place) = key.and_then(|key| free.get_mut(&key)?.pop_front())
+            {
+                *found = Some(place);
+                self.is_used[place] = true;
             }
         }
     }
-    sources
+
+    /// Pairs those that stand behind the same item, or before all, in their order.
+    fn pair_neighbours(&mut self) {
+        fn behind(paired: impl Iterator<Item = Option<usize>>) -> Vec<Option<Option<usize>>> {
+            let step = |last: &mut Option<usize>, place: Option<usize>| {
+                *last = place.or(*last);
+                Some(Some(*last))
+            };
+            paired.scan(None, step).collect()
+        }
+        let old = behind(self.is_used.iter().enumerate().map(|(place, is_used)| is_used.then_some(place)));
+        let new = behind(self.found.iter().copied());
+        self.pair(old, new);
+    }
+
+    /// Pairs those that stand in the same place of lists that are equally long.
+    fn pair_places(&mut self) {
+        let places = (0..self.found.len()).map(Some);
+        if self.found.len() == self.is_used.len() {
+            self.pair(places.clone(), places);
+        }
+    }
 }
 
-fn names(policy: &Policy) -> Vec<&str> {
-    policy.routes.iter().map(|route| route.name.as_str()).collect()
+/// Returns for each new route the old one that it was: of the same name, else of the same description, else in the same place.
+fn route_sources(old: &[Route], new: &[Route]) -> Vec<Option<usize>> {
+    fn description(route: &Route) -> Option<&str> {
+        // Routes that nobody has described yet have nothing in common.
+        Some(route.description.as_str()).filter(|description| !description.trim().is_empty())
+    }
+    let mut sources = Sources::new(old.len(), new.len());
+    sources.pair(old.iter().map(|route| Some(&route.name)), new.iter().map(|route| Some(&route.name)));
+    sources.pair(old.iter().map(description), new.iter().map(description));
+    sources.pair_neighbours();
+    sources.pair_places();
+    sources.found
 }
 
-fn texts(models: &[String]) -> Vec<&str> {
-    models.iter().map(String::as_str).collect()
+/// Returns for each new model the old one of the same name, else the one in whose place it came.
+fn model_sources(old: &[String], new: &[String]) -> Vec<Option<usize>> {
+    let mut sources = Sources::new(old.len(), new.len());
+    sources.pair(old.iter().map(Some), new.iter().map(Some));
+    sources.pair_places();
+    sources.found
 }
 
 fn quoted(text: &str) -> String {

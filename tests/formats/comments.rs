@@ -7,9 +7,15 @@ use waypost::policy::{DialectId, Policy, PolicyEdit, Route};
 /// Asserts what a text becomes by one edit.
 #[track_caller]
 fn becomes(text: &str, edit: PolicyEdit, expected: &str) {
+    becomes_by(text, vec![edit], expected);
+}
+
+/// Asserts what a text becomes by edits between two of its versions.
+#[track_caller]
+fn becomes_by(text: &str, edits: Vec<PolicyEdit>, expected: &str) {
     let old = parse_policy(text, "p.yaml").unwrap().0;
     let mut new = old.clone();
-    edit.apply(&mut new);
+    edits.into_iter().for_each(|edit| edit.apply(&mut new));
     assert_eq!(policy_text(text, &old, &new), expected);
 }
 
@@ -69,6 +75,28 @@ fn the_first_route_the_last_one_and_a_bare_list_keep_what_is_around_them() {
 }
 
 #[test]
+fn a_renamed_route_keeps_its_comments_beside_one_that_comes_or_goes() {
+    let [a, b, c] = [
+        "  # first\n  - name: a\n    description: A # short\n",
+        "  # second\n  - name: b # mine\n    description: B\n",
+        "  # third\n  - name: c\n    description: C\n",
+    ];
+    let list = |routes: &[&str]| format!("routes:\n{}", routes.concat());
+    let (text, added) = (list(&[a, b, c]), "  - name: \"new_route\"\n    description: \"\"\n");
+    let rename = |route| PolicyEdit::Rename { route, name: "z".to_owned() };
+    let anew = |route| PolicyEdit::Describe { route, description: "Z".to_owned() };
+    let z = b.replace("name: b", "name: \"z\"");
+    becomes_by(&text, vec![rename(1), PolicyEdit::RemoveRoute { route: 0 }], &list(&[&z, c]));
+    becomes_by(&text, vec![rename(1), PolicyEdit::AddRoute], &list(&[a, &z, c, added]));
+    // Of name and description neither stays, but the routes around it do.
+    let z = z.replace("description: B", "description: \"Z\"");
+    becomes_by(&text, vec![rename(1), anew(1), PolicyEdit::AddRoute], &list(&[a, &z, c, added]));
+    becomes_by(&text, vec![rename(1), anew(1), PolicyEdit::RemoveRoute { route: 2 }], &list(&[a, &z]));
+    // What a removed route had above it is not about a new one elsewhere.
+    becomes_by(&text, vec![PolicyEdit::RemoveRoute { route: 0 }, PolicyEdit::AddRoute], &list(&[b, c, added]));
+}
+
+#[test]
 fn the_heading_of_a_group_outlives_its_first_route() {
     let text = "routes:\n  # --- Coding ---\n\n  # a\n  - name: a\n    description: b\n    # a too\n  - name: c\n    description: d\n";
     becomes(text, PolicyEdit::RemoveRoute { route: 0 }, "routes:\n  # --- Coding ---\n\n  - name: c\n    description: d\n");
@@ -95,7 +123,7 @@ fn json_stays_json_while_its_routes_stay_and_windows_line_ends_stay() {
 fn commented(routes: usize) -> String {
     let route = |n| {
         format!(
-            "  # above {n}\n  - name: r{n} # name {n}\n    description: >- # description {n}\n      folded\n      text\n    # models {n}\n    \
+            "  # above {n}\n  - name: r{n} # name {n}\n    description: >- # description {n}\n      folded\n      text {n}\n    # models {n}\n    \
              models:\n      # preferred {n}\n      - m{n} # first {n}\n      - n{n} # second {n}\n"
         )
     };
@@ -123,19 +151,30 @@ fn any_edit() -> impl Strategy<Value = PolicyEdit> {
     ]
 }
 
+/// Every comment must be there after the edits, but for those about a route that one of them removes.
+fn comments_survive(edits: Vec<PolicyEdit>) -> Result<(), TestCaseError> {
+    let text = commented(3);
+    let old = parse_policy(&text, "p.yaml").unwrap().0;
+    let removed = edits.iter().find_map(|edit| if let PolicyEdit::RemoveRoute { route } = edit { Some(format!(" {route}")) } else { None });
+    let mut new = old.clone();
+    edits.into_iter().for_each(|edit| edit.apply(&mut new));
+    let written = policy_text(&text, &old, &new);
+    prop_assert_eq!(&parse_policy(&written, "p.yaml").unwrap().0, &new, "{}", written);
+    for comment in text.lines().filter_map(|line| line.find('#').map(|at| &line[at..])) {
+        let is_removed = removed.as_ref().is_some_and(|removed| comment.ends_with(removed.as_str()));
+        prop_assert_eq!(written.lines().any(|line| line.ends_with(comment)), !is_removed, "{}\n{}", comment, written);
+    }
+    Ok(())
+}
+
 proptest! {
     #[test]
     fn every_comment_survives_an_edit_that_does_not_remove_its_route(edit in any_edit()) {
-        let text = commented(3);
-        let old = parse_policy(&text, "p.yaml").unwrap().0;
-        let removed = if let PolicyEdit::RemoveRoute { route } = &edit { Some(format!(" {route}")) } else { None };
-        let mut new = old.clone();
-        edit.apply(&mut new);
-        let written = policy_text(&text, &old, &new);
-        prop_assert_eq!(&parse_policy(&written, "p.yaml").unwrap().0, &new, "{}", written);
-        for comment in text.lines().filter_map(|line| line.find('#').map(|at| &line[at..])) {
-            let is_removed = removed.as_ref().is_some_and(|removed| comment.ends_with(removed.as_str()));
-            prop_assert_eq!(written.lines().any(|line| line.ends_with(comment)), !is_removed, "{}\n{}", comment, written);
-        }
+        comments_survive(vec![edit])?;
+    }
+
+    #[test]
+    fn a_new_name_and_any_other_edit_cost_no_comment(route in 0..3_usize, edit in any_edit()) {
+        comments_survive(vec![PolicyEdit::Rename { route, name: "renamed".to_owned() }, edit])?;
     }
 }
