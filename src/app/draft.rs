@@ -51,6 +51,9 @@ enum DraftText {
         /// Drafts of older versions have none.
         #[serde(default)]
         extra: Vec<(String, String)>,
+        /// Drafts of older versions become objects, as those versions saved them.
+        #[serde(default)]
+        is_list: bool,
     },
 }
 
@@ -114,7 +117,7 @@ pub fn from_conversation(document: &Document<Conversation>) -> Draft {
         DraftMessage { role: role.as_str().to_owned(), content, plain, extra }
     };
     let messages = document.text.messages.iter().cloned().map(message).collect();
-    draft(document, DraftText::Conversation { messages, extra: document.text.extra.clone() })
+    draft(document, DraftText::Conversation { messages, extra: document.text.extra.clone(), is_list: document.text.is_list })
 }
 
 fn draft<T>(document: &Document<T>, text: DraftText) -> Draft {
@@ -153,7 +156,7 @@ impl Draft {
 
     /// Returns the conversation, unless the draft is of something else.
     pub fn into_conversation(self, id: DocId) -> Option<Document<Conversation>> {
-        let DraftText::Conversation { messages, extra } = self.text else { return None };
+        let DraftText::Conversation { messages, extra, is_list } = self.text else { return None };
         let part = |part| match part {
             DraftPart::Text(text) => Part::Text(text),
             DraftPart::Other(json) => Part::Other(json),
@@ -169,7 +172,7 @@ impl Draft {
             };
             Message { role: Role::from_name(&role).unwrap_or(Role::User), content, extra }
         };
-        let text = Conversation { messages: messages.into_iter().map(message).collect(), extra };
+        let text = Conversation { messages: messages.into_iter().map(message).collect(), extra, is_list };
         let (title, given) = (self.title, self.given);
         let envelope = Envelope { title, given, path: self.path, stamp: self.stamp, digest: self.digest, modified: self.modified };
         Some(envelope.around(id, text))

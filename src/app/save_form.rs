@@ -17,8 +17,8 @@ impl State {
         }
         let document = self.conversations.iter().find(|document| document.id == id)?;
         let path = document.path.as_ref().filter(|path| has_extension(path, &["txt", "md", "jsonl"]))?;
-        // Conversations are saved as an object over several lines.
-        let is_other = read_text(path).is_ok_and(|text| text.lines().next() != Some("{"));
+        // Conversations are saved as an object or a list over several lines.
+        let is_other = read_text(path).is_ok_and(|text| !matches!(text.lines().next(), Some("{" | "[")));
         is_other.then(|| path.with_extension("json"))
     }
 }

@@ -59,10 +59,11 @@ impl ConversationEdit {
                 }
             }
             Self::Replace(mut other) => {
-                // The keys of the file stay where the other brings none: they are about where the conversation is used.
+                // The keys of the file stay where the other brings none: they are about where the conversation is used. So is its shape.
                 if other.extra.is_empty() {
                     other.extra = std::mem::take(&mut conversation.extra);
                 }
+                other.is_list = conversation.is_list;
                 *conversation = other;
             }
         }

@@ -100,12 +100,14 @@ pub struct Conversation {
     pub messages: Vec<Message>,
     /// Other keys of the file (`model`, `metadata`), the value as compact JSON text: kept for saving, never sent to a router.
     pub extra: crate::policy::ExtraKeys,
+    /// Whether the file is the list of messages alone, without an object around it; kept for saving. Other keys need an object all the same.
+    pub is_list: bool,
 }
 
 impl From<Vec<Message>> for Conversation {
     /// Returns a conversation of these messages alone.
     fn from(messages: Vec<Message>) -> Self {
-        Self { messages, extra: Vec::new() }
+        Self { messages, ..Self::default() }
     }
 }
 

@@ -16,7 +16,7 @@ use super::source::Limits;
 use super::worker::OnProgress;
 use super::{EngineError, order_test};
 use crate::decision::{Decision, Latency, Outcome, RouterInfo, TokenCounts};
-use crate::formats::{routing_preference, write_conversation};
+use crate::formats::{messages_json, routing_preference};
 use crate::policy::{Policy, Route};
 
 const PATH: &str = "/routing/v1/chat/completions";
@@ -194,15 +194,15 @@ fn read(routed: Routed, policy: &Policy) -> Read {
 
 /// An ordinary request with the whole conversation, and the policy's routes in place of the configured ones.
 fn body(routes: &[&Route], request: &RouteRequest, model: &str) -> Result<Value, Failure> {
-    let conversation: Value =
-        serde_json::from_str(&write_conversation(&request.conversation)).map_err(|error| Failure::Malformed(error.to_string()))?;
+    let messages: Value =
+        serde_json::from_str(&messages_json(&request.conversation)).map_err(|error| Failure::Malformed(error.to_string()))?;
     // The gateway ignores the whole list where a route has no model.
     let fallback = [model.to_owned()];
     let models = |route: &Route| if route.models.is_empty() { fallback.to_vec() } else { route.models.clone() };
     let preferences = routes.iter().map(|route| routing_preference(route, &models(route)));
     Ok(json!({
         "model": model,
-        "messages": conversation["messages"],
+        "messages": messages,
         "routing_preferences": preferences.collect::<Vec<_>>(),
     }))
 }

@@ -47,7 +47,7 @@ fn is_prose(text: &str) -> bool {
 }
 
 fn request(root: Node, origin: &mut Origin<'_>) -> Result<Conversation, FormatError> {
-    let Value::Map(entries) = root.value else { return conversation_from(root, origin) };
+    let Value::Map(entries) = root.value else { return Ok(Conversation { is_list: true, ..conversation_from(root, origin)? }) };
     let is_message = entries.iter().any(|entry| entry.key == "role");
     let (messages, others): (Vec<Entry>, Vec<Entry>) = entries.into_iter().partition(|entry| entry.key == "messages");
     match messages.into_iter().next() {
@@ -217,16 +217,33 @@ pub fn conversation_digest(conversation: &Conversation) -> u64 {
     u64::from_be_bytes(first)
 }
 
-/// Returns the conversation as JSON that [`parse_conversation`] reads back unchanged.
+/// Returns the conversation as JSON that [`parse_conversation`] reads back unchanged: a request, or the list of messages alone where it was
+/// read from one and has no other keys.
 pub fn write_conversation(conversation: &Conversation) -> String {
-    let messages: Vec<String> = conversation.messages.iter().map(write_message).collect();
-    let messages = if messages.is_empty() { "[]".to_owned() } else { format!("[\n{}\n  ]", messages.join(",\n")) };
+    if conversation.is_list && conversation.extra.is_empty() {
+        return format!("{}\n", messages_json(conversation));
+    }
+    let messages = write_messages(&conversation.messages, "  ");
     let extra = conversation.extra.iter().map(|(key, value)| format!("  {}: {value}", json_text(key)));
     let keys: Vec<String> = extra.chain([format!("  \"messages\": {messages}")]).collect();
     format!("{{\n{}\n}}\n", keys.join(",\n"))
 }
 
-fn write_message(message: &Message) -> String {
+/// Returns the messages of a conversation as the JSON list that requests have under `messages`.
+pub fn messages_json(conversation: &Conversation) -> String {
+    write_messages(&conversation.messages, "")
+}
+
+/// Returns messages as a list whose lines but the first start with `indent`.
+fn write_messages(messages: &[Message], indent: &str) -> String {
+    if messages.is_empty() {
+        return "[]".to_owned();
+    }
+    let messages: Vec<String> = messages.iter().map(|message| write_message(message, &format!("{indent}  "))).collect();
+    format!("[\n{}\n{indent}]", messages.join(",\n"))
+}
+
+fn write_message(message: &Message, indent: &str) -> String {
     let content = match &message.content {
         Content::Null => "null".to_owned(),
         Content::Text(text) => json_text(text),
@@ -237,7 +254,7 @@ fn write_message(message: &Message) -> String {
     };
     let mut keys = vec![format!("\"role\": \"{}\"", message.role), format!("\"content\": {content}")];
     keys.extend(message.extra.iter().map(|(key, value)| format!("{}: {value}", json_text(key))));
-    format!("    {{\n      {}\n    }}", keys.join(",\n      "))
+    format!("{indent}{{\n{indent}  {}\n{indent}}}", keys.join(&format!(",\n{indent}  ")))
 }
 
 fn write_part(part: &Part) -> String {

@@ -3,7 +3,7 @@
 use crate::chat::Conversation;
 use crate::chat::labelled::Expected;
 
-use super::conversation::write_conversation;
+use super::conversation::messages_json;
 use super::error::{FormatError, Origin};
 use super::json;
 use super::labelled::{label_span, labels_missing, null_label};
@@ -95,7 +95,7 @@ impl LabelledSet {
         match (self.format(), &self.columns) {
             (SetFormat::Csv { .. }, Some(columns)) => {
                 let text = match conversation.messages.as_slice() {
-                    _ if columns.keeps_conversations() => messages_json(conversation),
+                    _ if columns.keeps_conversations() => messages_line(conversation),
                     [only] => only.text().into_owned(),
                     _ => {
                         let message = "a table of texts holds one prompt a record, and this conversation has several messages";
@@ -131,18 +131,17 @@ pub fn case_json(id: &str, conversation: &Conversation, expected: &Expected) -> 
             format!("\"labels\": [{}]", labels.join(", "))
         }
     };
-    format!("{{\"id\": {}, \"messages\": {}, {expected}}}", json_text(id), messages_json(conversation))
+    format!("{{\"id\": {}, \"messages\": {}, {expected}}}", json_text(id), messages_line(conversation))
 }
 
 /// Returns a case that nobody has labelled yet as a line of a set, without its line feed.
 pub fn unlabelled_json(id: &str, conversation: &Conversation) -> String {
-    format!("{{\"id\": {}, \"messages\": {}}}", json_text(id), messages_json(conversation))
+    format!("{{\"id\": {}, \"messages\": {}}}", json_text(id), messages_line(conversation))
 }
 
 /// Returns the messages as a JSON list on one line.
-fn messages_json(conversation: &Conversation) -> String {
-    let whole = write_conversation(conversation);
+fn messages_line(conversation: &Conversation) -> String {
     // JSON that this library wrote: line feeds stand between its tokens only.
-    let value: serde_json::Value = serde_json::from_str(&whole).unwrap_or_default();
-    value.get("messages").map(serde_json::Value::to_string).unwrap_or_else(|| "[]".to_owned())
+    let messages: serde_json::Value = serde_json::from_str(&messages_json(conversation)).unwrap_or_default();
+    messages.to_string()
 }

@@ -32,7 +32,7 @@ mod yaml_edits;
 mod yaml_errors;
 
 pub use compare_report::{CompareReport, Compared};
-pub use conversation::{conversation_digest, parse_conversation, write_conversation};
+pub use conversation::{conversation_digest, messages_json, parse_conversation, write_conversation};
 pub use error::{FormatError, PASTED, STDIN, Warning};
 pub use exports::{Found, Understood, find_conversations};
 pub use gateway::{

@@ -14,6 +14,8 @@ fn ask(answer: Answer) -> (Result<Decision, EngineError>, TestServer) {
     let mut request = request("it crashes");
     let mut conversation = (*request.conversation).clone();
     conversation.messages.insert(0, Message::new(Role::System, "Be brief"));
+    // What the conversation's file looks like is nothing to the gateway.
+    conversation.is_list = true;
     request.conversation = std::sync::Arc::new(conversation);
     let mut policy = (*request.policy).clone();
     policy.routes[1].extra.push(("selection_policy".to_owned(), r#"{"prefer":"cheapest"}"#.to_owned()));

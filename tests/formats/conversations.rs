@@ -1,8 +1,9 @@
 //! Conversations: JSON in three shapes, and transcripts.
 
 use proptest::prelude::*;
+use waypost::chat::labelled::Expected;
 use waypost::chat::{Content, Conversation, Message, Part, Role};
-use waypost::formats::{conversation_digest, parse_conversation, write_conversation};
+use waypost::formats::{case_json, conversation_digest, parse_conversation, write_conversation};
 
 use super::round_trip::any_extra;
 use super::{refuses, refuses_each, sentences};
@@ -136,29 +137,27 @@ fn content_and_other_keys_are_kept() {
     assert_eq!(developer, &Message { role: Role::Developer, content: Content::Null, extra: Vec::new() });
     assert_eq!(
         write_conversation(&conversation),
-        r#"{
-  "messages": [
-    {
-      "role": "user",
-      "content": [{"type": "text", "text": "a"}, {"type":"input_audio","data":{"n":1.50}}],
-      "name": "bob"
-    },
-    {
-      "role": "assistant",
-      "content": null,
-      "tool_calls": [{"id":"1","n":12345678901234567890123}]
-    },
-    {
-      "role": "tool",
-      "content": "😀",
-      "tool_call_id": "1"
-    },
-    {
-      "role": "developer",
-      "content": null
-    }
-  ]
-}
+        r#"[
+  {
+    "role": "user",
+    "content": [{"type": "text", "text": "a"}, {"type":"input_audio","data":{"n":1.50}}],
+    "name": "bob"
+  },
+  {
+    "role": "assistant",
+    "content": null,
+    "tool_calls": [{"id":"1","n":12345678901234567890123}]
+  },
+  {
+    "role": "tool",
+    "content": "😀",
+    "tool_call_id": "1"
+  },
+  {
+    "role": "developer",
+    "content": null
+  }
+]
 "#
     );
 
@@ -169,6 +168,22 @@ fn content_and_other_keys_are_kept() {
             "c.json:1:54: key \"cache_control\" of a text part of message 1 is not kept; it never reaches a router; keep the original file if you need it"
         ]
     );
+}
+
+#[test]
+fn a_list_stays_a_list_and_an_object_an_object() {
+    let object = "{\n  \"messages\": [\n    {\n      \"role\": \"user\",\n      \"content\": \"hi\"\n    }\n  ]\n}\n";
+    let list = "[\n  {\n    \"role\": \"user\",\n    \"content\": \"hi\"\n  }\n]\n";
+    for text in [object, list] {
+        let conversation = parse_conversation(text, "c.json").unwrap().0;
+        assert_eq!(write_conversation(&conversation), text);
+        let case = r#"{"id": "1", "messages": [{"role":"user","content":"hi"}], "route": "x"}"#;
+        assert_eq!(case_json("1", &conversation, &Expected::Last("x".into())), case);
+        let keys = vec![("model".to_owned(), "1".to_owned())];
+        assert!(
+            write_conversation(&Conversation { extra: keys, ..conversation }).starts_with("{\n  \"model\": 1,\n  \"messages\": [\n    {")
+        );
+    }
 }
 
 #[test]
@@ -300,9 +315,10 @@ fn any_message() -> impl Strategy<Value = Message> {
 
 proptest! {
     #[test]
-    fn what_is_written_is_read_back(mut messages in proptest::collection::vec(any_message(), 0..4), last in any::<String>(), extra in any_extra()) {
+    fn what_is_written_is_read_back(mut messages in proptest::collection::vec(any_message(), 0..4), last in any::<String>(), extra in any_extra(), list in any::<bool>()) {
         messages.push(Message::new(Role::User, last));
-        let conversation = Conversation { messages, extra };
+        let is_list = list && extra.is_empty();
+        let conversation = Conversation { messages, extra, is_list };
         let written = write_conversation(&conversation);
         serde_json::from_str::<serde_json::Value>(&written).unwrap();
         let (read, warnings) = parse_conversation(&written, "c.json").map_err(|error| TestCaseError::fail(format!("{error}\n{written}")))?;

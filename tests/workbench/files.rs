@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use waypost::app::{Action, App, BatchCommand, Command, Dialog, Question, StartOptions};
-use waypost::chat::{ConversationEdit, Role};
+use waypost::chat::{Conversation, ConversationEdit, Role};
 use waypost::policy::PolicyEdit;
 
 use crate::fake_router::{Behaviour, options};
@@ -107,6 +107,27 @@ fn the_other_keys_of_a_conversation_outlive_an_edit_a_restart_and_saving() {
     let [before, after] = [talk, &saved].map(|text| serde_json::from_str::<serde_json::Value>(text).unwrap());
     assert_eq!(after["messages"][0]["content"], "hello");
     assert_eq!((&after["id"], &after["metadata"]), (&before["id"], &before["metadata"]));
+}
+
+#[test]
+fn a_conversation_that_is_a_list_of_messages_stays_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let [path, copy, note, drafts] = ["talk.json", "copy.json", "talk.txt", "drafts"].map(|name| folder.path().join(name));
+    std::fs::write(&path, r#"[{"role": "user", "content": "hi"}]"#).unwrap();
+    let mut app = start(&[&path], Some(&drafts));
+    let pasted = Conversation::from_prompt("hello");
+    app.run(Command::EditConversation(ConversationEdit::Replace(pasted)));
+    drop(app);
+    let mut app = start(&[], Some(&drafts));
+    app.run(Command::Perform(Action::ShowPlayground));
+    app.run(Command::Perform(Action::Save));
+    let list = "[\n  {\n    \"role\": \"user\",\n    \"content\": \"hello\"\n  }\n]\n";
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), list);
+    let id = app.state().conversation().id;
+    for path in [copy, note] {
+        app.run(Command::SaveTo(id, path.clone()));
+        assert_eq!((std::fs::read_to_string(&path).unwrap().as_str(), app.state().save_beside(id)), (list, None));
+    }
 }
 
 #[test]
