@@ -146,6 +146,29 @@ fn gates_and_bad_input_end_differently() {
 }
 
 #[test]
+fn a_file_to_lint_that_cannot_be_opened_is_a_report_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let [missing, latin] = ["missing.yaml", "latin.yaml"].map(|name| folder.path().join(name).display().to_string());
+    std::fs::write(&latin, b"routes:\n  - name: caf\xe9\n").unwrap();
+    for (file, line, problem) in
+        [(&missing, 1, "there is no such file; check the path"), (&latin, 2, "is not UTF-8; save the file as UTF-8")]
+    {
+        let output = run(&["lint", file, "--sarif"], "");
+        assert_eq!(output.status.code(), Some(2));
+        assert!(String::from_utf8_lossy(&output.stderr).contains(problem));
+        let sarif: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let [result] = sarif["runs"][0]["results"].as_array().unwrap().as_slice() else { panic!("one result: {sarif:#}") };
+        assert_eq!((&sarif["version"], &result["level"], &result["ruleId"]), (&"2.1.0".into(), &"error".into(), &"unreadable".into()));
+        assert!(result["message"]["text"].as_str().unwrap().contains(problem), "{result:#}");
+        let place = &result["locations"][0]["physicalLocation"];
+        let name = Path::new(file).file_name().unwrap().to_str().unwrap();
+        assert!(place["artifactLocation"]["uri"].as_str().unwrap().ends_with(name), "{result:#}");
+        assert_eq!(place["region"]["startLine"], line);
+        check(&["lint", file, "--json"], "", 2, "\"code\": \"unreadable\"", problem);
+    }
+}
+
+#[test]
 fn a_router_that_cannot_be_loaded_ends_with_3() {
     check(&["route", "--policy", POLICY, "--conversation", CONVERSATION, "--router", "/nowhere/m.gguf"], "", 3, "", "/nowhere/m.gguf");
     let empty = tempfile::tempdir().unwrap();

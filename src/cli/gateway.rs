@@ -19,11 +19,10 @@ use crate::policy::lint::Severity;
 /// # Errors
 /// Fails on bad input, and as a gate when there are errors.
 pub fn lint(arguments: &LintArguments) -> Result<(), Failure> {
-    let (text, path) = read_input(&arguments.policy)?;
-    let found = match lint_text(&text, &path) {
+    let found = match read_input(&arguments.policy).and_then(|(text, path)| lint_text(&text, &path)) {
         Ok(found) => found,
         Err(error) => {
-            // Whoever reads the report by program gets one all the same.
+            // Whoever reads the report by program gets one all the same, also where there is no such file.
             match (arguments.json, arguments.sarif) {
                 (true, _) => report::print(&unreadable_json(&error))?,
                 (_, true) => report::print(&unreadable_sarif(&error))?,
@@ -43,7 +42,8 @@ pub fn lint(arguments: &LintArguments) -> Result<(), Failure> {
     report::print(&printed)?;
     if found.has_errors() {
         return Err(Failure::Gate(format!(
-            "{path} has {} that the gateway would refuse or misread",
+            "{} has {} that the gateway would refuse or misread",
+            found.path,
             counted(found.count(Severity::Error), "error")
         )));
     }

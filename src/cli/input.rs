@@ -5,7 +5,7 @@ use std::path::Path;
 use super::args::CaseArguments;
 use super::{Failure, report};
 use crate::chat::Conversation;
-use crate::formats::{STDIN, Warning, open, parse_conversation, parse_policy, read_text, read_text_from, read_unchanged};
+use crate::formats::{FormatError, STDIN, Warning, open, parse_conversation, parse_policy, read_text, read_text_from, read_unchanged};
 use crate::policy::{DialectId, Policy};
 
 /// A policy, a conversation and the dialect to decide in.
@@ -34,7 +34,7 @@ pub fn read_case(arguments: &CaseArguments) -> Result<Case, Failure> {
 ///
 /// # Errors
 /// Fails on files that cannot be read as text.
-pub fn read_input(path: &Path) -> Result<(String, String), Failure> {
+pub fn read_input(path: &Path) -> Result<(String, String), FormatError> {
     if is_stdin(path) {
         Ok((read_text_from(std::io::stdin().lock(), STDIN)?, STDIN.to_owned()))
     } else {
@@ -46,7 +46,7 @@ pub fn read_input(path: &Path) -> Result<(String, String), Failure> {
 ///
 /// # Errors
 /// As [`read_input`].
-pub fn read_input_unchanged(path: &Path) -> Result<(String, String), Failure> {
+pub fn read_input_unchanged(path: &Path) -> Result<(String, String), FormatError> {
     if is_stdin(path) {
         Ok((read_unchanged(std::io::stdin().lock(), STDIN)?, STDIN.to_owned()))
     } else {
