@@ -371,6 +371,43 @@ fn inline_preferences_without_a_name_are_dropped_and_said_so() {
 }
 
 #[test]
+fn litellms_providers_get_planos_names_or_are_named_as_unknown() {
+    let config = |model: &str| {
+        format!(
+            "complexity_router_config:\n  classifier_type: llm\n  classifier_llm_config: {{model: openai/m}}\n  fallback_tier: other\n  \
+             tier_definitions: [{{name: wine, description: Wine}}, {{name: other, description: All else}}]\n  \
+             tiers: {{wine: {model}, other: openai/m}}\n"
+        )
+    };
+    for (model, own) in [
+        ("azure/gpt-4o", "azure_openai/gpt-4o"),
+        ("bedrock/anthropic.claude", "amazon_bedrock/anthropic.claude"),
+        ("dashscope/qwen-max", "qwen/qwen-max"),
+        ("moonshot/kimi-k2", "moonshotai/kimi-k2"),
+        ("vercel_ai_gateway/openai/gpt-4o", "vercel/openai/gpt-4o"),
+        ("zai/glm-4.6", "zhipu/glm-4.6"),
+    ] {
+        let read = imported(&config(model));
+        assert_eq!(read.policy.routes[0].models, [own]);
+        assert_eq!(notes(&read), [format!("changed 5: LiteLLM's \"{model}\" is \"{own}\" in a policy, as Plano has it")]);
+    }
+    for same in ["openai/gpt-5", "gemini/gemini-2.5-pro", "together_ai/meta-llama/Llama-3-8b", "ollama/llama3.1", "xai/grok-4"] {
+        let read = imported(&config(same));
+        assert_eq!((read.policy.routes[0].models.as_slice(), notes(&read).len()), (&[same.to_owned()][..], 0));
+    }
+    for unknown in ["hosted_vllm/qwen-7b", "fireworks_ai/accounts/x/models/y", "vertex_ai/gemini-2.5-pro"] {
+        let read = imported(&config(unknown));
+        let provider = unknown.split('/').next().unwrap();
+        assert_eq!(read.policy.routes[0].models, [unknown]);
+        let note = format!("changed 5: Plano has no provider \"{provider}\", so \"{unknown}\" keeps the name that LiteLLM has for it");
+        assert_eq!(notes(&read), [note]);
+    }
+    // A provider that Plano reaches by its name has the usual key under that name, which a policy need not keep.
+    let list = "model_list: [{model_name: kimi, litellm_params: {model: moonshot/kimi-k2}}]\n";
+    assert!(imported(&format!("{list}{}", config("kimi"))).policy.extra.is_empty());
+}
+
+#[test]
 fn where_other_gateways_serve_a_model_is_kept() {
     let tiers = "complexity_router_config:
   classifier_type: llm

@@ -5,6 +5,7 @@
 use crate::formats::error::FormatError;
 use crate::formats::policy_writer::push_quoted;
 use crate::formats::tree::{Entry, Node, Pos, Value, quoted};
+use crate::policy::provider::{Address, address};
 use crate::policy::{NO_ROUTE_LABEL, Policy, Route};
 
 use super::import::{NoteKind, Reader, at_path, field, items, plain_text};
@@ -15,7 +16,7 @@ const MOST_TIERS: usize = 8;
 const LONGEST_NAME: usize = 64;
 const LONGEST_DESCRIPTION: usize = 500;
 
-/// Providers that Plano and LiteLLM call differently: Plano's name, then LiteLLM's.
+/// Providers that Plano and LiteLLM call differently: Plano's name, then LiteLLM's. What either has and the other lacks keeps its name.
 static NAMES: [(&str, &str); 6] = [
     ("amazon_bedrock", "bedrock"),
     ("azure_openai", "azure"),
@@ -81,24 +82,38 @@ pub(super) fn read(root: &Node, reader: &mut Reader<'_>) -> Result<(), FormatErr
     Ok(())
 }
 
-/// Calls the providers as a policy does.
+/// Calls the providers as a policy does, and names those that Plano does not have.
 fn rename(at: Pos, reader: &mut Reader<'_>) {
-    let mut messages: Vec<String> = Vec::new();
+    let mut told: Vec<(String, &str)> = Vec::new();
     let policy = &mut reader.policy;
     let models = policy.routes.iter_mut().flat_map(|route| &mut route.models).chain(&mut policy.fallback);
     for model in models.chain(reader.declarations.iter_mut().map(|declaration| &mut declaration.model)) {
-        let Some((provider, id)) = model.split_once('/') else { continue };
-        let Some((plano, _)) = NAMES.iter().find(|(_, litellm)| *litellm == provider) else { continue };
-        let own = format!("{plano}/{id}");
-        let message = format!("LiteLLM's {} is {} in a policy, as Plano has it", quoted(model), quoted(&own));
-        if !messages.contains(&message) {
-            messages.push(message);
+        let tell = if let Some(own) = plano_name(model) {
+            let message = format!("LiteLLM's {} is {} in a policy, as Plano has it", quoted(model), quoted(&own));
+            *model = own;
+            (message, "an export for LiteLLM writes its own name again")
+        } else if address(model) == Some(Address::BaseUrlAndInterface) {
+            let provider = model.split('/').next().unwrap_or_default();
+            let message =
+                format!("Plano has no provider {}, so {} keeps the name that LiteLLM has for it", quoted(provider), quoted(model));
+            (message, "for Plano, add its base_url and a provider_interface to `providers` in the policy")
+        } else {
+            continue;
+        };
+        if !told.contains(&tell) {
+            told.push(tell);
         }
-        *model = own;
     }
-    for message in messages {
-        reader.note(NoteKind::Changed, at, message, "an export for LiteLLM writes its own name again");
+    for (message, remedy) in told {
+        reader.note(NoteKind::Changed, at, message, remedy);
     }
+}
+
+/// Returns what a policy calls a model of a provider that LiteLLM has another name for.
+fn plano_name(model: &str) -> Option<String> {
+    let (provider, id) = model.split_once('/')?;
+    let (plano, _) = NAMES.iter().find(|(_, litellm)| *litellm == provider)?;
+    Some(format!("{plano}/{id}"))
 }
 
 /// Returns what LiteLLM calls a model of a policy.
@@ -184,7 +199,7 @@ fn served(model: &str, parameters: &Node, reader: &mut Reader<'_>) {
     let access_key = match plain_text(parameters, "api_key") {
         // A server of one's own is asked without a key, unless the file says one.
         None if base_url.is_some() => None,
-        None => Declaration::usual(model).access_key,
+        None => Declaration::usual(plano_name(model).as_deref().unwrap_or(model)).access_key,
         Some(key) => Some(match key.strip_prefix(VARIABLE) {
             Some(variable) => format!("${variable}"),
             None => hidden_key(model, parameters.at, reader),
