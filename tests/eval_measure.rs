@@ -215,14 +215,26 @@ fn results_that_no_run_used_for_long_go_and_those_in_use_stay() {
         let file = std::fs::File::options().write(true).create(true).truncate(false).open(path).unwrap();
         file.set_modified(std::time::SystemTime::now() - std::time::Duration::from_hours(days * 24)).unwrap();
     };
-    let [old, recent, foreign] = ["unfinished-1.jsonl", "unfinished-2.jsonl", "notes.txt"].map(|name| kept.join(name));
-    age(&old, 91);
-    age(&recent, 89);
-    age(&foreign, 1000);
+    let gone = [("1.jsonl", 91), ("unfinished-1.jsonl", 31), ("unfinished-1.lock", 31)];
+    let stay = [("2.jsonl", 89), ("unfinished-2.jsonl", 29), ("unfinished-3.jsonl", 31), ("unfinished-3.lock", 31), ("notes.txt", 1000)];
+    for (name, days) in gone.into_iter().chain(stay) {
+        age(&kept.join(name), days);
+    }
     age(&used, 89);
+    let running = std::fs::File::open(kept.join("unfinished-3.lock")).unwrap();
+    running.lock_shared().unwrap();
     assert_eq!(measure(&measured, usize::MAX).1, 1, "the one that failed alone");
-    assert!(!old.exists() && recent.exists() && foreign.exists());
+    assert!(gone.iter().all(|(name, _)| !kept.join(name).exists()));
+    assert!(stay.iter().all(|(name, _)| kept.join(name).exists()), "another process goes on with the third run");
     assert!(used.metadata().unwrap().modified().unwrap().elapsed().unwrap().as_secs() < 3600, "reading it is use");
+    // However late, a run that is resumed finds its results.
+    let kept = folder.path().join("resumed");
+    let server = Measurement { router_digest: None, kept: Some(kept.clone()), ..measured };
+    assert_eq!(measure(&server, 3).1, 6);
+    for entry in std::fs::read_dir(&kept).unwrap() {
+        age(&entry.unwrap().path(), 31);
+    }
+    assert_eq!(measure(&server, usize::MAX).1, 4);
 }
 
 #[test]

@@ -1,7 +1,8 @@
 //! Results that are kept between runs: one file for each router and dialect, to which lines are only ever added.
 //!
 //! Behind the address of a server another router may answer next time, so its results serve to resume the run that they are of and no longer:
-//! they have a file for each such run, which goes once every turn of the run was decided. Files that no run has used for long go as well.
+//! they have a file for each such run, which goes once every turn of the run was decided. Files that no run has used for long go as well,
+//! whenever another run opens one of its own.
 //!
 //! A line is written whole or, when the process is killed in between, not understood and passed over, so the file is good at any time. The key
 //! of a result is everything that it depends on: the prompt with its routes in their order, and the order test.
@@ -32,8 +33,14 @@ const FORMAT: &str = "2";
 /// A file that has grown beyond this starts anew.
 const LARGEST: u64 = 1 << 30;
 
-/// A file that no run has used for this long goes: of a router that is gone, of an older version, or of a run that nobody resumes.
+/// A file that no run has used for this long goes: of a router that is gone, or of an older version.
 const UNUSED: Duration = Duration::from_hours(90 * 24);
+
+/// The same for what a server answered, which serves one run alone: nobody resumes that one any more.
+const ABANDONED: Duration = Duration::from_hours(30 * 24);
+
+/// How the name of a file begins that serves one run alone.
+const UNFINISHED: &str = "unfinished-";
 
 /// At most this much work is lost when the process is killed.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -107,9 +114,10 @@ impl KeptResults {
         }
         let name = hex(&Sha256::digest(whose.as_bytes())[..12]);
         std::fs::create_dir_all(folder).map_err(failed)?;
-        remove_unused(folder);
-        let path = folder.join(format!("{}{name}.jsonl", if forget { "unfinished-" } else { "" }));
+        let path = folder.join(format!("{}{name}.jsonl", if forget { UNFINISHED } else { "" }));
         let unfinished = if forget { Some(shared_lock(&path).map_err(failed)?) } else { None };
+        // Not before the lock, by which what this run goes on with stays, however old it is.
+        remove_unused(folder);
         if std::fs::metadata(&path).is_ok_and(|metadata| metadata.len() > LARGEST) {
             std::fs::remove_file(&path).map_err(failed)?;
         }
@@ -158,11 +166,19 @@ fn remove_unused(folder: &Path) {
     for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
         let path = entry.path();
         let is_ours = path.extension().is_some_and(|extension| extension == "jsonl" || extension == "lock");
+        let is_unfinished = entry.file_name().to_string_lossy().starts_with(UNFINISHED);
+        let limit = if is_unfinished { ABANDONED } else { UNUSED };
         let used = entry.metadata().and_then(|metadata| metadata.modified());
-        if is_ours && used.is_ok_and(|used| used.elapsed().is_ok_and(|unused| unused > UNUSED)) {
+        let is_old = used.is_ok_and(|used| used.elapsed().is_ok_and(|unused| unused > limit));
+        if is_ours && is_old && !(is_unfinished && is_in_use(&path)) {
             std::fs::remove_file(path).ok();
         }
     }
+}
+
+/// Returns whether a process is in the middle of the run that a file or its lock is of.
+fn is_in_use(path: &Path) -> bool {
+    File::open(path.with_extension("lock")).is_ok_and(|lock| lock.try_lock().is_err())
 }
 
 /// Reads the keys and the places of all whole lines; the second is whether the last line is one.
