@@ -417,6 +417,58 @@ fn scenarios_models_orders_and_errors_stand_apart() {
 }
 
 #[test]
+fn which_of_its_models_a_gateway_takes_is_not_claimed_where_it_orders_them_itself() {
+    let route = |name: &str, models: &[&str], prefer: &str| Route {
+        models: models.iter().map(|model| (*model).to_owned()).collect(),
+        extra: vec![("selection_policy".to_owned(), format!("{{\"prefer\":\"{prefer}\"}}"))],
+        ..Route::new(name, "")
+    };
+    let both = ["m/dear", "m/cheap"];
+    let routes = vec![
+        route("pay", &both, "cheapest"),
+        route("bill", &both, "cheapest"),
+        route("chat", &both, "none"),
+        route("code", &["m/code"], "cheapest"),
+    ];
+    let reached = |at: usize, label: &str, decided: &str, model: &str| TurnResult {
+        model: Some(model.into()),
+        ..turn(at, at, label, Some(decided), 0.5)
+    };
+    let turns = vec![
+        reached(0, "pay", "pay", "m/dear"),
+        // The same rule over the same models.
+        reached(1, "bill", "pay", "m/dear"),
+        // One of them, which may be the one.
+        reached(2, "pay", "chat", "m/dear"),
+        // None of them.
+        reached(3, "code", "pay", "m/dear"),
+        reached(4, "pay", "code", "m/code"),
+    ];
+    let mut run = run(Policy { routes, ..Policy::default() }, turns);
+    let here = figures(&run);
+    let text = report_text(&here);
+    assert!(
+        text.contains("3 different ones, the expected one reached in 40.0 %\nmodels: in 1 of 5 cases the expected one hangs on"),
+        "{text}"
+    );
+    let models = here.models.unwrap();
+    assert_eq!((models.distinct, models.agreement, models.unknown), (3, 0.4, 1));
+    let json = serde_json::to_value(&models.decisions).unwrap();
+    assert_eq!(json[0], serde_json::json!({"model": null, "one_of": both, "count": 3}));
+    assert_eq!(json[1], serde_json::json!({"model": "m/dear", "count": 1}));
+
+    // A live gateway tells what it took; what it would have taken for the expected route may still be open.
+    run.info.router.device = "gateway".to_owned();
+    for turn in [0, 1, 3] {
+        run.turns[turn].model = Some("m/cheap".into());
+    }
+    let models = figures(&run).models.unwrap();
+    assert_eq!((models.distinct, models.agreement, models.unknown), (3, 0.4, 1));
+    assert_eq!((models.decisions[0].model.as_deref(), models.decisions[0].count), (Some("m/cheap"), 3));
+    assert!(models.decisions.iter().all(|count| count.one_of.is_empty()));
+}
+
+#[test]
 fn cases_with_routes_of_their_own_say_nothing_about_the_policy() {
     let mut policy = routes(&["pay", "chat"]);
     policy.routes[0] = Route {

@@ -107,6 +107,13 @@ fn facts(figures: &Figures) -> Vec<String> {
             0 | 1 => "models: all routes lead to one model, so routing changes nothing".to_owned(),
             distinct => format!("models: {distinct} different ones, the expected one reached in {}", percent(models.agreement)),
         });
+        if models.unknown > 0 {
+            facts.push(format!(
+                "models: in {} of {} cases the expected one hangs on prices or speeds that the gateway alone knows (selection_policy)",
+                models.unknown,
+                figures.cases - figures.own_routes
+            ));
+        }
     }
     facts.extend(figures.calibration.ece.map(|ece| format!("calibration error {ece:.3}")));
     let reused = match figures.reused {
