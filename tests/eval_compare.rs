@@ -553,6 +553,14 @@ fn what_was_not_decided_is_in_no_figure_and_no_pair() {
         b.info.min_recall = Some(least);
         let RecallGate { below, open: doubtful, .. } = figures(&b).recall_gate.unwrap();
         assert_eq!((below.is_empty() && doubtful.is_empty(), !doubtful.is_empty()), (passed, open), "{least}");
+        // Both gates are test cases that pass, are skipped or fail.
+        let (failures, skipped) = match (passed, open) {
+            (true, _) => (0, 3),
+            (_, true) => (0, 5),
+            _ => (2, 3),
+        };
+        let xml = junit_xml(&b);
+        assert!(xml.contains(&format!("tests=\"8\" failures=\"{failures}\" errors=\"1\" skipped=\"{skipped}\"")), "{least}: {xml}");
     }
     let mut cases = Vec::new();
     write_cases(&b, &mut cases).unwrap();
