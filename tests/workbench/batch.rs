@@ -139,6 +139,7 @@ fn routes_that_all_lead_to_one_model_are_told() {
     // Which of several the gateway takes by a rule of its own is known to nobody here.
     let ordered = "    models: [m/one, m/two]\n    selection_policy: {prefer: cheapest}\n    description";
     perform(&mut harness, Command::EditYaml(POLICY.replace("    description", ordered)));
+    perform(&mut harness, Command::Perform(Action::ShowBatch));
     perform(&mut harness, Command::Perform(Action::Measure));
     wait_for_run(&mut harness);
     assert!(has(&harness, "m/one or m/two") && has(&harness, "Right model"), "{:#?}", texts(&harness));
