@@ -272,6 +272,11 @@ fn exports_carry_the_evidence_of_a_run_that_holds() {
     let strict = "eval --policy policy.yaml --set set.csv --router router --min-agreement 0.1 --min-recall 0.5 --out strict";
     assert_eq!(folder.run(strict).0, 1);
     assert!(folder.read("strict/report.md").contains("gate: FAILED, a recall of at least 50.0 %"), "{}", folder.read("strict/report.md"));
+    let junit = folder.read("strict/junit.xml");
+    assert!(junit.contains("tests=\"6\" failures=\"3\" errors=\"0\" skipped=\"0\""), "{junit}");
+    assert!(junit.contains("<testcase name=\"agreement of at least 10.0 %\" classname=\"gate\" time=\"0\"/>"), "{junit}");
+    assert!(junit.contains("<testcase name=\"recall of at least 50.0 % of each route\" classname=\"gate\" time=\"0\">"), "{junit}");
+    assert!(junit.contains("<failure message=\"the recall is less for talk (0.0 %), Code (0.0 %)\">set.csv</failure>"), "{junit}");
     let (status, out, err) = folder.run("export policy.yaml --evidence strict");
     assert_eq!((status, out.as_str()), (1, ""), "{err}");
     assert!(err.contains("this policy fails its gate: the recall of talk, Code is under the demanded 50.0 %"), "{err}");

@@ -266,6 +266,23 @@ fn what_a_server_decided_serves_to_resume_that_run_and_no_longer() {
 }
 
 #[test]
+fn the_model_that_a_gateway_took_is_kept_with_its_decision() {
+    let folder = tempfile::tempdir().unwrap();
+    let (set, kept) = (set_file(folder.path()), folder.path().join("kept"));
+    let mut served = Policy::clone(&policy(["sort", "hello"]));
+    served.routes[0].models = ["p/dear", "p/cheap"].map(str::to_owned).to_vec();
+    served.routes[0].extra.push(("selection_policy".to_owned(), r#"{"prefer":"cheapest"}"#.to_owned()));
+    let router = RouterInfo { device: "gateway".to_owned(), ..RouterInfo::default() };
+    let gateway = Measurement { router_digest: None, router, ..measurement(&set, &Arc::new(served), Some(&kept)) };
+    let (mut requests, mut collector) = plan(&gateway).unwrap();
+    let first = requests.next().unwrap();
+    collector.take(0, Ok(Decision { model: Some("p/cheap".to_owned()), ..decide(&first).unwrap() }));
+    collector.into_resumable().end();
+    let (resumed, asked) = measure(&gateway, usize::MAX);
+    assert_eq!((asked, resumed.info.reused, resumed.turns[0].model.as_deref()), (5, 1, Some("p/cheap")));
+}
+
+#[test]
 fn a_conversation_that_is_decided_in_part_is_in_no_figure_of_conversations() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("set.jsonl");

@@ -483,6 +483,7 @@ fn a_running_gateway_claims_no_dialect_no_counts_and_no_router_text() {
     press(&mut harness, Modifiers::COMMAND, Key::Enter);
     wait_for(&mut harness, "which asked its router with its own prompt");
     assert!(!has(&harness, "greedy decoding") && !has(&harness, ", read as"), "{:#?}", texts(&harness));
+    assert!(has(&harness, "Plano may keep a session on an earlier model"), "{:#?}", texts(&harness));
     assert!(has(&harness, "Not known") && !has(&harness, "From cache"), "{:#?}", texts(&harness));
     assert_eq!(harness.state().app().state().prompt_tokens(), None);
     assert!(has(&harness, "Prompt about "), "{:#?}", texts(&harness));

@@ -234,7 +234,10 @@ pub struct CompareArguments {
     /// Compare on the first N cases only
     #[arg(long, value_name = "N")]
     pub limit: Option<usize>,
-    /// Seed of the bootstrap
+    /// Repeat each decision under this many random orders of the routes, as for eval; the comparison stays one of the policies' own orders
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = orders())]
+    pub orders: usize,
+    /// Seed of the bootstrap and of the random orders
     #[arg(long, value_name = "S", default_value_t = 0)]
     pub seed: u64,
     /// End with status 1 when the baseline is better than the last variant by more than chance

@@ -166,7 +166,7 @@ fn measured(
             policy: read.policy,
             policy_source: read.source,
             set: Arc::clone(set),
-            orders: 0,
+            orders: arguments.orders,
             seed: arguments.seed,
             limit: arguments.limit,
             router: router.description().info,

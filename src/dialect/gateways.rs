@@ -47,10 +47,11 @@ pub fn outlook(gateway: &Gateway, names: &[&str], answer: &str) -> String {
 }
 
 /// Returns what no test of a single prompt can see of the gateways that send a dialect, as a sentence; `None` where there is no such thing.
-pub fn session_limit(dialect: DialectId) -> Option<&'static str> {
+/// No dialect is that of a running gateway: it does not tell its version, and any that takes routes from a request may have sessions.
+pub fn session_limit(dialect: Option<DialectId>) -> Option<&'static str> {
     match dialect {
-        DialectId::ModelCard | DialectId::Archgw031 => None,
-        DialectId::Plano0419 | DialectId::Plano0420 => Some(
+        Some(DialectId::ModelCard | DialectId::Archgw031) => None,
+        None | Some(DialectId::Plano0419 | DialectId::Plano0420) => Some(
             "Plano may keep a session on an earlier model or not ask the router (X-Model-Affinity, prompt caching, routing_budget, \
              route_on_user_only); a single prompt cannot show that",
         ),

@@ -6,17 +6,16 @@
 use std::cell::Cell;
 use std::time::{Duration, Instant};
 
-use futures_util::future::join_all;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::EngineError;
 use super::logprobs::{WrittenToken, probabilities};
 use super::protocol::{CancelToken, Progress, RouteRequest, RouterDescription};
 use super::server::{Failure, Keys, LOGPROB, Reply, Server};
 use super::service::Service;
 use super::source::Limits;
 use super::worker::OnProgress;
-use super::{EngineError, order_test};
 use crate::decision::{Decision, Latency, Outcome, RouterInfo, TokenCounts};
 use crate::dialect::{parse_answer, render};
 use crate::policy::Route;
@@ -127,6 +126,18 @@ impl EndpointRouter {
             result => result,
         }
     }
+}
+
+impl Service for EndpointRouter {
+    const ASKING: &'static str = "Asking the server";
+
+    fn server(&self) -> &Server {
+        &self.server
+    }
+
+    fn description(&self) -> &RouterDescription {
+        &self.description
+    }
 
     async fn decide_order(&self, request: &RouteRequest, routes: &[&Route]) -> Result<Decision, Failure> {
         let start = Instant::now();
@@ -172,40 +183,6 @@ impl EndpointRouter {
             router: self.description.info.clone(),
             order_stability: None,
         })
-    }
-}
-
-impl Service for EndpointRouter {
-    const ASKING: &'static str = "Asking the server";
-
-    fn server(&self) -> &Server {
-        &self.server
-    }
-
-    fn description(&self) -> &RouterDescription {
-        &self.description
-    }
-
-    /// The server sees all orders at once, up to the limit of the [`Server`].
-    async fn decide_orders(&self, request: &RouteRequest) -> Result<Decision, Failure> {
-        let routes: Vec<&Route> = request.policy.routes.iter().collect();
-        let mut decision = self.decide_order(request, &routes).await?;
-        if request.orders > 0 {
-            let mut orders = order_test::permutations(routes.len(), request.orders, request.seed);
-            let mut others = Vec::new();
-            loop {
-                let together = orders.by_ref().take(self.server.limits().in_flight.max(1));
-                let together: Vec<Vec<&Route>> = together.map(|order| order.into_iter().map(|index| routes[index]).collect()).collect();
-                if together.is_empty() {
-                    break;
-                }
-                for other in join_all(together.iter().map(|order| self.decide_order(request, order))).await {
-                    others.push(other?);
-                }
-            }
-            decision.order_stability = Some(order_test::summarise(&decision, &others));
-        }
-        Ok(decision)
     }
 }
 

@@ -8,13 +8,13 @@ use std::time::{Duration, Instant};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::EngineError;
 use super::endpoint::millis;
 use super::protocol::{CancelToken, Progress, RouteRequest, RouterDescription};
 use super::server::{Failure, Keys, Reply, Server};
 use super::service::Service;
 use super::source::Limits;
 use super::worker::OnProgress;
-use super::{EngineError, order_test};
 use crate::decision::{Decision, Latency, Outcome, RouterInfo, TokenCounts};
 use crate::formats::{messages_json, routing_preference};
 use crate::policy::{Policy, Route};
@@ -76,33 +76,6 @@ impl GatewayRouter {
         Ok(Self { server, model: model.map(str::to_owned), description })
     }
 
-    async fn decide_order(&self, request: &RouteRequest, routes: &[&Route]) -> Result<Decision, Failure> {
-        let start = Instant::now();
-        let policy = &request.policy;
-        let named = self.model.as_deref().or(policy.fallback.as_deref()).or_else(|| policy.routes.iter().find_map(Route::model));
-        let body = body(routes, request, named.unwrap_or(NO_MODEL))?;
-        let rendered = start.elapsed();
-        match self.server.post(PATH, &body).await {
-            Ok(Reply { text, elapsed }) => {
-                let routed: Routed =
-                    serde_json::from_str(&text).map_err(|error| Failure::Malformed(format!("no routing answer: {error}")))?;
-                if let Some(failure) = unfit(&routed) {
-                    return Err(failure);
-                }
-                Ok(self.decision(read(routed, policy), text, rendered, elapsed))
-            }
-            // What users of the gateway would see for this conversation.
-            Err(Failure::Status { code: 500, message, elapsed, .. }) => {
-                let error = format!("the gateway answered HTTP 500: {message}");
-                Ok(self.decision((Outcome::Error, None, None, Some(error)), message, rendered, elapsed))
-            }
-            Err(Failure::Status { code: 404 | 405, .. }) => {
-                Err(Failure::Unfit(format!("has no {PATH}; name the port of Plano's model listener, and use Plano 0.4.15 or later")))
-            }
-            Err(failure) => Err(failure),
-        }
-    }
-
     fn decision(&self, read: Read, answer: String, rendered: Duration, elapsed: Duration) -> Decision {
         let (outcome, route, model, error) = read;
         Decision {
@@ -140,19 +113,32 @@ impl Service for GatewayRouter {
         &self.description
     }
 
-    async fn decide_orders(&self, request: &RouteRequest) -> Result<Decision, Failure> {
-        let routes: Vec<&Route> = request.policy.routes.iter().collect();
-        let mut decision = self.decide_order(request, &routes).await?;
-        if request.orders > 0 {
-            let mut others = Vec::new();
-            // One after the other: the gateway shuffles inline routes itself, so each repetition is another order.
-            for order in order_test::permutations(routes.len(), request.orders, request.seed) {
-                let shuffled: Vec<&Route> = order.into_iter().map(|index| routes[index]).collect();
-                others.push(self.decide_order(request, &shuffled).await?);
+    /// The order counts for nothing: the gateway shuffles the routes of each request, so that each repetition is another order.
+    async fn decide_order(&self, request: &RouteRequest, routes: &[&Route]) -> Result<Decision, Failure> {
+        let start = Instant::now();
+        let policy = &request.policy;
+        let named = self.model.as_deref().or(policy.fallback.as_deref()).or_else(|| policy.routes.iter().find_map(Route::model));
+        let body = body(routes, request, named.unwrap_or(NO_MODEL))?;
+        let rendered = start.elapsed();
+        match self.server.post(PATH, &body).await {
+            Ok(Reply { text, elapsed }) => {
+                let routed: Routed =
+                    serde_json::from_str(&text).map_err(|error| Failure::Malformed(format!("no routing answer: {error}")))?;
+                if let Some(failure) = unfit(&routed) {
+                    return Err(failure);
+                }
+                Ok(self.decision(read(routed, policy), text, rendered, elapsed))
             }
-            decision.order_stability = Some(order_test::summarise(&decision, &others));
+            // What users of the gateway would see for this conversation.
+            Err(Failure::Status { code: 500, message, elapsed, .. }) => {
+                let error = format!("the gateway answered HTTP 500: {message}");
+                Ok(self.decision((Outcome::Error, None, None, Some(error)), message, rendered, elapsed))
+            }
+            Err(Failure::Status { code: 404 | 405, .. }) => {
+                Err(Failure::Unfit(format!("has no {PATH}; name the port of Plano's model listener, and use Plano 0.4.15 or later")))
+            }
+            Err(failure) => Err(failure),
         }
-        Ok(decision)
     }
 }
 

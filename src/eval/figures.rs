@@ -8,12 +8,13 @@ use super::Judged;
 use super::calibration::{Calibration, calibration};
 use super::confidence::{ConfidenceBin, ReviewPoint, confidence_histogram, review_sweep};
 use super::metrics::{Confusion, RouteFigures, percentile, summarise};
+use super::models::{ModelFigures, models};
 use super::paper::{Spans, paper_metrics, spans};
 use super::recall_gate::RecallGate;
 use super::run::{LeftOut, Run, Source, TurnResult};
 use super::scenarios::{Scenarios, scenarios};
 use super::slices::{TagFigures, TurnFigures, per_tag, per_turn_number};
-use crate::decision::{Outcome, RouterInfo, TokenCounts};
+use crate::decision::{RouterInfo, TokenCounts};
 use crate::policy::{DialectId, NO_ROUTE_LABEL};
 
 /// The figures of one run. The fields up to `dialect` are the contract (design, section 6); the others add to it.
@@ -113,24 +114,6 @@ pub struct OrderFigures {
     pub changed_cases: usize,
     /// Mean share of all orders, the policy's own included, that decide as it does: [`crate::decision::OrderStability::agreement`].
     pub mean_agreement: f64,
-}
-
-/// Whether routes change the model at all.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct ModelFigures {
-    /// Different models among the policy's routes and its fallback.
-    pub distinct: usize,
-    /// How many turns went to each model, the most frequent first; `None` stands for decisions without a model.
-    pub decisions: Vec<ModelCount>,
-    /// Share of turns that got the model of their expected route: at least the agreement, since wrong routes may have the right model.
-    pub agreement: f64,
-}
-
-/// How many turns went to a model.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct ModelCount {
-    pub model: Option<String>,
-    pub count: usize,
 }
 
 /// The agreement that was demanded, and whether it was reached.
@@ -254,29 +237,4 @@ fn order(run: &Run) -> Option<OrderFigures> {
     let changed_cases = tested.iter().filter(|stability| stability.changed > 0).count();
     let mean_agreement = tested.iter().map(|stability| stability.agreement).sum::<f64>() / tested.len() as f64;
     Some(OrderFigures { orders, changed_cases, mean_agreement })
-}
-
-fn models(run: &Run) -> Option<ModelFigures> {
-    let policy = &run.policy;
-    let mut names: Vec<&str> = policy.routes.iter().filter_map(|route| route.model()).chain(policy.fallback.as_deref()).collect();
-    names.sort_unstable();
-    names.dedup();
-    if policy.routes.iter().all(|route| route.models.is_empty()) || run.of_policy().next().is_none() {
-        return None;
-    }
-    let mut decisions: Vec<ModelCount> = Vec::new();
-    let (mut cases, mut agreed) = (0_usize, 0_usize);
-    for turn in run.of_policy() {
-        cases += 1;
-        let expected = policy.model_for((*turn.label != *NO_ROUTE_LABEL).then_some(&*turn.label));
-        // An error reaches no model, whatever was expected.
-        agreed += usize::from(turn.agrees() || (turn.outcome != Outcome::Error && turn.model.as_deref() == expected));
-        match decisions.iter_mut().find(|count| count.model.as_deref() == turn.model.as_deref()) {
-            Some(known) => known.count += 1,
-            None => decisions.push(ModelCount { model: turn.model.as_deref().map(str::to_owned), count: 1 }),
-        }
-    }
-    decisions.sort_by_key(|count| std::cmp::Reverse(count.count));
-    let agreement = agreed as f64 / cases as f64;
-    Some(ModelFigures { distinct: names.len(), decisions, agreement })
 }

@@ -99,7 +99,7 @@ impl CompareReport<'_> {
             let _ = writeln!(
                 text,
                 "{name}  {}  agreement {:.1} % of {} cases ({low:.1} to {high:.1} %), macro F1 {:.3}, errors {}",
-                describe(run),
+                describe(run, &figures),
                 figures.agreement * 100.0,
                 figures.cases,
                 figures.macro_f1,
@@ -142,7 +142,7 @@ impl CompareReport<'_> {
             let _ = writeln!(
                 text,
                 "| {name} | {} | {agreement:.1} % | {low:.1} to {high:.1} % | {macro_f1:.3} | {errors} |",
-                cell(&describe(run))
+                cell(&describe(run, &figures))
             );
         }
         for Compared { at, comparison } in self.comparisons {
@@ -246,14 +246,17 @@ impl CompareReport<'_> {
     }
 }
 
-fn describe(run: &Run) -> String {
+fn describe(run: &Run, figures: &Figures) -> String {
     let stopped = if run.turns.len() < run.info.planned { ", stopped early" } else { "" };
     let undecided = match run.undecided() {
         0 => String::new(),
         undecided => format!(", {undecided} cases not decided"),
     };
+    let order = figures.order_stability.as_ref().map_or_else(String::new, |order| {
+        format!(", {} of {} cases change under {} other orders", order.changed_cases, figures.cases, order.orders)
+    });
     let RunInfo { name, policy, router, dialect, .. } = &run.info;
-    format!("{name} ({}, {}, {}{stopped}{undecided})", policy.path, router.id, router.dialect_words(*dialect))
+    format!("{name} ({}, {}, {}{stopped}{undecided}{order})", policy.path, router.id, router.dialect_words(*dialect))
 }
 
 fn flip_line(flip: &Flip) -> String {

@@ -107,6 +107,13 @@ fn facts(figures: &Figures) -> Vec<String> {
             0 | 1 => "models: all routes lead to one model, so routing changes nothing".to_owned(),
             distinct => format!("models: {distinct} different ones, the expected one reached in {}", percent(models.agreement)),
         });
+        if models.unknown > 0 {
+            facts.push(format!(
+                "models: in {} of {} cases the expected one hangs on prices or speeds that the gateway alone knows (selection_policy)",
+                models.unknown,
+                figures.cases - figures.own_routes
+            ));
+        }
     }
     facts.extend(figures.calibration.ece.map(|ece| format!("calibration error {ece:.3}")));
     let reused = match figures.reused {
@@ -250,20 +257,57 @@ pub(super) fn cell(text: &str) -> String {
     out
 }
 
-/// Returns `junit.xml`: a test case for each turn, in classes by label, so that CI services show what failed; and one of the class `gate` where
-/// an agreement was demanded. What was not decided is skipped, and so is a gate that is open for want of it.
+/// What became of a gate.
+enum Verdict {
+    Passed,
+    /// It hangs on the turns that were not decided.
+    Open,
+    /// Why.
+    Failed(String),
+}
+
+/// Returns what was demanded of a run and what became of it.
+fn gates(run: &Run) -> Vec<(String, Verdict)> {
+    let mut gates = Vec::new();
+    if run.info.min_agreement.is_none() && run.info.min_recall.is_none() {
+        return gates;
+    }
+    let figures = figures(run);
+    if let Some(gate) = figures.gate {
+        let verdict = match (gate.passed, gate.open) {
+            (true, _) => Verdict::Passed,
+            (_, true) => Verdict::Open,
+            _ => Verdict::Failed(format!("the agreement is {}", percent(figures.agreement))),
+        };
+        gates.push((format!("agreement of at least {}", percent(gate.min_agreement)), verdict));
+    }
+    if let Some(RecallGate { min_recall, below, open }) = &figures.recall_gate {
+        let missed = figures.per_route.iter().filter(|figures| below.contains(&figures.route));
+        let missed: Vec<String> = missed.map(|figures| format!("{} ({})", figures.route, percent(figures.recall))).collect();
+        let verdict = match (missed.is_empty(), open.is_empty()) {
+            (false, _) => Verdict::Failed(format!("the recall is less for {}", missed.join(", "))),
+            (_, false) => Verdict::Open,
+            _ => Verdict::Passed,
+        };
+        gates.push((format!("recall of at least {} of each route", percent(*min_recall)), verdict));
+    }
+    gates
+}
+
+/// Returns `junit.xml`: a test case for each turn, in classes by label, so that CI services show what failed; and one of the class `gate` for
+/// each gate that was demanded. What was not decided is skipped, and so is a gate that is open for want of it.
 pub fn junit_xml(run: &Run) -> String {
-    let gated = run.info.min_agreement.map(|_| figures(run));
-    let gate = gated.and_then(|figures| figures.gate.map(|gate| (gate, figures.agreement)));
+    let gates = gates(run);
+    let gates_that = |are: fn(&Verdict) -> bool| gates.iter().filter(|(_, verdict)| are(verdict)).count();
     let errors = run.turns.iter().filter(|turn| turn.is_error()).count();
     let failures = run.turns.iter().filter(|turn| turn.is_wrong() && !turn.is_error()).count();
-    let failures = failures + usize::from(gate.is_some_and(|(gate, _)| !gate.passed && !gate.open));
+    let failures = failures + gates_that(|verdict| matches!(verdict, Verdict::Failed(_)));
     let unreached = run.info.planned.saturating_sub(run.turns.len());
-    let skipped = unreached + run.undecided() + usize::from(gate.is_some_and(|(gate, _)| gate.open));
+    let skipped = unreached + run.undecided() + gates_that(|verdict| matches!(verdict, Verdict::Open));
     let mut xml = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
     let counts = format!(
         "tests=\"{}\" failures=\"{failures}\" errors=\"{errors}\" skipped=\"{skipped}\" time=\"{:.3}\"",
-        run.turns.len() + unreached + usize::from(gate.is_some()),
+        run.turns.len() + unreached + gates.len(),
         run.info.seconds
     );
     let name = escaped(&run.info.name);
@@ -296,15 +340,15 @@ pub fn junit_xml(run: &Run) -> String {
             let _ = writeln!(xml, ">\n      <failure message=\"{message}\">{}</failure>\n    </testcase>", escaped(&place));
         }
     }
-    if let Some((gate, agreement)) = gate {
-        let _ = write!(xml, "    <testcase name=\"agreement of at least {}\" classname=\"gate\" time=\"0\"", percent(gate.min_agreement));
-        if gate.open {
-            xml += "><skipped/></testcase>\n";
-        } else if gate.passed {
-            xml += "/>\n";
-        } else {
-            let (message, place) = (format!("the agreement is {}", percent(agreement)), escaped(&run.info.set.path));
-            let _ = writeln!(xml, ">\n      <failure message=\"{message}\">{place}</failure>\n    </testcase>");
+    for (name, verdict) in &gates {
+        let _ = write!(xml, "    <testcase name=\"{}\" classname=\"gate\" time=\"0\"", escaped(name));
+        match verdict {
+            Verdict::Passed => xml += "/>\n",
+            Verdict::Open => xml += "><skipped/></testcase>\n",
+            Verdict::Failed(reason) => {
+                let (message, place) = (escaped(reason), escaped(&run.info.set.path));
+                let _ = writeln!(xml, ">\n      <failure message=\"{message}\">{place}</failure>\n    </testcase>");
+            }
         }
     }
     if unreached > 0 {

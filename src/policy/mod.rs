@@ -36,11 +36,24 @@ impl Route {
         Self { name: name.into(), description: description.into(), ..Self::default() }
     }
 
-    /// Returns the model a gateway would use for this route: the first of `models`.
+    /// Returns the model a gateway would use for this route: the first of `models`, unless Plano orders them itself ([`Self::reordering`]).
     pub fn model(&self) -> Option<&str> {
         self.models.first().map(String::as_str)
     }
+
+    /// Returns the `selection_policy` by which Plano puts several models into an order of its own, by prices or speeds that it alone knows;
+    /// `None` where the first of `models` is the one it takes.
+    pub fn reordering(&self) -> Option<&str> {
+        let selection = self.extra.iter().find(|(key, _)| key == SELECTION).map(|(_, value)| value.as_str());
+        selection.filter(|value| self.models.len() > 1 && REORDERING.contains(value))
+    }
 }
+
+/// The key of a route that lets Plano order its models.
+pub const SELECTION: &str = "selection_policy";
+
+/// The values that do, as [`ExtraKeys`] spells them.
+const REORDERING: [&str; 2] = [r#"{"prefer":"cheapest"}"#, r#"{"prefer":"fastest"}"#];
 
 /// Unknown keys of a file in their order: the key and its value as compact JSON text.
 ///

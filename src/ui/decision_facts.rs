@@ -76,12 +76,12 @@ fn answer_ui(ui: &mut Ui, decision: &Decision) {
     });
     if let Some(url) = decision.router.live_gateway() {
         widgets::caption_ui(ui, format!("The answer of the gateway at {url}, which asked its router with its own prompt"));
-        return;
+    } else {
+        let proof = if decision.greedy_proved { "One pass proved that greedy decoding writes this" } else { "Written by greedy decoding" };
+        let read = decision.dialect.map_or_else(String::new, |dialect| format!(", read as {dialect}"));
+        widgets::caption_ui(ui, format!("{proof}{read}"));
     }
-    let proof = if decision.greedy_proved { "One pass proved that greedy decoding writes this" } else { "Written by greedy decoding" };
-    let read = decision.dialect.map_or_else(String::new, |dialect| format!(", read as {dialect}"));
-    widgets::caption_ui(ui, format!("{proof}{read}"));
-    if let Some(limit) = decision.dialect.and_then(session_limit) {
+    if let Some(limit) = session_limit(decision.dialect) {
         widgets::caption_ui(ui, limit);
     }
 }

@@ -6,7 +6,7 @@ use super::confusion_view::{self, title};
 use super::tokens::{self, space, text};
 use super::{bars, case_table, plots, theme, widgets};
 use crate::app::{Batch, BatchCommand, CaseQuery, Command, Figure, RunView};
-use crate::eval::{Figures, RouteFigures, Share, Slice};
+use crate::eval::{Figures, ModelCount, RouteFigures, Share, Slice};
 
 const ROW_HEIGHT: f32 = 26.0;
 
@@ -242,8 +242,18 @@ fn more_ui(ui: &mut Ui, view: &RunView) {
             let explanation = "Share of cases that got the model of their expected route: wrong routes may have the right model";
             fact_ui(ui, "Right model", bars::percent(models.agreement), explanation);
         }
-        for count in &models.decisions {
-            fact_ui(ui, count.model.as_deref().unwrap_or("no model"), case_table::grouped(count.count), "Cases that went to this model");
+        if models.unknown > 0 {
+            let explanation = "Cases whose right model hangs on prices or speeds that the gateway alone knows: a route's selection_policy";
+            fact_ui(ui, "Not known here", case_table::grouped(models.unknown), explanation);
+        }
+        for ModelCount { model, one_of, count } in &models.decisions {
+            let several = one_of.join(" or ");
+            let (name, explanation) = match model {
+                Some(model) => (model.as_str(), "Cases that went to this model"),
+                None if one_of.is_empty() => ("no model", "Cases that went to no model"),
+                None => (several.as_str(), "Cases that go to one of these, by prices or speeds that the gateway alone knows"),
+            };
+            fact_ui(ui, name, case_table::grouped(*count), explanation);
         }
     }
     ui.add_space(space::M);

@@ -1,12 +1,14 @@
 //! A running Plano.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use serde_json::json;
 use waypost::chat::{Message, Role};
 use waypost::decision::{Decision, Outcome};
-use waypost::engine::{CancelToken, EngineError};
+use waypost::engine::{CancelToken, EngineError, RouteRequest};
 
 use super::{LIMITS, open, request};
-use crate::test_server::{Answer, TestServer};
+use crate::test_server::{Answer, Gate, TestServer};
 
 fn ask(answer: Answer) -> (Result<Decision, EngineError>, TestServer) {
     let server = TestServer::start(move |request| if request.method == "GET" { Answer::new(200, "{}") } else { answer.clone() });
@@ -84,6 +86,31 @@ fn refusals_and_old_versions_are_sentences() {
         let result = ask(Answer::new(200, answer.to_string())).0;
         assert!(matches!(&result, Err(EngineError::Router(sentence)) if sentence.contains(part)), "{answer}: {result:?}");
     }
+}
+
+#[test]
+fn an_order_test_asks_a_gateway_as_much_at_once_as_a_server() {
+    let (gate, posts) = (Gate::of(LIMITS.in_flight), AtomicUsize::new(0));
+    // Takes whatever route stands first.
+    let server = TestServer::start(move |request| {
+        if request.method == "GET" {
+            return Answer::new(200, "{}");
+        }
+        // The policy's own order comes by itself, before the others.
+        if posts.fetch_add(1, Ordering::SeqCst) > 0 {
+            gate.pass();
+        }
+        let asked = request.json();
+        let first = &asked["routing_preferences"][0];
+        Answer::new(200, json!({"models": first["models"], "route": first["name"], "trace_id": "1"}).to_string())
+    });
+    let mut router = open(&format!("plano+{}", server.url), LIMITS).unwrap();
+    let tested = RouteRequest { orders: 6, ..request("it crashes") };
+    let decision = router.decide(&tested, &mut |_| {}, &CancelToken::default()).unwrap();
+    let stability = decision.order_stability.unwrap();
+    let bugs_first = server.seen().iter().filter(|request| request.body.contains("\"routing_preferences\":[{\"name\":\"bugs\"")).count();
+    assert_eq!((decision.route.as_deref(), stability.orders, stability.changed), (Some("billing"), 6, bugs_first));
+    assert_eq!(server.most_open(), LIMITS.in_flight);
 }
 
 #[test]

@@ -150,6 +150,28 @@ fn a_live_gateway_measures_and_is_compared_with_a_server() {
 }
 
 #[test]
+fn a_comparison_tells_of_each_run_what_hangs_on_the_order_of_the_routes() {
+    let folder = folder();
+    std::fs::write(folder.path().join("other.yaml"), POLICY.replace("Invoices", "Bills")).unwrap();
+    // Takes whatever route stands first.
+    let server = TestServer::start(|request| {
+        let first = if request.body.find("billing") < request.body.find("bugs") { "billing" } else { "bugs" };
+        completion(json!({"route": first}).to_string())
+    });
+    let router = format!("{}/v1#arch", server.url);
+    let policies = ["compare", "--policy", "policy.yaml", "--policy", "other.yaml", "--set", "set.jsonl", "--router", &router];
+    let output = waypost(&folder, &[&policies[..], &["--limit", "4", "--orders", "3", "--out", "both", "--json"]].concat());
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    let comparison: Value = serde_json::from_slice(&output.stdout).unwrap();
+    // Of the three orders one is not the policy's own.
+    let stability = json!({"orders": 3, "changed_cases": 4, "mean_agreement": 0.75});
+    assert_eq!((&comparison["a"]["order_stability"], &comparison["b"]["order_stability"]), (&stability, &stability));
+    assert_eq!((asked(&server), &comparison["flips"]), (32, &json!([])), "the comparison is one of the own orders");
+    let report = std::fs::read_to_string(folder.path().join("both/compare.md")).unwrap();
+    assert_eq!(report.matches("4 of 4 cases change under 3 other orders").count(), 2, "{report}");
+}
+
+#[test]
 fn a_comparison_that_ends_early_keeps_what_it_measured() {
     let folder = folder();
     let good = TestServer::start(|request| completion(json!({"route": route(request)}).to_string()));

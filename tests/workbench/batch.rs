@@ -1,15 +1,17 @@
 //! Measuring in the window: the set, the run, its cases, their labels.
 
+mod cases;
+mod labels;
+
 use std::path::{Path, PathBuf};
 
 use egui::accesskit::Role;
 use egui::{Key, Modifiers};
 use egui_kittest::Harness;
 use egui_kittest::kittest::Queryable as _;
-use waypost::app::{Action, BatchCommand, BatchPart, CaseQuery, Command, Figure, StartOptions, Verdict};
-use waypost::chat::{Conversation, ConversationEdit, Message};
+use waypost::app::{Action, BatchCommand, BatchPart, Command, Figure, StartOptions};
 use waypost::engine::loader;
-use waypost::policy::{DialectId, PolicyEdit};
+use waypost::policy::PolicyEdit;
 use waypost::ui::Window;
 
 use super::{click, drawn, has, perform, press, texts, wait_for, wait_until, window, window_in, write_in};
@@ -101,189 +103,6 @@ fn the_sample_set_is_measured_with_two_clicks_and_kept() {
 }
 
 #[test]
-fn cases_are_found_by_verdict_words_and_the_matrix() {
-    let folder = tempfile::tempdir().unwrap();
-    let mut harness = measured(Behaviour::Words, folder.path(), None);
-    assert!((agreement(&harness) - 4.0 / 6.0).abs() < 1e-9);
-    assert!(has(&harness, "Case a: label billing, decided billing, 91.3 %, right"), "{:#?}", texts(&harness));
-    click(&mut harness, "Wrong");
-    wait_for(&mut harness, "2 of 6");
-    assert!(has(&harness, "Case d: label shipping, decided No route") && !has(&harness, "Case a: "));
-    click(&mut harness, "Clear the filters");
-    // What was said counts too, also where the table shows only its beginning.
-    write_in(&mut harness, "Search cases", "DRIVER never");
-    wait_for(&mut harness, "1 of 6");
-    assert!(has(&harness, "Case d: "));
-    click(&mut harness, "Clear the filters");
-    click(&mut harness, "List");
-    harness.get_by_label_contains("shipping decided as billing: 1 case").click();
-    harness.run();
-    wait_for(&mut harness, "1 of 6");
-    assert!(has(&harness, "Case f: ") && !has(&harness, "Case d: "));
-    // Sorting by confidence twice and once more goes back to the order of the set.
-    click(&mut harness, "Clear the filters");
-    wait_until(&mut harness, "all rows", |harness| harness.state().app().state().batch.rows.len() == 6);
-    click(&mut harness, "Sort by Label");
-    click(&mut harness, "Sort by Label, sorted upwards");
-    let first = |harness: &Harness<'_, Window>| harness.state().app().state().batch.rows.first().copied();
-    wait_until(&mut harness, "the last label first", |harness| first(harness) == Some(5));
-}
-
-#[test]
-fn a_wrong_label_is_corrected_with_one_key_in_the_file_and_undone() {
-    let folder = tempfile::tempdir().unwrap();
-    let mut harness = measured(Behaviour::Words, folder.path(), None);
-    let path = folder.path().join("labelled.jsonl");
-    let before = std::fs::read_to_string(&path).unwrap();
-    press(&mut harness, Modifiers::NONE, Key::F8);
-    wait_for(&mut harness, "the driver never came");
-    assert!(has(&harness, "No route: 91.3 %, chosen"), "{:#?}", texts(&harness));
-    press(&mut harness, Modifiers::NONE, Key::F2);
-    wait_until(&mut harness, "the new figures", |harness| (agreement(harness) - 5.0 / 6.0).abs() < 1e-9);
-    let written = || std::fs::read_to_string(&path).unwrap();
-    let line = "\"content\": \"the driver never came\"}], \"route\": \"shipping\"}";
-    let wanted = before.replace(line, &line.replace("shipping", "other"));
-    assert_ne!(wanted, before);
-    wait_until(&mut harness, "the file", |_| written() == wanted);
-    press(&mut harness, Modifiers::COMMAND, Key::Z);
-    wait_until(&mut harness, "the file as it was", |_| written() == before);
-    wait_until(&mut harness, "the figures as they were", |harness| (agreement(harness) - 4.0 / 6.0).abs() < 1e-9);
-    press(&mut harness, Modifiers::COMMAND, Key::Y);
-    wait_until(&mut harness, "the file again", |_| written() == wanted);
-}
-
-#[test]
-fn wrong_cases_follow_each_other_in_the_order_of_the_table() {
-    let folder = tempfile::tempdir().unwrap();
-    let mut harness = measured(Behaviour::Words, folder.path(), None);
-    let follows = |harness: &Harness<'_, Window>| {
-        let batch = &harness.state().app().state().batch;
-        [true, false].map(|backwards| batch.next_wrong(backwards).map(|(_, position)| position))
-    };
-    // Cases d and f, the fourth and the last.
-    assert_eq!(follows(&harness), [None, Some(3)]);
-    perform(&mut harness, Command::Perform(Action::NextWrong));
-    assert_eq!(follows(&harness), [None, Some(5)]);
-    perform(&mut harness, Command::Perform(Action::NextWrong));
-    assert_eq!(follows(&harness), [Some(3), None]);
-    perform(&mut harness, Command::Batch(BatchCommand::Select(Some(4))));
-    assert_eq!(follows(&harness), [Some(3), Some(5)], "from a case that is right too");
-    perform(&mut harness, Command::Batch(BatchCommand::Query(CaseQuery { descending: true, ..CaseQuery::default() })));
-    wait_until(&mut harness, "the rows", |harness| harness.state().app().state().batch.rows.first() == Some(&5));
-    assert_eq!(follows(&harness), [Some(5), Some(3)]);
-    perform(&mut harness, Command::Batch(BatchCommand::Query(CaseQuery { verdict: Verdict::Agrees, ..CaseQuery::default() })));
-    wait_until(&mut harness, "fewer rows", |harness| harness.state().app().state().batch.rows.len() == 4);
-    assert_eq!(follows(&harness), [None, None]);
-}
-
-#[test]
-fn undo_in_the_search_takes_back_what_was_typed_there_and_no_label() {
-    let folder = tempfile::tempdir().unwrap();
-    let mut harness = measured(Behaviour::Words, folder.path(), None);
-    press(&mut harness, Modifiers::NONE, Key::F8);
-    wait_for(&mut harness, "the driver never came");
-    press(&mut harness, Modifiers::NONE, Key::F2);
-    write_in(&mut harness, "Search cases", "driver");
-    assert_eq!(harness.state().app().state().batch.query.text, "driver");
-    press(&mut harness, Modifiers::COMMAND, Key::Z);
-    let batch = &harness.state().app().state().batch;
-    assert_eq!((batch.query.text.as_str(), batch.corrections.len()), ("", 1));
-}
-
-#[test]
-fn cases_of_a_list_on_one_line_are_corrected_each_by_itself() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("labelled.json");
-    let case = |(_, text, label): &(&str, &str, &str)| {
-        format!("{{\"messages\": [{{\"role\": \"user\", \"content\": \"{text}\"}}], \"route\": \"{label}\", \"tags\": [\"{label}s\"]}}")
-    };
-    let before = format!("[{}]", CASES.iter().map(case).collect::<Vec<_>>().join(", "));
-    std::fs::write(&path, &before).unwrap();
-    let mut harness = measured_set(Behaviour::Words, &path, None);
-    assert!((agreement(&harness) - 4.0 / 6.0).abs() < 1e-9);
-    perform(&mut harness, Command::Batch(BatchCommand::ShowFigure(Figure::More)));
-    assert!(has(&harness, "By tag") && has(&harness, "shippings"), "{:#?}", texts(&harness));
-    press(&mut harness, Modifiers::NONE, Key::F8);
-    wait_for(&mut harness, "the driver never came");
-    press(&mut harness, Modifiers::NONE, Key::F2);
-    wait_until(&mut harness, "the new figures", |harness| (agreement(harness) - 5.0 / 6.0).abs() < 1e-9);
-    let line = "\"content\": \"the driver never came\"}], \"route\": \"shipping\"";
-    let wanted = before.replace(line, &line.replace("shipping", "other"));
-    assert_ne!(wanted, before);
-    wait_until(&mut harness, "the file", |_| std::fs::read_to_string(&path).unwrap() == wanted);
-}
-
-#[test]
-fn the_answer_at_the_end_of_an_export_is_neither_asked_nor_shown() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("export.json");
-    let case = r#"[{"conversations": [{"from": "human", "value": "where is my parcel"}, {"from": "gpt", "value": "see the invoice"}], "label": "shipping"}]"#;
-    std::fs::write(&path, case).unwrap();
-    let mut harness = measured_set(Behaviour::Words, &path, None);
-    assert_eq!(agreement(&harness), 1.0, "the answer has a word of billing");
-    perform(&mut harness, Command::Batch(BatchCommand::Select(Some(0))));
-    wait_until(&mut harness, "the case", |harness| harness.state().app().state().batch.case.is_some());
-    let shown = harness.state().app().state().batch.case.as_ref().unwrap().conversation.clone().unwrap();
-    assert_eq!(*shown, Conversation::from_prompt("where is my parcel"));
-}
-
-#[test]
-fn cases_without_a_decision_stand_apart() {
-    let folder = tempfile::tempdir().unwrap();
-    let mut harness = measured(Behaviour::FailRequests("the prompt is too long"), folder.path(), None);
-    for text in [
-        "6 of 6 cases were not decided (the prompt is too long)",
-        "6 not decided: the router could not read them",
-        "Errors 0",
-        "Partial: 0 of 6",
-        "Case a: label billing, decided Not decided, left out",
-    ] {
-        assert!(has(&harness, text), "{text:?} is not on screen: {:#?}", texts(&harness));
-    }
-    let batch = &harness.state().app().state().batch;
-    assert!(batch.next_wrong(false).is_none() && harness.state().app().state().library.runs[0].partial);
-    click(&mut harness, "Not decided");
-    wait_until(&mut harness, "all of them", |harness| harness.state().app().state().batch.rows.len() == 6);
-    click(&mut harness, "Errors");
-    wait_until(&mut harness, "none of them", |harness| harness.state().app().state().batch.rows.is_empty());
-}
-
-#[test]
-fn a_case_with_routes_of_its_own_takes_no_other_label() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("own.jsonl");
-    let routes = r#"[{"name": "x", "description": "parcel"}, {"name": "y", "description": "driver"}]"#;
-    let line = format!(
-        "{{\"id\": \"a\", \"messages\": [{{\"role\": \"user\", \"content\": \"my parcel\"}}], \"route\": \"x\", \"routes\": {routes}}}\n"
-    );
-    std::fs::write(&path, &line).unwrap();
-    let mut harness = measured_set(Behaviour::Words, &path, None);
-    let relabel = |label: &str| Command::Batch(BatchCommand::Relabel { turn: 0, label: label.to_owned() });
-    perform(&mut harness, relabel("billing"));
-    assert!(has(&harness, "billing is none of the routes that line 1 brings; choose one of x, y, other"), "{:#?}", texts(&harness));
-    assert!(harness.state().app().state().batch.corrections.is_empty());
-    perform(&mut harness, relabel("y"));
-    let wanted = line.replace("\"route\": \"x\"", "\"route\": \"y\"");
-    wait_until(&mut harness, "the file", |_| std::fs::read_to_string(&path).unwrap() == wanted);
-}
-
-#[test]
-fn digits_label_the_selected_case() {
-    let folder = tempfile::tempdir().unwrap();
-    let mut harness = measured(Behaviour::Words, folder.path(), None);
-    press(&mut harness, Modifiers::NONE, Key::F8);
-    wait_for(&mut harness, "or press 1 to 2, 0 for no route");
-    press(&mut harness, Modifiers::NONE, Key::Num0);
-    wait_until(&mut harness, "no route", |harness| (agreement(harness) - 5.0 / 6.0).abs() < 1e-9);
-    press(&mut harness, Modifiers::NONE, Key::Num2);
-    wait_until(&mut harness, "shipping", |harness| (agreement(harness) - 4.0 / 6.0).abs() < 1e-9);
-    // In a text field they are digits.
-    write_in(&mut harness, "Search cases", "x");
-    press(&mut harness, Modifiers::NONE, Key::Num0);
-    assert_eq!(harness.state().app().state().batch.corrections.len(), 2);
-}
-
-#[test]
 fn a_gate_is_judged_and_the_report_saved_where_the_user_wants_it() {
     let folder = tempfile::tempdir().unwrap();
     let mut harness = measured(Behaviour::Words, folder.path(), None);
@@ -317,105 +136,13 @@ fn routes_that_all_lead_to_one_model_are_told() {
     perform(&mut harness, Command::Batch(BatchCommand::ShowFigure(Figure::More)));
     assert!(has(&harness, "All routes lead to one model, so routing changes nothing"), "{:#?}", texts(&harness));
     assert!(!has(&harness, "Right model"), "a share of all says nothing");
-}
-
-#[test]
-fn a_corrected_label_reaches_every_kept_run_of_the_set() {
-    let folder = tempfile::tempdir().unwrap();
-    let drafts = folder.path().join("drafts");
-    let mut harness = measured(Behaviour::Words, folder.path(), Some(&drafts));
-    perform(&mut harness, Command::Perform(Action::Measure));
-    wait_until(&mut harness, "the second run", |harness| harness.state().app().state().library.runs.len() == 2);
-    wait_for_run(&mut harness);
-    press(&mut harness, Modifiers::NONE, Key::F8);
-    wait_for(&mut harness, "the driver never came");
-    press(&mut harness, Modifiers::NONE, Key::F2);
-    wait_until(&mut harness, "both runs", |harness| {
-        let runs = &harness.state().app().state().library.runs;
-        runs.iter().all(|run| (run.agreement - 5.0 / 6.0).abs() < 1e-9)
-    });
-    drop(harness);
-    let kept = waypost::app::measure::list_runs(&drafts.join("runs"));
-    let digests: Vec<&str> = kept.iter().map(|run| run.summary.info.set.sha256.as_str()).collect();
-    let shown = waypost::formats::LabelledSet::open(&folder.path().join("labelled.jsonl"), &mut |_, _| true).unwrap().unwrap();
-    assert_eq!(digests, [shown.sha256(); 2], "both are of the file as it is now");
-    assert!(kept.iter().all(|run| (run.summary.agreement - 5.0 / 6.0).abs() < 1e-9));
-}
-
-#[test]
-fn a_case_opens_in_the_playground_and_a_conversation_joins_a_set() {
-    let folder = tempfile::tempdir().unwrap();
-    let mut harness = measured(Behaviour::Words, folder.path(), None);
-    harness.get_by_label_contains("Case b: ").click();
-    wait_for(&mut harness, "where is my parcel");
-    wait_until(&mut harness, "the case", |harness| harness.state().app().state().batch.case.is_some());
-    press(&mut harness, Modifiers::NONE, Key::F4);
-    assert_eq!(harness.get_by_label("Message 1").value().unwrap(), "where is my parcel");
-    wait_for(&mut harness, "shipping: 91.3 %, chosen");
-    let measured_on =
-        |harness: &Harness<'_, Window>| harness.state().app().state().batch.view.as_ref().unwrap().run.info.set.sha256.clone();
-    let before = measured_on(&harness);
-    press(&mut harness, Modifiers::COMMAND | Modifiers::SHIFT, Key::A);
-    assert_eq!(harness.get_by_label("Expected route").value().unwrap(), "shipping", "the decision is proposed");
-    perform(&mut harness, Command::AddLabel { turn: 0, label: "billing".to_owned() });
-    click(&mut harness, "Add to set");
-    let path = folder.path().join("labelled.jsonl");
-    wait_until(&mut harness, "the new line", |_| std::fs::read_to_string(&path).unwrap().lines().count() == 8);
-    let written = std::fs::read_to_string(&path).unwrap();
-    let last = written.lines().last().unwrap();
-    assert!(last.contains("where is my parcel") && last.contains("\"route\": \"billing\""), "{last}");
-    let cases = |harness: &Harness<'_, Window>| harness.state().app().state().batch.set.as_ref().map(|open| open.set.cases().len());
-    wait_until(&mut harness, "the longer set", |harness| cases(harness) == Some(7));
-    assert_eq!(measured_on(&harness), before, "the run is of the set without the new case");
-
-    // Another message: now each can have a label of its own.
-    let said = |text: &str| Message::new(waypost::chat::Role::User, text);
-    let two = Conversation::from(vec![said("where is my parcel"), said("and my invoice?")]);
-    perform(&mut harness, Command::EditConversation(ConversationEdit::Replace(two)));
-    press(&mut harness, Modifiers::COMMAND | Modifiers::SHIFT, Key::A);
-    click(&mut harness, "A label for each user message");
-    perform(&mut harness, Command::AddLabel { turn: 0, label: "shipping".to_owned() });
-    perform(&mut harness, Command::AddLabel { turn: 1, label: "billing".to_owned() });
-    assert_eq!(harness.get_by_label("Expected route of user message 2").value().unwrap(), "billing");
-    click(&mut harness, "Add to set");
-    wait_until(&mut harness, "the labels", |_| std::fs::read_to_string(&path).unwrap().contains("\"labels\": [\"shipping\", \"billing\"]"));
-}
-
-#[test]
-fn a_case_that_something_else_decides_in_the_playground_says_so() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("own.jsonl");
-    let said = "\"messages\": [{\"role\": \"user\", \"content\": \"where is my parcel\"}]";
-    let own = "\"routes\": [{\"name\": \"post\", \"description\": \"parcel letter\"}]";
-    let lines = format!("{{\"id\": \"a\", {said}, \"route\": \"shipping\"}}\n{{\"id\": \"b\", {said}, \"route\": \"post\", {own}}}\n");
-    std::fs::write(&path, lines).unwrap();
-    let mut harness = measured_set(Behaviour::Words, &path, None);
-    let open = |harness: &mut Harness<'_, Window>, case: u32| {
-        perform(harness, Command::Perform(Action::ShowBatch));
-        perform(harness, Command::Batch(BatchCommand::Select(Some(case))));
-        wait_until(harness, "the case", |harness| {
-            harness.state().app().state().batch.case.as_ref().is_some_and(|open| open.position == case)
-        });
-        perform(harness, Command::Perform(Action::OpenCase));
-        harness.state().app().state().opened_notice().map(str::to_owned)
-    };
-    assert_eq!(open(&mut harness, 0), None);
-    let notice = open(&mut harness, 1).unwrap();
-    assert!(notice.starts_with("The run decided this case among routes of its own; here"), "{notice}");
-    assert!(has(&harness, &notice), "{:#?}", texts(&harness));
-    // Another name decides nothing, another description does.
-    perform(&mut harness, Command::EditPolicy(PolicyEdit::SetName(Some("copy".to_owned()))));
-    assert_eq!(open(&mut harness, 0), None);
-    perform(&mut harness, Command::EditPolicy(PolicyEdit::Describe { route: 1, description: "delivery".to_owned() }));
-    let notice = open(&mut harness, 0).unwrap();
-    assert!(notice.starts_with("The run decided this case with another policy; here"), "{notice}");
-    perform(&mut harness, Command::Batch(BatchCommand::SetDialect(Some(DialectId::Plano0420))));
+    // Which of several the gateway takes by a rule of its own is known to nobody here.
+    let ordered = "    models: [m/one, m/two]\n    selection_policy: {prefer: cheapest}\n    description";
+    perform(&mut harness, Command::EditYaml(POLICY.replace("    description", ordered)));
+    perform(&mut harness, Command::Perform(Action::ShowBatch));
     perform(&mut harness, Command::Perform(Action::Measure));
     wait_for_run(&mut harness);
-    let notice = open(&mut harness, 0).unwrap();
-    assert!(notice.starts_with("The run decided this case in the dialect plano-0.4.20; here"), "{notice}");
-    perform(&mut harness, Command::Perform(Action::NewConversation));
-    assert_eq!(harness.state().app().state().opened_notice(), None, "it is about the case alone");
+    assert!(has(&harness, "m/one or m/two") && has(&harness, "Right model"), "{:#?}", texts(&harness));
 }
 
 #[test]
@@ -605,42 +332,4 @@ fn a_frame_costs_no_more_with_many_cases() {
     for (few, many) in few.into_iter().zip(many) {
         assert!(many.abs_diff(few) <= few / 10, "{few} became {many}");
     }
-}
-
-#[test]
-fn conversations_of_an_export_are_saved_as_a_set_and_labelled() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("to_label.jsonl");
-    let mut harness = window(options(Behaviour::Words));
-    perform(&mut harness, Command::EditYaml(POLICY.to_owned()));
-    let line = |(id, text, _): &(&str, &str, &str)| {
-        format!("{{\"id\": \"{id}\", \"messages\": [{{\"role\": \"user\", \"content\": \"{text}\"}}]}}\n")
-    };
-    perform(&mut harness, Command::ImportText(CASES[..3].iter().map(line).collect()));
-    assert!(has(&harness, "Save all as a set to label"));
-    perform(&mut harness, Command::ImportSave(path.clone()));
-    wait_for(&mut harness, "To label, 3 lines");
-    wait_for(&mut harness, "Label a case of the set first: none has a label");
-    let unlabelled = std::fs::read_to_string(&path).unwrap();
-
-    click(&mut harness, "Label of line 2");
-    click(&mut harness, "shipping");
-    wait_for(&mut harness, "To label, 2 lines");
-    let written = std::fs::read_to_string(&path).unwrap();
-    let labels: Vec<bool> = written.lines().map(|line| line.ends_with(", \"route\": \"shipping\"}")).collect();
-    assert_eq!(labels, [false, true, false], "{written}");
-    assert!(has(&harness, "Line 2 has the label shipping now"), "{:#?}", texts(&harness));
-    perform(&mut harness, Command::Batch(BatchCommand::ShowPart(BatchPart::Problems)));
-    press(&mut harness, Modifiers::COMMAND, Key::Z);
-    wait_for(&mut harness, "To label, 3 lines");
-    assert_eq!(std::fs::read_to_string(&path).unwrap(), unlabelled);
-    press(&mut harness, Modifiers::COMMAND, Key::Y);
-    wait_for(&mut harness, "To label, 2 lines");
-    assert_eq!(std::fs::read_to_string(&path).unwrap(), written);
-
-    wait_for(&mut harness, "Ready");
-    perform(&mut harness, Command::Perform(Action::Measure));
-    wait_for_run(&mut harness);
-    let view = harness.state().app().state().batch.view.clone().unwrap();
-    assert_eq!((view.run.turns.len(), view.run.turns[0].line, view.figures.agreement), (1, 2, 1.0));
 }

@@ -84,6 +84,9 @@ struct Line {
     outcome: Outcome,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     route: Option<String>,
+    /// Of a router elsewhere alone: a gateway may have taken another than the policy's first. Of others the policy at hand says it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    model: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     error: Option<String>,
     confidence: f32,
@@ -237,7 +240,8 @@ impl Lookup {
             return None;
         }
         let [prompt, cached, computed] = line.tokens;
-        let model = policy.model_for(line.route.as_deref()).filter(|_| line.outcome != Outcome::Error).map(Into::into);
+        let mapped = policy.model_for(line.route.as_deref()).filter(|_| line.outcome != Outcome::Error);
+        let model = line.model.as_deref().or(mapped).map(Into::into);
         let decided = match line.outcome {
             Outcome::Route => Some(line.route.as_deref()?.into()),
             Outcome::NoRoute => Some(NO_ROUTE_LABEL.into()),
@@ -269,6 +273,7 @@ impl Keep {
             k: hex(&key),
             outcome: result.outcome,
             route: route.map(str::to_owned),
+            model: self.unfinished.as_ref().and(result.model.as_deref()).map(str::to_owned),
             error: result.error.clone(),
             confidence: result.confidence,
             margin: result.margin,

@@ -12,6 +12,8 @@ use crate::policy::Policy;
 use crate::policy::lint::{Field, LintContext};
 use crate::policy::provider::{Address, address as address_of, is_base_url, is_interface, key_variable};
 
+pub(in crate::formats) use crate::policy::SELECTION;
+
 use super::import::{NoteKind, Reader, items, plain_text};
 use super::plano_checks::source_problems;
 use super::plano_writer::prefers;
@@ -22,9 +24,6 @@ pub(in crate::formats) const PROVIDERS: &str = "providers";
 
 /// The key of a policy that keeps where costs and latencies come from.
 pub(in crate::formats) const SOURCES: &str = "model_metrics_sources";
-
-/// The key of a route that lets Plano reorder its models.
-pub(in crate::formats) const SELECTION: &str = "selection_policy";
 
 /// What a gateway is told about one model. An import keeps no secret here, only the names of environment variables, and an export refuses one.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

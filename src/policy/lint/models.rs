@@ -8,10 +8,7 @@ use super::rules::{
 };
 use super::{Field, Findings, Fix, LintContext, shown};
 use crate::policy::provider::{Address, address};
-use crate::policy::{DialectId, PolicyEdit, Route};
-
-/// The key of a route that lets Plano order its models.
-const SELECTION: &str = "selection_policy";
+use crate::policy::{DialectId, PolicyEdit, Route, SELECTION};
 
 /// The values that Plano accepts, as [`crate::policy::ExtraKeys`] spells them.
 const SELECTIONS: [&str; 3] = [r#"{"prefer":"cheapest"}"#, r#"{"prefer":"fastest"}"#, r#"{"prefer":"none"}"#];
@@ -97,10 +94,7 @@ fn shared(findings: &mut Findings<'_>) {
     }
     let mapped: usize = by_model.values().map(Vec::len).sum();
     // Where Plano orders the models of a route itself, the first need not be the one it takes.
-    let is_reordered = |route: &Route| {
-        let by_price_or_speed = |(key, value): &(String, String)| key == SELECTION && SELECTIONS[..2].contains(&value.as_str());
-        route.models.len() > 1 && route.extra.iter().any(by_price_or_speed)
-    };
+    let is_reordered = |route: &Route| route.reordering().is_some();
     if let [(model, routes)] = by_model.iter().collect::<Vec<_>>()[..]
         && routes.len() > 1
         && !findings.policy.routes.iter().any(is_reordered)

@@ -1,0 +1,340 @@
+//! What is computed from one run: its figures, and the reports that are made of it and read back.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use waypost::app::CaseQuery;
+use waypost::decision::{OrderStability, TokenCounts};
+use waypost::eval::{RecallGate, TurnResult, compare, figures, overlap, wilson_interval};
+use waypost::formats::{
+    CompareReport, Compared, evidence_problems, junit_xml, read_run, report_json, report_markdown, report_text, run_evidence, write_cases,
+};
+use waypost::policy::{NO_ROUTE_LABEL, Policy, Route};
+
+use super::{close, first_columns, routes, run, turn};
+
+#[test]
+fn overlap_ranks_pairs_by_what_the_second_gets() {
+    let with = |at: usize, label: &str, decided: &str, p: [f32; 4]| TurnResult {
+        probabilities: p.to_vec(),
+        ..turn(at, at, label, Some(decided), p[0])
+    };
+    let run = run(
+        routes(&["a", "b", "c"]),
+        vec![
+            with(0, "a", "b", [0.4, 0.6, 0.0, 0.0]),
+            with(1, "b", "b", [0.3, 0.7, 0.0, 0.0]),
+            with(2, "c", "c", [0.0, 0.0, 0.8, 0.2]),
+            with(3, "c", "c", [0.01, 0.0, 0.99, 0.0]),
+        ],
+    );
+    let pairs = overlap(&run, 10);
+    assert_eq!(
+        pairs.iter().map(|pair| pair.routes.clone()).collect::<Vec<_>>(),
+        [["a", "b"], ["c", "other"]].map(|pair| pair.map(str::to_owned))
+    );
+    close(pairs[0].mass, 0.7, 1e-6);
+    close(pairs[0].share, 0.35, 1e-6);
+    assert_eq!(pairs[0].confused, [1, 0]);
+    assert_eq!(pairs[0].cases.iter().map(|case| case.turn).collect::<Vec<_>>(), [0, 1]);
+    assert_eq!(overlap(&run, 1)[0].cases.len(), 1);
+}
+
+#[test]
+fn scenarios_models_orders_and_errors_stand_apart() {
+    let mut policy = routes(&["pay", "money", "chat"]);
+    policy.routes[0] = Route {
+        domain: Some("finance".to_owned()),
+        action: Some("pay".to_owned()),
+        models: vec!["m/1".to_owned()],
+        ..policy.routes[0].clone()
+    };
+    policy.routes[1] = Route { domain: Some("finance".to_owned()), models: vec!["m/1".to_owned()], ..policy.routes[1].clone() };
+    policy.routes[2].models = vec!["m/2".to_owned()];
+    policy.fallback = Some("m/0".to_owned());
+    let model = |turn: TurnResult, model: &str| TurnResult { model: Some(model.into()), ..turn };
+    let order = |changed| Some(OrderStability { orders: 3, changed, agreement: (4 - changed) as f64 / 4.0, decisions: Vec::new() });
+    let turns = vec![
+        TurnResult { order_stability: order(0), ..model(turn(0, 0, "pay", Some("pay"), 0.9), "m/1") },
+        // Another route, the same model.
+        TurnResult { order_stability: order(2), ..model(turn(1, 1, "pay", Some("money"), 0.6), "m/1") },
+        model(turn(2, 2, "money", Some("chat"), 0.6), "m/2"),
+        model(turn(3, 3, NO_ROUTE_LABEL, Some(NO_ROUTE_LABEL), 0.7), "m/0"),
+        turn(4, 4, NO_ROUTE_LABEL, None, 0.0),
+    ];
+    let mut run = run(policy, turns);
+    run.info.planned = 8;
+    run.info.min_agreement = Some(0.5);
+    let figures = figures(&run);
+    let scenarios = figures.scenarios.unwrap();
+    assert_eq!(scenarios.fqfa.map(|share| (share.cases, share.accuracy)), Some((2, 0.5)));
+    assert_eq!(scenarios.fqca.map(|share| (share.cases, share.accuracy)), Some((1, 0.0)));
+    assert_eq!(scenarios.irrelevance.map(|share| (share.cases, share.accuracy)), Some((2, 0.5)));
+    assert_eq!((figures.errors, figures.error_kinds[0].count, figures.error_kinds[0].error.as_str()), (1, 1, "failed"));
+    assert_eq!((figures.no_route.support, figures.no_route.recall), (2, 0.5));
+    let models = figures.models.unwrap();
+    assert_eq!((models.distinct, models.agreement), (3, 0.6));
+    let stability = figures.order_stability.unwrap();
+    assert_eq!((stability.orders, stability.changed_cases, stability.mean_agreement), (3, 1, 0.75));
+    assert!(figures.partial && !figures.gate.unwrap().passed);
+    assert_eq!((figures.span_accuracy, figures.conversation_accuracy), (None, None));
+}
+
+#[test]
+fn which_of_its_models_a_gateway_takes_is_not_claimed_where_it_orders_them_itself() {
+    let route = |name: &str, models: &[&str], prefer: &str| Route {
+        models: models.iter().map(|model| (*model).to_owned()).collect(),
+        extra: vec![("selection_policy".to_owned(), format!("{{\"prefer\":\"{prefer}\"}}"))],
+        ..Route::new(name, "")
+    };
+    let both = ["m/dear", "m/cheap"];
+    let routes = vec![
+        route("pay", &both, "cheapest"),
+        route("bill", &both, "cheapest"),
+        route("chat", &both, "none"),
+        route("code", &["m/code"], "cheapest"),
+    ];
+    let reached = |at: usize, label: &str, decided: &str, model: &str| TurnResult {
+        model: Some(model.into()),
+        ..turn(at, at, label, Some(decided), 0.5)
+    };
+    let turns = vec![
+        reached(0, "pay", "pay", "m/dear"),
+        // The same rule over the same models.
+        reached(1, "bill", "pay", "m/dear"),
+        // One of them, which may be the one.
+        reached(2, "pay", "chat", "m/dear"),
+        // None of them.
+        reached(3, "code", "pay", "m/dear"),
+        reached(4, "pay", "code", "m/code"),
+    ];
+    let mut run = run(Policy { routes, ..Policy::default() }, turns);
+    let here = figures(&run);
+    let text = report_text(&here);
+    assert!(
+        text.contains("3 different ones, the expected one reached in 40.0 %\nmodels: in 1 of 5 cases the expected one hangs on"),
+        "{text}"
+    );
+    let models = here.models.unwrap();
+    assert_eq!((models.distinct, models.agreement, models.unknown), (3, 0.4, 1));
+    let json = serde_json::to_value(&models.decisions).unwrap();
+    assert_eq!(json[0], serde_json::json!({"model": null, "one_of": both, "count": 3}));
+    assert_eq!(json[1], serde_json::json!({"model": "m/dear", "count": 1}));
+
+    // A live gateway tells what it took; what it would have taken for the expected route may still be open.
+    run.info.router.device = "gateway".to_owned();
+    for turn in [0, 1, 3] {
+        run.turns[turn].model = Some("m/cheap".into());
+    }
+    let models = figures(&run).models.unwrap();
+    assert_eq!((models.distinct, models.agreement, models.unknown), (3, 0.4, 1));
+    assert_eq!((models.decisions[0].model.as_deref(), models.decisions[0].count), (Some("m/cheap"), 3));
+    assert!(models.decisions.iter().all(|count| count.one_of.is_empty()));
+}
+
+#[test]
+fn cases_with_routes_of_their_own_say_nothing_about_the_policy() {
+    let mut policy = routes(&["pay", "chat"]);
+    policy.routes[0] = Route {
+        domain: Some("finance".to_owned()),
+        action: Some("pay".to_owned()),
+        models: vec!["m/1".to_owned()],
+        ..policy.routes[0].clone()
+    };
+    let names: Arc<[String]> = ["x", "y", NO_ROUTE_LABEL].map(str::to_owned).into();
+    // No model is expected and none is reached, although the decision is wrong.
+    let own = |at: usize| TurnResult { routes: Some(Arc::clone(&names)), ..turn(at, at, "x", Some("y"), 0.9) };
+    let shared = TurnResult { model: Some("m/1".into()), ..turn(0, 0, "pay", Some("pay"), 0.9) };
+    let mut run = run(policy, vec![shared, own(1), own(2)]);
+    let all = figures(&run);
+    assert_eq!((all.cases, all.own_routes, all.agreement), (3, 2, 1.0 / 3.0));
+    assert!(report_text(&all).contains("2 cases chose between routes of their own"), "{}", report_text(&all));
+    assert_eq!(all.models.map(|models| (models.agreement, models.decisions.len())), Some((1.0, 1)));
+    let evidence = run_evidence(&run);
+    assert_eq!((evidence.cases, evidence.planned, evidence.own_routes, evidence.agreement), (1, 1, 2, 1.0));
+    assert!(evidence.confusions.is_empty(), "{:?}", evidence.confusions);
+    run.turns.remove(0);
+    run.info.planned = 2;
+    assert!(figures(&run).models.is_none());
+    let problems = evidence_problems(&run.policy, Some(&run_evidence(&run)));
+    assert!(problems.iter().any(|problem| problem == "no case of its test chose between this policy's routes"), "{problems:?}");
+}
+
+#[test]
+fn without_probabilities_nothing_is_said_about_confidence() {
+    let mut run = run(routes(&["a", "b"]), (0..4).map(|at| turn(at, at, "a", Some(if at < 3 { "a" } else { "b" }), 0.0)).collect());
+    let none = figures(&run);
+    assert_eq!((none.agreement, none.calibration.ece), (0.75, None));
+    assert!(none.confidence.is_empty() && none.review.is_empty());
+    for text in [report_text(&none), report_markdown(&run), junit_xml(&run)] {
+        assert!(!text.contains("calibration") && !text.contains("threshold") && !text.contains(" with "), "{text}");
+    }
+    // Of a mixed run those count that have some.
+    for turn in &mut run.turns[2..] {
+        (turn.probabilities, turn.confidence) = (vec![0.9, 0.1, 0.0], 0.9);
+    }
+    let some = figures(&run);
+    close(some.calibration.ece.unwrap(), 0.4, 1e-6);
+    assert_eq!(some.confidence.iter().map(|bin| (bin.right, bin.wrong)).fold((0, 0), |sum, bin| (sum.0 + bin.0, sum.1 + bin.1)), (1, 1));
+    assert_eq!((some.review[0].coverage, some.review[0].accuracy), (1.0, Some(0.5)));
+    assert!(report_markdown(&run).contains("calibration error 0.400"));
+}
+
+#[test]
+fn errors_have_no_confidence_whatever_the_probabilities_are() {
+    let with = |at: usize, decided: Option<&str>| TurnResult { probabilities: vec![0.6, 0.4, 0.0], ..turn(at, at, "a", decided, 0.6) };
+    let mut run = run(routes(&["a", "b"]), (0..3).map(|at| with(at, None)).collect());
+    let failed = figures(&run);
+    assert_eq!((failed.errors, failed.calibration.ece), (3, None));
+    assert!(failed.confidence.is_empty() && failed.review.is_empty());
+    // A range of confidence that somebody asks for holds none of them, the whole range all.
+    let rows = |confidence| CaseQuery { confidence, ..CaseQuery::default() }.rows(&run, &HashSet::new()).len();
+    assert_eq!((rows([0.0, 0.7]), rows([0.0, 1.0])), (0, 3));
+    run.turns[0] = with(0, Some("a"));
+    let one = figures(&run);
+    close(one.calibration.ece.unwrap(), 0.4, 1e-6);
+    assert_eq!((one.agreement, one.review[0].accuracy), (1.0 / 3.0, Some(1.0)));
+}
+
+#[test]
+fn what_was_not_decided_is_in_no_figure_and_no_pair() {
+    let right = |at: usize| turn(at, at, "a", Some("a"), 0.5);
+    let lost = |at: usize| TurnResult { undecided: true, error: Some("too busy".to_owned()), ..turn(at, at, "a", None, 0.0) };
+    let a = run(routes(&["a", "b"]), (0..6).map(right).collect());
+    let mut b = run(routes(&["a", "b"]), vec![right(0), turn(1, 1, "a", None, 0.0), right(2), lost(3), lost(4), lost(5)]);
+    let of_b = figures(&b);
+    assert_eq!((of_b.cases, of_b.errors, of_b.undecided, of_b.planned, of_b.partial), (3, 1, 3, 6, true));
+    assert_eq!((of_b.agreement, of_b.per_route[0].support), (2.0 / 3.0, 3));
+    assert_eq!((of_b.undecided_kinds[0].count, of_b.error_kinds.len(), of_b.error_kinds[0].count), (3, 1, 1));
+    let text = report_text(&of_b);
+    assert!(text.contains("errors 1, NOT DECIDED 3") && text.contains("not decided, 3 times: too busy"), "{text}");
+    assert!(junit_xml(&b).contains("tests=\"6\" failures=\"0\" errors=\"1\" skipped=\"3\""), "{}", junit_xml(&b));
+    // Of the six, two are right at least and five at most.
+    for (least, passed, open) in [(0.3, true, false), (0.6, false, true), (0.9, false, false)] {
+        b.info.min_agreement = Some(least);
+        let gate = figures(&b).gate.unwrap();
+        assert_eq!((gate.passed, gate.open), (passed, open), "{least}");
+        b.info.min_recall = Some(least);
+        let RecallGate { below, open: doubtful, .. } = figures(&b).recall_gate.unwrap();
+        assert_eq!((below.is_empty() && doubtful.is_empty(), !doubtful.is_empty()), (passed, open), "{least}");
+        // Both gates are test cases that pass, are skipped or fail.
+        let (failures, skipped) = match (passed, open) {
+            (true, _) => (0, 3),
+            (_, true) => (0, 5),
+            _ => (2, 3),
+        };
+        let xml = junit_xml(&b);
+        assert!(xml.contains(&format!("tests=\"8\" failures=\"{failures}\" errors=\"1\" skipped=\"{skipped}\"")), "{least}: {xml}");
+    }
+    let mut cases = Vec::new();
+    write_cases(&b, &mut cases).unwrap();
+    assert_eq!(read_run(&report_json(&b, "digest"), "report.json", cases.as_slice(), "cases.csv").unwrap(), b);
+
+    let comparison = compare(&a, &b, ["A", "B"], 0, None);
+    assert_eq!((comparison.cases, comparison.undecided, comparison.unmatched), (3, 3, [0, 0]));
+    assert_eq!((comparison.broken, comparison.flips.len(), comparison.agreement), (1, 1, [1.0, 2.0 / 3.0]));
+    assert!(comparison.verdict.ends_with("; 3 cases were not decided by both and left out"), "{}", comparison.verdict);
+    let (names, runs) = (["A", "B"].map(str::to_owned), [a, b]);
+    let comparisons = [Compared { at: 1, comparison }];
+    let report = CompareReport { names: &names, runs: &runs, comparisons: &comparisons };
+    let mut matrix = Vec::new();
+    report.write_matrix(&mut matrix).unwrap();
+    let matrix = String::from_utf8(matrix).unwrap();
+    assert!(matrix.contains("2,1,0,a,a,error\n") && matrix.contains("4,3,0,a,a,\n"), "{matrix}");
+    assert!(report.to_text().contains(", 3 cases not decided)"), "{}", report.to_text());
+}
+
+#[test]
+fn parts_of_a_set_have_their_own_figures() {
+    let tagged = |at: usize, conversation: usize, decided: &str, tags: &[&str]| TurnResult {
+        tags: tags.iter().map(|tag| Arc::from(*tag)).collect(),
+        ..turn(at, conversation, "a", Some(decided), 0.5)
+    };
+    let turns = vec![
+        tagged(0, 0, "a", &["long", "de|en"]),
+        tagged(1, 0, "b", &["long", "de|en"]),
+        tagged(2, 1, "a", &["long"]),
+        tagged(3, 2, "b", &[]),
+    ];
+    let mut run = run(routes(&["a", "b"]), turns);
+    let single = figures(&run);
+    assert_eq!((single.per_turn_number.len(), &single.spans), (0, &None));
+    run.info.per_turn = true;
+    let figures = figures(&run);
+    let tags: Vec<_> = figures.per_tag.iter().map(|part| (part.tag.as_str(), part.slice.cases, part.slice.agreement)).collect();
+    assert_eq!(tags, [("long", 3, 2.0 / 3.0), ("de|en", 2, 0.5)]);
+    assert_eq!(figures.per_tag[1].slice.agreement_ci95, wilson_interval(1, 2));
+    let turns: Vec<_> = figures.per_turn_number.iter().map(|part| (part.turn, part.slice.cases, part.slice.agreement)).collect();
+    assert_eq!(turns, [(1, 3, 2.0 / 3.0), (2, 1, 0.0)]);
+    let json = serde_json::to_value(&figures).unwrap();
+    assert_eq!(
+        json["per_tag"][1],
+        serde_json::json!({"tag": "de|en", "cases": 2, "agreement": 0.5, "agreement_ci95": wilson_interval(1, 2)})
+    );
+    assert_eq!(json["spans"]["by_length"][1], serde_json::json!({"length": 2, "spans": 1, "accuracy": 0.0}));
+    let report = report_markdown(&run);
+    for part in ["| de\\|en | 2 | 50.0 % | 9.5 % to 90.5 % |", "| 2 | 1 | 0.0 % |", "| 2 | 1 | 1 |"] {
+        assert!(report.contains(part), "{part} is not in {report}");
+    }
+    run.turns = run
+        .turns
+        .iter()
+        .cycle()
+        .take(200)
+        .enumerate()
+        .map(|(at, turn)| TurnResult { tags: [format!("{at}").into()].into(), ..turn.clone() })
+        .collect();
+    assert_eq!(waypost::eval::figures(&run).per_tag.len(), 50);
+}
+
+#[test]
+fn a_run_that_is_read_back_is_the_same() {
+    let mut policy = routes(&["a", "b"]);
+    policy.routes[0].models = vec!["p/\"quoted\", model".to_owned()];
+    let own: Arc<[String]> = ["x", "y", NO_ROUTE_LABEL].map(str::to_owned).into();
+    let turns = vec![
+        TurnResult {
+            probabilities: vec![0.1, 0.2, 0.700_000_05],
+            tokens: TokenCounts { prompt: 500, cached: 300, computed: 220 },
+            order_stability: Some(OrderStability { orders: 2, changed: 1, agreement: 2.0 / 3.0, decisions: Vec::new() }),
+            tags: ["long".into(), "two, words".into()].into(),
+            digest: Some(0x00ab_cdef_0123_4567),
+            ..turn(0, 0, "a", Some("b"), 1.0 / 3.0)
+        },
+        TurnResult { routes: Some(Arc::clone(&own)), probabilities: vec![f32::MIN_POSITIVE, 0.5, 0.5], ..turn(1, 1, "x", Some("y"), 0.5) },
+        TurnResult { error: Some("two\nlines, and \"quotes\"".to_owned()), ..turn(2, 2, "a", None, 0.0) },
+        // As of a router without probabilities.
+        TurnResult { routes: Some(own), ..turn(3, 3, "x", Some("y"), 0.0) },
+    ];
+    let mut run = run(policy, turns);
+    for turn in &mut run.turns[..2] {
+        (turn.error, turn.model) = (None, Some("p/\"quoted\", model".into()));
+    }
+    run.info.incomplete = vec![2];
+    let mut cases = Vec::new();
+    write_cases(&run, &mut cases).unwrap();
+    let json = report_json(&run, "digest");
+    let read = read_run(&json, "report.json", cases.as_slice(), "cases.csv").unwrap();
+    assert_eq!(read, run);
+    assert_eq!(figures(&read), figures(&run));
+    let error = read_run("{}", "report.json", cases.as_slice(), "cases.csv").unwrap_err().to_string();
+    assert!(error.starts_with("report.json: this is no report of a run"), "{error}");
+    let text = String::from_utf8(cases).unwrap();
+    // Without the column of the routes their names are known where there are probabilities.
+    let read = read_run(&json, "report.json", first_columns(&text, 21).as_bytes(), "cases.csv").unwrap();
+    assert_eq!((&read.turns[1].routes, &read.turns[3].routes), (&run.turns[1].routes, &None));
+    let text = text.replace(",0.5,", ",half,");
+    let error = read_run(&json, "report.json", text.as_bytes(), "cases.csv").unwrap_err().to_string();
+    assert!(error.starts_with("cases.csv:3: "), "{error}");
+}
+
+#[test]
+fn reports_survive_what_people_call_their_routes() {
+    let nasty = "a|b <c> & \"d\"\n\u{1}`e`";
+    let run = run(routes(&["ok"]), vec![turn(0, 0, nasty, Some("ok"), 0.5), turn(1, 1, "ok", None, 0.0)]);
+    let xml = junit_xml(&run);
+    assert!(xml.contains("tests=\"2\" failures=\"1\" errors=\"1\""), "{xml}");
+    assert!(xml.contains("a|b &lt;c&gt; &amp; &quot;d&quot;&#10;\u{fffd}`e`"), "{xml}");
+    let rows: Vec<String> = report_markdown(&run).lines().filter(|line| line.contains("a\\|b")).map(str::to_owned).collect();
+    assert!(!rows.is_empty() && rows.iter().all(|row| row.ends_with('|')), "{rows:?}");
+}

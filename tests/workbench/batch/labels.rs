@@ -1,0 +1,164 @@
+//! Labels: corrected in the file and in every run of the set, given to conversations that have none, and undone.
+
+use egui::{Key, Modifiers};
+use waypost::app::{Action, BatchCommand, BatchPart, Command, Figure};
+
+use super::{CASES, POLICY, agreement, measured, measured_set, wait_for_run};
+use crate::fake_router::{Behaviour, options};
+use crate::workbench::{click, has, perform, press, texts, wait_for, wait_until, window, write_in};
+
+#[test]
+fn a_wrong_label_is_corrected_with_one_key_in_the_file_and_undone() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut harness = measured(Behaviour::Words, folder.path(), None);
+    let path = folder.path().join("labelled.jsonl");
+    let before = std::fs::read_to_string(&path).unwrap();
+    press(&mut harness, Modifiers::NONE, Key::F8);
+    wait_for(&mut harness, "the driver never came");
+    assert!(has(&harness, "No route: 91.3 %, chosen"), "{:#?}", texts(&harness));
+    press(&mut harness, Modifiers::NONE, Key::F2);
+    wait_until(&mut harness, "the new figures", |harness| (agreement(harness) - 5.0 / 6.0).abs() < 1e-9);
+    let written = || std::fs::read_to_string(&path).unwrap();
+    let line = "\"content\": \"the driver never came\"}], \"route\": \"shipping\"}";
+    let wanted = before.replace(line, &line.replace("shipping", "other"));
+    assert_ne!(wanted, before);
+    wait_until(&mut harness, "the file", |_| written() == wanted);
+    press(&mut harness, Modifiers::COMMAND, Key::Z);
+    wait_until(&mut harness, "the file as it was", |_| written() == before);
+    wait_until(&mut harness, "the figures as they were", |harness| (agreement(harness) - 4.0 / 6.0).abs() < 1e-9);
+    press(&mut harness, Modifiers::COMMAND, Key::Y);
+    wait_until(&mut harness, "the file again", |_| written() == wanted);
+}
+
+#[test]
+fn undo_in_the_search_takes_back_what_was_typed_there_and_no_label() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut harness = measured(Behaviour::Words, folder.path(), None);
+    press(&mut harness, Modifiers::NONE, Key::F8);
+    wait_for(&mut harness, "the driver never came");
+    press(&mut harness, Modifiers::NONE, Key::F2);
+    write_in(&mut harness, "Search cases", "driver");
+    assert_eq!(harness.state().app().state().batch.query.text, "driver");
+    press(&mut harness, Modifiers::COMMAND, Key::Z);
+    let batch = &harness.state().app().state().batch;
+    assert_eq!((batch.query.text.as_str(), batch.corrections.len()), ("", 1));
+}
+
+#[test]
+fn cases_of_a_list_on_one_line_are_corrected_each_by_itself() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("labelled.json");
+    let case = |(_, text, label): &(&str, &str, &str)| {
+        format!("{{\"messages\": [{{\"role\": \"user\", \"content\": \"{text}\"}}], \"route\": \"{label}\", \"tags\": [\"{label}s\"]}}")
+    };
+    let before = format!("[{}]", CASES.iter().map(case).collect::<Vec<_>>().join(", "));
+    std::fs::write(&path, &before).unwrap();
+    let mut harness = measured_set(Behaviour::Words, &path, None);
+    assert!((agreement(&harness) - 4.0 / 6.0).abs() < 1e-9);
+    perform(&mut harness, Command::Batch(BatchCommand::ShowFigure(Figure::More)));
+    assert!(has(&harness, "By tag") && has(&harness, "shippings"), "{:#?}", texts(&harness));
+    press(&mut harness, Modifiers::NONE, Key::F8);
+    wait_for(&mut harness, "the driver never came");
+    press(&mut harness, Modifiers::NONE, Key::F2);
+    wait_until(&mut harness, "the new figures", |harness| (agreement(harness) - 5.0 / 6.0).abs() < 1e-9);
+    let line = "\"content\": \"the driver never came\"}], \"route\": \"shipping\"";
+    let wanted = before.replace(line, &line.replace("shipping", "other"));
+    assert_ne!(wanted, before);
+    wait_until(&mut harness, "the file", |_| std::fs::read_to_string(&path).unwrap() == wanted);
+}
+
+#[test]
+fn a_case_with_routes_of_its_own_takes_no_other_label() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("own.jsonl");
+    let routes = r#"[{"name": "x", "description": "parcel"}, {"name": "y", "description": "driver"}]"#;
+    let line = format!(
+        "{{\"id\": \"a\", \"messages\": [{{\"role\": \"user\", \"content\": \"my parcel\"}}], \"route\": \"x\", \"routes\": {routes}}}\n"
+    );
+    std::fs::write(&path, &line).unwrap();
+    let mut harness = measured_set(Behaviour::Words, &path, None);
+    let relabel = |label: &str| Command::Batch(BatchCommand::Relabel { turn: 0, label: label.to_owned() });
+    perform(&mut harness, relabel("billing"));
+    assert!(has(&harness, "billing is none of the routes that line 1 brings; choose one of x, y, other"), "{:#?}", texts(&harness));
+    assert!(harness.state().app().state().batch.corrections.is_empty());
+    perform(&mut harness, relabel("y"));
+    let wanted = line.replace("\"route\": \"x\"", "\"route\": \"y\"");
+    wait_until(&mut harness, "the file", |_| std::fs::read_to_string(&path).unwrap() == wanted);
+}
+
+#[test]
+fn digits_label_the_selected_case() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut harness = measured(Behaviour::Words, folder.path(), None);
+    press(&mut harness, Modifiers::NONE, Key::F8);
+    wait_for(&mut harness, "or press 1 to 2, 0 for no route");
+    press(&mut harness, Modifiers::NONE, Key::Num0);
+    wait_until(&mut harness, "no route", |harness| (agreement(harness) - 5.0 / 6.0).abs() < 1e-9);
+    press(&mut harness, Modifiers::NONE, Key::Num2);
+    wait_until(&mut harness, "shipping", |harness| (agreement(harness) - 4.0 / 6.0).abs() < 1e-9);
+    // In a text field they are digits.
+    write_in(&mut harness, "Search cases", "x");
+    press(&mut harness, Modifiers::NONE, Key::Num0);
+    assert_eq!(harness.state().app().state().batch.corrections.len(), 2);
+}
+
+#[test]
+fn a_corrected_label_reaches_every_kept_run_of_the_set() {
+    let folder = tempfile::tempdir().unwrap();
+    let drafts = folder.path().join("drafts");
+    let mut harness = measured(Behaviour::Words, folder.path(), Some(&drafts));
+    perform(&mut harness, Command::Perform(Action::Measure));
+    wait_until(&mut harness, "the second run", |harness| harness.state().app().state().library.runs.len() == 2);
+    wait_for_run(&mut harness);
+    press(&mut harness, Modifiers::NONE, Key::F8);
+    wait_for(&mut harness, "the driver never came");
+    press(&mut harness, Modifiers::NONE, Key::F2);
+    wait_until(&mut harness, "both runs", |harness| {
+        let runs = &harness.state().app().state().library.runs;
+        runs.iter().all(|run| (run.agreement - 5.0 / 6.0).abs() < 1e-9)
+    });
+    drop(harness);
+    let kept = waypost::app::measure::list_runs(&drafts.join("runs"));
+    let digests: Vec<&str> = kept.iter().map(|run| run.summary.info.set.sha256.as_str()).collect();
+    let shown = waypost::formats::LabelledSet::open(&folder.path().join("labelled.jsonl"), &mut |_, _| true).unwrap().unwrap();
+    assert_eq!(digests, [shown.sha256(); 2], "both are of the file as it is now");
+    assert!(kept.iter().all(|run| (run.summary.agreement - 5.0 / 6.0).abs() < 1e-9));
+}
+
+#[test]
+fn conversations_of_an_export_are_saved_as_a_set_and_labelled() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("to_label.jsonl");
+    let mut harness = window(options(Behaviour::Words));
+    perform(&mut harness, Command::EditYaml(POLICY.to_owned()));
+    let line = |(id, text, _): &(&str, &str, &str)| {
+        format!("{{\"id\": \"{id}\", \"messages\": [{{\"role\": \"user\", \"content\": \"{text}\"}}]}}\n")
+    };
+    perform(&mut harness, Command::ImportText(CASES[..3].iter().map(line).collect()));
+    assert!(has(&harness, "Save all as a set to label"));
+    perform(&mut harness, Command::ImportSave(path.clone()));
+    wait_for(&mut harness, "To label, 3 lines");
+    wait_for(&mut harness, "Label a case of the set first: none has a label");
+    let unlabelled = std::fs::read_to_string(&path).unwrap();
+
+    click(&mut harness, "Label of line 2");
+    click(&mut harness, "shipping");
+    wait_for(&mut harness, "To label, 2 lines");
+    let written = std::fs::read_to_string(&path).unwrap();
+    let labels: Vec<bool> = written.lines().map(|line| line.ends_with(", \"route\": \"shipping\"}")).collect();
+    assert_eq!(labels, [false, true, false], "{written}");
+    assert!(has(&harness, "Line 2 has the label shipping now"), "{:#?}", texts(&harness));
+    perform(&mut harness, Command::Batch(BatchCommand::ShowPart(BatchPart::Problems)));
+    press(&mut harness, Modifiers::COMMAND, Key::Z);
+    wait_for(&mut harness, "To label, 3 lines");
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), unlabelled);
+    press(&mut harness, Modifiers::COMMAND, Key::Y);
+    wait_for(&mut harness, "To label, 2 lines");
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), written);
+
+    wait_for(&mut harness, "Ready");
+    perform(&mut harness, Command::Perform(Action::Measure));
+    wait_for_run(&mut harness);
+    let view = harness.state().app().state().batch.view.clone().unwrap();
+    assert_eq!((view.run.turns.len(), view.run.turns[0].line, view.figures.agreement), (1, 2, 1.0));
+}
