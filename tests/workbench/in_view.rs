@@ -84,6 +84,27 @@ fn undo_beside_the_conversation_goes_on_with_the_policy_and_redo_comes_back() {
 }
 
 #[test]
+fn what_undo_changes_out_of_view_is_named() {
+    let mut harness = quiet(Behaviour::Decide);
+    perform(&mut harness, Command::EditPolicy(PolicyEdit::Describe { route: 1, description: "x".to_owned() }));
+    perform(&mut harness, Command::EditPolicy(PolicyEdit::RemoveRoute { route: 0 }));
+    perform(&mut harness, Command::Perform(Action::ShowExport));
+    for (key, text) in [
+        (Key::Z, "Undid: removed route billing in Coding assistant"),
+        (Key::Z, "Undid: description of shipping in Coding assistant"),
+        (Key::Y, "Did again: description of shipping in Coding assistant"),
+    ] {
+        press(&mut harness, Modifiers::COMMAND, key);
+        assert!(has(&harness, text), "{text:?} is not on screen: {:#?}", texts(&harness));
+    }
+    perform(&mut harness, Command::Perform(Action::ShowPlayground));
+    perform(&mut harness, say("hello"));
+    assert!(!has(&harness, "Did again: "), "something else was changed since");
+    press(&mut harness, Modifiers::COMMAND, Key::Z);
+    assert!(has(&harness, "Undid: message in Quickstart"), "{:#?}", texts(&harness));
+}
+
+#[test]
 fn undo_in_the_title_leaves_the_messages_alone() {
     let mut harness = quiet(Behaviour::Decide);
     perform(&mut harness, Command::Perform(Action::ShowPlayground));
