@@ -9,7 +9,7 @@ use waypost::policy::PolicyEdit;
 use waypost::ui::Window;
 
 use super::{batch, click, has, perform, press, texts, wait_for, wait_until, window, write_in};
-use crate::fake_router::{Behaviour, options};
+use crate::fake_router::{Behaviour, on_request, options};
 
 fn state<'a>(harness: &'a Harness<'_, Window>) -> &'a State {
     harness.state().app().state()
@@ -25,8 +25,7 @@ fn said(harness: &Harness<'_, Window>) -> String {
 
 /// A window on two routes that asks the router only when it is told to.
 fn quiet(behaviour: Behaviour) -> Harness<'static, Window> {
-    let mut harness = window(options(behaviour));
-    perform(&mut harness, Command::Perform(Action::Live));
+    let mut harness = window(on_request(behaviour));
     perform(&mut harness, Command::EditYaml(batch::POLICY.to_owned()));
     harness
 }
