@@ -55,6 +55,11 @@ pub fn options(behaviour: Behaviour) -> StartOptions {
     }
 }
 
+/// As [`options`], with a router that decides only on request: "Route while typing" is on by itself for the built-in one alone.
+pub fn on_request(behaviour: Behaviour) -> StartOptions {
+    StartOptions { router: Some(RouterSource::Folder("fake".into())), ..options(behaviour) }
+}
+
 fn loader(behaviour: Behaviour) -> Loader {
     Box::new(move |source, _device, progress: OnProgress<'_>, cancel: &CancelToken, _previous| {
         progress(Progress { stage: "Reading weights", done: 50, total: Some(100) });

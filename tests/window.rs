@@ -9,7 +9,7 @@ use egui_kittest::kittest::{NodeT as _, Queryable as _};
 use waypost::app::Action;
 use waypost::ui::{Window, theme};
 
-use crate::fake_router::{Behaviour, options};
+use crate::fake_router::{Behaviour, on_request};
 
 fn window(behaviour: Behaviour) -> Harness<'static, Window> {
     Harness::builder()
@@ -17,7 +17,7 @@ fn window(behaviour: Behaviour) -> Harness<'static, Window> {
         // The app may look once more at what an edit led to before it rests.
         .with_max_steps(16)
         .with_context_setup(theme::apply)
-        .build_eframe(move |creation| Window::new(&creation.egui_ctx, options(behaviour)).unwrap())
+        .build_eframe(move |creation| Window::new(&creation.egui_ctx, on_request(behaviour)).unwrap())
 }
 
 /// Draws frames until a text is there.

@@ -24,7 +24,7 @@ use waypost::engine::loader;
 use waypost::policy::PolicyEdit;
 use waypost::ui::{Window, theme};
 
-use crate::fake_router::{Behaviour, options};
+use crate::fake_router::{Behaviour, on_request, options};
 use crate::tiny_model::{Shape, Storage, TinyModel};
 
 fn window(options: StartOptions) -> Harness<'static, Window> {
@@ -187,13 +187,49 @@ fn a_yaml_that_cannot_be_read_is_kept_until_it_is_repaired() {
     assert_eq!((Action::AddRoute.obstacle(state), state.measuring_obstacle()), (Some(obstacle), Some(obstacle)));
 }
 
+/// Returns how many decisions the fake router made since it was loaded.
+fn decisions(harness: &Harness<'_, Window>) -> u64 {
+    harness.state().app().state().router.cache.map_or(0, |cache| cache.hit_tokens / 400)
+}
+
+/// Loads the router once more.
+fn load_again(harness: &mut Harness<'_, Window>) {
+    let loads = |harness: &Harness<'_, Window>| {
+        let entries = harness.state().app().state().log.entries();
+        entries.iter().filter(|entry| entry.text.starts_with("Loaded Fake router")).count()
+    };
+    let before = loads(harness);
+    perform(harness, Command::Perform(Action::LoadRouter));
+    wait_until(harness, "the router", |harness| loads(harness) > before);
+}
+
 #[test]
-fn typing_asks_the_router_by_itself_also_the_first_time() {
+fn a_router_that_runs_here_decides_once_by_itself() {
     let mut harness = window(options(Behaviour::Decide));
+    wait_for(&mut harness, "bug_fixing: 91.3 %, chosen");
     wait_for(&mut harness, "Ready");
-    assert!(has(&harness, "No decision yet"), "{:#?}", texts(&harness));
-    perform(&mut harness, Command::EditYaml("routes:\n  - {name: a, description: b}\n  - {name: c, description: d}\n".to_owned()));
-    wait_for(&mut harness, "c: 91.3 %, chosen");
+    harness.run();
+    assert_eq!(decisions(&harness), 1, "nothing was changed since");
+    load_again(&mut harness);
+    assert_eq!(decisions(&harness), 0, "what the same router decided stands");
+
+    let mut harness = window(on_request(Behaviour::Decide));
+    wait_for(&mut harness, "Ready");
+    assert!(has(&harness, "No decision yet"), "routing while typing is off: {:#?}", texts(&harness));
+}
+
+#[test]
+fn a_server_is_asked_when_the_user_types_also_the_first_time_and_not_before() {
+    for address in ["http://127.0.0.1:1/v1#arch", "plano+http://127.0.0.1:1"] {
+        let router = address.parse::<RouterSource>().unwrap();
+        let mut harness = window(StartOptions { router: Some(router), ..options(Behaviour::Decide) });
+        wait_for(&mut harness, "Ready");
+        perform(&mut harness, Command::Perform(Action::Live));
+        load_again(&mut harness);
+        assert!(has(&harness, "No decision yet") && decisions(&harness) == 0, "{:#?}", texts(&harness));
+        perform(&mut harness, Command::EditYaml("routes:\n  - {name: a, description: b}\n  - {name: c, description: d}\n".to_owned()));
+        wait_for(&mut harness, "c: 91.3 %, chosen");
+    }
 }
 
 #[test]
@@ -538,8 +574,9 @@ fn frames_do_not_grow_with_the_data() {
 /// not end. How long frames take is no matter of a test: `WAYPOST_FRAME_TIMES=1` tells it of the window itself.
 #[test]
 fn typing_goes_on_while_the_engine_works() {
-    let mut harness = window(options(Behaviour::Block));
+    let mut harness = window(on_request(Behaviour::Block));
     wait_for(&mut harness, "Ready");
+    perform(&mut harness, Command::Perform(Action::Live));
     perform(&mut harness, Command::Perform(Action::Route));
     for key in 0..60 {
         harness.get_by_label("Route description").focus();

@@ -178,7 +178,7 @@ impl Action {
             Self::AddMessage => (Edit, "Add message", "Add an empty message at the end of the conversation", Some((CTRL_SHIFT, Key::M))),
             Self::Route => (Router, "Route", "Ask the router which route fits this conversation", Some((CTRL, Key::Enter))),
             Self::Cancel => (Router, "Cancel", "Stop what the engine is doing", Some((CTRL, Key::Period))),
-            Self::Live => (Router, "Route while typing", "Ask the router again a moment after each change", None),
+            Self::Live => (Router, "Route while typing", "Ask the router again a moment after each change, and one that runs here once it is loaded", None),
             Self::TestOrder => (Router, "Test order of routes", "Route under other orders of the routes: gateways feed them in an order nobody controls", None),
             Self::TestWording => (Router, "Test wording of selected route", "Leave parts of the route's description out and see how the probabilities move", None),
             Self::TestHistory => (Router, "Test history of conversation", "Leave earlier messages out and see whether the decision needs them", None),

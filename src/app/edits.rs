@@ -92,6 +92,9 @@ impl App {
 
     pub(super) fn undo(&mut self, redo: bool) {
         let side = self.state.undo_side(redo);
+        let label = if redo { self.state.redo_label() } else { self.state.undo_label() };
+        let Some(label) = label else { return };
+        let before = Arc::clone(self.state.routes());
         let done = match (side, redo) {
             (Side::Policy, false) => self.policy_mut().undo(),
             (Side::Policy, true) => self.policy_mut().redo(),
@@ -104,7 +107,18 @@ impl App {
                 self.policy_mut().follow_name();
             }
             self.edited(side, true);
+            let what = match side {
+                Side::Policy => format!("{label}{} in {}", changed_route(&before, self.state.routes()), self.state.policy().title),
+                Side::Conversation | Side::Labels => format!("{label} in {}", self.state.conversation().title),
+            };
+            self.tell_undone(redo, &what);
         }
+    }
+
+    /// Names what was undone, or done again, until something else is changed.
+    pub(super) fn tell_undone(&mut self, redo: bool, what: &str) {
+        let verb = if redo { "Did again" } else { "Undid" };
+        self.state.undone = Some(format!("{verb}: {what}"));
     }
 
     pub(super) fn add_route(&mut self) {
@@ -253,6 +267,18 @@ impl App {
             let shift = usize::from(index <= self.state.conversation_index && self.state.conversation_index > 0);
             self.show_conversation(self.state.conversation_index - shift);
         }
+    }
+}
+
+/// Returns which route differs between two versions of a policy, to stand behind what of it was changed; nothing where it is none or several.
+fn changed_route(before: &Policy, after: &Policy) -> String {
+    let start = before.routes.iter().zip(&after.routes).take_while(|(a, b)| a == b).count();
+    let (gone, new) = (&before.routes[start..], &after.routes[start..]);
+    let end = gone.iter().rev().zip(new.iter().rev()).take_while(|(a, b)| a == b).count();
+    match (&gone[..gone.len() - end], &new[..new.len() - end]) {
+        ([_], [route]) => format!(" of {}", route.name),
+        ([], [route]) | ([route], []) => format!(" {}", route.name),
+        _ => String::new(),
     }
 }
 

@@ -110,7 +110,9 @@ impl App {
         }
         let (before, after) = (correction.before.clone(), correction.after.clone());
         let (before, after) = if redo { (before, after) } else { (after, before) };
+        let told = format!("label of case {}, now {}", correction.id, if after.is_empty() { "none" } else { after.as_str() });
         self.correct(&Correction { before, after, ..correction });
+        self.tell_undone(redo, &told);
         let batch = &mut self.state.batch;
         let (from, to) = if redo { (&mut batch.undone, &mut batch.corrections) } else { (&mut batch.corrections, &mut batch.undone) };
         to.extend(from.pop());
@@ -127,6 +129,7 @@ impl App {
     }
 
     fn correct(&mut self, correction: &Correction) {
+        self.state.undone = None;
         if let Some(shown) = self.state.batch.shown.clone().filter(|_| !correction.changes_cases()) {
             self.change_run(shown, RunChange::Label(correction.clone()));
         }

@@ -76,7 +76,8 @@ impl App {
         (self.state.counted, self.count_at) = (None, Some(Instant::now()));
         if std::mem::take(&mut self.state.route_when_loaded) {
             self.route();
-        } else if self.state.is_live() && self.state.shown.is_some() {
+        } else if self.state.is_live() && (self.state.shown.is_some() || self.state.router.source.limits().is_none()) {
+            // The first decision too, so that a first start shows one. A server makes none before the user asks for it.
             self.route_at = Some(Instant::now());
         }
     }

@@ -27,6 +27,7 @@ impl App {
     pub(super) fn texts_changed(&mut self) {
         self.prompt_outdated = true;
         self.unsaved = true;
+        self.state.undone = None;
         self.count_at = Some(Instant::now() + LIVE_PAUSE);
         if self.state.is_live() && self.state.shown.is_some() {
             self.route_soon();
@@ -102,7 +103,7 @@ impl App {
         self.submit(Purpose::Current, policy, conversation, self.state.dialect(), 0);
         // What the open section shows follows the texts, after the decision that everybody waits for.
         if let Some(kind @ (StudyKind::Turns | StudyKind::Variants | StudyKind::Shelf)) = section_study(self.state.section) {
-            self.study(kind);
+            self.begin_study(kind, true);
         }
     }
 
@@ -121,7 +122,7 @@ impl App {
             && self.state.shown.is_some()
             && self.wants_study(kind)
         {
-            self.study(kind);
+            self.begin_study(kind, true);
         }
     }
 
@@ -137,13 +138,19 @@ impl App {
         }
     }
 
-    /// Starts a study of the texts on screen, in place of the last one of its kind.
+    /// Starts a study of the texts on screen, in place of the last one of its kind: whoever asks for it has all of it decided.
     pub(super) fn study(&mut self, kind: StudyKind) {
+        self.begin_study(kind, false);
+    }
+
+    /// Starts a study. One that `follows` the texts by itself asks nothing again about conversations of the shelf that stayed as they were under
+    /// the same policy.
+    fn begin_study(&mut self, kind: StudyKind, follows: bool) {
         if self.state.routing_obstacle().is_some() || self.state.router.phase != RouterPhase::Ready {
             return;
         }
         self.cancel_where(|job| matches!(&job.kind, JobKind::Route { purpose: Purpose::Study { kind: of, .. }, .. } if *of == kind));
-        let rows = self.rows(kind);
+        let rows = self.rows(kind, follows);
         let study = Study {
             kind,
             policy: Arc::clone(self.state.routes()),
@@ -171,7 +178,7 @@ impl App {
         }
     }
 
-    fn rows(&self, kind: StudyKind) -> Vec<StudyRow> {
+    fn rows(&self, kind: StudyKind, follows: bool) -> Vec<StudyRow> {
         let state = &self.state;
         let (policy, conversation, dialect) = (state.routes(), &state.conversation().text, state.dialect());
         let row = |label: String, subject: Subject, policy: &Arc<Policy>, conversation: &Arc<Conversation>| StudyRow {
@@ -206,7 +213,8 @@ impl App {
                     dialect: policy.dialect.unwrap_or(DialectId::DEFAULT),
                     ..row(document.title.clone(), Subject::Shelf { conversation: document.id, saved }, policy, &document.text)
                 };
-                let present = state.shelf().map(|document| of(policy, document, false));
+                let stays = |document: &Document<Conversation>| state.shelf_result(policy, &document.text).filter(|_| follows);
+                let present = state.shelf().map(|document| StudyRow { result: stays(document), ..of(policy, document, false) });
                 let before = state.saved_policy().into_iter().flat_map(|saved| {
                     let known = |document: &Document<Conversation>| state.shelf_result(saved, &document.text);
                     state.shelf().map(move |document| StudyRow { result: known(document), ..of(saved, document, true) })

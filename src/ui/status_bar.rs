@@ -1,4 +1,4 @@
-//! The bar at the bottom: the router, and what the engine works on.
+//! The bar at the bottom: the router, what was undone last, and what the engine works on.
 
 use egui::{Color32, Response, RichText, Ui};
 
@@ -17,7 +17,12 @@ pub fn status_bar_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
     widgets::ends_ui(
         ui,
         HEIGHT,
-        |ui| router_ui(ui, state, &mut pressed),
+        |ui| {
+            router_ui(ui, state, &mut pressed);
+            if let Some(undone) = &state.undone {
+                widgets::short_caption_ui(ui, undone.as_str());
+            }
+        },
         |ui| {
             match state.current_job() {
                 Some(job) => job_ui(ui, job, commands),

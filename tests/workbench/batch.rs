@@ -191,11 +191,17 @@ fn a_measurement_that_is_stopped_while_it_is_prepared_does_not_begin_beside_the_
     assert!((agreement(&harness) - 4.0 / 6.0).abs() < 1e-9);
 }
 
+/// Measures the cases above in a window that is closed again, and with it routing while typing: the next window decides nothing by itself.
+fn leave_run(folder: &Path, drafts: &Path) {
+    let mut harness = measured(Behaviour::Words, folder, Some(drafts));
+    perform(&mut harness, Command::Perform(Action::Live));
+}
+
 #[test]
 fn kept_results_are_counted_before_the_first_new_decision_and_stay_when_it_is_stopped() {
     let folder = tempfile::tempdir().unwrap();
     let drafts = folder.path().join("drafts");
-    drop(measured(Behaviour::Words, folder.path(), Some(&drafts)));
+    leave_run(folder.path(), &drafts);
     let path = folder.path().join("labelled.jsonl");
     let new = "{\"messages\": [{\"role\": \"user\", \"content\": \"a new one\"}], \"route\": \"other\"}\n";
     std::fs::write(&path, std::fs::read_to_string(&path).unwrap() + new).unwrap();
@@ -222,7 +228,7 @@ fn kept_results_are_counted_before_the_first_new_decision_and_stay_when_it_is_st
 fn a_run_on_screen_stays_itself_until_there_is_something_to_see_of_the_next() {
     let folder = tempfile::tempdir().unwrap();
     let drafts = folder.path().join("drafts");
-    drop(measured(Behaviour::Words, folder.path(), Some(&drafts)));
+    leave_run(folder.path(), &drafts);
     let mut harness = window_in(options(Behaviour::Block), Some(&drafts));
     wait_until(&mut harness, "the kept run", |harness| !harness.state().app().state().library.runs.is_empty());
     let kept = harness.state().app().state().library.runs[0].id.clone();
@@ -232,8 +238,7 @@ fn a_run_on_screen_stays_itself_until_there_is_something_to_see_of_the_next() {
         batch.view.is_some() && batch.set.is_some() && batch.opening.is_none()
     });
     wait_for(&mut harness, "Ready");
-    // Another policy, of which no results are kept, and which is not routed by itself.
-    perform(&mut harness, Command::Perform(Action::Live));
+    // Another policy, of which no results are kept.
     perform(&mut harness, Command::EditPolicy(PolicyEdit::Describe { route: 0, description: "money".to_owned() }));
     perform(&mut harness, Command::Perform(Action::ShowBatch));
     perform(&mut harness, Command::Perform(Action::Measure));

@@ -9,7 +9,7 @@ use waypost::policy::PolicyEdit;
 use waypost::ui::Window;
 
 use super::{batch, click, has, perform, press, texts, wait_for, wait_until, window, write_in};
-use crate::fake_router::{Behaviour, options};
+use crate::fake_router::{Behaviour, on_request, options};
 
 fn state<'a>(harness: &'a Harness<'_, Window>) -> &'a State {
     harness.state().app().state()
@@ -25,8 +25,7 @@ fn said(harness: &Harness<'_, Window>) -> String {
 
 /// A window on two routes that asks the router only when it is told to.
 fn quiet(behaviour: Behaviour) -> Harness<'static, Window> {
-    let mut harness = window(options(behaviour));
-    perform(&mut harness, Command::Perform(Action::Live));
+    let mut harness = window(on_request(behaviour));
     perform(&mut harness, Command::EditYaml(batch::POLICY.to_owned()));
     harness
 }
@@ -81,6 +80,27 @@ fn undo_beside_the_conversation_goes_on_with_the_policy_and_redo_comes_back() {
     perform(&mut harness, Command::Perform(Action::ToggleDock));
     press(&mut harness, Modifiers::COMMAND, Key::Z);
     assert_eq!((said(&harness).as_str(), state(&harness).policy().is_modified()), ("hello", false));
+}
+
+#[test]
+fn what_undo_changes_out_of_view_is_named() {
+    let mut harness = quiet(Behaviour::Decide);
+    perform(&mut harness, Command::EditPolicy(PolicyEdit::Describe { route: 1, description: "x".to_owned() }));
+    perform(&mut harness, Command::EditPolicy(PolicyEdit::RemoveRoute { route: 0 }));
+    perform(&mut harness, Command::Perform(Action::ShowExport));
+    for (key, text) in [
+        (Key::Z, "Undid: removed route billing in Coding assistant"),
+        (Key::Z, "Undid: description of shipping in Coding assistant"),
+        (Key::Y, "Did again: description of shipping in Coding assistant"),
+    ] {
+        press(&mut harness, Modifiers::COMMAND, key);
+        assert!(has(&harness, text), "{text:?} is not on screen: {:#?}", texts(&harness));
+    }
+    perform(&mut harness, Command::Perform(Action::ShowPlayground));
+    perform(&mut harness, say("hello"));
+    assert!(!has(&harness, "Did again: "), "something else was changed since");
+    press(&mut harness, Modifiers::COMMAND, Key::Z);
+    assert!(has(&harness, "Undid: message in Quickstart"), "{:#?}", texts(&harness));
 }
 
 #[test]

@@ -1,12 +1,12 @@
 //! What becomes of a decision when something of the conversation is changed.
 
 use egui_kittest::Harness;
-use waypost::app::{Action, Command, Section, Study, StudyKind};
+use waypost::app::{Action, Command, Section, StartOptions, Study, StudyKind};
 use waypost::chat::ConversationEdit;
 use waypost::policy::PolicyEdit;
 use waypost::ui::Window;
 
-use super::{batch, has, perform, texts, wait_for, wait_until, window};
+use super::{batch, decisions, has, perform, texts, wait_for, wait_until, window};
 use crate::fake_router::{Behaviour, options};
 
 const OUTDATED: &str = "Made for older texts, or by another router";
@@ -119,4 +119,41 @@ fn what_a_study_leaves_out_is_told() {
     perform(&mut harness, Command::ShowSection(Section::Shelf));
     perform(&mut harness, Command::Study(StudyKind::Shelf));
     assert!(has(&harness, "Only the newest are routed, 2 older conversations left out"), "{:#?}", texts(&harness));
+}
+
+/// Waits until the conversation on screen and the whole shelf are decided.
+fn wait_for_shelf(harness: &mut Harness<'_, Window>) {
+    wait_until(harness, "the shelf", |harness| {
+        let state = harness.state().app().state();
+        let is_done = |study: &Study| !state.is_study_outdated(study) && study.rows.iter().all(|row| row.decision().is_some());
+        state.jobs.is_empty() && state.shown.is_some() && !state.is_shown_outdated() && state.study(StudyKind::Shelf).is_some_and(is_done)
+    });
+}
+
+#[test]
+fn of_the_shelf_only_what_changed_is_decided_again_by_itself() {
+    let folder = tempfile::tempdir().unwrap();
+    let policy = folder.path().join("p.yaml");
+    std::fs::write(&policy, batch::POLICY).unwrap();
+    let mut harness = window(StartOptions { files: vec![policy], ..options(Behaviour::Words) });
+    for (text, replace) in [("User: refund please", true), ("User: where is my parcel", false)] {
+        perform(&mut harness, Command::ImportText(text.to_owned()));
+        perform(&mut harness, Command::ImportAccept { replace });
+    }
+    wait_for(&mut harness, "Ready");
+    perform(&mut harness, Command::ShowSection(Section::Shelf));
+    perform(&mut harness, Command::Perform(Action::Route));
+    wait_for_shelf(&mut harness);
+    let first = harness.state().app().state().conversations[0].id;
+    let edit = ConversationEdit::SetText { message: 0, text: "where is the courier".to_owned() };
+    for (command, wanted, why) in [
+        (Command::EditConversation(edit), 2, "the conversation itself, and its row"),
+        (Command::SelectConversation(first), 1, "the other one, whose row is known"),
+        (Command::Study(StudyKind::Shelf), 2, "whoever asks has every row decided"),
+    ] {
+        let before = decisions(&harness);
+        perform(&mut harness, command);
+        wait_for_shelf(&mut harness);
+        assert_eq!(decisions(&harness) - before, wanted, "{why}");
+    }
 }

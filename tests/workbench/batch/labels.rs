@@ -24,6 +24,7 @@ fn a_wrong_label_is_corrected_with_one_key_in_the_file_and_undone() {
     assert_ne!(wanted, before);
     wait_until(&mut harness, "the file", |_| written() == wanted);
     press(&mut harness, Modifiers::COMMAND, Key::Z);
+    assert!(has(&harness, "Undid: label of case d, now shipping"), "{:#?}", texts(&harness));
     wait_until(&mut harness, "the file as it was", |_| written() == before);
     wait_until(&mut harness, "the figures as they were", |harness| (agreement(harness) - 4.0 / 6.0).abs() < 1e-9);
     press(&mut harness, Modifiers::COMMAND, Key::Y);
