@@ -215,13 +215,19 @@ fn results_that_no_run_used_for_long_go_and_those_in_use_stay() {
         let file = std::fs::File::options().write(true).create(true).truncate(false).open(path).unwrap();
         file.set_modified(std::time::SystemTime::now() - std::time::Duration::from_hours(days * 24)).unwrap();
     };
-    let gone = [("1.jsonl", 91), ("unfinished-1.jsonl", 31), ("unfinished-1.lock", 31)];
-    let stay = [("2.jsonl", 89), ("unfinished-2.jsonl", 29), ("unfinished-3.jsonl", 31), ("unfinished-3.lock", 31), ("notes.txt", 1000)];
-    for (name, days) in gone.into_iter().chain(stay) {
-        age(&kept.join(name), days);
+    let of = |begin: &str, digit: &str, end: &str| format!("{begin}{}{end}", digit.repeat(24));
+    let gone = [(of("", "1", ".jsonl"), 91), (of("unfinished-", "1", ".jsonl"), 31), (of("unfinished-", "1", ".lock"), 31)];
+    let stay = [
+        (of("", "2", ".jsonl"), 89),
+        (of("unfinished-", "2", ".jsonl"), 29),
+        (of("unfinished-", "3", ".jsonl"), 31),
+        (of("unfinished-", "3", ".lock"), 31),
+    ];
+    for (name, days) in gone.iter().chain(&stay) {
+        age(&kept.join(name), *days);
     }
     age(&used, 89);
-    let running = std::fs::File::open(kept.join("unfinished-3.lock")).unwrap();
+    let running = std::fs::File::open(kept.join(&stay[3].0)).unwrap();
     running.lock_shared().unwrap();
     assert_eq!(measure(&measured, usize::MAX).1, 1, "the one that failed alone");
     assert!(gone.iter().all(|(name, _)| !kept.join(name).exists()));
@@ -235,6 +241,23 @@ fn results_that_no_run_used_for_long_go_and_those_in_use_stay() {
         age(&entry.unwrap().path(), 31);
     }
     assert_eq!(measure(&server, usize::MAX).1, 4);
+}
+
+/// `--cache` may name a folder that people keep their own files in, for example the one of the policy.
+#[test]
+fn files_of_the_user_in_the_folder_of_kept_results_stay() {
+    let folder = tempfile::tempdir().unwrap();
+    let set = set_file(folder.path());
+    let letters = |begin: &str| format!("{begin}{}.jsonl", "z".repeat(24));
+    let own = ["labelled.jsonl", "old_set.jsonl", "Cargo.lock", "unfinished-notes.jsonl", "unfinished-.lock", "2024.jsonl", "notes.txt"];
+    let own: Vec<String> = own.iter().map(|name| (*name).to_owned()).chain([letters(""), letters("unfinished-")]).collect();
+    for name in &own {
+        std::fs::write(folder.path().join(name), "mine").unwrap();
+        let file = std::fs::File::options().write(true).open(folder.path().join(name)).unwrap();
+        file.set_modified(std::time::SystemTime::now() - std::time::Duration::from_hours(1000 * 24)).unwrap();
+    }
+    measure(&measurement(&set, &policy(["sort", "hello"]), Some(folder.path())), usize::MAX);
+    assert!(own.iter().all(|name| std::fs::read_to_string(folder.path().join(name)).is_ok_and(|text| text == "mine")), "{own:?}");
 }
 
 #[test]

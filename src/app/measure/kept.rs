@@ -42,6 +42,9 @@ const ABANDONED: Duration = Duration::from_hours(30 * 24);
 /// How the name of a file begins that serves one run alone.
 const UNFINISHED: &str = "unfinished-";
 
+/// Bytes of a digest in the name of a file, in hexadecimal.
+const NAMED: usize = 12;
+
 /// At most this much work is lost when the process is killed.
 const PAUSE: Duration = Duration::from_millis(500);
 
@@ -115,7 +118,7 @@ impl KeptResults {
         if forget {
             whose += &this_run(measurement);
         }
-        let name = hex(&Sha256::digest(whose.as_bytes())[..12]);
+        let name = hex(&Sha256::digest(whose.as_bytes())[..NAMED]);
         std::fs::create_dir_all(folder).map_err(failed)?;
         let path = folder.join(format!("{}{name}.jsonl", if forget { UNFINISHED } else { "" }));
         let unfinished = if forget { Some(shared_lock(&path).map_err(failed)?) } else { None };
@@ -168,15 +171,23 @@ fn shared_lock(path: &Path) -> std::io::Result<File> {
 fn remove_unused(folder: &Path) {
     for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
         let path = entry.path();
-        let is_ours = path.extension().is_some_and(|extension| extension == "jsonl" || extension == "lock");
         let is_unfinished = entry.file_name().to_string_lossy().starts_with(UNFINISHED);
         let limit = if is_unfinished { ABANDONED } else { UNUSED };
         let used = entry.metadata().and_then(|metadata| metadata.modified());
         let is_old = used.is_ok_and(|used| used.elapsed().is_ok_and(|unused| unused > limit));
-        if is_ours && is_old && !(is_unfinished && is_in_use(&path)) {
+        if is_ours(&path) && is_old && !(is_unfinished && is_in_use(&path)) {
             std::fs::remove_file(path).ok();
         }
     }
+}
+
+/// Returns whether a file has a name that only [`KeptResults::open`] gives. The folder is of the user's choice and may hold labelled sets and
+/// locks of other programs.
+fn is_ours(path: &Path) -> bool {
+    let is_kind = path.extension().is_some_and(|extension| extension == "jsonl" || extension == "lock");
+    let stem = path.file_stem().map(|stem| stem.to_string_lossy()).unwrap_or_default();
+    let name = stem.strip_prefix(UNFINISHED).unwrap_or(&stem);
+    is_kind && name.len() == 2 * NAMED && name.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
 /// Returns whether a process is in the middle of the run that a file or its lock is of.
