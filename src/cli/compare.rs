@@ -73,9 +73,12 @@ pub fn run(arguments: &CompareArguments) -> Result<(), Failure> {
     }
     printed?;
     if cancel.is_cancelled() {
-        let words =
-            "stopped while the causes of flips were looked for; the runs are complete, and the same command looks for all causes again";
-        return Err(Failure::Stopped(words.to_owned()));
+        let next = if kept(&arguments.keep).is_some() {
+            "and the same command looks for all causes again"
+        } else {
+            "but no result is kept, so the same command measures them again"
+        };
+        return Err(Failure::Stopped(format!("stopped while the causes of flips were looked for; the runs are complete, {next}")));
     }
     resumables.into_iter().flatten().for_each(Resumable::end);
     match comparisons.last().filter(|last| arguments.fail_if_worse && last.comparison.better == Better::A) {
@@ -176,7 +179,7 @@ fn measured(
             min_recall: None,
             kept: kept(&arguments.keep),
         };
-        let Measured { run, failure, resumable } = measure(&measurement, router, cancel)?;
+        let Measured { run, failure, resumable, .. } = measure(&measurement, router, cancel)?;
         write_run(arguments, before + at, &run)?;
         if let Some(folder) = &arguments.out {
             write_set(&folder.join(name(before + at).to_lowercase()), set, &findings)?;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::args::EvalArguments;
 use super::input::refuse_two_stdins;
-use super::measure::{Measured, ReadPolicy, kept, measure, open_set, read_policy_file, stop_at_interrupt, warn_findings};
+use super::measure::{Measured, ReadPolicy, asked_again, kept, measure, open_set, read_policy_file, stop_at_interrupt, warn_findings};
 use super::{Failure, report, router};
 use crate::app::measure::{Measurement, router_digest, write_findings, write_run};
 use crate::eval::{Figures, RecallGate, Run, figures};
@@ -45,7 +45,7 @@ pub fn run(arguments: &EvalArguments) -> Result<(), Failure> {
         min_recall: arguments.min_recall,
         kept: kept(&arguments.keep),
     };
-    let Measured { run, failure, resumable } = measure(&measurement, router.as_mut(), &stop_at_interrupt()?)?;
+    let Measured { run, failure, is_kept, resumable } = measure(&measurement, router.as_mut(), &stop_at_interrupt()?)?;
     let figures = figures(&run);
     // First, so that a folder that cannot be written to any more does not cost the figures too.
     let printed = if arguments.json { report::print_json(&figures) } else { report::print(&report_text(&figures)) };
@@ -58,11 +58,12 @@ pub fn run(arguments: &EvalArguments) -> Result<(), Failure> {
     if let Some(failure) = failure {
         return Err(failure);
     }
-    gates(&figures)
+    gates(&figures, is_kept)
 }
 
-/// Judges the gates: each passes or fails only where it does so whatever the decisions are that the router did not give.
-fn gates(figures: &Figures) -> Result<(), Failure> {
+/// Judges the gates: each passes or fails only where it does so whatever the decisions are that the router did not give. `is_kept` is
+/// [`Measured::is_kept`].
+fn gates(figures: &Figures, is_kept: bool) -> Result<(), Failure> {
     let (mut failed, mut open) = (Vec::new(), Vec::new());
     if let Some(gate) = figures.gate.as_ref().filter(|gate| !gate.passed) {
         if gate.open {
@@ -88,8 +89,9 @@ fn gates(figures: &Figures) -> Result<(), Failure> {
     match (failed.is_empty(), open.is_empty()) {
         (false, _) => Err(Failure::Gate(failed.join("; "))),
         (true, false) => Err(Failure::Router(format!(
-            "{} was neither reached nor missed: it hangs on the cases that were not decided; the same command asks for them again",
-            open.join(" and ")
+            "{} was neither reached nor missed: it hangs on the cases that were not decided; {}",
+            open.join(" and "),
+            asked_again(is_kept)
         ))),
         (true, true) => Ok(()),
     }

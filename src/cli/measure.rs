@@ -176,6 +176,8 @@ pub struct Measured {
     pub run: Run,
     /// Why it is not the whole run.
     pub failure: Option<Failure>,
+    /// Whether its results are kept, so that the same command goes on from them.
+    pub is_kept: bool,
     /// To be ended once the run is where it belongs: until then the same command goes on from it.
     pub resumable: Resumable,
 }
@@ -225,24 +227,30 @@ pub fn measure(measurement: &Measurement, router: &mut dyn Router, cancel: &Canc
     let mut collector = collector.into_inner();
     let run = collector.run();
     let outcome = outcome.and_then(|()| if run.turns.len() < run.info.planned { cancel.check() } else { Ok(()) });
-    if let Some(warning) = collector.warning() {
+    let warning = collector.warning();
+    if let Some(warning) = warning {
         report::tell(&format!("warning: {warning}"));
     }
+    let is_kept = measurement.kept.is_some() && warning.is_none();
     if let Some(reason) = run.turns.iter().find(|turn| turn.undecided).map(|turn| turn.error.as_deref().unwrap_or_default()) {
-        let (undecided, asked) = (run.undecided(), run.turns.len());
-        report::tell(&format!(
-            "warning: {undecided} of {asked} cases were not decided and are in no figure ({reason}); the same command asks for them again"
-        ));
+        let (undecided, asked, again) = (run.undecided(), run.turns.len(), asked_again(is_kept));
+        report::tell(&format!("warning: {undecided} of {asked} cases were not decided and are in no figure ({reason}); {again}"));
     }
     let unreadable = collector.unreadable().map(|error| Failure::Input(error.to_string()));
     let failure = outcome.err().map(|error| match error {
         EngineError::Cancelled => {
             let (done, planned) = (run.turns.len(), run.info.planned);
-            Failure::Stopped(format!("stopped after {done} of {planned} cases; the same command goes on from there"))
+            let next = if is_kept { "the same command goes on from there" } else { "no result is kept, so the same command begins anew" };
+            Failure::Stopped(format!("stopped after {done} of {planned} cases; {next}"))
         }
         error => Failure::from(error),
     });
-    Ok(Measured { run, failure: unreadable.or(failure), resumable: collector.into_resumable() })
+    Ok(Measured { run, failure: unreadable.or(failure), is_kept, resumable: collector.into_resumable() })
+}
+
+/// Returns what the same command does about cases that were not decided.
+pub fn asked_again(is_kept: bool) -> &'static str {
+    if is_kept { "the same command asks for them again" } else { "no result is kept, so the same command measures all cases again" }
 }
 
 fn progress_line(progress: &Progressed) -> String {

@@ -1,6 +1,6 @@
 //! `waypost eval` and `waypost compare` over servers.
 
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -25,10 +25,15 @@ fn folder() -> tempfile::TempDir {
     folder
 }
 
-fn waypost(folder: &tempfile::TempDir, arguments: &[&str]) -> Output {
+fn command(folder: &tempfile::TempDir, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_waypost"));
     command.args(arguments).current_dir(folder.path()).env("XDG_CACHE_HOME", folder.path().join("caches"));
-    command.env_remove("OPENAI_API_KEY").env("WAYPOST_API_KEY", "very-secret").output().unwrap()
+    command.env_remove("OPENAI_API_KEY").env("WAYPOST_API_KEY", "very-secret");
+    command
+}
+
+fn waypost(folder: &tempfile::TempDir, arguments: &[&str]) -> Output {
+    command(folder, arguments).output().unwrap()
 }
 
 fn eval(folder: &tempfile::TempDir, router: &str, more: &[&str]) -> Value {
@@ -107,11 +112,43 @@ fn what_a_server_does_not_answer_is_in_no_figure_and_asked_again_by_the_next_run
         let said = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(status), "{said}");
         assert!(said.contains(sentence) && said.contains("the prompt is too long"), "{said}");
+        assert!(said.contains("the same command asks for them again"), "{said}");
     }
+    let output = waypost(&folder, &[&policy[..], &["--min-agreement", "0.97", "--no-cache"]].concat());
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(said.matches("no result is kept, so the same command measures all cases again").count(), 2, "{said}");
+    assert!(!said.contains("asks for them again"), "{said}");
 
     broken.store(false, Ordering::SeqCst);
     let report = eval(&folder, &router, &[]);
     assert_eq!((&report["reused"], &report["undecided"], &report["agreement"]), (&json!(23), &json!(0), &json!(1.0)));
+}
+
+#[cfg(unix)]
+#[test]
+fn a_run_that_is_interrupted_says_whether_the_same_command_goes_on() {
+    let folder = folder();
+    let server = TestServer::start(|_| completion("{\"route\": \"billing\"}").after(Duration::from_millis(500)));
+    let router = format!("{}/v1#arch", server.url);
+    let eval = ["eval", "--policy", "policy.yaml", "--set", "set.jsonl", "--router", &router, "--in-flight", "1"];
+    for (more, next) in [
+        (&[][..], "of 24 cases; the same command goes on from there"),
+        (&["--no-cache"][..], "of 24 cases; no result is kept, so the same command begins anew"),
+    ] {
+        let before = asked(&server);
+        let mut command = command(&folder, &[&eval, more].concat());
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        while asked(&server) == before {
+            assert_eq!(child.try_wait().unwrap(), None, "it ended before it asked anything");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        let kill = format!("kill -TERM {}", child.id());
+        assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
+        let output = child.wait_with_output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(130), "{said}");
+        assert!(said.contains(next), "{said}");
+    }
 }
 
 #[test]
