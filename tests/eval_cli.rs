@@ -268,6 +268,12 @@ fn exports_carry_the_evidence_of_a_run_that_holds() {
     assert_eq!(status, 0, "{err}");
     assert!(err.contains("routes.evidence.json is of an earlier export and says nothing about this one"), "{err}");
 
+    assert_eq!(folder.run("eval --policy policy.yaml --set set.csv --router router --limit 2 --out first").0, 0);
+    let (status, out, err) = folder.run("export policy.yaml --evidence first");
+    assert_eq!(status, 0, "{err}");
+    let note = "the policy was tested on the first cases of set.csv alone; 2 more were not measured";
+    assert!(err.contains(&format!("note: {note}\n")) && out.contains(note), "{err}{out}");
+
     // A route that is lost fails its run, whatever the agreement.
     let strict = "eval --policy policy.yaml --set set.csv --router router --min-agreement 0.1 --min-recall 0.5 --out strict";
     assert_eq!(folder.run(strict).0, 1);

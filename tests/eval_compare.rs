@@ -62,6 +62,7 @@ pub fn run(policy: Policy, mut turns: Vec<TurnResult>) -> Run {
         orders: 0,
         seed: 0,
         planned: turns.len(),
+        beyond_limit: 0,
         reused: 0,
         seconds: 2.0,
         min_agreement: None,

@@ -58,6 +58,10 @@ pub struct RunInfo {
     pub seed: u64,
     /// Turns that were to be decided; more than there are decisions where the run was stopped or the router gave none.
     pub planned: usize,
+    /// Turns of the set that were not to be decided, since only its first cases were asked for (`--limit`); none of `planned`. 0 too in runs
+    /// of versions that did not count them.
+    #[serde(default)]
+    pub beyond_limit: usize,
     /// Turns whose results were kept from earlier runs and not decided again.
     #[serde(default)]
     pub reused: usize,

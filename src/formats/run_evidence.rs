@@ -35,6 +35,7 @@ pub fn run_evidence(run: &Run) -> Evidence {
         set_sha256: info.set.sha256.clone(),
         cases: figures.cases,
         planned: info.planned,
+        beyond_limit: info.beyond_limit,
         undecided: figures.undecided,
         own_routes,
         agreement: figures.agreement,

@@ -64,6 +64,9 @@ fn facts_ui(ui: &mut Ui, evidence: &Evidence) {
     if evidence.own_routes > 0 {
         line(ui, format!("Not counted: {} cases that chose between routes of their own", evidence.own_routes));
     }
+    if evidence.beyond_limit > 0 {
+        line(ui, format!("Not measured: {} further cases of the set", evidence.beyond_limit));
+    }
     match router.live_gateway() {
         Some(url) => line(ui, format!("Decided by the gateway at {url}; measured {date}")),
         None => {

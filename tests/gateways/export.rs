@@ -49,6 +49,7 @@ fn evidence(policy: &Policy) -> Evidence {
         set_sha256: "ab".repeat(32),
         cases: 200,
         planned: 200,
+        beyond_limit: 0,
         undecided: 0,
         own_routes: 0,
         agreement: 0.91,
@@ -300,6 +301,19 @@ fn evidence_travels_as_comments_and_as_a_file() {
     assert_eq!(imported(&exported.text).policy, policy);
     let back: Evidence = serde_json::from_str(&exported.evidence_json.unwrap()).unwrap();
     assert_eq!(back, evidence);
+
+    // A test over the first cases alone is a test, and is told.
+    let limited = Evidence { beyond_limit: 54, ..evidence };
+    let options = ExportOptions { evidence: Some(&limited), ..ExportOptions::default() };
+    let exported = export_gateway(&policy, options).unwrap();
+    let note = "the policy was tested on the first cases of kitchen.jsonl alone; 54 more were not measured";
+    assert!(exported.text.contains(&format!("# waypost: {note}\n")), "{}", exported.text);
+    assert!(exported.notes.iter().any(|told| told == note), "{:?}", exported.notes);
+    assert_eq!(standing(&policy, Some(&limited)), Standing::Tested);
+    // Files of older versions do not say.
+    let mut json = serde_json::to_value(&limited).unwrap();
+    json.as_object_mut().unwrap().remove("beyond_limit");
+    assert_eq!(serde_json::from_value::<Evidence>(json).unwrap().limit_note(), None);
 }
 
 #[test]

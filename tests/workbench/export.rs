@@ -124,6 +124,7 @@ fn run_of(policy: &Arc<Policy>) -> Run {
         orders: 0,
         seed: 0,
         planned: 1,
+        beyond_limit: 0,
         reused: 0,
         seconds: 1.0,
         min_agreement: Some(0.8),

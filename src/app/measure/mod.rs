@@ -88,6 +88,7 @@ pub fn plan(measurement: &Measurement) -> Result<(Requests, Collector), FormatEr
         orders: measurement.orders,
         seed: measurement.seed,
         planned,
+        beyond_limit: measurement.set.turns(None).saturating_sub(planned),
         reused: 0,
         seconds: 0.0,
         min_agreement: measurement.min_agreement,

@@ -60,6 +60,9 @@ pub struct Evidence {
     /// Cases that were to be decided; more than were where the run was stopped.
     #[serde(default)]
     pub planned: usize,
+    /// Cases of the set that were not to be decided, since only its first were asked for.
+    #[serde(default)]
+    pub beyond_limit: usize,
     /// Cases for which the router gave no decision, none of `cases`.
     #[serde(default)]
     pub undecided: usize,
@@ -88,6 +91,16 @@ pub struct Evidence {
 }
 
 impl Evidence {
+    /// Returns what an export must say of a test over the first cases of a set alone; `None` after one over all of it.
+    pub fn limit_note(&self) -> Option<String> {
+        let rest = match self.beyond_limit {
+            0 => return None,
+            1 => "1 more was".to_owned(),
+            more => format!("{more} more were"),
+        };
+        Some(format!("the policy was tested on the first cases of {} alone; {rest} not measured", self.set))
+    }
+
     /// Returns the same evidence for a file of this format: it holds for those versions alone that read the file.
     pub fn within(mut self, format: ExportFormat) -> Self {
         // A running gateway is one by itself, and the model card's prompt is no gateway's in any format.
@@ -208,6 +221,9 @@ pub(super) fn comments(policy: &Policy, evidence: Option<&Evidence>) -> String {
     line(&mut out, &format!("set {set}, {cases} cases, sha256 {}", evidence.set_sha256));
     if evidence.own_routes > 0 {
         line(&mut out, &format!("not counted: {} cases that chose between routes of their own", evidence.own_routes));
+    }
+    if let Some(note) = evidence.limit_note() {
+        line(&mut out, &note);
     }
     let percent = |share: &f64| format!("{:.1} %", 100.0 * share);
     line(&mut out, &format!("agreement {}, 95 % interval {} to {}", percent(agreement), percent(low), percent(high)));

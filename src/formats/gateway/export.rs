@@ -175,6 +175,7 @@ pub fn export_gateway(policy: &Policy, options: ExportOptions<'_>) -> Result<Exp
         return Err(ExportError::Refused(problems));
     }
     let mut notes = traps(policy);
+    notes.extend(options.evidence.and_then(Evidence::limit_note));
     let evidence = options.evidence.map(|evidence| evidence.clone().within(options.format));
     let comments = evidence::comments(policy, evidence.as_ref()) + &meta::comment(policy, options.format);
     let text = match options.format {
