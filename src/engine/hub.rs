@@ -113,9 +113,9 @@ fn has_extension(file: &str, extension: &str) -> bool {
     Path::new(file).extension().is_some_and(|found| found.eq_ignore_ascii_case(extension))
 }
 
-/// Returns whether the user forbade the network to all Hugging Face tools.
-pub fn is_offline() -> bool {
-    ["HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"].into_iter().any(is_true)
+/// Returns the variable by which the user forbids the network to all Hugging Face tools, where one is set so.
+pub fn offline_switch() -> Option<&'static str> {
+    ["HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"].into_iter().find(|name| is_true(name))
 }
 
 /// Returns whether a switch of the environment is on, as Hugging Face's own tools read it: one that is set to 0 is off.

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::EngineError;
-use super::hub::{HubId, Pick, is_offline, is_true, places};
+use super::hub::{HubId, Pick, is_true, offline_switch, places};
 use super::hub_digest::Digest;
 use super::protocol::CancelToken;
 use super::server::{Failure, Server};
@@ -94,10 +94,12 @@ impl Hub {
     /// Prepares for the Hub of the environment; nothing is sent yet.
     ///
     /// # Errors
-    /// Fails where `HF_HUB_OFFLINE` forbids the network, or `HF_ENDPOINT` is no address.
+    /// Fails where `HF_HUB_OFFLINE` or `TRANSFORMERS_OFFLINE` forbids the network, or `HF_ENDPOINT` is no address.
     pub fn from_environment() -> Result<Self, EngineError> {
-        if is_offline() {
-            return Err(EngineError::router("HF_HUB_OFFLINE forbids downloads; unset it, or copy the router's files here by other means"));
+        if let Some(switch) = offline_switch() {
+            return Err(EngineError::router(format!(
+                "{switch} forbids downloads; unset it, or copy the router's files here by other means"
+            )));
         }
         let (cache, endpoint) = places()?;
         Self::new(cache, endpoint, token(), Duration::from_millis(500))

@@ -125,7 +125,10 @@ fn the_token_stays_at_home_where_that_is_switched_on() {
 fn offline_means_offline() {
     let home = tempfile::tempdir().unwrap();
     let server = FakeHub::new(repository(), []);
-    check(&waypost(home.path(), &server.hub.url, &["models", "pull", REPO], &[("HF_HUB_OFFLINE", "1")]), 3, "", "HF_HUB_OFFLINE");
+    for switch in ["HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"] {
+        let refused = waypost(home.path(), &server.hub.url, &["models", "pull", REPO], &[(switch, "1")]);
+        check(&refused, 3, "", &format!("{switch} forbids downloads; unset it"));
+    }
     assert!(server.hub.seen().is_empty());
 }
 
