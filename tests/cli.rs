@@ -115,7 +115,7 @@ fn bad_usage_and_bad_input_end_with_2_and_one_sentence() {
     check(&["prompt", "--policy", "-", "--conversation", "-"], "", 2, "", "standard input can be read once");
     check(&["prompt", "--policy", POLICY, "--conversation", "-"], "[{\"role\": \"usr\"}]", 2, "", "<stdin>:1:");
     check(&["prompt", "--policy", "-", "--conversation", CONVERSATION], "routes: [", 2, "", "<stdin>:");
-    check(&["route", "--policy", POLICY, "--conversation", CONVERSATION, "--router", "./no/such"], "", 2, "", "there is no such folder");
+    check(&["route", "--policy", POLICY, "--conversation", CONVERSATION, "--router", "nonsense"], "", 2, "", "there is no such folder");
     check(
         &["route", "--policy", POLICY, "--conversation", CONVERSATION, "--router", "http://localhost:1/v1"],
         "",
@@ -124,6 +124,19 @@ fn bad_usage_and_bad_input_end_with_2_and_one_sentence() {
         "name the server's model after a #",
     );
     check(&["export", "-", "--into", "-"], "", 2, "", "POLICY and --into are both -");
+    check(&["gui", "-"], "", 2, "", "the window reads no standard input");
+    check(&["bench", "--policy", "-", "--set", "-"], "", 2, "", "--policy and --set are both -");
+    check(&["bench", "--policy", "-", "--set", POLICY], "routes: [", 2, "", "<stdin>:");
+    check(&["bench", "--policy", POLICY, "--set", "-"], "", 2, "", "<stdin> has no usable line");
+    check(&["models", "pull", "nonsense"], "", 2, "", "error: nonsense is nothing to download; name a router on the Hub");
+    for command in ["path", "verify"] {
+        check(&["models", command, "nonsense"], "", 2, "", "error: nonsense has no files here; name builtin, a folder");
+    }
+    for command in ["pull", "path", "verify"] {
+        let output = run(&["models", command, "http://me:very-secret@localhost:1/v1#m"], "");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.code() == Some(2) && said.contains("a server ") && !said.contains("very-secret"), "{said}");
+    }
     check(&["export", POLICY, "--out", "/nowhere/x.yaml"], "", 2, "", "the folder /nowhere does not exist; create it");
     let orders = u64::MAX.to_string();
     check(&["route", "--policy", POLICY, "--conversation", CONVERSATION, "--orders", &orders], "", 2, "", "is not in 0..=10000");
@@ -174,6 +187,9 @@ fn a_router_that_cannot_be_loaded_ends_with_3() {
     let empty = tempfile::tempdir().unwrap();
     let folder = empty.path().display().to_string();
     check(&["route", "--policy", POLICY, "--conversation", CONVERSATION, "--router", &folder], "", 3, "", "has no config.json");
+    check(&["route", "--policy", POLICY, "--conversation", CONVERSATION, "--router", "./no/such"], "", 3, "", "there is no such folder");
+    check(&["bench", "--router", "http://localhost:1/v1#m"], "", 3, "", "is a server, and this needs the router's own files");
+    check(&["models", "path", "./no/such"], "", 3, "", "./no/such: there is no such router; check the path");
     check(&["models", "verify", &folder], "", 3, "", "has no files");
     check(&["models", "path", "/nowhere/m.gguf"], "", 3, "", "/nowhere/m.gguf: there is no such file");
     check(&["models", "path", "http://localhost:1/v1#m"], "", 3, "", "has no files here");
@@ -210,6 +226,10 @@ fn standard_input_and_transcripts_are_read() {
 fn help_says_what_a_newcomer_needs() {
     check(&["--help"], "", 0, "Decide which route a conversation takes", "");
     check(&["route", "--help"], "", 0, "--orders", "");
+    // Speed is measured of what runs here alone.
+    let bench = run(&["bench", "--help"], "");
+    let bench = String::from_utf8_lossy(&bench.stdout);
+    assert!(bench.contains("A router that runs here") && !bench.contains("--in-flight") && !bench.contains("plano+"), "{bench}");
     check(&["--version"], "", 0, env!("CARGO_PKG_VERSION"), "");
 }
 

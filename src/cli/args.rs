@@ -6,7 +6,8 @@ use std::sync::Arc;
 use clap::builder::RangedU64ValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use super::{Failure, router};
+use super::models_args::ModelsArguments;
+use super::{Failure, input, router};
 use crate::app::{Caches, StartOptions};
 use crate::dialect::{Gateway, Version, gateway_of_version, version};
 use crate::engine::{DeviceChoice, Hub, loader};
@@ -15,7 +16,7 @@ use crate::policy::DialectId;
 
 /// A workbench for LLM route policies: write routes, see which one a router chooses and how surely, before your gateway does.
 ///
-/// Without a command the window opens. FILE arguments may be `-` for standard input.
+/// Without a command the window opens. FILE arguments may be `-` for standard input, except those of `gui`.
 #[derive(Parser)]
 #[command(name = "waypost", version, max_term_width = 100)]
 pub struct Arguments {
@@ -65,6 +66,9 @@ pub struct GuiArguments {
 
 impl GuiArguments {
     pub fn start_options(&self) -> Result<StartOptions, Failure> {
+        if self.files.iter().any(|file| input::is_stdin(file)) {
+            return Err(Failure::Input("the window reads no standard input; save it to a file and name that".to_owned()));
+        }
         Ok(StartOptions {
             files: self.files.clone(),
             router: self.router.router.is_some().then(|| router::source_of(&self.router)).transpose()?,
@@ -100,7 +104,7 @@ pub struct PromptArguments {
     /// Wrap the prompt in the router's chat template
     #[arg(long)]
     pub chat: bool,
-    /// Whose chat template, with --chat
+    /// Whose chat template, with --chat: builtin, a folder with a Qwen2 model, a .gguf file or a Hugging Face id; servers keep theirs
     #[arg(long, value_name = "ROUTER", default_value = "builtin")]
     pub router: String,
 }
@@ -153,7 +157,8 @@ pub struct ExportArguments {
     /// plano-0.4, plano-0.3, routing-api, vllm-sr or litellm
     #[arg(long, value_name = "FORMAT", default_value_t)]
     pub format: ExportFormat,
-    /// Write the routes into this existing Plano configuration; nothing else in it changes
+    /// Write the routes into this existing Plano configuration. Its version, missing providers and routes inside providers change where
+    /// that is needed, nothing else does
     #[arg(long, value_name = "CONFIG")]
     pub into: Option<PathBuf>,
     /// Say in the export what the policy was tested with: the folder that `waypost eval --out` wrote, or its report.json
@@ -163,10 +168,11 @@ pub struct ExportArguments {
     /// dialect that was tested, and warns when it does not read the format
     #[arg(long, value_name = "VERSION", value_parser = target)]
     pub gateway: Option<Target>,
-    /// Export without asking a policy that was not tested, was changed since, failed its test, or was tested with another dialect
+    /// Export without asking a policy that was not tested, was changed since, failed its test, or was tested with another dialect. Where
+    /// nobody can be asked, one whose --evidence does not hold is refused, and one without --evidence is exported with a warning
     #[arg(long)]
     pub yes: bool,
-    /// Write the configuration here instead of to standard output
+    /// Write the configuration here instead of to standard output, and with --evidence routes.evidence.json beside it
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
 }
@@ -269,8 +275,13 @@ pub struct KeepArguments {
 
 #[derive(Args)]
 pub struct BenchArguments {
-    #[command(flatten)]
-    pub router: RouterArguments,
+    /// A router that runs here: builtin, a folder with a Qwen2 model, a .gguf file, or a Hugging Face id (katanemo/Arch-Router-1.5B, or
+    /// owner/name:file)
+    #[arg(long, value_name = "ROUTER", default_value = "builtin")]
+    pub router: String,
+    /// Where the network runs
+    #[arg(long, value_enum, default_value_t = Device::Auto)]
+    pub device: Device,
     /// Single decisions of each kind [default: 20, or as many as a minute allows, but 7 at least]
     #[arg(long, value_name = "N")]
     pub runs: Option<usize>,
@@ -303,47 +314,6 @@ pub struct Target {
 fn target(text: &str) -> Result<Target, String> {
     let target = version(text).zip(gateway_of_version(text)).map(|(version, gateway)| Target { version, gateway });
     target.ok_or_else(|| "not a version of Plano from 0.3.1 on; write it as 0.4.36".to_owned())
-}
-
-#[derive(Args)]
-pub struct ModelsArguments {
-    #[command(subcommand)]
-    pub command: Option<ModelsCommand>,
-}
-
-/// Without a command the routers are listed.
-#[derive(Subcommand)]
-pub enum ModelsCommand {
-    /// Show which routers can be chosen, those added in the window too, their size and whether they fit; asks no network
-    List {
-        /// Print the list as JSON
-        #[arg(long)]
-        json: bool,
-        /// Where the network would run
-        #[arg(long, value_enum, default_value_t = Device::Auto)]
-        device: Device,
-    },
-    /// Download a router into the cache that all Hugging Face tools share, resuming where an earlier download stopped
-    ///
-    /// What is there is checked, and fetched again where it is damaged.
-    /// HF_TOKEN, HF_HOME, HF_ENDPOINT, HF_HUB_OFFLINE and the proxy variables are respected.
-    Pull {
-        /// A Hugging Face id: katanemo/Arch-Router-1.5B, or with a file: katanemo/Arch-Router-1.5B.gguf:Q4_K_M
-        router: String,
-        /// Accept the router's licence without being asked, for scripts
-        #[arg(long)]
-        accept_licence: bool,
-    },
-    /// Print where a downloaded router lies
-    Path {
-        /// As for --router
-        router: String,
-    },
-    /// Read a router's files again and compare them with what the Hub declared when they were downloaded
-    Verify {
-        /// As for --router
-        router: String,
-    },
 }
 
 /// As in [`crate::engine::Limits`].

@@ -53,7 +53,7 @@ struct Kind {
 /// Fails when the router cannot be loaded or run.
 pub fn run(arguments: &BenchArguments) -> Result<(), Failure> {
     let requests = bench_batch::requests(arguments)?;
-    let mut router = router::open_local(&arguments.router)?;
+    let mut router = router::open_local(&arguments.router, arguments.device)?;
     router.set_max_decoded(0);
     let policy = Arc::new(policy());
     let mut cold = Vec::new();

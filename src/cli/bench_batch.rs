@@ -1,5 +1,6 @@
 //! The part of `waypost bench` that decides many conversations: one by one and packed, with and without reuse.
 
+use std::io::BufRead;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
@@ -8,11 +9,11 @@ use serde::Serialize;
 
 use super::Failure;
 use super::args::BenchArguments;
-use super::input::read_policy;
+use super::input::{is_stdin, read_input, read_policy, refuse_two_stdins};
 use crate::chat::Conversation;
 use crate::decision::Decision;
 use crate::engine::{CancelToken, EngineError, LocalRouter, RouteRequest, Router as _};
-use crate::formats::{LabelledReader, open, read_text};
+use crate::formats::{LabelledReader, STDIN, open};
 use crate::policy::{DialectId, Policy, Route};
 
 /// The same conversations in three ways.
@@ -104,13 +105,14 @@ fn way(
 /// Returns what is to be decided: the user turns of the set, or invented conversations.
 ///
 /// # Errors
-/// Fails when policy or set cannot be read.
+/// Fails when policy or set cannot be read, and when both are standard input.
 pub fn requests(arguments: &BenchArguments) -> Result<Vec<RouteRequest>, Failure> {
     let count = arguments.cases.max(1);
     let (policy, conversations) = match (&arguments.policy, &arguments.set) {
         (Some(policy), Some(set)) => {
-            let policy = read_policy(&read_text(policy)?, &policy.display().to_string())?;
-            (policy, conversations(set, count)?)
+            refuse_two_stdins([("--policy", policy.as_path()), ("--set", set.as_path())])?;
+            let (text, path) = read_input(policy)?;
+            (read_policy(&text, &path)?, conversations(set, count)?)
         }
         _ => (ten_routes(), (0..count).map(invented).collect()),
     };
@@ -128,10 +130,14 @@ pub fn requests(arguments: &BenchArguments) -> Result<Vec<RouteRequest>, Failure
 
 /// Reads the first user turns of a set, each with the messages before it.
 fn conversations(set: &Path, count: usize) -> Result<Vec<Conversation>, Failure> {
-    let shown = set.display().to_string();
+    let (input, shown): (Box<dyn BufRead>, String) = if is_stdin(set) {
+        (Box::new(std::io::stdin().lock()), STDIN.to_owned())
+    } else {
+        (Box::new(open(set)?), set.display().to_string())
+    };
     let mut found = Vec::new();
     // Bad lines are told by `waypost eval`; here they only take no time.
-    for case in LabelledReader::new(open(set)?, &shown).flatten() {
+    for case in LabelledReader::new(input, &shown).flatten() {
         found.extend(case.turns().into_iter().map(|(conversation, _)| conversation));
         if found.len() >= count {
             found.truncate(count);

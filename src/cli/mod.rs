@@ -12,6 +12,7 @@ mod gateway;
 mod input;
 mod measure;
 mod models;
+mod models_args;
 mod output;
 mod prompt;
 mod report;

@@ -5,7 +5,8 @@ use std::io::{IsTerminal as _, Write as _};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
-use super::args::{Device, ModelsArguments, ModelsCommand};
+use super::args::Device;
+use super::models_args::{ModelsArguments, ModelsCommand};
 use super::{Failure, report, router};
 use crate::app::{Remembered, data_folder, named_routers};
 use crate::engine::{
@@ -123,9 +124,11 @@ fn line(router: ListedRouter, place: &Place, remembered: &Remembered) -> Line {
 }
 
 fn pull(name: &str, accept: bool) -> Result<(), Failure> {
-    let RouterSource::Hub(id) = router::source(name)? else {
+    let Ok(RouterSource::Hub(id)) = name.parse::<RouterSource>() else {
+        // An address may have a password in it.
+        let shown = if name.contains("://") { "a server" } else { name };
         return Err(Failure::Input(format!(
-            "{name} is nothing to download; name a router on the Hub, for example katanemo/Arch-Router-1.5B"
+            "{shown} is nothing to download; name a router on the Hub, for example katanemo/Arch-Router-1.5B"
         )));
     };
     let cancel = CancelToken::default();
@@ -186,8 +189,23 @@ fn agree(plan: &Plan, accept: bool) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Reads the name of a router that has files here.
+fn named(name: &str) -> Result<RouterSource, Failure> {
+    name.parse().map_err(|_| {
+        if router::is_path(name) {
+            Failure::Router(format!("{name}: there is no such router; check the path"))
+        } else {
+            // An address may have a password in it.
+            let shown = if name.contains("://") { "a server" } else { name };
+            Failure::Input(format!(
+                "{shown} has no files here; name builtin, a folder, a .gguf file or a Hugging Face id such as katanemo/Arch-Router-1.5B"
+            ))
+        }
+    })
+}
+
 fn path(name: &str) -> Result<std::path::PathBuf, Failure> {
-    let source = router::source(name)?;
+    let source = named(name)?;
     if let RouterSource::Hub(id) = &source {
         return Ok(find_in_cache(id)?.path);
     }
@@ -210,7 +228,7 @@ fn verify(name: &str) -> Result<(), Failure> {
         bar.set_style(style);
     }
     let mut progress = |done| bar.set_position(done);
-    let source = router::source(name)?;
+    let source = named(name)?;
     let checked: Vec<Checked> = match &source {
         RouterSource::Hub(id) => verify_hub(id, &mut progress, &cancel)?,
         _ => {

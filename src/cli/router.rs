@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::args::{AskingArguments, RouterArguments};
+use super::args::{AskingArguments, Device, RouterArguments};
 use super::{Failure, report};
 use crate::engine::{
     CancelToken, DeviceChoice, EngineError, Limits, LocalRouter, OnProgress, Progress, Router, RouterDescription, RouterSource,
@@ -15,9 +15,17 @@ use crate::engine::{
 /// Reads the value of `--router`.
 ///
 /// # Errors
-/// Fails on a value that is none of the known kinds.
+/// Fails on a value that is none of the known kinds: as bad usage, or as a router that cannot be loaded where the value is a path.
 pub fn source(value: &str) -> Result<RouterSource, Failure> {
-    value.parse().map_err(|reason| Failure::Input(format!("--router {reason}")))
+    value.parse().map_err(|reason| {
+        let sentence = format!("--router {reason}");
+        if is_path(value) { Failure::Router(sentence) } else { Failure::Input(sentence) }
+    })
+}
+
+/// Returns whether a value can only be meant as a place on this machine.
+pub fn is_path(value: &str) -> bool {
+    !value.contains("://") && value.contains(std::path::is_separator)
 }
 
 /// Reads the value of `--router` together with how a server is to be asked.
@@ -57,17 +65,17 @@ pub fn check_path(path: &Path) -> Result<(), Failure> {
 /// # Errors
 /// Fails when the value is none of the known kinds, or the router cannot be loaded or reached.
 pub fn open(arguments: &RouterArguments) -> Result<Box<dyn Router>, Failure> {
-    let router = with_bar(arguments, open_router)?;
+    let router = with_bar(&source_of(arguments)?, arguments.device, open_router)?;
     tell_refused(&router.description());
     Ok(router)
 }
 
-/// Loads a router that runs here, for what servers do not offer.
+/// Loads a router that runs here, for what servers do not offer; `value` is that of `--router`.
 ///
 /// # Errors
 /// Fails as [`open`] does, and for servers.
-pub fn open_local(arguments: &RouterArguments) -> Result<LocalRouter, Failure> {
-    let router = with_bar(arguments, load)?;
+pub fn open_local(value: &str, device: Device) -> Result<LocalRouter, Failure> {
+    let router = with_bar(&source(value)?, device, load)?;
     tell_refused(&router.description());
     Ok(router)
 }
@@ -80,10 +88,10 @@ fn tell_refused(description: &RouterDescription) {
 }
 
 fn with_bar<R>(
-    arguments: &RouterArguments,
+    source: &RouterSource,
+    device: Device,
     open: impl FnOnce(&RouterSource, DeviceChoice, OnProgress<'_>, &CancelToken) -> Result<R, EngineError>,
 ) -> Result<R, Failure> {
-    let source = source_of(arguments)?;
     // Draws on standard error, and only where that is a terminal.
     let bar = ProgressBar::new(0);
     if let Ok(style) = ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len}") {
@@ -94,7 +102,7 @@ fn with_bar<R>(
         bar.set_length(total.unwrap_or(done));
         bar.set_position(done);
     };
-    let router = open(&source, arguments.device.choice(), &mut progress, &CancelToken::default());
+    let router = open(source, device.choice(), &mut progress, &CancelToken::default());
     bar.finish_and_clear();
     Ok(router?)
 }
