@@ -142,6 +142,18 @@ fn bad_usage_and_bad_input_end_with_2_and_one_sentence() {
     check(&["route", "--policy", POLICY, "--conversation", CONVERSATION, "--orders", &orders], "", 2, "", "is not in 0..=10000");
 }
 
+/// Whoever reads it has neither the sources nor the machine that the program was built on.
+#[cfg(target_os = "linux")]
+#[test]
+fn without_a_display_the_window_says_why_and_ends_with_2() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_waypost"));
+    let output = command.env_remove("DISPLAY").env_remove("WAYLAND_DISPLAY").env_remove("WAYLAND_SOCKET").output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("error: The window cannot be opened: neither WAYLAND_DISPLAY"), "{said}");
+    assert!(said.contains(" is set. Waypost needs a display") && !said.contains(".rs"), "{said}");
+}
+
 #[test]
 fn gates_and_bad_input_end_differently() {
     let config = "version: v0.4.0\nlisteners: []\nmodel_providers: [{model: openai/m, default: true}, {model: openai/n, default: true}]\n";

@@ -18,6 +18,16 @@ use crate::app::{App, Command, DRAFTS, StartOptions, Tab, ThemeChoice, ZOOM_RANG
 )]
 pub struct WindowError(String);
 
+impl WindowError {
+    /// Keeps of what the windowing library says the reason alone: winit puts "os error at FILE:LINE: " before it, with a file of the machine
+    /// that built the program.
+    fn new(said: &str) -> Self {
+        let place = said.rsplit_once("os error at ").and_then(|(_, place)| place.split_once(".rs:"));
+        let reason = place.and_then(|(_, line)| line.split_once(": ")).map_or(said, |(_, reason)| reason);
+        Self(reason.trim_end_matches('.').to_owned())
+    }
+}
+
 /// Opens the window and returns when it is closed.
 ///
 /// # Errors
@@ -34,7 +44,7 @@ pub fn run(options: StartOptions) -> Result<(), WindowError> {
         let drafts = eframe::storage_dir("waypost").map(|folder| folder.join(DRAFTS));
         Ok(Box::new(Window::with_drafts(&creation.egui_ctx, options, drafts)?))
     };
-    eframe::run_native("waypost", native, Box::new(create)).map_err(|error| WindowError(error.to_string()))
+    eframe::run_native("waypost", native, Box::new(create)).map_err(|error| WindowError::new(&error.to_string()))
 }
 
 /// The workbench in a window.
