@@ -365,8 +365,8 @@ pub struct AskingArguments {
 #[derive(Args)]
 pub struct RouterArguments {
     /// builtin, a folder with a Qwen2 model, a .gguf file, a Hugging Face id (katanemo/Arch-Router-1.5B, or owner/name:file), an
-    /// OpenAI-compatible server as http(s)://server/v1#model, or a running Plano as plano+http(s)://gateway. A server's key is taken
-    /// from WAYPOST_API_KEY, the system's keyring or OPENAI_API_KEY [default: builtin; in the window the one chosen last]
+    /// OpenAI-compatible server as http(s)://server/v1#model, or a running Plano as plano+http(s)://gateway. Keys come from
+    /// WAYPOST_API_KEY, the system's keyring, or (not for Plano) OPENAI_API_KEY [default: builtin; in the window the one chosen last]
     #[arg(long, value_name = "ROUTER")]
     pub router: Option<String>,
     /// Where the network runs
