@@ -15,9 +15,15 @@ use crate::engine::{
 /// Reads the value of `--router`.
 ///
 /// # Errors
-/// Fails on a value that is none of the known kinds.
+/// Fails on a value that is none of the known kinds: as a router that cannot be loaded where it is a path, as bad usage otherwise.
 pub fn source(value: &str) -> Result<RouterSource, Failure> {
-    value.parse().map_err(|reason| Failure::Input(format!("--router {reason}")))
+    value.parse().map_err(|reason| failure(value, format!("--router {reason}")))
+}
+
+/// A path without a router is what a missing `.gguf` file is, which is found out only when it is loaded: both end alike.
+fn failure(value: &str, sentence: String) -> Failure {
+    let is_address = value.contains("://") || value.starts_with("plano+");
+    if value.contains(std::path::is_separator) && !is_address { Failure::Router(sentence) } else { Failure::Input(sentence) }
 }
 
 /// Reads the value of `--router` together with how a server is to be asked.

@@ -1,8 +1,8 @@
 //! What is wrong with a policy, and what could be better: checks that need no model.
 //!
-//! Errors are what a gateway refuses and routes that can never be chosen; warnings are traps that gateways accept in silence, and what is still to
-//! be filled in; advice is the vendor's own rules for writing routes. `docs/lint.md` has an entry for each code. Nothing here knows files: lines are looked up by
-//! whoever has the text.
+//! Errors are what a gateway refuses and routes that can never be chosen; warnings are traps that gateways accept in silence, and what is
+//! still to be filled in; advice is the vendor's own rules for writing routes. `docs/lint.md` has an entry for each code. Nothing here knows
+//! files: lines are looked up by whoever has the text.
 
 mod models;
 mod names;
