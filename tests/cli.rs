@@ -211,6 +211,12 @@ fn standard_input_and_transcripts_are_read() {
 fn help_says_what_a_newcomer_needs() {
     check(&["--help"], "", 0, "Decide which route a conversation takes", "");
     check(&["route", "--help"], "", 0, "--orders", "");
+    check(&["eval", "--help"], "", 0, "set_findings.csv", "");
+    for command in ["route", "eval", "compare"] {
+        for dialect in ["model-card", "archgw-0.3.1", "plano-0.4.19", "plano-0.4.20"] {
+            check(&[command, "--help"], "", 0, dialect, "");
+        }
+    }
     check(&["--version"], "", 0, env!("CARGO_PKG_VERSION"), "");
 }
 

@@ -179,7 +179,7 @@ pub struct EvalArguments {
     /// Labelled set: JSON lines with "messages" and "route", or "labels" for each user turn; ShareGPT exports with labels; CSV with text,label
     #[arg(long, value_name = "FILE")]
     pub set: PathBuf,
-    /// Whose prompt to send [default: the policy's, else archgw-0.3.1]
+    /// Whose prompt to send: model-card, archgw-0.3.1, plano-0.4.19 or plano-0.4.20 [default: the policy's, else archgw-0.3.1]
     #[arg(long, value_name = "ID")]
     pub dialect: Option<DialectId>,
     #[command(flatten)]
@@ -193,7 +193,7 @@ pub struct EvalArguments {
     /// Seed of the random orders
     #[arg(long, value_name = "S", default_value_t = 0)]
     pub seed: u64,
-    /// Write report.json, cases.csv, report.md and junit.xml to this folder
+    /// Write report.json, cases.csv, report.md, junit.xml and set_findings.csv to this folder
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
     /// End with status 1 when the agreement is under X, in 0 to 1, and with 3 when that hangs on cases that the router did not decide
@@ -220,7 +220,7 @@ pub struct CompareArguments {
     /// A run that `waypost eval --out` wrote, as a variant
     #[arg(long, value_name = "DIR")]
     pub run: Vec<PathBuf>,
-    /// Whose prompt to send, once or for each variant [default: the policy's, else archgw-0.3.1]
+    /// Whose prompt, once or for each variant: model-card, archgw-0.3.1, plano-0.4.19, plano-0.4.20 [default: the policy's, else archgw-0.3.1]
     #[arg(long, value_name = "ID")]
     pub dialect: Vec<DialectId>,
     /// Who decides, once or for each variant; as for route [default: builtin]
