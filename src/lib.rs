@@ -1,8 +1,9 @@
 //! Waypost: a desktop workbench for LLM route policies.
 //!
 //! The library holds everything but `main`; ARCHITECTURE.md is its map. Imports point only downward:
-//! [`policy`], [`chat`] and [`decision`] are the domain, [`dialect`] and [`formats`] the text layer above it,
-//! [`engine`] the only place that knows about models, [`app`] and [`cli`] the only places that write files, and `ui` draws.
+//! [`policy`], [`chat`] and [`decision`] are the domain, [`dialect`], [`formats`] and [`eval`] the text layer above it,
+//! [`engine`] the only place that knows about models, [`app`] and [`cli`] the only places that write files of the user's
+//! (downloads go into the cache of the Hugging Face tools from [`engine`]), and `ui` draws.
 
 pub mod app;
 pub mod chat;

@@ -196,6 +196,7 @@ fn a_file_to_lint_that_cannot_be_opened_is_a_report_too() {
 #[test]
 fn a_router_that_cannot_be_loaded_ends_with_3() {
     check(&["route", "--policy", POLICY, "--conversation", CONVERSATION, "--router", "/nowhere/m.gguf"], "", 3, "", "/nowhere/m.gguf");
+    check(&["route", "--policy", POLICY, "--conversation", CONVERSATION, "--router", "./no/such"], "", 3, "", "there is no such folder");
     let empty = tempfile::tempdir().unwrap();
     let folder = empty.path().display().to_string();
     check(&["route", "--policy", POLICY, "--conversation", CONVERSATION, "--router", &folder], "", 3, "", "has no config.json");
@@ -242,7 +243,27 @@ fn help_says_what_a_newcomer_needs() {
     let bench = run(&["bench", "--help"], "");
     let bench = String::from_utf8_lossy(&bench.stdout);
     assert!(bench.contains("A router that runs here") && !bench.contains("--in-flight") && !bench.contains("plano+"), "{bench}");
+    check(&["eval", "--help"], "", 0, "set_findings.csv", "");
+    for command in ["route", "eval", "compare"] {
+        for dialect in ["model-card", "archgw-0.3.1", "plano-0.4.19", "plano-0.4.20"] {
+            check(&[command, "--help"], "", 0, dialect, "");
+        }
+    }
     check(&["--version"], "", 0, env!("CARGO_PKG_VERSION"), "");
+}
+
+#[test]
+fn routers_are_listed_with_the_speed_of_where_they_would_run() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("waypost")).unwrap();
+    std::fs::write(folder.path().join("waypost/routers.json"), r#"{"speeds": {"builtin on cpu": [340.0]}}"#).unwrap();
+    for (device, expected) in [("cpu", Value::from(340.0)), ("cuda", Value::Null)] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_waypost"));
+        let output = command.args(["models", "list", "--json", "--device", device]).env("XDG_DATA_HOME", folder.path()).output().unwrap();
+        let listed: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let line = listed.as_array().unwrap().iter().find(|line| line["router"] == "builtin").unwrap();
+        assert_eq!(line["decision_ms"], expected, "{device}");
+    }
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Real weights against what transformers computes for the same prompts.
 //!
-//! Runs when `WAYPOST_TEST_MODEL` names the folder that `bench/make_models.py smollm2` writes; `.ci/run` makes it present.
+//! Runs when `WAYPOST_TEST_MODEL` names a folder with SmolLM2-135M-Instruct written as a Qwen2 network; `.ci/run` makes it where the script for it,
+//! which is not part of this repository, lies beside it.
 
 use std::path::PathBuf;
 

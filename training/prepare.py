@@ -360,7 +360,7 @@ def main():
     packer.add_argument("--bf16", action="store_true", help="weights in bf16: for a model that was trained already")
     packer.add_argument("--wheels", help="folder of wheels to take along (gguf is missing on the GPU machine)")
     for command in (shards, packer):
-        command.add_argument("--model", required=True, help="folder of the base model (make_models.py smollm2)")
+        command.add_argument("--model", required=True, help="folder of the base model, see README.md")
         command.add_argument("--pool", default=POOL)
     args = parser.parse_args()
     {"shards": make_shards, "pack": pack}[args.command](args)

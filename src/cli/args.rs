@@ -185,7 +185,7 @@ pub struct EvalArguments {
     /// Labelled set: JSON lines with "messages" and "route", or "labels" for each user turn; ShareGPT exports with labels; CSV with text,label
     #[arg(long, value_name = "FILE")]
     pub set: PathBuf,
-    /// Whose prompt to send [default: the policy's, else archgw-0.3.1]
+    /// Whose prompt to send: model-card, archgw-0.3.1, plano-0.4.19 or plano-0.4.20 [default: the policy's, else archgw-0.3.1]
     #[arg(long, value_name = "ID")]
     pub dialect: Option<DialectId>,
     #[command(flatten)]
@@ -199,7 +199,7 @@ pub struct EvalArguments {
     /// Seed of the random orders
     #[arg(long, value_name = "S", default_value_t = 0)]
     pub seed: u64,
-    /// Write report.json, cases.csv, report.md and junit.xml to this folder
+    /// Write report.json, cases.csv, report.md, junit.xml and set_findings.csv to this folder
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
     /// End with status 1 when the agreement is under X, in 0 to 1, and with 3 when that hangs on cases that the router did not decide
@@ -226,7 +226,7 @@ pub struct CompareArguments {
     /// A run that `waypost eval --out` wrote, as a variant
     #[arg(long, value_name = "DIR")]
     pub run: Vec<PathBuf>,
-    /// Whose prompt to send, once or for each variant [default: the policy's, else archgw-0.3.1]
+    /// Whose prompt, once or for each variant: model-card, archgw-0.3.1, plano-0.4.19, plano-0.4.20 [default: the policy's, else archgw-0.3.1]
     #[arg(long, value_name = "ID")]
     pub dialect: Vec<DialectId>,
     /// Who decides, once or for each variant; as for route [default: builtin]
@@ -335,8 +335,8 @@ pub struct AskingArguments {
 #[derive(Args)]
 pub struct RouterArguments {
     /// builtin, a folder with a Qwen2 model, a .gguf file, a Hugging Face id (katanemo/Arch-Router-1.5B, or owner/name:file), an
-    /// OpenAI-compatible server as http(s)://server/v1#model, or a running Plano as plano+http(s)://gateway. A server's key is taken
-    /// from WAYPOST_API_KEY, the system's keyring or OPENAI_API_KEY [default: builtin; in the window the one chosen last]
+    /// OpenAI-compatible server as http(s)://server/v1#model, or a running Plano as plano+http(s)://gateway. Keys come from
+    /// WAYPOST_API_KEY, the system's keyring, or (not for Plano) OPENAI_API_KEY [default: builtin; in the window the one chosen last]
     #[arg(long, value_name = "ROUTER")]
     pub router: Option<String>,
     /// Where the network runs

@@ -45,7 +45,7 @@ struct Line {
     stored: String,
     licence: Option<String>,
     sha256: Option<String>,
-    /// Median of the newest decisions here.
+    /// Median of the newest decisions where it would run; what another device took says nothing of it.
     decision_ms: Option<f64>,
 }
 
@@ -105,10 +105,7 @@ fn line(router: ListedRouter, place: &Place, remembered: &Remembered) -> Line {
         Presence::Unusable(reason) => ("unusable", Some(reason)),
     };
     Line {
-        decision_ms: ["cpu", "cuda", "metal", "server", "gateway"]
-            .iter()
-            .find_map(|device| remembered.speed(&id, device))
-            .map(|(median, _)| median),
+        decision_ms: [place.device, "server", "gateway"].iter().find_map(|device| remembered.speed(&id, device)).map(|(median, _)| median),
         router: id,
         label: router.label,
         state,

@@ -25,7 +25,7 @@ pub fn source(value: &str) -> Result<RouterSource, Failure> {
 
 /// Returns whether a value can only be meant as a place on this machine.
 pub fn is_path(value: &str) -> bool {
-    !value.contains("://") && value.contains(std::path::is_separator)
+    !value.contains("://") && !value.starts_with("plano+") && value.contains(std::path::is_separator)
 }
 
 /// Reads the value of `--router` together with how a server is to be asked.

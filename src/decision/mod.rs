@@ -1,6 +1,6 @@
 //! What deciding one conversation yields: plain data that the command line prints and the window draws.
 //!
-//! The `Serialize` shape is the contract of `waypost route --json` (design, section 6).
+//! The `Serialize` shape is the contract of `waypost route --json`, which scripts read.
 
 use serde::{Deserialize, Serialize};
 

@@ -114,8 +114,8 @@ impl Linear {
 }
 
 /// Returns whether weights are computed with as they are in the file. On the CPU candle's fast quantised products need rows of a multiple of 256
-/// (design.md, section 3) and exist for few types: with others f32 is five to eight times as fast, and worth its memory where the router is small
-/// (see [`SMALL`]). GPUs keep what the file has.
+/// (others run at a tenth of the speed) and exist for few types: with others f32 is five to eight times as fast, and worth its memory where the
+/// router is small (see [`SMALL`]). GPUs keep what the file has.
 pub fn stays_quantised(dtype: GgmlDType, columns: usize, on_cpu: bool, small: bool) -> bool {
     let fast =
         matches!(dtype, GgmlDType::Q4K | GgmlDType::Q6K | GgmlDType::Q8_0) || (cfg!(target_arch = "aarch64") && dtype == GgmlDType::Q5K);

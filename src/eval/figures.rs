@@ -17,7 +17,7 @@ use super::slices::{TagFigures, TurnFigures, per_tag, per_turn_number};
 use crate::decision::{RouterInfo, TokenCounts};
 use crate::policy::{DialectId, NO_ROUTE_LABEL};
 
-/// The figures of one run. The fields up to `dialect` are the contract (design, section 6); the others add to it.
+/// The figures of one run. The fields up to `dialect` are the contract of `waypost eval --json`; the others add to it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Figures {
     /// Turns with a decision, errors of the gateway among them.

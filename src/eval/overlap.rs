@@ -12,7 +12,7 @@ pub struct RoutePair {
     /// In the order of the policy, as all pairs.
     pub routes: [String; 2],
     /// Sum over all turns of what the less probable of the two gets where they are the two most probable: how many decisions, as it were,
-    /// hang in the balance. Pairs are ranked by it.
+    /// hang in the balance. Less than 5 % counts only where the one was expected and the other decided. Pairs are ranked by it.
     pub mass: f64,
     /// Share of `mass` in the turns of which one of the two is the most probable, 0 to 0.5.
     pub share: f64,

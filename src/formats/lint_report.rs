@@ -151,10 +151,7 @@ impl LintReport {
             // Writing to a string cannot fail.
             let _ = writeln!(out, "{place}: {} {code}: {}. {reason}", severity.as_str(), finding.message);
         }
-        let counts = [(Severity::Error, "error"), (Severity::Warning, "warning"), (Severity::Advice, "hint")].map(|(severity, what)| {
-            let count = self.count(severity);
-            if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
-        });
+        let counts = Severity::ALL.map(|severity| severity.counted(self.count(severity)));
         let _ = writeln!(out, "{}", counts.join(", "));
         out
     }

@@ -14,17 +14,10 @@ const ROW_HEIGHT: f32 = 46.0;
 /// Width and height of the painted mark of a severity.
 const MARK: f32 = 12.0;
 
-/// The severities with a word each, the worst first.
-const SEVERITIES: [(Severity, &str); 3] = [(Severity::Error, "error"), (Severity::Warning, "warning"), (Severity::Advice, "hint")];
-
-/// Returns "1 error, 2 hints", or that there is nothing to say.
+/// Returns "1 error, 2 pieces of advice", or that there is nothing to say.
 fn counts(checks: &Checks) -> String {
-    let count = |(severity, word): (Severity, &str)| match checks.count(severity) {
-        0 => None,
-        1 => Some(format!("1 {word}")),
-        several => Some(format!("{several} {word}s")),
-    };
-    let counts: Vec<String> = SEVERITIES.into_iter().filter_map(count).collect();
+    let count = |severity: Severity| Some(checks.count(severity)).filter(|count| *count > 0).map(|count| severity.counted(count));
+    let counts: Vec<String> = Severity::ALL.into_iter().filter_map(count).collect();
     if counts.is_empty() { "No findings".to_owned() } else { counts.join(", ") }
 }
 
@@ -32,7 +25,7 @@ fn word(severity: Severity) -> &'static str {
     match severity {
         Severity::Error => "Error",
         Severity::Warning => "Warning",
-        Severity::Advice => "Hint",
+        Severity::Advice => "Advice",
     }
 }
 

@@ -120,9 +120,9 @@ fn facts_ui(ui: &mut Ui, state: &State, router: &ListedRouter) {
         if let Some(digest) = &router.digest {
             widgets::caption_ui(ui, format!("SHA-256 {}…", &digest[..digest.len().min(12)])).on_hover_text(digest);
         }
-        let device = state.router.description.as_ref().map_or("cpu", |description| description.info.device.as_str());
         let id = router.source.to_string();
-        let speed = [device, "cpu", "cuda", "metal", "server", "gateway"].iter().find_map(|device| panel.remembered.speed(&id, device));
+        // What another device took says nothing of the one that it would run on.
+        let speed = [panel.place.device, "server", "gateway"].iter().find_map(|device| panel.remembered.speed(&id, device));
         if let Some((median, count)) = speed {
             widgets::caption_ui(
                 ui,

@@ -67,6 +67,7 @@ fn examples() -> Vec<(&'static str, Policy, Policy)> {
         ("WP108", named("beer\nales"), named("beer\\ales")),
         ("WP109", described("Beer in the {conversation}, hops and brewing"), described("Beer in the conversation, hops and brewing")),
         ("WP110", named("other"), named("another")),
+        ("WP110", dialect(named("other"), DialectId::ModelCard), dialect(named("other"), DialectId::Plano0419)),
         ("WP111", keeping("5"), keeping(r#"[{"model":"openai/m0","access_key":"$KEY"}]"#)),
         (
             "WP111",
@@ -85,6 +86,7 @@ fn examples() -> Vec<(&'static str, Policy, Policy)> {
         ("WP209", models(&["openai/m0"], &["openai/m0"]), dialect(models(&["openai/m0"], &["openai/m0"]), DialectId::Plano0420)),
         ("WP210", policy(&[("wine", &long)]), policy(&[WINE])),
         ("WP211", models(&["openai/m0", "openai/m0"], &["openai/m1"]), models(&["openai/m0", "openai/m1"], &["openai/m1"])),
+        ("WP212", dialect(named("other"), DialectId::Plano0420), named("other")),
         (
             "WP301",
             policy(&[("math", "Solving quadratic equations and proving theorems")]),
@@ -149,7 +151,7 @@ fn quick_fixes_remove_what_they_are_about() {
         assert!(!fixed.contains(&code) || left.iter().all(|finding| finding.rule.code != code), "{code} stays: {left:#?}");
     }
     fixed.dedup();
-    assert_eq!(fixed, ["WP101", "WP102", "WP103", "WP107", "WP108", "WP109", "WP110", "WP205", "WP207", "WP208", "WP211"]);
+    assert_eq!(fixed, ["WP101", "WP102", "WP103", "WP107", "WP108", "WP109", "WP110", "WP205", "WP207", "WP208", "WP211", "WP212"]);
 }
 
 #[test]
@@ -164,6 +166,18 @@ fn each_code_is_documented() {
         }
     }
     assert_eq!(docs.matches("\n### WP").count(), RULES.len());
+}
+
+#[test]
+fn what_the_documentation_calls_better_is_not_found_fault_with() {
+    let docs = std::fs::read_to_string(format!("{}/docs/lint.md", env!("CARGO_MANIFEST_DIR"))).unwrap();
+    for code in ["WP109", "WP205", "WP206", "WP302", "WP303", "WP304", "WP306"] {
+        let entry = docs.split(&format!("### {code}\n")).nth(1).unwrap();
+        let better = entry.lines().find_map(|line| line.strip_prefix("- Better: ")).unwrap();
+        let description = better.split(['`', '"']).nth(1).unwrap();
+        let found = lint(&described(description), &LintContext::default());
+        assert!(found.is_empty(), "{code}: {description}: {found:#?}");
+    }
 }
 
 #[test]
@@ -189,7 +203,7 @@ fn findings_have_lines_and_come_worst_first() {
     );
     assert!(report.has_errors());
     assert!(report.to_text().starts_with("k.yaml:5: error WP104: \"gpt-4o\" is not a model name like \"openai/gpt-4o\". Plano refuses"));
-    assert!(report.to_text().ends_with("3 errors, 1 warning, 4 hints\n"));
+    assert!(report.to_text().ends_with("3 errors, 1 warning, 4 pieces of advice\n"));
 }
 
 #[test]

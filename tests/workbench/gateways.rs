@@ -12,23 +12,23 @@ const BAD: &str = "routes:\n  - name: bob's\n    description: Cooking, baking an
 fn findings_stand_beside_the_route_and_their_fixes_can_be_undone() {
     let mut harness = window(options(Behaviour::Decide));
     perform(&mut harness, Command::EditYaml(BAD.replace("Cooking, baking", "Make anything")));
-    wait_for(&mut harness, "Findings: 1 error, 2 hints");
+    wait_for(&mut harness, "Findings: 1 error, 2 pieces of advice");
     assert!(has(&harness, "Route bob's, Error: the name"), "{:#?}", texts(&harness));
     click(&mut harness, "Rename to bobs");
-    wait_for(&mut harness, "Findings: 2 hints");
+    wait_for(&mut harness, "Findings: 2 pieces of advice");
     assert!(has(&harness, "Route bobs"));
 
     click(&mut harness, "Explain WP302 of bobs");
     assert!(has(&harness, "Descriptions should be specific and unambiguous"));
     click(&mut harness, "Close");
     click(&mut harness, "Hide WP302 of bobs");
-    wait_for(&mut harness, "Findings: 1 hint");
+    wait_for(&mut harness, "Findings: 1 piece of advice");
     press(&mut harness, Modifiers::COMMAND | Modifiers::SHIFT, Key::F);
     click(&mut harness, "Show hidden advice");
-    wait_for(&mut harness, "Findings: 2 hints");
+    wait_for(&mut harness, "Findings: 2 pieces of advice");
 
     press(&mut harness, Modifiers::COMMAND, Key::Z);
-    wait_for(&mut harness, "Findings: 1 error, 2 hints");
+    wait_for(&mut harness, "Findings: 1 error, 2 pieces of advice");
     assert!(has(&harness, "line 2, route bob's"), "{:#?}", texts(&harness));
 }
 

@@ -1,8 +1,8 @@
 //! What is wrong with a policy, and what could be better: checks that need no model.
 //!
-//! Errors are what a gateway refuses and routes that can never be chosen; warnings are traps that gateways accept in silence; advice is the
-//! vendor's own rules for writing routes. `docs/lint.md` has an entry for each code. Nothing here knows files: lines are looked up by
-//! whoever has the text.
+//! Errors are what a gateway refuses and routes that can never be chosen; warnings are traps that gateways accept in silence, and what is
+//! still to be filled in; advice is the vendor's own rules for writing routes. `docs/lint.md` has an entry for each code. Nothing here knows
+//! files: lines are looked up by whoever has the text.
 
 mod models;
 mod names;
@@ -20,13 +20,26 @@ pub use rules::{RULES, Rule};
 pub enum Severity {
     /// A gateway refuses the policy, or a route can never be chosen. `waypost lint` fails.
     Error,
-    /// A gateway accepts it and does something else than its author expects.
+    /// The policy can be tested; a gateway does something else than its author expects, or takes it only once something was filled in.
     Warning,
     /// The policy works; the vendor's writing rules say that it could work better.
     Advice,
 }
 
 impl Severity {
+    /// Every severity, the worst first.
+    pub const ALL: [Self; 3] = [Self::Error, Self::Warning, Self::Advice];
+
+    /// Returns a number of findings of this severity in words: "1 error", "2 pieces of advice".
+    pub fn counted(self, count: usize) -> String {
+        match (self, count) {
+            (Self::Advice, 1) => "1 piece of advice".to_owned(),
+            (Self::Advice, _) => format!("{count} pieces of advice"),
+            (_, 1) => format!("1 {}", self.as_str()),
+            _ => format!("{count} {}s", self.as_str()),
+        }
+    }
+
     /// Returns the severity as reports spell it.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -3,11 +3,11 @@
 use std::collections::HashMap;
 
 use super::rules::{
-    APOSTROPHE, BUDGET, CASE, DUPLICATE_NAME, EMPTY_DESCRIPTION, EMPTY_NAME, LINE_FEED, NAMED_OTHER, NO_ROUTES, NON_ASCII, PLACEHOLDER,
-    SPACES, TAG, VARIABLE,
+    APOSTROPHE, BUDGET, CASE, DUPLICATE_NAME, EMPTY_DESCRIPTION, EMPTY_NAME, LABELLED_OTHER, LINE_FEED, NAMED_OTHER, NO_ROUTES, NON_ASCII,
+    PLACEHOLDER, SPACES, TAG, VARIABLE,
 };
 use super::{Field, Findings, Fix, shown};
-use crate::policy::{NO_ROUTE_LABEL, Policy, PolicyEdit};
+use crate::policy::{DialectId, NO_ROUTE_LABEL, Policy, PolicyEdit};
 
 /// What gateways replace by the conversation, wherever it stands.
 const CONVERSATION: &str = "{conversation}";
@@ -70,8 +70,14 @@ fn name(findings: &mut Findings<'_>, index: usize, name: &str) {
         return;
     }
     if name == NO_ROUTE_LABEL {
-        let message = "the name \"other\" is the router's answer when nothing fits".to_owned();
-        findings.route(&NAMED_OTHER, index, Field::Name, message, rename(policy, index, "other_requests"));
+        // Where answers are lists, an empty one says that nothing fits. Where no dialect is named, any gateway may be the target.
+        let (rule, message) = match policy.dialect {
+            Some(DialectId::Plano0419 | DialectId::Plano0420) => (&LABELLED_OTHER, "the name \"other\" is the label of no route"),
+            None | Some(DialectId::ModelCard | DialectId::Archgw031) => {
+                (&NAMED_OTHER, "the name \"other\" is the router's answer when nothing fits")
+            }
+        };
+        findings.route(rule, index, Field::Name, message.to_owned(), rename(policy, index, "other_requests"));
     }
     if name.contains('\'') {
         let message = format!("the name {} holds an apostrophe", shown(name));

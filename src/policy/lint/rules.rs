@@ -91,6 +91,9 @@ rules! {
     REPEATED_MODEL = "WP211", Warning, "a model twice in one route",
         "Gateways accept it; a retry then goes to the model that just failed.",
         "cli/planoai/config_generator.py, Plano 0.4.36";
+    LABELLED_OTHER = "WP212", Warning, "a route called other that labels cannot name",
+        "Plano 0.4.19 and later can choose it, but in labelled sets and figures \"other\" means that no route fits.",
+        "orchestrator_model_v1.rs, Plano 0.4.19 to 0.4.36";
     DISAGREE = "WP301", Advice, "name and description share no word",
         "The name is what the router answers with; it should say the same as the description.",
         "Best practices in docs/source/guides/llm_router.rst of katanemo/plano";
