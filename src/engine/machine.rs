@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use sysinfo::{CpuRefreshKind, Disks, MemoryRefreshKind, RefreshKind, System};
+use sysinfo::{CGroupLimits, CpuRefreshKind, Disks, MemoryRefreshKind, RefreshKind, System};
 
 /// Main memory in bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -16,12 +16,16 @@ pub struct Memory {
 pub fn memory() -> Memory {
     let system = System::new_with_specifics(RefreshKind::nothing().with_memory(MemoryRefreshKind::nothing().with_ram()));
     let whole = Memory { total: system.total_memory(), available: system.available_memory() };
-    match system.cgroup_limits() {
-        Some(limits) if limits.total_memory > 0 && limits.total_memory < whole.total => {
-            Memory { total: limits.total_memory, available: limits.free_memory.min(whole.available) }
-        }
-        _ => whole,
+    system.cgroup_limits().map_or(whole, |limits| within(&limits, whole))
+}
+
+/// Returns what a container may have of a machine's memory.
+fn within(limits: &CGroupLimits, whole: Memory) -> Memory {
+    if limits.total_memory == 0 || limits.total_memory >= whole.total {
+        return whole;
     }
+    // Not `free_memory`: it takes the files that the kernel keeps in memory for used, a router just downloaded among them, and they give way.
+    Memory { total: limits.total_memory, available: limits.total_memory.saturating_sub(limits.rss).min(whole.available) }
 }
 
 /// Returns the processor as its maker calls it; empty where the system does not tell.
@@ -38,4 +42,20 @@ pub fn free_space(path: &Path) -> Option<u64> {
     let nearest = holding.max_by_key(|disk| disk.mount_point().components().count())?;
     // Some network and overlay systems tell nothing, which reads as an empty disk without room.
     (nearest.total_space() > 0).then(|| nearest.available_space())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn in_a_container_files_that_the_kernel_keeps_in_memory_count_as_available() {
+        let whole = Memory { total: 64_000, available: 40_000 };
+        let limits = CGroupLimits { total_memory: 2_000, free_memory: 140, rss: 270, ..CGroupLimits::default() };
+        assert_eq!(within(&limits, whole), Memory { total: 2_000, available: 1_730 });
+        let busy = Memory { available: 500, ..whole };
+        assert_eq!(within(&limits, busy), Memory { total: 2_000, available: 500 }, "there is no more than the machine has");
+        let unlimited = CGroupLimits { total_memory: whole.total, ..limits };
+        assert_eq!(within(&unlimited, whole), whole);
+    }
 }
