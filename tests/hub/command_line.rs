@@ -109,6 +109,21 @@ fn routers_that_the_user_named_are_listed_once_and_with_their_files() {
     }
 }
 
+/// Tests run in the folder of the package, which has a `docs`.
+#[test]
+fn a_mistyped_path_is_told_as_one() {
+    let home = tempfile::tempdir().unwrap();
+    let run = |arguments: &[&str]| waypost(home.path(), "http://127.0.0.1:1", arguments, &[]);
+    for path in ["docs/my_folder", "nowhere/my-router.gguf"] {
+        check(&run(&route(path)), 3, "", &format!("there is no file or folder {path}; check the path"));
+        check(&run(&route(path)), 3, "", &format!("models pull {path}"));
+    }
+    let snapshot = home.path().join("hf/hub/models--docs--tiny/snapshots/0123");
+    std::fs::create_dir_all(&snapshot).unwrap();
+    TinyModel::random(Shape::SMALL, 5).gguf(GgmlDType::Q8_0).0.write(&snapshot.join("Tiny-Q8_0.gguf"));
+    check(&run(&["models", "path", "docs/tiny"]), 0, "Tiny-Q8_0.gguf", "");
+}
+
 #[test]
 fn the_token_stays_at_home_where_that_is_switched_on() {
     let home = tempfile::tempdir().unwrap();
