@@ -29,6 +29,9 @@ pub const LOGPROB: &str = "logprob";
 /// Until a connection stands.
 const CONNECT: Duration = Duration::from_secs(10);
 
+/// So many refusals in a row are of everybody, however few requests are open: one comes at once, and may be of a single conversation.
+const REFUSALS: usize = 16;
+
 /// How often a running request looks whether it was cancelled.
 const CANCEL_CHECK: Duration = Duration::from_millis(20);
 
@@ -98,7 +101,7 @@ impl Failure {
 
     /// Returns whether every other request would fail alike.
     fn is_lasting(&self) -> bool {
-        matches!(self, Self::Unfit(_) | Self::Status { code: 401 | 403 | 404 | 405, .. })
+        matches!(self, Self::Unfit(_) | Self::Status { code: 401, .. })
     }
 }
 
@@ -163,6 +166,7 @@ impl Server {
         self.run(cancel, async {
             let mut open = FuturesUnordered::new();
             let mut requests = requests.enumerate();
+            let mut refused: Option<EngineError> = None;
             loop {
                 while open.len() < in_flight
                     && let Some((index, request)) = requests.next()
@@ -170,7 +174,10 @@ impl Server {
                     let asked = ask(request);
                     open.push(async move { (index, asked.await) });
                 }
-                let Some((index, result)) = open.next().await else { return Ok(()) };
+                let Some((index, result)) = open.next().await else {
+                    // Where nothing was decided, nothing speaks against a refusal of everybody.
+                    return refused.filter(|_| !self.was_useful.get()).map_or(Ok(()), Err);
+                };
                 match result {
                     Ok(decision) => {
                         self.lost_in_a_row.set(0);
@@ -180,16 +187,21 @@ impl Server {
                     Err(failure) if failure.is_lasting() => return Err(EngineError::Router(self.sentence(&failure))),
                     Err(failure) => {
                         let error = self.error(&failure);
+                        // Of everybody, as of a model that is not there, or of this conversation alone, by a filter of what is said.
+                        let is_refusal = matches!(failure, Failure::Status { code: 403..=405, .. });
                         // A server that decided something may fail at single cases; one that never did is broken or none at all.
                         let is_lost = matches!(failure, Failure::Unreachable(_))
+                            || is_refusal
                             || (!self.was_useful.get() && matches!(error, EngineError::Router(_)));
                         self.lost_in_a_row.set(if is_lost { self.lost_in_a_row.get() + 1 } else { 0 });
                         done(index, Err(EngineError::Request(self.sentence(&failure))));
                         // Each of them was given its time and tries: the rest would fail alike, one long pause after the other.
-                        if self.lost_in_a_row.get() >= in_flight {
+                        let enough = if is_refusal { in_flight.max(REFUSALS) } else { in_flight };
+                        if self.lost_in_a_row.get() >= enough {
                             self.lost_in_a_row.set(0);
                             return Err(error);
                         }
+                        refused = refused.or(is_refusal.then_some(error));
                     }
                 }
             }

@@ -224,6 +224,42 @@ fn a_server_that_never_decides_anything_ends_the_measurement_and_one_that_did_go
 }
 
 #[test]
+fn one_refusal_is_of_one_conversation_and_many_in_a_row_are_of_everybody() {
+    let measure = |server: &TestServer, count: usize| {
+        let mut results = Vec::new();
+        let mut requests = (0..count).map(|number| request(&format!("case {number}.")));
+        let mut router = router(server, Limits { in_flight: 1, ..LIMITS });
+        let outcome = router.decide_all(&mut requests, &mut |_, result| results.push(result), &CancelToken::default());
+        (outcome, results)
+    };
+    for status in [403, 404, 405] {
+        let filtering = server(move |request| {
+            let is_refused = request.body.contains("case 0.") || request.body.contains("case 3.");
+            if is_refused { Answer::new(status, "blocked by content policy") } else { completion("{\"route\": \"bugs\"}") }
+        });
+        let (outcome, results) = measure(&filtering, 20);
+        assert_eq!((outcome, results.len()), (Ok(()), 20), "{status}");
+        let refused: Vec<usize> = (0..20).filter(|&index| results[index].is_err()).collect();
+        assert_eq!(refused, [0, 3], "{status}");
+        assert!(matches!(&results[3], Err(EngineError::Request(sentence)) if sentence.contains("blocked by content policy")));
+    }
+    let asked = AtomicUsize::new(0);
+    let revoked = server(move |_| match asked.fetch_add(1, Ordering::SeqCst) {
+        0..5 => completion("{\"route\": \"bugs\"}"),
+        _ => Answer::new(403, "no more"),
+    });
+    let unknown = server(|_| Answer::new(404, "no such model"));
+    // Of a few conversations none of which was decided, too, so that a wrong name does not look like a run.
+    for (server, count, tried, part) in
+        [(&revoked, 1000, 21, "no more"), (&unknown, 1000, 16, "no such model"), (&unknown, 5, 5, "no such model")]
+    {
+        let (outcome, results) = measure(server, count);
+        assert!(matches!(&outcome, Err(EngineError::Router(sentence)) if sentence.contains(part)), "{outcome:?}");
+        assert_eq!(results.len(), tried, "{part}");
+    }
+}
+
+#[test]
 fn a_server_may_ask_for_any_pause() {
     let asked = AtomicUsize::new(0);
     let server = server(move |_| match asked.fetch_add(1, Ordering::SeqCst) {
