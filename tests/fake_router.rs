@@ -86,7 +86,8 @@ impl Router for FakeRouter {
             Behaviour::Refused => vec!["cuda cannot be used (the driver is too old)".to_owned()],
             _ => Vec::new(),
         };
-        RouterDescription { info: self.info.clone(), label: "Fake router".to_owned(), context: 32_768, weight_bytes: 538_000_000, refused }
+        let (info, label) = (self.info.clone(), "Fake router".to_owned());
+        RouterDescription { info, label, context: 32_768, weight_bytes: 538_000_000, refused, stamp: None }
     }
 
     fn cache_stats(&self) -> CacheStats {

@@ -10,9 +10,8 @@ use super::measure::{Collector, Measurement, Progressed, Requests, Resumable, pl
 use super::session::App;
 use super::{DocId, Job, JobId, JobKind, RunView};
 use crate::decision::Decision;
-use crate::engine::EngineError;
+use crate::engine::{EngineError, RouterStamp};
 use crate::eval::{Run, Source};
-use crate::formats::FormatError;
 use crate::policy::DialectId;
 
 /// Time between two versions of the figures while results come in, at least; and how many times longer than computing them takes.
@@ -127,14 +126,23 @@ impl App {
         let measuring = Measuring { job: None, name, progress, fresh: 0, waiting: self.to_measure.len(), ticket: Arc::clone(&ticket) };
         self.state.batch.measuring = Some(measuring);
         let (source, digests) = (self.state.router.source.clone(), self.caches.digests.clone());
+        let loaded = self.state.router.description.as_ref().and_then(|router| router.stamp.clone());
         let prepare = move || {
             measurement.router_digest = router_digest(&source, digests.as_deref());
-            plan(&measurement)
+            // After the digest, which is then of the files that the router in memory was read from.
+            if loaded.is_some_and(|stamp| stamp != RouterStamp::of(&source)) {
+                return Err(format!(
+                    "{} was not measured. The router's files have changed since it was loaded; choose \"Load router again\", \
+                     then measure",
+                    measurement.name
+                ));
+            }
+            plan(&measurement).map_err(|error| error.to_string())
         };
         self.files.run(prepare, move |app, planned| app.begin(planned, &ticket));
     }
 
-    fn begin(&mut self, planned: Result<(Requests, Collector), FormatError>, ticket: &Arc<()>) {
+    fn begin(&mut self, planned: Result<(Requests, Collector), String>, ticket: &Arc<()>) {
         // Unless it was stopped while it was prepared.
         let Some(measuring) = self.state.batch.measuring.as_mut().filter(|measuring| Arc::ptr_eq(&measuring.ticket, ticket)) else {
             return;
@@ -144,7 +152,7 @@ impl App {
             Err(error) => {
                 self.state.batch.measuring = None;
                 self.end_series();
-                return self.state.log.error(error.to_string());
+                return self.state.log.error(error);
             }
         };
         let job = self.engine.measure_steps(requests.into_steps());

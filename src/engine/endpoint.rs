@@ -102,6 +102,7 @@ impl EndpointRouter {
             context: context(&listed, model).unwrap_or(0),
             weight_bytes: 0,
             refused: Vec::new(),
+            stamp: None,
         };
         Ok(Self { server, model: model.to_owned(), description, logprobs: Cell::new(true) })
     }

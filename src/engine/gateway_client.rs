@@ -72,6 +72,7 @@ impl GatewayRouter {
             context: 0,
             weight_bytes: 0,
             refused: Vec::new(),
+            stamp: None,
         };
         Ok(Self { server, model: model.map(str::to_owned), description })
     }

@@ -16,6 +16,7 @@ use super::local::LocalRouter;
 use super::mapped::MappedFile;
 use super::network::Network;
 use super::protocol::{CancelToken, DeviceChoice, Progress, RouterDescription, RouterSource};
+use super::router_stamp::RouterStamp;
 use super::service::Served;
 use super::tokenizer::RouterTokenizer;
 use super::weights::Weights;
@@ -104,6 +105,8 @@ fn load_on_first(
     mut previous: Option<Previous<'_>>,
 ) -> Result<LocalRouter, EngineError> {
     let located = locate(source)?;
+    // Before anything is read: what is replaced meanwhile differs from it.
+    let stamp = RouterStamp::of(source);
     let mut failed = EngineError::Internal("there is no device".to_owned());
     // Only `auto` has more than one to try.
     for (index, opened) in devices.iter().enumerate() {
@@ -121,7 +124,7 @@ fn load_on_first(
             previous.free();
         }
         // Drivers and their bindings may panic as well.
-        match caught(|| build(parts, &located, opened, &refused, progress, cancel)) {
+        match caught(|| build(parts, &located, &stamp, opened, &refused, progress, cancel)) {
             Err(EngineError::Internal(text)) => {
                 refused.push(device::refusal(opened.name, &text));
                 failed = device::load_failure(opened.name, EngineError::Internal(text));
@@ -136,6 +139,7 @@ fn load_on_first(
 fn build(
     parts: Parts,
     located: &Located,
+    stamp: &RouterStamp,
     opened: &Opened,
     refused: &[String],
     progress: OnProgress<'_>,
@@ -163,6 +167,7 @@ fn build(
         context,
         weight_bytes: network.weight_bytes(),
         refused: refused.to_vec(),
+        stamp: Some(stamp.clone()),
     };
     Ok(LocalRouter::new(network, tokenizer, template, description, end_tokens))
 }

@@ -36,6 +36,7 @@ mod priority;
 mod product;
 mod protocol;
 mod router_list;
+mod router_stamp;
 mod scoring;
 mod server;
 mod service;
@@ -61,6 +62,7 @@ pub use protocol::{
     CacheStats, CancelToken, DeviceChoice, Event, JobId, JobResult, Progress, RouteRequest, RouterDescription, RouterSource,
 };
 pub use router_list::{ListedRouter, Presence, list_routers};
+pub use router_stamp::RouterStamp;
 pub use server::{forget_key, store_key};
 pub use source::Limits;
 pub use worker::{Engine, Loader, OnDecided, OnProgress, Previous, Requests, Router};

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::EngineError;
+use super::router_stamp::RouterStamp;
 use super::source::Limits;
 use crate::chat::Conversation;
 use crate::decision::{Decision, RouterInfo};
@@ -89,6 +90,8 @@ pub struct RouterDescription {
     /// Why it runs on none of the faster devices, where the choice was Waypost's: "cuda cannot be used (the driver is too old)". In the order
     /// they were tried; empty where the first one was good.
     pub refused: Vec<String>,
+    /// The files as they were when it was loaded; `None` for a router that runs elsewhere.
+    pub stamp: Option<RouterStamp>,
 }
 
 /// How full the prefix cache is and how often it helped.

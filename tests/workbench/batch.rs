@@ -9,7 +9,7 @@ use egui::accesskit::Role;
 use egui::{Key, Modifiers};
 use egui_kittest::Harness;
 use egui_kittest::kittest::Queryable as _;
-use waypost::app::{Action, BatchCommand, BatchPart, Command, Figure, StartOptions};
+use waypost::app::{Action, BatchCommand, BatchPart, Command, Figure, RouterPhase, StartOptions};
 use waypost::engine::loader;
 use waypost::policy::PolicyEdit;
 use waypost::ui::Window;
@@ -307,6 +307,33 @@ fn a_real_network_is_measured() {
         perform(&mut harness, Command::Batch(BatchCommand::ShowFigure(figure)));
     }
     assert!(has(&harness, "agreement over 6 cases"));
+}
+
+/// What is in memory is not what the files are by now, and its results must not stand under their name.
+#[test]
+fn a_router_whose_files_changed_is_measured_once_it_is_loaded_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("router");
+    let router = TinyModel::random(Shape::SMALL, 7).write(&path, Storage::F32, 1);
+    let mut harness = window(StartOptions { router: Some(router), loader: loader(), ..options(Behaviour::Decide) });
+    perform(&mut harness, Command::EditYaml(POLICY.to_owned()));
+    perform(&mut harness, Command::Perform(Action::ShowBatch));
+    open_set(&mut harness, &write_set(folder.path()));
+    wait_for(&mut harness, "Ready");
+    std::fs::write(path.join("router.json"), "{\"temperature\": 2.0}").unwrap();
+    perform(&mut harness, Command::Perform(Action::Measure));
+    wait_until(&mut harness, "the reason", |harness| {
+        harness.state().app().state().log.entries().iter().any(|entry| entry.text.contains("choose \"Load router again\""))
+    });
+    let state = harness.state().app().state();
+    assert!(state.batch.measuring.is_none() && state.batch.view.is_none() && state.library.runs.is_empty());
+
+    perform(&mut harness, Command::Perform(Action::LoadRouter));
+    wait_until(&mut harness, "the router", |harness| harness.state().app().state().router.phase == RouterPhase::Ready);
+    perform(&mut harness, Command::Perform(Action::Measure));
+    wait_for_run(&mut harness);
+    let info = harness.state().app().state().batch.view.as_ref().unwrap().run.info.clone();
+    assert_eq!((info.router.temperature, info.router_digest.is_some()), (Some(2.0), true));
 }
 
 #[test]
