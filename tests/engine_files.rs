@@ -9,6 +9,7 @@ use waypost::engine::{CancelToken, DeviceChoice, EngineError, LocalRouter, Place
 use waypost::policy::DialectId;
 
 use crate::tiny_model::gguf::{GgufFile, Meta};
+use crate::tiny_model::tokenizer::SPECIAL;
 use crate::tiny_model::{Shape, Storage, TinyModel, open, write_files};
 
 const SHAPE: Shape = Shape { hidden: 32, intermediate: 32, layers: 1, heads: 2, kv_heads: 1, tied: true, context: 512 };
@@ -140,7 +141,7 @@ fn damaged_folders() -> Vec<Damage> {
         ("scaled rotation of transformers 5", config("rope_parameters", json!({"rope_type": "yarn", "rope_theta": 1e6})), "config.json|scaled rotary"),
         ("sliding window", config("use_sliding_window", json!(true)), "config.json|sliding windows"),
         ("another activation", config("hidden_act", json!("gelu")), "config.json|silu"),
-        ("end token outside the vocabulary", config("eos_token_id", json!(4_000_000)), "no end-of-turn token|eos_token_id"),
+        ("weights of another quantisation", config("quantization_config", json!({"quant_method": "awq", "bits": 4})), "config.json|quantised as awq|.gguf"),
         ("no end token anywhere", Box::new(|files| {
             edit_json(files, "config.json", |json| json["eos_token_id"] = Value::Null);
             edit_json(files, "tokenizer.json", |json| json["added_tokens"] = json!([]));
@@ -174,6 +175,13 @@ fn damaged_folders() -> Vec<Damage> {
             let nested = "[".repeat(50_000);
             files.insert("model.safetensors".to_owned(), [&(nested.len() as u64).to_le_bytes()[..], nested.as_bytes()].concat());
         }), "model.safetensors|download"),
+        ("a head of its own that is missing", config("tie_word_embeddings", json!(false)), "lm_head.weight is missing|tie_word_embeddings"),
+        ("a missing file of weights", Box::new(|files| {
+            let weights = files.remove("model.safetensors").unwrap();
+            files.insert("model-00001-of-00002.safetensors".to_owned(), weights);
+            let index = br#"{"weight_map": {"a": "model-00001-of-00002.safetensors", "b": "model-00002-of-00002.safetensors"}}"#;
+            files.insert("model.safetensors.index.json".to_owned(), index.to_vec());
+        }), "the file model-00002-of-00002.safetensors is missing|download it"),
         ("a missing tensor", header(|json| { json["x"] = json["model.norm.weight"].take(); json.as_object_mut().unwrap().remove("model.norm.weight"); }), "model.norm.weight|missing"),
         ("offsets past the end", header(|json| json["model.norm.weight"]["data_offsets"] = json!([0, u64::MAX])), "model.safetensors|download"),
         ("offsets that go back", header(|json| json["model.norm.weight"]["data_offsets"] = json!([64, 0])), "model.safetensors|download"),
@@ -212,6 +220,25 @@ fn unusual_but_whole_folders_are_accepted() {
         ("rope base where transformers 5 has it", config("rope_parameters", json!({"rope_type": "default", "rope_theta": 50_000.0}))),
         ("an end token listed twice", config("eos_token_id", json!([518, 518]))),
         ("end token named by the tokenizer alone", config("eos_token_id", Value::Null)),
+        ("an end token outside the vocabulary", config("eos_token_id", json!([4_000_000, 518]))),
+        (
+            "an end token of the tokenizer's own",
+            Box::new(|files| {
+                edit_json(files, "tokenizer_config.json", |json| json["eos_token"] = json!({"content": "<|endoftext|>", "special": true}));
+            }),
+        ),
+        (
+            "no end token in any configuration",
+            Box::new(|files| {
+                edit_json(files, "config.json", |json| json["eos_token_id"] = Value::Null);
+                edit_json(files, "tokenizer_config.json", |json| json["eos_token"] = Value::Null);
+            }),
+        ),
+        (
+            "an index that is left over",
+            replace("model.safetensors.index.json", br#"{"weight_map": {"a": "model-00001-of-00002.safetensors"}}"#),
+        ),
+        ("a quantisation that is null", config("quantization_config", Value::Null)),
         ("a broken generation_config", replace("generation_config.json", b"{")),
         ("no decoder", tokenizer(|json| json["decoder"] = Value::Null)),
         ("a buffer of another type", {
@@ -232,8 +259,8 @@ fn unusual_but_whole_folders_are_accepted() {
         let scored = try_out(&source).unwrap().unwrap_or_else(|error| panic!("{what}: {error}"));
         let (ours, plain) = (&scored.answers[0], &plain.answers[0]);
         assert_eq!(ours.log_prob, plain.log_prob, "{what}");
-        // Without a word in the configuration, `<|endoftext|>` ends the turn too.
-        let more_ends = what == "end token named by the tokenizer alone";
+        // Then `<|endoftext|>` ends the turn too.
+        let more_ends = ["an end token of the tokenizer's own", "no end token in any configuration"].contains(&what);
         assert_eq!(ours.log_prob_end > plain.log_prob_end, more_ends, "{what}: {ours:?} against {plain:?}");
         assert!(ours.log_prob_end >= plain.log_prob_end, "{what}: {ours:?} against {plain:?}");
     }
@@ -416,7 +443,13 @@ fn damaged_ggufs() -> Vec<GgufDamage> {
         ("another way of cutting text", set("tokenizer.ggml.pre", Meta::text("deepseek-llm")), "deepseek-llm"),
         ("no template", unset("tokenizer.chat_template"), "tokenizer.chat_template|another conversion"),
         ("a broken template", set("tokenizer.chat_template", Meta::text("{% if")), "chat template cannot be read"),
-        ("end token outside the vocabulary", set("tokenizer.ggml.eos_token_id", Meta::u32(u32::MAX)), "end-of-turn"),
+        ("no end token anywhere", Box::new(|file| {
+            let mut tokens = model().tokenizer.tokens;
+            tokens.iter_mut().rev().take(SPECIAL.len()).for_each(|token| token.insert(0, 'x'));
+            file.set("tokenizer.ggml.tokens", Meta::texts(tokens.iter().map(String::as_str)));
+            file.set("tokenizer.ggml.eos_token_id", Meta::u32(u32::MAX));
+        }), "no end-of-turn token|tokenizer.ggml.eos_token_id"),
+        ("a beginning that is not named", set("tokenizer.ggml.add_bos_token", Meta::flag(true)), "tokenizer.ggml.bos_token_id|another conversion"),
         ("an unknown quantised type", Box::new(|file| file.tensor("blk.0.ffn_up.weight").kind = 16), "ffn_up.weight|unsupported type 16|Q4_K_M"),
         ("a type of the far future", Box::new(|file| file.tensor("blk.0.ffn_up.weight").kind = u32::MAX), "unsupported type"),
         ("an offset past the end", Box::new(|file| file.tensor(NORM).claimed_offset = Some(1 << 40)), "output_norm.weight|past the end|download it again"),

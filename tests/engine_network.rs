@@ -6,7 +6,7 @@ use waypost::engine::{CancelToken, Candidates, EngineError, LocalRouter, Opened,
 use waypost::policy::DialectId;
 
 use crate::tiny_model::gguf::{GgufFile, Meta};
-use crate::tiny_model::{Reference, Shape, Storage, TinyModel, open};
+use crate::tiny_model::{Reference, Shape, Storage, TEMPLATE, TinyModel, open};
 
 const NAMES: [&str; 6] = ["code_generation", "code", "say \"hi\"!", "naïve 京🚄", "other things", "ex"];
 
@@ -91,10 +91,10 @@ fn quantised_agree(dtypes: &[GgmlDType], load: impl Fn(&RouterSource) -> LocalRo
             // Ends its turn at once: candle's threads wait for each other by spinning, which makes decoding slow on a busy machine.
             model.teach("", 40.0);
         }
-        let (file, _) = model.gguf(dtype);
+        let (file, held) = model.gguf(dtype);
         let mut router = load(&file.write(&folder.path().join("tiny.gguf")));
         assert_eq!(router.description().info.dtype, format!("{dtype:?}").to_lowercase(), "the weights did not stay as they are");
-        let mut reference = Reference::quantised(&file.bytes(), &model.tokenizer);
+        let mut reference = Reference::quantised(&file.bytes(), &held);
         let scored = router.score(DialectId::Archgw031, &NAMES[1..2], "Sort a list", &CancelToken::default()).unwrap();
         assert!(tied || scored.proved, "{dtype:?} was to end its turn at once: {scored:?}");
         let prompt = router.prompt_tokens("Sort a list").unwrap();
@@ -263,4 +263,35 @@ fn a_gguf_file_is_cut_as_llama_cpp_cuts_it() {
     assert!(default.len() > gpt2.len(), "punctuation leaves the space before it alone");
     file.remove("tokenizer.ggml.pre");
     assert_eq!(tokens(&file, "say \"hi\""), default);
+}
+
+#[test]
+fn a_gguf_prompt_begins_with_the_token_that_the_file_asks_for_and_never_with_two() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = TinyModel::random(Shape::SMALL, 7);
+    let (mut file, _) = model.gguf(GgmlDType::Q8_0);
+    let tokens = |file: &GgufFile| open(&file.write(&folder.path().join("router.gguf"))).prompt_tokens("Sort a list").unwrap();
+    let bos = model.tokenizer.id("<|endoftext|>");
+    file.set("tokenizer.ggml.bos_token_id", Meta::u32(bos));
+    let plain = tokens(&file);
+    file.set("tokenizer.ggml.add_bos_token", Meta::flag(true));
+    let begun = tokens(&file);
+    assert_eq!((begun[0], &begun[1..]), (bos, plain.as_slice()));
+    file.set("tokenizer.chat_template", Meta::text(&format!("{{{{ bos_token }}}}{TEMPLATE}")));
+    assert_eq!(tokens(&file), begun);
+}
+
+#[test]
+fn a_gguf_turn_ends_where_llama_cpp_ends_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut model = TinyModel::random(Shape::SMALL, 3);
+    model.teach("{\"route\": \"code\"}<|endoftext|>", 60.0);
+    let (mut file, _) = model.gguf(GgmlDType::F32);
+    // The file's own end token may be anything.
+    for eos in [model.tokenizer.im_end(), u32::MAX] {
+        file.set("tokenizer.ggml.eos_token_id", Meta::u32(eos));
+        let mut router = open(&file.write(&folder.path().join("router.gguf")));
+        let scored = router.score(DialectId::Archgw031, &["code"], "Sort a list", &CancelToken::default()).unwrap();
+        assert!(scored.proved && scored.ended && scored.greedy == "{\"route\": \"code\"}", "{scored:?}");
+    }
 }

@@ -100,8 +100,9 @@ fn gguf_files_choose_the_same_answers() {
         let mut same = 0;
         for case in &cases {
             let scored = score(&mut router, case);
-            let best = scored.answers.iter().max_by(|a, b| a.log_prob_end.total_cmp(&b.log_prob_end)).unwrap();
-            let expected = case.answers.iter().max_by(|a, b| a.2.total_cmp(&b.2)).unwrap();
+            // Without the end of the turn: a GGUF file has more tokens for it than the folder that the reference was made with.
+            let best = scored.answers.iter().max_by(|a, b| a.log_prob.total_cmp(&b.log_prob)).unwrap();
+            let expected = case.answers.iter().max_by(|a, b| a.1.total_cmp(&b.1)).unwrap();
             same += usize::from(best.route.map(|route| case.names[route].clone()) == expected.0);
         }
         eprintln!("{file}: {same} of {} best answers as in f32", cases.len());

@@ -62,6 +62,8 @@ pub struct TinyModel {
     pub shape: Shape,
     pub tokenizer: TinyTokenizer,
     pub weights: Vec<Weight>,
+    /// Tokens that end its turn.
+    pub ends: Vec<u32>,
 }
 
 impl TinyModel {
@@ -94,7 +96,8 @@ impl TinyModel {
         if !shape.tied {
             add("lm_head.weight".to_owned(), &[tokenizer.vocab, hidden], 0.0, 2.0 * inner);
         }
-        Self { shape, tokenizer, weights }
+        let ends = vec![tokenizer.im_end()];
+        Self { shape, tokenizer, weights, ends }
     }
 
     /// Makes each token of `text` likely after the one before it, from the end of the prompt to the end of the turn: a random network as such

@@ -22,8 +22,10 @@ pub struct ModelConfig {
     pub rms_norm_eps: f64,
     /// Tokens the network can read at once.
     pub context: usize,
-    /// Ids that end the router's turn.
+    /// Ids that end the router's turn, as the files say: some may lie outside the vocabulary.
     pub end_tokens: Vec<u32>,
+    /// Whether the embedding serves as output head where the files hold no other.
+    pub tied: bool,
 }
 
 /// `config.json` as far as it matters here. Unlike candle's own, `sliding_window` may be `null`.
@@ -47,6 +49,8 @@ struct ConfigJson {
     #[serde(default)]
     use_sliding_window: bool,
     eos_token_id: Option<Value>,
+    tie_word_embeddings: Option<bool>,
+    quantization_config: Option<Value>,
 }
 
 #[derive(Deserialize)]
@@ -73,6 +77,12 @@ impl ModelConfig {
         if architecture != "qwen2" {
             return Err(unknown_architecture(path, architecture));
         }
+        if let Some(quantised) = json.quantization_config.filter(|quantised| !quantised.is_null()) {
+            let method = quantised.get("quant_method").and_then(Value::as_str).unwrap_or("quantization_config says");
+            return Err(EngineError::router(format!(
+                "{path}: the weights are quantised as {method}, which Waypost does not read; use the bf16 weights or a .gguf file of the router (where they are not quantised, take quantization_config out of the file)"
+            )));
+        }
         let rope = json.rope_parameters.as_ref();
         let scaled = rope.and_then(|rope| rope.rope_type.as_deref()).is_some_and(|kind| kind != "default");
         if json.use_sliding_window || scaled || json.rope_scaling.as_ref().is_some_and(|scaling| !scaling.is_null()) {
@@ -96,6 +106,8 @@ impl ModelConfig {
             rms_norm_eps: json.rms_norm_eps,
             context: json.max_position_embeddings,
             end_tokens,
+            // As transformers' Qwen2Config has it.
+            tied: json.tie_word_embeddings.unwrap_or(false),
         };
         config.checked(path)
     }
@@ -119,7 +131,7 @@ impl ModelConfig {
         };
         let float = |key: &str| gguf.float(key);
         let (hidden, heads) = (number("qwen2.embedding_length")?, number("qwen2.attention.head_count")?);
-        let end_tokens = ["tokenizer.ggml.eos_token_id", "tokenizer.ggml.eot_token_id"]
+        let end_tokens = ["tokenizer.ggml.eos_token_id", "tokenizer.ggml.eot_token_id", "tokenizer.ggml.eom_token_id"]
             .into_iter()
             .filter_map(|key| gguf.unsigned(key).and_then(|id| u32::try_from(id).ok()))
             .collect();
@@ -139,6 +151,7 @@ impl ModelConfig {
             rms_norm_eps: float("qwen2.attention.layer_norm_rms_epsilon").unwrap_or(1e-6),
             context: number("qwen2.context_length")?,
             end_tokens,
+            tied: true,
         };
         config.checked(path)
     }

@@ -1,6 +1,7 @@
 //! Routers in the cache that all Hugging Face tools share: names, places, and which files of a repository make a router. Nothing here
 //! asks the network.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -197,11 +198,31 @@ pub fn find_in(cache: &Path, id: &HubId) -> Result<Cached, String> {
 /// Returns a file that the router cannot do without and that is not there: the tokenizer, or a part of the weights.
 fn missing(snapshot: &Path, pick: &Pick, present: &[String]) -> Option<String> {
     let Pick::Folder(_) = pick else { return None };
-    let is_missing = |name: &str| !present.iter().any(|file| file == name);
-    let index = std::fs::read(snapshot.join("model.safetensors.index.json")).unwrap_or_default();
+    let mut needed = std::iter::once("tokenizer.json".to_owned()).chain(parts(snapshot));
+    needed.find(|name| !present.contains(name))
+}
+
+/// Returns the files that the weights of a folder are spread over, as its index says; none where it has no index.
+fn parts(folder: &Path) -> BTreeSet<String> {
+    let index = std::fs::read(folder.join("model.safetensors.index.json")).unwrap_or_default();
     let index: serde_json::Value = serde_json::from_slice(&index).unwrap_or_default();
-    let parts = index["weight_map"].as_object().into_iter().flat_map(|map| map.values()).filter_map(serde_json::Value::as_str);
-    ["tokenizer.json"].into_iter().chain(parts).find(|name| is_missing(name)).map(str::to_owned)
+    let names = index["weight_map"].as_object().into_iter().flat_map(|map| map.values()).filter_map(serde_json::Value::as_str);
+    names.map(str::to_owned).collect()
+}
+
+/// Refuses a folder that lacks a file of its weights: without the one that holds the output head the rest would load, and answer nonsense.
+pub(super) fn check_parts(folder: &Path) -> Result<(), EngineError> {
+    // One file with all of them goes before an index, which may be left over; so transformers has it.
+    if folder.join("model.safetensors").is_file() {
+        return Ok(());
+    }
+    match parts(folder).into_iter().find(|part| !folder.join(part).is_file()) {
+        None => Ok(()),
+        Some(part) => Err(EngineError::router(format!(
+            "{}: the file {part} is missing, which model.safetensors.index.json names; download it into the folder",
+            folder.display()
+        ))),
+    }
 }
 
 /// Returns the versions of a repository, the one that `main` points to first, then the others from new to old.

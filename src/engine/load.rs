@@ -18,7 +18,7 @@ use super::network::Network;
 use super::protocol::{CancelToken, DeviceChoice, Progress, RouterDescription, RouterSource};
 use super::router_stamp::RouterStamp;
 use super::service::Served;
-use super::tokenizer::RouterTokenizer;
+use super::tokenizer::{LLAMA_CPP_ENDS, RouterTokenizer};
 use super::weights::Weights;
 use super::worker::{Loader, OnProgress, Previous, Router};
 use super::{EngineError, hub, machine, pressure};
@@ -196,7 +196,7 @@ pub fn router_files(source: &RouterSource) -> Vec<PathBuf> {
 /// # Errors
 /// Fails as [`load`] does, and when the template refuses the message.
 pub fn chat_prompt(source: &RouterSource, user_message: &str) -> Result<String, EngineError> {
-    open_files(&locate(source)?.path, &device::CPU)?.template.wrap(user_message)
+    open(&locate(source)?.path, &device::CPU)?.template.wrap(user_message)
 }
 
 /// Where a router's files are and what it is called.
@@ -236,21 +236,6 @@ struct Parts {
 }
 
 fn open(path: &Path, opened: &Opened) -> Result<Parts, EngineError> {
-    let mut parts = open_files(path, opened)?;
-    // A model that lists no end token ends its turn with one of these.
-    if parts.end_tokens.is_empty() {
-        parts.end_tokens = ["<|im_end|>", "<|endoftext|>"].into_iter().filter_map(|token| parts.tokenizer.id(token)).collect();
-    }
-    // An id that is listed twice must not count twice.
-    parts.end_tokens.sort_unstable();
-    parts.end_tokens.dedup();
-    if parts.end_tokens.is_empty() || parts.end_tokens.iter().any(|&token| token as usize >= parts.config.vocab) {
-        return Err(EngineError::router(format!("{}: no end-of-turn token is known; add eos_token_id to config.json", path.display())));
-    }
-    Ok(parts)
-}
-
-fn open_files(path: &Path, opened: &Opened) -> Result<Parts, EngineError> {
     if !path.is_dir() {
         return open_gguf(path, opened);
     }
@@ -316,15 +301,22 @@ fn open_folder(folder: &Path, opened: &Opened) -> Result<Parts, EngineError> {
     let source = own_file.or(inline).ok_or_else(|| {
         EngineError::router(format!("{shown} has no chat template; add chat_template.jinja or the chat_template of tokenizer_config.json"))
     })?;
+    // Servers end a turn at the tokenizer's own end token as well.
+    let end_tokens = tokenizer.ends_of_turn(&config.end_tokens, &[eos.as_str()], "add eos_token_id to config.json")?;
     let template = ChatTemplate::new(&shown, source, bos, eos)?;
 
     let paths = files_with(folder, "safetensors")?;
     if paths.is_empty() {
         return Err(EngineError::router(format!("{shown} has no *.safetensors file; download the weights into it, or name a .gguf file")));
     }
+    hub::check_parts(folder)?;
     let files = paths.iter().map(|path| MappedFile::open(path)).collect::<Result<Vec<_>, _>>()?;
     let weights = Weights::from_safetensors(&shown, &files, &opened.device, opened.dtype)?;
-    let end_tokens = config.end_tokens.clone();
+    if !config.tied && !weights.has("lm_head.weight") {
+        return Err(EngineError::router(format!(
+            "{shown}: the tensor lm_head.weight is missing, and config.json does not say that the embedding serves for it (tie_word_embeddings); the download is incomplete"
+        )));
+    }
     Ok(Parts { config, weights, tokenizer, template, end_tokens, temperature: 1.0 })
 }
 
@@ -344,7 +336,8 @@ fn open_gguf(path: &Path, opened: &Opened) -> Result<Parts, EngineError> {
     let template = ChatTemplate::new(shown, source.to_owned(), token("tokenizer.ggml.bos_token_id"), token("tokenizer.ggml.eos_token_id"))?;
     let weights = Weights::from_gguf(&file, &gguf, Weights::gguf_names(config.layers), &opened.device, opened.dtype);
     let weights = weights.small_up_to(opened.small);
-    let end_tokens = config.end_tokens.clone();
+    let remedy = "the metadata needs tokenizer.ggml.eos_token_id, use another conversion of the router";
+    let end_tokens = tokenizer.ends_of_turn(&config.end_tokens, &LLAMA_CPP_ENDS, remedy)?;
     Ok(Parts { config, weights, tokenizer, template, end_tokens, temperature: 1.0 })
 }
 

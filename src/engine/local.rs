@@ -336,7 +336,7 @@ struct Prepared {
 }
 
 fn prompt_tokens(template: &ChatTemplate, tokenizer: &RouterTokenizer, user_message: &str) -> Result<Vec<u32>, EngineError> {
-    tokenizer.encode(&template.wrap(user_message)?)
+    tokenizer.encode_prompt(&template.wrap(user_message)?)
 }
 
 /// Makes one decision of those under the policy's own order and under others.

@@ -8,6 +8,7 @@ use safetensors::{Dtype, SafeTensors};
 use super::EngineError;
 use super::config::ModelConfig;
 use super::gguf::Gguf;
+use super::hub;
 use super::load::whole_gguf;
 use super::local::CACHE_BUDGET;
 use super::mapped::MappedFile;
@@ -43,6 +44,7 @@ pub fn examine(path: &Path, on_cpu: bool) -> Result<Examined, EngineError> {
     let config_path = path.join("config.json");
     let config = std::fs::read(&config_path).map_err(|error| EngineError::router(format!("{}: {error}", config_path.display())))?;
     ModelConfig::from_json(&config_path.display().to_string(), &config, None)?;
+    hub::check_parts(path)?;
     let (mut disk_bytes, mut elements, mut types) = (0, 0_u64, Vec::new());
     for file in with_extension(path, "safetensors") {
         let mapped = MappedFile::open(&file)?;

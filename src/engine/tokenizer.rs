@@ -1,5 +1,6 @@
 //! Text to token ids and back, as the router's own tokenizer has it: `tokenizer.json` or the vocabulary inside a GGUF file.
 
+use std::collections::BTreeSet;
 use std::sync::OnceLock;
 
 use tokenizers::models::bpe::{BPE, Vocab};
@@ -26,6 +27,21 @@ const LLAMA_CPP_DEFAULT: [&str; 4] =
 const CONTROL: i64 = 3;
 const USER_DEFINED: i64 = 4;
 
+/// Spellings of tokens at which llama.cpp ends a turn, whatever the file says of them (`special_eog_ids` in llama-vocab.cpp): those that chat
+/// models end with.
+pub const LLAMA_CPP_ENDS: [&str; 10] = [
+    "<|im_end|>",
+    "<|endoftext|>",
+    "<|end|>",
+    "<|eot_id|>",
+    "<|eom_id|>",
+    "<|end_of_text|>",
+    "<end_of_turn>",
+    "<end_of_utterance>",
+    "<EOT>",
+    "[EOT]",
+];
+
 /// A router's tokenizer.
 pub struct RouterTokenizer {
     inner: Tokenizer,
@@ -33,6 +49,8 @@ pub struct RouterTokenizer {
     vocab: usize,
     /// For messages.
     path: String,
+    /// What every prompt begins with.
+    bos: Option<u32>,
     /// The vocabulary ordered by spelling, made when it is first asked for: a quarter of a million texts take a while.
     sorted: OnceLock<Vec<(String, u32)>>,
 }
@@ -58,7 +76,8 @@ impl RouterTokenizer {
     /// Builds the tokenizer that a GGUF file describes, for a network that knows `vocab` tokens.
     ///
     /// # Errors
-    /// Fails on vocabularies that are no byte-level BPE, or larger than the network's, and on ways of cutting text that are not known here.
+    /// Fails on vocabularies that are no byte-level BPE, or larger than the network's, on ways of cutting text that are not known here, and where
+    /// prompts are to begin with a token that is not named.
     pub fn from_gguf(path: &str, gguf: &Gguf, vocab: usize) -> Result<Self, EngineError> {
         let missing = |key: &str| {
             EngineError::router(format!("{path}: the metadata has no {key}; the file carries no tokenizer, use another conversion"))
@@ -107,7 +126,17 @@ impl RouterTokenizer {
         let whole: Vec<AddedToken> = of_type(USER_DEFINED).map(|token| AddedToken::from(token, false).normalized(false)).collect();
         inner.add_special_tokens(special).map_err(|error| damaged(&error))?;
         inner.add_tokens(whole).map_err(|error| damaged(&error))?;
-        Self::new(path, inner, vocab)
+        let mut tokenizer = Self::new(path, inner, vocab)?;
+        if gguf.flag("tokenizer.ggml.add_bos_token") == Some(true) {
+            let bos = gguf.unsigned("tokenizer.ggml.bos_token_id").and_then(|id| u32::try_from(id).ok());
+            tokenizer.bos = bos.filter(|&id| (id as usize) < vocab);
+            if tokenizer.bos.is_none() {
+                return Err(EngineError::router(format!(
+                    "{path}: tokenizer.ggml.add_bos_token is true, but tokenizer.ggml.bos_token_id names no token; use another conversion of the router"
+                )));
+            }
+        }
+        Ok(tokenizer)
     }
 
     /// Added tokens may lie outside the network, as some fine-tuned routers have it: only a prompt that uses one is refused.
@@ -119,7 +148,7 @@ impl RouterTokenizer {
                 "{path}: the tokenizer has {found} tokens where the network knows {vocab}; files of different models are mixed"
             )));
         }
-        Ok(Self { inner, vocab, path: path.to_owned(), sorted: OnceLock::new() })
+        Ok(Self { inner, vocab, path: path.to_owned(), bos: None, sorted: OnceLock::new() })
     }
 
     /// Returns the ids of `text`. Special tokens spelled out in it are recognised, as in every server that tokenises a rendered template.
@@ -140,6 +169,21 @@ impl RouterTokenizer {
         }
     }
 
+    /// Returns the ids of a whole prompt: those of [`Self::encode`] behind the beginning-of-text token, where the file asks for one and the
+    /// template has written none. So does llama.cpp's server.
+    ///
+    /// # Errors
+    /// As [`Self::encode`].
+    pub fn encode_prompt(&self, text: &str) -> Result<Vec<u32>, EngineError> {
+        let mut ids = self.encode(text)?;
+        if let Some(bos) = self.bos
+            && ids.first() != Some(&bos)
+        {
+            ids.insert(0, bos);
+        }
+        Ok(ids)
+    }
+
     /// Returns the text of `ids`, special tokens left out. Bytes that are no UTF-8 become replacement characters.
     ///
     /// # Errors
@@ -151,6 +195,26 @@ impl RouterTokenizer {
     /// Returns the id of a token by its exact spelling.
     pub fn id(&self, token: &str) -> Option<u32> {
         self.inner.token_to_id(token)
+    }
+
+    /// Returns the tokens that end a turn, each once: `ids` and the tokens that are `spelled` so, as far as the network knows them, or where
+    /// there are none what Qwen2 models end with. `remedy` is what the user can do where there is no such token either.
+    ///
+    /// # Errors
+    /// Fails where no token is left.
+    pub fn ends_of_turn(&self, ids: &[u32], spelled: &[&str], remedy: &str) -> Result<Vec<u32>, EngineError> {
+        let known = |ids: &[u32], spelled: &[&str]| -> BTreeSet<u32> {
+            let spelled = spelled.iter().filter_map(|token| self.id(token));
+            ids.iter().copied().chain(spelled).filter(|&id| (id as usize) < self.vocab).collect()
+        };
+        let mut ends = known(ids, spelled);
+        if ends.is_empty() {
+            ends = known(&[], &["<|im_end|>", "<|endoftext|>"]);
+        }
+        if ends.is_empty() {
+            return Err(EngineError::router(format!("{}: no end-of-turn token is known; {remedy}", self.path)));
+        }
+        Ok(ends.into_iter().collect())
     }
 
     /// Returns the spelling of a token: a character for each byte, as GPT-2's `bytes_to_unicode` has it; empty for unknown ids.

@@ -126,7 +126,7 @@ impl Weights {
     /// Opens the tensors of safetensors files; a tensor in two files is taken from the last.
     ///
     /// # Errors
-    /// Fails on a file that is damaged or holds types other than f32, f16 and bf16.
+    /// Fails on a damaged file. Tensors of other types than f32, f16 and bf16 count as missing.
     pub fn from_safetensors(path: &str, files: &[Arc<MappedFile>], device: &Device, dtype: DType) -> Result<Self, EngineError> {
         let mut entries = HashMap::new();
         for file in files {

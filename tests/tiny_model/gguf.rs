@@ -25,6 +25,10 @@ impl Meta {
         Self { kind: 6, bytes: value.to_le_bytes().to_vec() }
     }
 
+    pub fn flag(value: bool) -> Self {
+        Self { kind: 7, bytes: vec![u8::from(value)] }
+    }
+
     pub fn text(value: &str) -> Self {
         Self { kind: 8, bytes: text(value) }
     }
@@ -129,6 +133,8 @@ impl TinyModel {
     /// Returns the network as a GGUF file with matrices of this type, and the network that the numbers in the file stand for.
     pub fn gguf(&self, dtype: GgmlDType) -> (GgufFile, Self) {
         let mut held = self.clone();
+        // llama.cpp knows these by their spelling.
+        held.ends = vec![self.tokenizer.id("<|endoftext|>"), self.tokenizer.im_end()];
         let tensors = held
             .weights
             .iter_mut()

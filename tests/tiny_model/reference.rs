@@ -63,16 +63,15 @@ impl Reference {
         let tensors = model.tensors();
         let head = tensors.get("lm_head.weight").unwrap_or(&tensors["model.embed_tokens.weight"]).t().unwrap();
         let network = Model::new(&config, VarBuilder::from_tensors(tensors, DType::F32, &Device::Cpu)).unwrap();
-        let ends = vec![tokenizer.im_end()];
-        Self { network: Network::F32 { model: Box::new(network), head }, tokenizer, ends }
+        Self { network: Network::F32 { model: Box::new(network), head }, tokenizer, ends: model.ends.clone() }
     }
 
-    /// Builds candle's `quantized_qwen2` on the same file.
-    pub fn quantised(file: &[u8], tokenizer: &TinyTokenizer) -> Self {
+    /// Builds candle's `quantized_qwen2` on the file of the network `held`.
+    pub fn quantised(file: &[u8], held: &TinyModel) -> Self {
         let mut reader = std::io::Cursor::new(file);
         let content = Content::read(&mut reader).unwrap();
         let network = ModelWeights::from_gguf(content, &mut reader, &Device::Cpu).unwrap();
-        Self { network: Network::Quantised(Box::new(network)), tokenizer: tokenizer.clone(), ends: vec![tokenizer.im_end()] }
+        Self { network: Network::Quantised(Box::new(network)), tokenizer: held.tokenizer.clone(), ends: held.ends.clone() }
     }
 
     /// Returns what the score of an answer should be: the answer written behind the prompt, computed from the start.
