@@ -11,7 +11,7 @@ use waypost::dialect::{all_names_text, answer_text, answers_are_lists, parse_ans
 use waypost::engine::{CancelToken, EngineError, LocalRouter, MAX_DECODED, RouteRequest, Router};
 use waypost::policy::{DialectId, NO_ROUTE_LABEL, Policy, Route};
 
-use crate::tiny_model::{Reference, Shape, TinyModel, close};
+use crate::tiny_model::{Reference, Shape, TinyModel, TinyTokenizer, close};
 
 /// As for the networks, and a little for longer prompts.
 const TOLERANCE: f64 = 3e-4;
@@ -424,4 +424,26 @@ fn a_name_that_closes_in_several_ways_keeps_the_probability_of_its_own_text() {
     model.teach(&answer_text(dialect, Some(name)), 30.0);
     let scored = model.load().score(dialect, &[name], "write code", &CancelToken::default()).unwrap();
     assert!(scored.answers[0].p > 0.5 && scored.answers[0].p >= scored.answers[0].log_prob_end.exp(), "{:?}", scored.answers[0]);
+}
+
+#[test]
+fn a_list_that_cuts_the_first_name_otherwise_counts_for_it() {
+    // `?"` is merged before `"]`, but after `",`: an answer of one name ends with `?"` `]`, a longer one goes on with `?` `",`.
+    let learned = TinyTokenizer::default().merges;
+    let mut merges: Vec<(String, String)> = [("\"", ","), ("?", "\"")].map(|(a, b)| (a.to_owned(), b.to_owned())).to_vec();
+    for merge in &learned {
+        // As many as before: the network has so many rows.
+        if merges.len() < learned.len() && !merges.contains(merge) {
+            merges.push(merge.clone());
+        }
+    }
+    let (dialect, names) = (DialectId::Plano0420, ["code?", "x"]);
+    let mut model = TinyModel::random(Shape { layers: 1, ..Shape::SMALL }, 6);
+    model.tokenizer = TinyTokenizer::of(merges);
+    model.teach(&all_names_text(dialect, &names).unwrap(), 30.0);
+    let mut router = model.load();
+    let scored = router.score(dialect, &names, "write code", &CancelToken::default()).unwrap();
+    let prompt = router.prompt_tokens("write code").unwrap();
+    Reference::new(&model).check(&scored, &prompt, dialect, &names, TOLERANCE);
+    assert!(scored.greedy.starts_with("{\"route\": [\"code?\",") && scored.answers[0].p > 0.5, "{scored:?}");
 }

@@ -43,6 +43,7 @@ pub struct TokenCounts {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Latency {
     pub render: f64,
+    /// The prompt, and the answers where there is no tree of them yet.
     pub tokenize: f64,
     /// The pass over the prompt and the answer tree, scoring included. Of a pass over several prompts, the share of this one by the tokens
     /// computed for it, so that the times of all sum to what the whole took.

@@ -2,7 +2,8 @@
 //!
 //! Every valid answer is a path from the end of the prompt; answers share their beginnings. After one pass with a tree mask the
 //! log-probabilities along the paths give each answer's exact probability, and the best token of the whole vocabulary at each node tells
-//! what greedy decoding would write, as long as it stays inside the tree.
+//! what greedy decoding would write, as long as it stays inside the tree. In list dialects the tree also has the beginnings of lists that go
+//! on after the first name, where the tokenizer cuts them otherwise.
 
 use super::EngineError;
 use super::head::NextToken;
@@ -17,15 +18,15 @@ struct Answer {
     route: Option<usize>,
     /// Nodes from the root, never empty.
     path: Vec<usize>,
-    /// In list dialects, every place where one token can fix the first name; empty elsewhere.
+    /// In list dialects, every place where one token can fix the first name, each once; empty elsewhere.
     fixed: Vec<Fixed>,
 }
 
-/// A place in an answer, and the tokens after which any continuation names this route first.
+/// A place in the tree, and the tokens after which any continuation names this route first.
 #[derive(Clone, Debug)]
 struct Fixed {
-    /// Nodes of the path before it; `0` is the end of the prompt.
-    depth: usize,
+    /// The node before it, `None` for the end of the prompt.
+    after: Option<usize>,
     /// The tokens whose text completes the name.
     closing: Vec<u32>,
 }
@@ -39,6 +40,8 @@ pub struct AnswerTree {
     end_tokens: Vec<u32>,
     /// As [`AnswerTree::wanted`] returns it.
     wanted: Vec<Vec<u32>>,
+    /// As [`AnswerTree::longest`] returns it.
+    longest: usize,
     /// As [`AnswerTree::listed`] returns it.
     listed: usize,
 }
@@ -78,6 +81,7 @@ impl AnswerTree {
             answers: Vec::new(),
             end_tokens: end_tokens.to_vec(),
             wanted: Vec::new(),
+            longest: 0,
             listed: listed.map_or(0, |tokens| tokens.len()),
         };
         let routes = names.iter().enumerate().map(|(index, name)| (Some(index), Some(*name))).chain([(None, None)]);
@@ -93,8 +97,18 @@ impl AnswerTree {
                 }
                 tree.answers.remove(known);
             }
-            let prefix = name.and_then(|name| first_name_prefix(dialect, name));
-            let fixed = prefix.map(|prefix| fixed(&text[prefix.len()..], &tokens, tokenizer)).unwrap_or_default();
+            let mut fixed = Vec::new();
+            let lists = name.and_then(|name| Some((first_name_prefix(dialect, name)?, all_names_text(dialect, &[name, name])?)));
+            if let Some((prefix, longer)) = lists {
+                let whole: String = tokens.iter().map(|&token| tokenizer.piece(token)).collect();
+                // What follows the name is `]}`, which pieces spell as it is.
+                if let Some(opening) = whole.strip_suffix(&text[prefix.len()..]) {
+                    // A list that goes on may cut the name's end otherwise: `,"` before `]`, but `,` and `",` before another name.
+                    for tokens in [tokens, tokenizer.encode(&longer)?] {
+                        tree.find_fixed(opening, &tokens, tokenizer, &mut fixed);
+                    }
+                }
+            }
             if !path.is_empty() {
                 tree.answers.push(Answer { route, path, fixed });
             }
@@ -113,9 +127,9 @@ impl AnswerTree {
         &self.parents
     }
 
-    /// Returns the tokens of the longest answer.
+    /// Returns the tokens of the longest way through the tree: of the longest answer, or of a longer beginning of a list.
     pub fn longest(&self) -> usize {
-        self.answers.iter().map(|answer| answer.path.len()).max().unwrap_or(0)
+        self.longest
     }
 
     /// Returns the tokens of the answer that lists every route; 0 where answers are no lists.
@@ -136,7 +150,7 @@ impl AnswerTree {
         for answer in &self.answers {
             wanted[row(answer.path.last().copied())].extend(&self.end_tokens);
             for fixed in &answer.fixed {
-                wanted[answer.row_at(fixed.depth)].extend(&fixed.closing);
+                wanted[row(fixed.after)].extend(&fixed.closing);
             }
         }
         for tokens in &mut wanted {
@@ -153,11 +167,15 @@ impl AnswerTree {
             self.wanted[row].binary_search(&token).map_or(f64::NEG_INFINITY, |at| f64::from(next[row].log_probs[at]))
         };
         let sum = |row: usize, tokens: &[u32]| tokens.iter().map(|&token| log_prob(row, token).exp()).sum::<f64>();
+        let reached = |node: Option<usize>| {
+            let way = std::iter::successors(node, |&node| self.parents[node]);
+            way.map(|node| log_prob(row(self.parents[node]), self.tokens[node])).sum::<f64>()
+        };
         let score = |answer: &Answer| {
-            let steps: Vec<f64> = answer.path.iter().map(|&node| log_prob(row(self.parents[node]), self.tokens[node])).collect();
-            let all: f64 = steps.iter().sum();
-            let ended = all + sum(row(answer.path.last().copied()), &self.end_tokens).ln();
-            let fixes = |fixed: &Fixed| steps[..fixed.depth].iter().sum::<f64>().exp() * sum(answer.row_at(fixed.depth), &fixed.closing);
+            let last = answer.path.last().copied();
+            let all = reached(last);
+            let ended = all + sum(row(last), &self.end_tokens).ln();
+            let fixes = |fixed: &Fixed| reached(fixed.after).exp() * sum(row(fixed.after), &fixed.closing);
             let p = if answer.fixed.is_empty() { ended.exp() } else { answer.fixed.iter().map(fixes).sum() };
             // Rounding may put a sure answer a little above 1.
             AnswerScore { route: answer.route, log_prob: all, log_prob_end: ended, p: p.clamp(0.0, 1.0) }
@@ -185,23 +203,46 @@ impl AnswerTree {
     fn add(&mut self, tokens: &[u32]) -> Vec<usize> {
         let (mut at, mut path) = (None, Vec::new());
         for &token in tokens {
-            let known = (0..self.tokens.len()).find(|&node| self.parents[node] == at && self.tokens[node] == token);
-            let node = known.unwrap_or_else(|| {
-                self.tokens.push(token);
-                self.parents.push(at);
-                self.tokens.len() - 1
-            });
+            let node = self.child(at, token);
             path.push(node);
             at = Some(node);
         }
+        self.longest = self.longest.max(path.len());
         path
     }
-}
 
-impl Answer {
-    /// Returns the row of the node after `depth` tokens of the path.
-    fn row_at(&self, depth: usize) -> usize {
-        row(depth.checked_sub(1).map(|last| self.path[last]))
+    /// Returns the node of a token after `at`, which is made where there is none.
+    fn child(&mut self, at: Option<usize>, token: u32) -> usize {
+        let known = (0..self.tokens.len()).find(|&node| self.parents[node] == at && self.tokens[node] == token);
+        known.unwrap_or_else(|| {
+            self.tokens.push(token);
+            self.parents.push(at);
+            self.tokens.len() - 1
+        })
+    }
+
+    /// Adds to `found` the places on the way of `tokens` where the next token can complete `opening`, which ends with the quote that closes
+    /// the first name, and to the tree the nodes that lead there.
+    ///
+    /// A token may end with the name or reach past it (`"`, `"]`, `",`), and the name may be closed in more than one token: each token on the
+    /// way moves on to the next place. At a place the name is still open, and after a closing token it never is: whatever is written goes
+    /// through one place and one closing token at most, so their probabilities add up. Ways share places, which count once.
+    fn find_fixed(&mut self, opening: &str, tokens: &[u32], tokenizer: &RouterTokenizer, found: &mut Vec<Fixed>) {
+        let (mut after, mut left) = (None, opening);
+        for (depth, &token) in tokens.iter().enumerate() {
+            if found.iter().all(|fixed| fixed.after != after) {
+                let closing = tokenizer.pieces_starting_with(left);
+                if !closing.is_empty() {
+                    found.push(Fixed { after, closing });
+                }
+            }
+            match left.strip_prefix(tokenizer.piece(token).as_str()) {
+                Some(rest) if !rest.is_empty() => left = rest,
+                _ => break,
+            }
+            after = Some(self.child(after, token));
+            self.longest = self.longest.max(depth + 1);
+        }
     }
 }
 
@@ -210,35 +251,13 @@ fn row(node: Option<usize>) -> usize {
     node.map_or(0, |node| node + 1)
 }
 
-/// Finds the places in an answer where the next token can complete its first name. `rest` is the answer's text after the name.
-///
-/// A token may end with the name or reach past it (`"`, `"]`, `",`), and the answer's own way may close the name in more than one token: each
-/// token of the answer moves on to the next place. Continuations from different places are different texts, so their probabilities add up.
-fn fixed(rest: &str, answer: &[u32], tokenizer: &RouterTokenizer) -> Vec<Fixed> {
-    let pieces: Vec<String> = answer.iter().map(|&token| tokenizer.piece(token)).collect();
-    let whole = pieces.concat();
-    // What follows the name is `]}`, which pieces spell as it is.
-    let Some(mut left) = whole.strip_suffix(rest) else { return Vec::new() };
-    let mut found = Vec::new();
-    for (depth, piece) in pieces.iter().enumerate() {
-        let closing = tokenizer.pieces_starting_with(left);
-        if !closing.is_empty() {
-            found.push(Fixed { depth, closing });
-        }
-        match left.strip_prefix(piece.as_str()) {
-            Some(after) if !after.is_empty() => left = after,
-            _ => break,
-        }
-    }
-    found
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn tree() -> AnswerTree {
-        let mut tree = AnswerTree { tokens: vec![], parents: vec![], answers: vec![], end_tokens: vec![9], wanted: vec![], listed: 0 };
+        let mut tree =
+            AnswerTree { tokens: vec![], parents: vec![], answers: vec![], end_tokens: vec![9], wanted: vec![], longest: 0, listed: 0 };
         for (route, tokens) in [(Some(0), &[1, 2, 3][..]), (Some(1), &[1, 2]), (None, &[1, 4])] {
             let path = tree.add(tokens);
             tree.answers.push(Answer { route, path, fixed: Vec::new() });
@@ -275,5 +294,49 @@ mod tests {
         assert_eq!(tree.greedy(&next), Greedy::Proved(vec![1, 2]));
         let next = rows(&tree, &[&[(1, 0.9)], &[(2, 0.3), (4, 0.4)], &[(9, 1.0)], &[(9, 1.0)], &[(9, 0.4), (7, 0.5)]]);
         assert_eq!(tree.greedy(&next), Greedy::Leaves(vec![1, 4, 7]));
+    }
+
+    /// Cuts text into its characters, but for the pairs `",` and, where the first of these merges leaves it one, `,"`.
+    fn tokenizer() -> RouterTokenizer {
+        let pieces: Vec<String> = "{}[]:,\"\u{120}cdeortu".chars().map(String::from).chain(["\",", ",\""].map(str::to_owned)).collect();
+        let vocab: serde_json::Map<String, serde_json::Value> =
+            pieces.iter().cloned().zip((0..).map(|id: u32| serde_json::Value::from(id))).collect();
+        let model = serde_json::json!({
+            "type": "BPE", "dropout": null, "unk_token": null, "continuing_subword_prefix": "", "end_of_word_suffix": "",
+            "fuse_unk": false, "byte_fallback": false, "vocab": vocab, "merges": ["\" ,", ", \""],
+        });
+        let json = serde_json::json!({
+            "version": "1.0", "truncation": null, "padding": null, "added_tokens": [], "normalizer": null, "pre_tokenizer": null,
+            "post_processor": null, "decoder": null, "model": model,
+        });
+        RouterTokenizer::from_json("tokenizer.json", json.to_string().as_bytes(), pieces.len()).unwrap()
+    }
+
+    #[test]
+    fn a_first_name_counts_however_a_longer_list_cuts_its_end_and_once() {
+        const END: u32 = 99;
+        let tokenizer = tokenizer();
+        let id = |piece: &str| tokenizer.id(piece).unwrap();
+        let new = |name: &str| AnswerTree::new(DialectId::Plano0420, &[name], &tokenizer, &[END]).unwrap();
+        // `]}` of no route are the only nodes beside the answer's: a longer list goes the same way.
+        assert_eq!(new("code").tokens().len(), "{\"route\":\u{120}[\"code\"]}".chars().count() + 2);
+
+        // The answer ends with `,"` `]` `}`, a longer list goes on with `,` `",`: one node more.
+        let tree = new("code,");
+        let answer = tree.answers[0].path.clone();
+        assert_eq!(tree.tokens().len(), answer.len() + 3);
+        let e = answer[answer.len() - 4];
+        let comma = (0..tree.tokens().len()).find(|&node| tree.parents()[node] == Some(e) && tree.tokens()[node] == id(",")).unwrap();
+        let mut mass = vec![vec![(END, 1.0)]; tree.tokens().len() + 1];
+        for &node in &answer {
+            mass[row(tree.parents()[node])] = vec![(tree.tokens()[node], 1.0)];
+        }
+        mass[row(Some(e))] = vec![(id(",\""), 0.3), (id(","), 0.6), (id("d"), 0.1)];
+        mass[row(Some(comma))] = vec![(id("\","), 0.5), (id("\""), 0.25), (id("c"), 0.25)];
+        let mass: Vec<&[(u32, f64)]> = mass.iter().map(Vec::as_slice).collect();
+        let scores = tree.score(&rows(&tree, &mass));
+        assert_eq!(scores.iter().map(|score| score.route).collect::<Vec<_>>(), [Some(0), None]);
+        assert!((scores[0].p - (0.3 + 0.6 * 0.75)).abs() < 1e-6 && scores[1].p == 0.0, "{scores:?}");
+        assert!((scores[0].log_prob_end - 0.3_f64.ln()).abs() < 1e-6, "{scores:?}");
     }
 }

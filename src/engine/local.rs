@@ -250,7 +250,10 @@ impl LocalRouter {
                     ready = self.prepare(&mut asks);
                 }
                 let Some(Prepared { ask, prompt, render, tokenize }) = ready.pop_front() else { break };
+                let start = Instant::now();
                 let question = prompt.and_then(|prompt| self.question(ask.request.dialect, &ask.names(), prompt));
+                // The answers of a new policy are tokenised as well.
+                let tokenize = tokenize + start.elapsed();
                 match question {
                     Ok(question) => {
                         waiting.push((ask, Ok(Timed { length: question.prompt.len(), render, tokenize })));

@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use candle_core::quantized::GgmlDType;
 use safetensors::{Dtype, SafeTensors};
 
-use super::EngineError;
 use super::config::ModelConfig;
 use super::gguf::Gguf;
 use super::hub;
@@ -13,6 +12,7 @@ use super::load::whole_gguf;
 use super::local::CACHE_BUDGET;
 use super::mapped::MappedFile;
 use super::weights::{SMALL, stays_quantised};
+use super::{EngineError, amx};
 
 /// Buffers of a pass, tokenizer and the like.
 const AROUND: u64 = 200 << 20;
@@ -76,7 +76,8 @@ fn examine_gguf(path: &Path, on_cpu: bool) -> Result<Examined, EngineError> {
     for tensor in gguf.tensors() {
         let is_dense = matches!(tensor.dtype, GgmlDType::F32 | GgmlDType::F16 | GgmlDType::BF16);
         let stays = !is_dense && stays_quantised(tensor.dtype, tensor.shape.last().copied().unwrap_or(0), on_cpu, small);
-        weights += if stays { tensor.bytes.len() as u64 } else { elements(&tensor.shape) * dense(on_cpu) };
+        let stored = tensor.bytes.len() as u64;
+        weights += if stays { amx::in_memory(tensor.dtype, stored, on_cpu) } else { elements(&tensor.shape) * dense(on_cpu) };
         if tensor.shape.len() > 1 {
             types.push(tensor.dtype);
         }

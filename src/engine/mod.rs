@@ -1,5 +1,6 @@
 //! The only place that knows about models: from a router's files to a [`crate::decision::Decision`].
 
+mod amx;
 mod answer_tree;
 mod asking;
 mod attention;

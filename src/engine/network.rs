@@ -13,7 +13,7 @@ use super::cpu_ops::{self, Bias, Part, Rotation, gated, rms_norm};
 use super::head::{self, NextToken};
 use super::mapped::FileRange;
 use super::weights::{Linear, Weights};
-use super::{CancelToken, EngineError};
+use super::{CancelToken, EngineError, amx};
 
 /// Keys and values of a growing row of tokens, one pair of matrices `[capacity, kv_heads * head_dim]` a layer.
 pub struct KvBuffer {
@@ -116,7 +116,7 @@ impl Network {
         Ok(Self { embedding_pages, config, device: device.clone(), dtype, embedding, layers, norm, head, tied })
     }
 
-    /// Runs every quantised matrix once, so that candle builds its packed form now and not inside the first decision; `done` is called after
+    /// Runs every quantised matrix, so that candle builds its packed forms now and not inside the first decision; `done` is called after
     /// each layer with its number, when the file pages of the originals can go. Elsewhere than on the CPU a few tokens go through all of it.
     ///
     /// # Errors
@@ -126,7 +126,9 @@ impl Network {
             matrices.into_par_iter().try_for_each(|matrix| match matrix {
                 Linear::Quantised(weight) if self.device.is_cpu() => {
                     let (_, columns) = weight.shape().dims2()?;
-                    matrix.forward(&Tensor::zeros((2, columns), DType::F32, &self.device)?).map(drop)
+                    amx::rows_that_prepare(weight.dtype())
+                        .iter()
+                        .try_for_each(|&rows| matrix.forward(&Tensor::zeros((rows, columns), DType::F32, &self.device)?).map(drop))
                 }
                 _ => Ok(()),
             })

@@ -13,7 +13,7 @@ use safetensors::{Dtype, SafeTensors};
 use super::cpu_ops::on_cpu;
 use super::gguf::Gguf;
 use super::mapped::{self, FileRange, MappedFile, quantised};
-use super::{EngineError, dense};
+use super::{EngineError, amx, dense};
 
 /// How one tensor is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,7 +99,7 @@ impl Linear {
     pub fn bytes(&self) -> u64 {
         match self {
             Self::Dense(weight) | Self::Embedding(weight) => (weight.elem_count() * weight.dtype().size_in_bytes()) as u64,
-            Self::Quantised(weight) => weight.storage_size_in_bytes() as u64,
+            Self::Quantised(weight) => amx::in_memory(weight.dtype(), weight.storage_size_in_bytes() as u64, weight.device().is_cpu()),
         }
     }
 
@@ -181,10 +181,12 @@ impl Weights {
     /// Returns the bytes that all of them will take in memory.
     pub fn bytes(&self) -> u64 {
         let bytes = |entry: &Entry| match entry.stored {
-            Stored::Quantised(dtype) if self.stays_quantised(dtype, entry.shape.last().copied().unwrap_or(0)) => entry.range.len(),
-            _ => entry.shape.iter().product::<usize>() * self.dtype.size_in_bytes(),
+            Stored::Quantised(dtype) if self.stays_quantised(dtype, entry.shape.last().copied().unwrap_or(0)) => {
+                amx::in_memory(dtype, entry.range.len() as u64, self.device.is_cpu())
+            }
+            _ => (entry.shape.iter().product::<usize>() * self.dtype.size_in_bytes()) as u64,
         };
-        self.entries.values().map(|entry| bytes(entry) as u64).sum()
+        self.entries.values().map(bytes).sum()
     }
 
     /// Returns the GGUF names of all tensors of a Qwen2 network of `layers` layers.

@@ -32,7 +32,7 @@ fn latency_ui(ui: &mut Ui, latency: &Latency) {
     }
     for (part, ms, explanation) in [
         ("Render", render, "Writing the dialect's prompt and the router's chat template"),
-        ("Tokenise", tokenize, "Turning the prompt into tokens"),
+        ("Tokenise", tokenize, "Turning the prompt and the valid answers into tokens"),
         ("Forward", forward, "One pass over the prompt and all answers"),
         ("Decode", decode, "Greedy decoding, where the pass did not already prove its result"),
     ] {

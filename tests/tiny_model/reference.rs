@@ -1,5 +1,7 @@
 //! What candle-transformers computes for the same weights, one answer after the other and one token after the other.
 
+use std::collections::BTreeMap;
+
 use candle_core::quantized::gguf_file::Content;
 use candle_core::{DType, Device, Tensor};
 use candle_nn::VarBuilder;
@@ -77,28 +79,42 @@ impl Reference {
     /// Returns what the score of an answer should be: the answer written behind the prompt, computed from the start.
     pub fn answer(&mut self, prompt: &[u32], dialect: DialectId, name: Option<&str>) -> Expected {
         let answer = self.tokenizer.encode(&answer_text(dialect, name));
-        let tokens: Vec<u32> = prompt.iter().chain(&answer).copied().collect();
-        let rows = self.rows(&tokens, prompt.len() - 1);
-        let steps: Vec<f64> = answer.iter().zip(&rows).map(|(&token, row)| row[token as usize]).collect();
+        let (steps, rows) = self.along(prompt, &answer);
         let log_prob: f64 = steps.iter().sum();
         let end: f64 = self.ends.iter().map(|&end| rows[answer.len()][end as usize].exp()).sum();
         let log_prob_end = log_prob + end.ln();
-        let p = match name.and_then(|name| first_name_prefix(dialect, name)) {
-            Some(prefix) => self.mass(&prefix, &answer, &steps, &rows),
+        let p = match name.and_then(|name| Some((first_name_prefix(dialect, name)?, all_names_text(dialect, &[name, name])?))) {
+            Some((prefix, longer)) => {
+                let longer = self.tokenizer.encode(&longer);
+                let mut mass = self.mass(&prefix, &answer, &steps, &rows);
+                let (steps, rows) = self.along(prompt, &longer);
+                mass.extend(self.mass(&prefix, &longer, &steps, &rows));
+                mass.values().sum::<f64>()
+            }
             None => log_prob_end.exp(),
         };
         Expected { log_prob, log_prob_end, p }
     }
 
-    /// Probability of writing `prefix` and anything after it: along the answer's tokens, every token that completes what is left.
-    fn mass(&self, prefix: &str, answer: &[u32], steps: &[f64], rows: &[Vec<f64>]) -> f64 {
+    /// Returns the log-probability of each token of an answer, and those of all tokens before the first, the second and so on.
+    fn along(&mut self, prompt: &[u32], answer: &[u32]) -> (Vec<f64>, Vec<Vec<f64>>) {
+        let tokens: Vec<u32> = prompt.iter().chain(answer).copied().collect();
+        let rows = self.rows(&tokens, prompt.len() - 1);
+        let steps = answer.iter().zip(&rows).map(|(&token, row)| row[token as usize]).collect();
+        (steps, rows)
+    }
+
+    /// Probability of writing `prefix` and anything after it: along the answer's tokens, every token that completes what is left. Each sum
+    /// under the tokens before it, so that what two ways have in common counts once.
+    fn mass(&self, prefix: &str, answer: &[u32], steps: &[f64], rows: &[Vec<f64>]) -> BTreeMap<Vec<u32>, f64> {
         let left: String = self.tokenizer.normalised(prefix).bytes().map(byte_char).collect();
         let mut left = left.as_str();
-        let mut mass = 0.0;
+        let mut mass = BTreeMap::new();
         for (depth, &token) in answer.iter().enumerate() {
             let before = steps[..depth].iter().sum::<f64>().exp();
             let spelled = self.tokenizer.tokens.iter().enumerate();
-            mass += spelled.filter(|(_, token)| token.starts_with(left)).map(|(id, _)| before * rows[depth][id].exp()).sum::<f64>();
+            let completing = spelled.filter(|(_, token)| token.starts_with(left)).map(|(id, _)| before * rows[depth][id].exp());
+            mass.insert(answer[..depth].to_vec(), completing.sum::<f64>());
             match left.strip_prefix(self.tokenizer.tokens[token as usize].as_str()) {
                 Some(rest) if !rest.is_empty() => left = rest,
                 _ => return mass,

@@ -53,6 +53,11 @@ impl TinyTokenizer {
             words.iter_mut().for_each(|word| merge(word, &a, &b));
             merges.push((a, b));
         }
+        Self::of(merges)
+    }
+
+    /// Makes the tokenizer that has these merges.
+    pub fn of(merges: Vec<(String, String)>) -> Self {
         let mut tokens: Vec<String> = (0..=255).map(|byte| byte_char(byte).to_string()).collect();
         tokens.extend(merges.iter().map(|(a, b)| format!("{a}{b}")));
         tokens.extend(SPECIAL.map(str::to_owned));
