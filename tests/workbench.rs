@@ -544,7 +544,7 @@ fn drawn(harness: &mut Harness<'_, Window>) -> [usize; 2] {
 #[test]
 fn frames_do_not_grow_with_the_data() {
     let drawn_with = |count: usize| {
-        let mut harness = window(options(Behaviour::Decide));
+        let mut harness = window(on_request(Behaviour::Decide));
         wait_for(&mut harness, "Ready");
         let routes: String =
             (0..count).map(|n| format!("  - name: r{n}\n    description: route number {n}\n    domain: d{}\n", n / 20)).collect();
