@@ -218,6 +218,17 @@ fn a_router_that_cannot_be_loaded_ends_with_3() {
 }
 
 #[test]
+fn what_is_no_path_is_bad_usage() {
+    let route = |router| ["route", "--policy", POLICY, "--conversation", CONVERSATION, "--router", router];
+    let remedy = "write http:// or https:// before the address of a server, as in http://localhost:8080/v1#m";
+    check(&route("localhost:8080/v1#m"), "", 2, "", remedy);
+    check(&route("owner/name/extra"), "", 2, "", "a Hugging Face id such as");
+    for name in ["localhost:8080/v1#m", "owner/name/extra"] {
+        check(&["models", "path", name], "", 2, "", "has no files here");
+    }
+}
+
+#[test]
 fn standard_input_and_transcripts_are_read() {
     check(
         &["prompt", "--policy", POLICY, "--conversation", "-"],
