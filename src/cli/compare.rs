@@ -30,7 +30,7 @@ pub fn run(arguments: &CompareArguments) -> Result<(), Failure> {
     let mut variants = Vec::new();
     for path in &arguments.run {
         let run = open_run(path)?;
-        variants.push(Variant { router: run.info.router.id.clone(), run, is_kept: true, resumable: None });
+        variants.push(Variant { router: run.info.router.id.clone(), run, resumable: None });
     }
     if variants.len() + planned.len() < 2 {
         return Err(Failure::Input("there is nothing to compare; give --policy, --router, --dialect or --run at least twice".to_owned()));
@@ -63,7 +63,6 @@ pub fn run(arguments: &CompareArguments) -> Result<(), Failure> {
         }
         comparisons.push(Compared { at, comparison });
     }
-    let is_kept = variants.iter().all(|variant| variant.is_kept);
     let (runs, resumables): (Vec<Run>, Vec<Option<Resumable>>) =
         variants.into_iter().map(|variant| (variant.run, variant.resumable)).unzip();
     let report = CompareReport { names: &names, runs: &runs, comparisons: &comparisons };
@@ -74,10 +73,10 @@ pub fn run(arguments: &CompareArguments) -> Result<(), Failure> {
     }
     printed?;
     if cancel.is_cancelled() {
-        let next = if is_kept {
+        let next = if kept(&arguments.keep).is_some() {
             "and the same command looks for all causes again"
         } else {
-            "but not all results are kept, so the same command measures again"
+            "but no result is kept, so the same command measures them again"
         };
         return Err(Failure::Stopped(format!("stopped while the causes of flips were looked for; the runs are complete, {next}")));
     }
@@ -94,8 +93,6 @@ pub fn run(arguments: &CompareArguments) -> Result<(), Failure> {
 struct Variant {
     router: String,
     run: Run,
-    /// Whether the same command has it again without deciding anything: from its folder, or from kept results.
-    is_kept: bool,
     /// Of a run that was measured just now: until it is ended, the same command goes on from the run.
     resumable: Option<Resumable>,
 }
@@ -182,7 +179,7 @@ fn measured(
             min_recall: None,
             kept: kept(&arguments.keep),
         };
-        let Measured { run, failure, is_kept, resumable } = measure(&measurement, router, cancel)?;
+        let Measured { run, failure, resumable, .. } = measure(&measurement, router, cancel)?;
         write_run(arguments, before + at, &run)?;
         if let Some(folder) = &arguments.out {
             write_set(&folder.join(name(before + at).to_lowercase()), set, &findings)?;
@@ -190,7 +187,7 @@ fn measured(
         if let Some(failure) = failure {
             return Err(failure);
         }
-        variants.insert(at, Variant { router: router_name, run, is_kept, resumable: Some(resumable) });
+        variants.insert(at, Variant { router: router_name, run, resumable: Some(resumable) });
     }
     Ok(variants.into_values().collect())
 }
