@@ -218,6 +218,17 @@ fn a_router_that_cannot_be_loaded_ends_with_3() {
 }
 
 #[test]
+fn what_is_no_path_is_bad_usage() {
+    let route = |router| ["route", "--policy", POLICY, "--conversation", CONVERSATION, "--router", router];
+    let remedy = "write http:// or https:// before the address of a server, as in http://localhost:8080/v1#m";
+    check(&route("localhost:8080/v1#m"), "", 2, "", remedy);
+    check(&route("owner/name/extra"), "", 2, "", "a Hugging Face id such as");
+    for name in ["localhost:8080/v1#m", "owner/name/extra"] {
+        check(&["models", "path", name], "", 2, "", "has no files here");
+    }
+}
+
+#[test]
 fn standard_input_and_transcripts_are_read() {
     check(
         &["prompt", "--policy", POLICY, "--conversation", "-"],
@@ -252,6 +263,8 @@ fn help_says_what_a_newcomer_needs() {
     check(&["--version"], "", 0, env!("CARGO_PKG_VERSION"), "");
 }
 
+/// Where the folder for data can be named: not on macOS and Windows.
+#[cfg(not(any(windows, target_os = "macos")))]
 #[test]
 fn routers_are_listed_with_the_speed_of_where_they_would_run() {
     let folder = tempfile::tempdir().unwrap();

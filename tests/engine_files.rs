@@ -5,7 +5,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
-use waypost::engine::{CancelToken, DeviceChoice, EngineError, LocalRouter, Place, RouterSource, Scored, list_routers, load};
+use waypost::engine::{
+    CancelToken, DeviceChoice, EngineError, ListedRouter, LocalRouter, Place, Presence, RouterSource, Scored, list_routers, load,
+};
 use waypost::policy::DialectId;
 
 use crate::tiny_model::gguf::{GgufFile, Meta};
@@ -340,12 +342,29 @@ fn gguf_files_cut_short_anywhere_are_refused() {
     cut_short(&path, &source, 1);
 }
 
-/// What the list of routers says of one that the user named: bytes on disk and in memory.
-fn listed(source: &RouterSource) -> (u64, u64) {
+/// What the list of routers says of one that the user named.
+fn line_of(source: &RouterSource) -> ListedRouter {
     let place = Place::of(DeviceChoice::Cpu);
     let routers = list_routers(std::slice::from_ref(source), &place, Some(Path::new("/nowhere")));
-    let router = routers.into_iter().find(|router| router.source == *source).unwrap();
+    routers.into_iter().find(|router| router.source == *source).unwrap()
+}
+
+/// The same: bytes on disk and in memory.
+fn listed(source: &RouterSource) -> (u64, u64) {
+    let router = line_of(source);
     (router.disk_bytes.unwrap(), router.memory_bytes.unwrap())
+}
+
+#[test]
+fn what_loading_refuses_for_its_head_is_not_listed_as_usable() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut files: Files = model().files(Storage::F32, 1).into_iter().collect();
+    let whole = write_files(&folder.path().join("whole"), &files.clone().into_iter().collect::<Vec<_>>());
+    assert_eq!(line_of(&whole).presence, Presence::Here);
+    config("tie_word_embeddings", json!(false))(&mut files);
+    let headless = write_files(&folder.path().join("headless"), &files.into_iter().collect::<Vec<_>>());
+    let Presence::Unusable(why) = line_of(&headless).presence else { panic!("is listed as usable") };
+    assert!(why.contains("headless: the tensor lm_head.weight is missing"), "{why}");
 }
 
 #[test]

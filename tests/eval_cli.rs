@@ -236,6 +236,7 @@ fn compare_takes_policies_dialects_and_saved_runs() {
         ),
         ("compare --policy policy.yaml --set set.csv --router router", "there is nothing to compare"),
         ("compare --run both/a --run nowhere", "nowhere: there is no such file"),
+        ("compare --run both/a --run both/b --orders 5", "--policy <FILE>"),
     ] {
         let (status, _, err) = folder.run(arguments);
         assert_eq!(status, 2, "{err}");

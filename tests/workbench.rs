@@ -192,6 +192,11 @@ fn decisions(harness: &Harness<'_, Window>) -> u64 {
     harness.state().app().state().router.cache.map_or(0, |cache| cache.hit_tokens / 400)
 }
 
+/// Returns whether a decision is under way, which [`decisions`] does not count yet.
+fn is_routing(harness: &Harness<'_, Window>) -> bool {
+    harness.state().app().state().is_routing()
+}
+
 /// Loads the router once more.
 fn load_again(harness: &mut Harness<'_, Window>) {
     let loads = |harness: &Harness<'_, Window>| {
@@ -211,7 +216,7 @@ fn a_router_that_runs_here_decides_once_by_itself() {
     harness.run();
     assert_eq!(decisions(&harness), 1, "nothing was changed since");
     load_again(&mut harness);
-    assert_eq!(decisions(&harness), 0, "what the same router decided stands");
+    assert!(!is_routing(&harness) && decisions(&harness) == 0, "what the same router decided stands");
 
     let mut harness = window(on_request(Behaviour::Decide));
     wait_for(&mut harness, "Ready");
@@ -226,7 +231,7 @@ fn a_server_is_asked_when_the_user_types_also_the_first_time_and_not_before() {
         wait_for(&mut harness, "Ready");
         perform(&mut harness, Command::Perform(Action::Live));
         load_again(&mut harness);
-        assert!(has(&harness, "No decision yet") && decisions(&harness) == 0, "{:#?}", texts(&harness));
+        assert!(has(&harness, "No decision yet") && !is_routing(&harness) && decisions(&harness) == 0, "{:#?}", texts(&harness));
         perform(&mut harness, Command::EditYaml("routes:\n  - {name: a, description: b}\n  - {name: c, description: d}\n".to_owned()));
         wait_for(&mut harness, "c: 91.3 %, chosen");
     }

@@ -103,8 +103,12 @@ fn changes(before: &str, after: &str) -> Vec<Change> {
 pub(super) fn make(of: ExportKey) -> Made {
     let evidence = tested_with(&of).map(|evidence| evidence.within(of.format));
     let into = of.into.as_ref().map(|into| (into.path.display().to_string(), into.text.as_str()));
-    let options =
-        ExportOptions { format: of.format, into: into.as_ref().map(|(path, text)| (*text, path.as_str())), evidence: evidence.as_ref() };
+    let options = ExportOptions {
+        format: of.format,
+        into: into.as_ref().map(|(path, text)| (*text, path.as_str())),
+        evidence: evidence.as_ref(),
+        dialect: None,
+    };
     let text = export_gateway(&of.policy, options).map(|exported| MadeText::new(exported, into.as_ref().map(|(_, text)| *text)));
     let (standing, problems) = (standing(&of.policy, evidence.as_ref()), evidence_problems(&of.policy, evidence.as_ref()));
     Made { text, evidence, standing, problems, of }

@@ -240,8 +240,9 @@ pub struct CompareArguments {
     /// Compare on the first N cases only
     #[arg(long, value_name = "N")]
     pub limit: Option<usize>,
-    /// Repeat each decision under this many random orders of the routes, as for eval; the comparison stays one of the policies' own orders
-    #[arg(long, value_name = "N", default_value_t = 0, value_parser = orders())]
+    /// Repeat each decision under this many random orders of the routes, as for eval; the comparison stays one of the policies' own orders.
+    /// With --policy only: a saved run stays as it is
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = orders(), requires = "policy")]
     pub orders: usize,
     /// Seed of the bootstrap and of the random orders
     #[arg(long, value_name = "S", default_value_t = 0)]

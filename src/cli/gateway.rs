@@ -81,6 +81,7 @@ pub fn export(arguments: &ExportArguments) -> Result<(), Failure> {
         format: arguments.format,
         into: into.as_ref().map(|(text, path)| (text.as_str(), path.as_str())),
         evidence: evidence.as_ref(),
+        dialect: arguments.gateway.map(|target| target.gateway.dialect),
     };
     let exported = export_gateway(&policy, options).map_err(|error| match error {
         ExportError::Refused(_) => Failure::Gate(error.to_string()),

@@ -23,9 +23,10 @@ pub fn source(value: &str) -> Result<RouterSource, Failure> {
     })
 }
 
-/// Returns whether a value can only be meant as a place on this machine.
+/// Returns whether a value can only be meant as a place on this machine: it begins as paths do, or with a folder that is here.
 pub fn is_path(value: &str) -> bool {
-    !value.contains("://") && !value.starts_with("plano+") && value.contains(std::path::is_separator)
+    let first = value.split_once(std::path::is_separator).map(|(first, _)| first);
+    value.starts_with(['.', '~']) || Path::new(value).has_root() || first.is_some_and(|first| Path::new(first).is_dir())
 }
 
 /// Reads the value of `--router` together with how a server is to be asked.

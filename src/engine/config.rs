@@ -6,6 +6,9 @@ use serde_json::Value;
 use super::EngineError;
 use super::gguf::Gguf;
 
+/// The output head, as Hugging Face calls it.
+pub const HEAD: &str = "lm_head.weight";
+
 /// The numbers that describe a Qwen2 network.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ModelConfig {
@@ -110,6 +113,19 @@ impl ModelConfig {
             tied: json.tie_word_embeddings.unwrap_or(false),
         };
         config.checked(path)
+    }
+
+    /// Refuses a router in whose files the output head is missing; `folder` is for messages.
+    ///
+    /// # Errors
+    /// Fails where the files have no head of their own and `config.json` does not say that the embedding serves for it.
+    pub fn check_head(&self, folder: &str, has_head: bool) -> Result<(), EngineError> {
+        if self.tied || has_head {
+            return Ok(());
+        }
+        Err(EngineError::router(format!(
+            "{folder}: the tensor {HEAD} is missing, and config.json does not say that the embedding serves for it (tie_word_embeddings); the download is incomplete"
+        )))
     }
 
     /// Reads the metadata of a GGUF file.

@@ -154,21 +154,23 @@ pub struct Cached {
 /// Finds a router in the cache.
 ///
 /// # Errors
-/// Fails with the command that downloads it where it is not there, or not all of it; a name that may be a mistyped path is told as one first.
+/// Fails with the command that downloads it where it is not there, or not all of it; a name that may be a mistyped path is told as one too.
 pub fn find(id: &str) -> Result<Cached, EngineError> {
     let (cache, hub_id) = (places()?.0, HubId::new(id));
     find_in(&cache, &hub_id).map_err(|why| {
-        EngineError::Router(if is_like_path(id) && !hub_id.folder(&cache).exists() {
-            format!("there is no file or folder {id}; check the path. If a router of the Hugging Face Hub is meant: {why}")
+        if id.contains(':') || hub_id.folder(&cache).exists() {
+            return EngineError::Router(why);
+        }
+        let no_path = format!("there is no file or folder {id}; check the path");
+        EngineError::Router(if id.split_once('/').is_some_and(|(first, _)| Path::new(first).is_dir()) {
+            format!("{no_path}. If a router of the Hugging Face Hub is meant: {why}")
+        } else if has_extension(id, "gguf") {
+            // Repositories are called so as well.
+            format!("{why}. If a file is meant: {no_path}")
         } else {
             why
         })
     })
-}
-
-/// Returns whether what was read as a router on the Hub, for want of such a file, may as well be meant as a path.
-fn is_like_path(id: &str) -> bool {
-    !id.contains(':') && (has_extension(id, "gguf") || id.split_once('/').is_some_and(|(first, _)| Path::new(first).is_dir()))
 }
 
 /// Finds a router in a cache: in the newest version that was downloaded, or else in any.

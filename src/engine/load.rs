@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::builtin::builtin_folder;
 use super::calibration;
 use super::chat_template::{self, ChatTemplate};
-use super::config::ModelConfig;
+use super::config::{HEAD, ModelConfig};
 use super::device::{self, Candidates, Opened};
 use super::endpoint::EndpointRouter;
 use super::error::caught;
@@ -312,11 +312,7 @@ fn open_folder(folder: &Path, opened: &Opened) -> Result<Parts, EngineError> {
     hub::check_parts(folder)?;
     let files = paths.iter().map(|path| MappedFile::open(path)).collect::<Result<Vec<_>, _>>()?;
     let weights = Weights::from_safetensors(&shown, &files, &opened.device, opened.dtype)?;
-    if !config.tied && !weights.has("lm_head.weight") {
-        return Err(EngineError::router(format!(
-            "{shown}: the tensor lm_head.weight is missing, and config.json does not say that the embedding serves for it (tie_word_embeddings); the download is incomplete"
-        )));
-    }
+    config.check_head(&shown, weights.has(HEAD))?;
     Ok(Parts { config, weights, tokenizer, template, end_tokens, temperature: 1.0 })
 }
 

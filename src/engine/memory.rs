@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use candle_core::quantized::GgmlDType;
 use safetensors::{Dtype, SafeTensors};
 
-use super::config::ModelConfig;
+use super::config::{HEAD, ModelConfig};
 use super::gguf::Gguf;
 use super::hub;
 use super::load::whole_gguf;
@@ -43,15 +43,15 @@ pub fn examine(path: &Path, on_cpu: bool) -> Result<Examined, EngineError> {
     }
     let config_path = path.join("config.json");
     let config = std::fs::read(&config_path).map_err(|error| EngineError::router(format!("{}: {error}", config_path.display())))?;
-    ModelConfig::from_json(&config_path.display().to_string(), &config, None)?;
+    let config = ModelConfig::from_json(&config_path.display().to_string(), &config, None)?;
     hub::check_parts(path)?;
-    let (mut disk_bytes, mut elements, mut types) = (0, 0_u64, Vec::new());
+    let (mut disk_bytes, mut elements, mut types, mut has_head) = (0, 0_u64, Vec::new(), false);
     for file in with_extension(path, "safetensors") {
         let mapped = MappedFile::open(&file)?;
         let (_, metadata) = SafeTensors::read_metadata(mapped.bytes())
             .map_err(|error| EngineError::router(format!("{}: damaged safetensors ({error}); download it again", file.display())))?;
         disk_bytes += mapped.bytes().len() as u64;
-        for info in metadata.tensors().into_values() {
+        for (tensor, info) in metadata.tensors() {
             elements += info.shape.iter().product::<usize>() as u64;
             let name = match info.dtype {
                 Dtype::F32 => "f32",
@@ -60,8 +60,10 @@ pub fn examine(path: &Path, on_cpu: bool) -> Result<Examined, EngineError> {
                 _ => continue,
             };
             types.push(name);
+            has_head |= tensor == HEAD;
         }
     }
+    config.check_head(&path.display().to_string(), has_head)?;
     Ok(Examined { disk_bytes, memory_bytes: in_memory(elements * dense(on_cpu)), stored: most(&types), licence: licence_file(path) })
 }
 

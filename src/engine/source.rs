@@ -70,6 +70,9 @@ impl FromStr for RouterSource {
         if is_gguf {
             return Ok(Self::Gguf(path));
         }
+        if is_address(value) {
+            return Err(format!("{value}: write http:// or https:// before the address of a server, as in http://{value}"));
+        }
         Err(format!(
             "{value}: there is no such folder; use builtin, a folder with a Qwen2 model, a .gguf file, a Hugging Face id such as \
              katanemo/Arch-Router-1.5B, http(s)://server/v1#model, or plano+http(s)://gateway"
@@ -84,6 +87,15 @@ fn is_hub_id(value: &str) -> bool {
     };
     let (id, file) = value.split_once(':').unwrap_or((value, "any"));
     is_part(file) && id.split_once('/').is_some_and(|(owner, name)| is_part(owner) && is_part(name))
+}
+
+/// Returns whether a value begins as `host:port` does; what has a user in it, and maybe a password, does not.
+fn is_address(value: &str) -> bool {
+    let place = value.split(['/', '#']).next().unwrap_or_default();
+    place.rsplit_once(':').is_some_and(|(host, port)| {
+        let is_host = !host.is_empty() && host.chars().all(|c| c.is_ascii_alphanumeric() || ".-_".contains(c));
+        is_host && !port.is_empty() && port.chars().all(|c| c.is_ascii_digit())
+    })
 }
 
 /// Returns the address of a server without the slash at its end.

@@ -122,7 +122,9 @@ pub(super) fn routes_from(items: Vec<Node>, origin: &mut Origin<'_>) -> Result<V
             return Err(origin.error(name_at, message, "rename one of them"));
         }
         if route.name == NO_ROUTE_LABEL {
-            let message = format!("route {NO_ROUTE_LABEL:?} has the name that a router answers when nothing fits");
+            let message = format!(
+                "route {NO_ROUTE_LABEL:?} has the name by which labelled sets, and gateways up to Plano 0.4.18, say that nothing fits"
+            );
             origin.warn(name_at, message, "rename it unless you mean exactly that");
         }
         routes.push(route);

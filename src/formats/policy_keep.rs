@@ -295,7 +295,8 @@ impl Sources {
     }
 }
 
-/// Returns for each new route the old one that it was: of the same name, else of the same description, else in the same place.
+/// Returns for each new route the old one that it was: of the same name, else of the same description, else behind the same route, else in the
+/// same place of lists that are equally long.
 fn route_sources(old: &[Route], new: &[Route]) -> Vec<Option<usize>> {
     fn description(route: &Route) -> Option<&str> {
         // Routes that nobody has described yet have nothing in common.

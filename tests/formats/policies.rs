@@ -69,7 +69,7 @@ fn oddities_are_warned_about_and_unknown_keys_survive_saving() {
             "p.yaml:1:1: unknown key \"listeners\" of the policy; it is kept as it is; check the spelling if you meant another",
             "p.yaml:5:5: unknown key \"Models\" of route \"other\"; it is kept as it is; check the spelling if you meant another",
             "p.yaml:6:5: unknown key \"limits\" of route \"other\"; it is kept as it is; check the spelling if you meant another",
-            "p.yaml:3:11: route \"other\" has the name that a router answers when nothing fits; rename it unless you mean exactly that",
+            "p.yaml:3:11: route \"other\" has the name by which labelled sets, and gateways up to Plano 0.4.18, say that nothing fits; rename it unless you mean exactly that",
         ]
     );
     assert_eq!(policy.extra, [("listeners".to_owned(), "\"v1\"".to_owned())]);

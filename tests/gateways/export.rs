@@ -282,6 +282,22 @@ fn what_a_gateway_would_refuse_is_not_exported() {
 }
 
 #[test]
+fn a_route_called_other_is_a_trap_of_the_gateways_that_the_export_is_for() {
+    let mut policy = policy();
+    policy.routes[0].name = "other".to_owned();
+    let is_told = |own: Option<DialectId>, format: ExportFormat, dialect: Option<DialectId>| {
+        let policy = Policy { dialect: own, ..policy.clone() };
+        let exported = export_gateway(&policy, ExportOptions { format, dialect, ..ExportOptions::default() }).unwrap();
+        exported.notes.iter().any(|note| note.contains("WP110"))
+    };
+    let (old, new) = (Some(DialectId::Archgw031), Some(DialectId::Plano0420));
+    assert!(is_told(new, ExportFormat::Plano03, None), "the format is one of gateways that never choose it");
+    assert!(!is_told(new, ExportFormat::Plano03, new), "Plano 0.4.22 and later read the format too");
+    assert!(!is_told(new, ExportFormat::Plano04, None) && is_told(new, ExportFormat::Plano04, old));
+    assert!(is_told(None, ExportFormat::Plano04, None) && !is_told(None, ExportFormat::Plano04, new));
+}
+
+#[test]
 fn evidence_travels_as_comments_and_as_a_file() {
     let policy = policy();
     let evidence = evidence(&policy);

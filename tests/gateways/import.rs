@@ -402,6 +402,15 @@ fn litellms_providers_get_planos_names_or_are_named_as_unknown() {
         let note = format!("changed 5: Plano has no provider \"{provider}\", so \"{unknown}\" keeps the name that LiteLLM has for it");
         assert_eq!(notes(&read), [note]);
     }
+    // What the file says of where it is served is kept, and not asked for again.
+    let remedies = |list: &str| -> Vec<String> {
+        let read = imported(&format!("{list}{}", config("hosted_vllm/qwen-7b")));
+        read.notes.into_iter().map(|note| note.warning.remedy).collect()
+    };
+    assert_eq!(remedies(""), ["for Plano, add its base_url and a provider_interface to `providers` in the policy"]);
+    let list =
+        "model_list: [{model_name: hosted_vllm/qwen-7b, litellm_params: {model: hosted_vllm/qwen-7b, api_base: 'http://gpu:8000/v1'}}]\n";
+    assert_eq!(remedies(list), ["for Plano, add a provider_interface to its entry under `providers` in the policy"]);
     // A provider that Plano reaches by its name has the usual key under that name, which a policy need not keep.
     let list = "model_list: [{model_name: kimi, litellm_params: {model: moonshot/kimi-k2}}]\n";
     assert!(imported(&format!("{list}{}", config("kimi"))).policy.extra.is_empty());

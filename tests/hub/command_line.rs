@@ -118,6 +118,11 @@ fn a_mistyped_path_is_told_as_one() {
         check(&run(&route(path)), 3, "", &format!("there is no file or folder {path}; check the path"));
         check(&run(&route(path)), 3, "", &format!("models pull {path}"));
     }
+    // Repositories may be called like files.
+    let id = "katanemo/Arch-Router-1.5B.gguf";
+    let first =
+        format!("{id} is not downloaded; get it with `waypost models pull {id}`. If a file is meant: there is no file or folder {id}");
+    check(&run(&route(id)), 3, "", &first);
     let snapshot = home.path().join("hf/hub/models--docs--tiny/snapshots/0123");
     std::fs::create_dir_all(&snapshot).unwrap();
     TinyModel::random(Shape::SMALL, 5).gguf(GgmlDType::Q8_0).0.write(&snapshot.join("Tiny-Q8_0.gguf"));

@@ -124,6 +124,8 @@ pub struct ExportOptions<'a> {
     pub into: Option<(&'a str, &'a str)>,
     /// What the policy was tested with. Whether it may be exported at all is for the caller to ask, see [`super::evidence_problems`].
     pub evidence: Option<&'a Evidence>,
+    /// What the gateway sends that the export is for, where that is known: some traps are those of a few versions alone.
+    pub dialect: Option<DialectId>,
 }
 
 /// An export.
@@ -174,7 +176,7 @@ pub fn export_gateway(policy: &Policy, options: ExportOptions<'_>) -> Result<Exp
     if !problems.is_empty() {
         return Err(ExportError::Refused(problems));
     }
-    let mut notes = traps(policy);
+    let mut notes = traps(policy, options);
     notes.extend(options.evidence.and_then(Evidence::limit_note));
     let evidence = options.evidence.map(|evidence| evidence.clone().within(options.format));
     let comments = evidence::comments(policy, evidence.as_ref()) + &meta::comment(policy, options.format);
@@ -276,8 +278,14 @@ fn unknown_to_the_oldest(policy: &Policy) -> Option<String> {
 }
 
 /// Returns what the gateway accepts although it makes a route useless.
-fn traps(policy: &Policy) -> Vec<String> {
-    let findings = lint(policy, &super::lint_context(policy)).into_iter();
+fn traps(policy: &Policy, options: ExportOptions<'_>) -> Vec<String> {
+    // A format that only gateways of one dialect were made for says more of the target than the policy does.
+    let sent = match options.format.gateways() {
+        [only] => Some(only.dialect),
+        _ => None,
+    };
+    let judged = Policy { dialect: options.dialect.or(sent).or(policy.dialect), ..policy.clone() };
+    let findings = lint(&judged, &super::lint_context(&judged)).into_iter();
     findings
         .filter(|finding| finding.rule.severity == Severity::Error)
         .map(|finding| format!("{} ({}): {}", finding.message, finding.rule.code, finding.rule.reason))

@@ -85,6 +85,8 @@ pub(super) fn read(root: &Node, reader: &mut Reader<'_>) -> Result<(), FormatErr
 /// Calls the providers as a policy does, and names those that Plano does not have.
 fn rename(at: Pos, reader: &mut Reader<'_>) {
     let mut told: Vec<(String, &str)> = Vec::new();
+    let with_address = reader.declarations.iter().filter(|declaration| declaration.base_url.is_some());
+    let addressed: Vec<String> = with_address.map(|declaration| declaration.model.clone()).collect();
     let policy = &mut reader.policy;
     let models = policy.routes.iter_mut().flat_map(|route| &mut route.models).chain(&mut policy.fallback);
     for model in models.chain(reader.declarations.iter_mut().map(|declaration| &mut declaration.model)) {
@@ -96,7 +98,12 @@ fn rename(at: Pos, reader: &mut Reader<'_>) {
             let provider = model.split('/').next().unwrap_or_default();
             let message =
                 format!("Plano has no provider {}, so {} keeps the name that LiteLLM has for it", quoted(provider), quoted(model));
-            (message, "for Plano, add its base_url and a provider_interface to `providers` in the policy")
+            let remedy = if addressed.contains(model) {
+                "for Plano, add a provider_interface to its entry under `providers` in the policy"
+            } else {
+                "for Plano, add its base_url and a provider_interface to `providers` in the policy"
+            };
+            (message, remedy)
         } else {
             continue;
         };
