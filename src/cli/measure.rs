@@ -232,9 +232,15 @@ pub fn measure(measurement: &Measurement, router: &mut dyn Router, cancel: &Canc
         report::tell(&format!("warning: {warning}"));
     }
     let is_kept = measurement.kept.is_some() && warning.is_none();
+    let mut none_decided = None;
     if let Some(reason) = run.turns.iter().find(|turn| turn.undecided).map(|turn| turn.error.as_deref().unwrap_or_default()) {
         let (undecided, asked, again) = (run.undecided(), run.turns.len(), asked_again(is_kept));
-        report::tell(&format!("warning: {undecided} of {asked} cases were not decided and are in no figure ({reason}); {again}"));
+        // Of the whole run, kept results included: a run that goes on may ask for nothing but what a server refused before.
+        if outcome.is_ok() && run.has_no_decision() {
+            none_decided = Some(Failure::Router(format!("no case was decided ({reason}); {again}")));
+        } else {
+            report::tell(&format!("warning: {undecided} of {asked} cases were not decided and are in no figure ({reason}); {again}"));
+        }
     }
     let unreadable = collector.unreadable().map(|error| Failure::Input(error.to_string()));
     let failure = outcome.err().map(|error| match error {
@@ -245,7 +251,7 @@ pub fn measure(measurement: &Measurement, router: &mut dyn Router, cancel: &Canc
         }
         error => Failure::from(error),
     });
-    Ok(Measured { run, failure: unreadable.or(failure), is_kept, resumable: collector.into_resumable() })
+    Ok(Measured { run, failure: unreadable.or(failure).or(none_decided), is_kept, resumable: collector.into_resumable() })
 }
 
 /// Returns what the same command does about cases that were not decided.

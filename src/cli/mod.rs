@@ -54,7 +54,7 @@ enum Failure {
     /// The user interrupted: status 130, as shells have it.
     #[error("{0}")]
     Stopped(String),
-    /// The router could not be loaded or reached, or did not decide what a gate hangs on: status 3.
+    /// The router could not be loaded or reached, or decided nothing, or not what a gate hangs on: status 3.
     #[error("{0}")]
     Router(String),
 }

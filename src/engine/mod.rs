@@ -40,6 +40,7 @@ mod router_list;
 mod router_stamp;
 mod scoring;
 mod server;
+mod server_key;
 mod service;
 mod source;
 mod thinned;
@@ -64,6 +65,6 @@ pub use protocol::{
 };
 pub use router_list::{ListedRouter, Presence, list_routers};
 pub use router_stamp::RouterStamp;
-pub use server::{forget_key, store_key};
+pub use server_key::{forget_key, store_key};
 pub use source::Limits;
 pub use worker::{Engine, Loader, OnDecided, OnProgress, Previous, Requests, Router};

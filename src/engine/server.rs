@@ -1,4 +1,4 @@
-//! Asking a server: keys, timeouts, tries with growing pauses, several requests in flight, and what went wrong as sentences.
+//! Asking a server: timeouts, tries with growing pauses, several requests in flight, and what went wrong as sentences.
 
 use std::cell::Cell;
 use std::future::Future;
@@ -13,12 +13,10 @@ use tokio::sync::Semaphore;
 
 use super::EngineError;
 use super::protocol::{CancelToken, RouteRequest};
+use super::server_key::{Keys, key};
 use super::source::Limits;
 use super::worker::{OnDecided, Requests};
 use crate::decision::Decision;
-
-/// Under which name keys are kept in the system's keyring; the account is the server's host and port.
-const KEYRING_SERVICE: &str = "waypost";
 
 /// A server does not get longer pauses than this, whatever it asks for.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
@@ -35,15 +33,6 @@ const REFUSALS: usize = 16;
 /// How often a running request looks whether it was cancelled.
 const CANCEL_CHECK: Duration = Duration::from_millis(20);
 
-/// Which keys of the environment a server may get.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Keys {
-    /// `WAYPOST_API_KEY` alone.
-    Own,
-    /// Also `OPENAI_API_KEY`, over an encrypted connection or on this machine, where the keyring has none for the server.
-    OpenAi,
-}
-
 /// A server that is asked over HTTP, from one thread.
 pub struct Server {
     runtime: Runtime,
@@ -53,8 +42,9 @@ pub struct Server {
     limits: Limits,
     /// What may still be opened: one decision can take several requests.
     free: Semaphore,
-    /// Requests lost one after the other, and whether any was ever decided: across the parts that a set is decided in.
+    /// Requests lost, and refused, without a decision in between, and whether any was ever decided: across the parts that a set is decided in.
     lost_in_a_row: Cell<usize>,
+    refused_in_a_row: Cell<usize>,
     was_useful: Cell<bool>,
 }
 
@@ -124,7 +114,8 @@ impl Server {
         let client = reqwest::Client::builder().connect_timeout(CONNECT).user_agent(concat!("waypost/", env!("CARGO_PKG_VERSION")));
         let client = client.build().map_err(|error| failed(&error))?;
         let free = Semaphore::new(limits.in_flight.clamp(1, Semaphore::MAX_PERMITS));
-        Ok(Self { runtime, client, url: url.to_owned(), key, limits, free, lost_in_a_row: Cell::new(0), was_useful: Cell::new(false) })
+        let (lost_in_a_row, refused_in_a_row, was_useful) = <(Cell<usize>, Cell<usize>, Cell<bool>)>::default();
+        Ok(Self { runtime, client, url: url.to_owned(), key, limits, free, lost_in_a_row, refused_in_a_row, was_useful })
     }
 
     /// Returns how the server is asked.
@@ -154,7 +145,7 @@ impl Server {
     /// Decides as many conversations at the same time as the limits allow requests; new ones are made as others are decided.
     ///
     /// # Errors
-    /// Fails on cancellation, when the server refuses everybody, when it stops answering, and when it never answered as it should.
+    /// Fails on cancellation, when the server refuses one after the other, when it stops answering, and when it never answered as it should.
     pub fn decide_all<'a, F: Future<Output = Result<Decision, Failure>>>(
         &'a self,
         requests: Requests<'_>,
@@ -166,7 +157,6 @@ impl Server {
         self.run(cancel, async {
             let mut open = FuturesUnordered::new();
             let mut requests = requests.enumerate();
-            let mut refused: Option<EngineError> = None;
             loop {
                 while open.len() < in_flight
                     && let Some((index, request)) = requests.next()
@@ -174,13 +164,10 @@ impl Server {
                     let asked = ask(request);
                     open.push(async move { (index, asked.await) });
                 }
-                let Some((index, result)) = open.next().await else {
-                    // Where nothing was decided, nothing speaks against a refusal of everybody.
-                    return refused.filter(|_| !self.was_useful.get()).map_or(Ok(()), Err);
-                };
+                let Some((index, result)) = open.next().await else { return Ok(()) };
                 match result {
                     Ok(decision) => {
-                        self.lost_in_a_row.set(0);
+                        self.begin_rows();
                         self.was_useful.set(true);
                         done(index, Ok(decision));
                     }
@@ -191,21 +178,31 @@ impl Server {
                         let is_refusal = matches!(failure, Failure::Status { code: 403..=405, .. });
                         // A server that decided something may fail at single cases; one that never did is broken or none at all.
                         let is_lost = matches!(failure, Failure::Unreachable(_))
-                            || is_refusal
                             || (!self.was_useful.get() && matches!(error, EngineError::Router(_)));
-                        self.lost_in_a_row.set(if is_lost { self.lost_in_a_row.get() + 1 } else { 0 });
                         done(index, Err(EngineError::Request(self.sentence(&failure))));
+                        let (row, enough) = match (is_refusal, is_lost) {
+                            (true, _) => (&self.refused_in_a_row, in_flight.max(REFUSALS)),
+                            (false, true) => (&self.lost_in_a_row, in_flight),
+                            (false, false) => {
+                                self.begin_rows();
+                                continue;
+                            }
+                        };
+                        row.set(row.get() + 1);
                         // Each of them was given its time and tries: the rest would fail alike, one long pause after the other.
-                        let enough = if is_refusal { in_flight.max(REFUSALS) } else { in_flight };
-                        if self.lost_in_a_row.get() >= enough {
-                            self.lost_in_a_row.set(0);
+                        if row.get() >= enough {
+                            self.begin_rows();
                             return Err(error);
                         }
-                        refused = refused.or(is_refusal.then_some(error));
                     }
                 }
             }
         })
+    }
+
+    fn begin_rows(&self) {
+        self.lost_in_a_row.set(0);
+        self.refused_in_a_row.set(0);
     }
 
     /// Returns a failed request's error: of the router where it says something about the server, of the request where it says something
@@ -313,10 +310,13 @@ impl Server {
                 format!("{url} {remedy} (401{}); set WAYPOST_API_KEY, or store the key in the system's keyring", said(message))
             }
             Failure::Status { code: 403, message, .. } => {
-                format!("{url} refuses this (403{}); ask its owner for access", said(message))
+                format!("{url} refuses this conversation or this key (403{}); ask its owner what it stops, or for access", said(message))
             }
             Failure::Status { code: 404, message, .. } => {
-                format!("{url} does not know what was asked for (404{}); check the address and the model after the #", said(message))
+                let said = said(message);
+                format!(
+                    "{url} does not know the model or refuses this conversation (404{said}); check the address and the model after the #"
+                )
             }
             Failure::Status { code: 429, message, .. } => {
                 format!("{url} has too much to do (429{}); ask less at once with --in-flight, or later", said(message))
@@ -339,58 +339,4 @@ pub fn message(body: &str) -> String {
     let text = found.or_else(|| error.as_str()).unwrap_or_else(|| if body.trim_start().starts_with('<') { "" } else { body });
     let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
     line.chars().take(400).collect()
-}
-
-fn key(url: &str, keys: Keys) -> Option<String> {
-    let set = |name: &str| std::env::var(name).ok().map(|key| key.trim().to_owned()).filter(|key| !key.is_empty());
-    if let Some(key) = set("WAYPOST_API_KEY") {
-        return Some(key);
-    }
-    let parsed = reqwest::Url::parse(url).ok()?;
-    let host = parsed.host_str()?;
-    // What was stored for this very server comes first; a machine without a keyring has no key in it.
-    if let Ok(key) = keyring::Entry::new(KEYRING_SERVICE, &account(&parsed)).and_then(|entry| entry.get_password()) {
-        return Some(key);
-    }
-    let is_here = matches!(host, "localhost" | "127.0.0.1" | "[::1]");
-    // A key for somebody else's service must not travel in the clear to whatever server is tried out.
-    if keys == Keys::OpenAi && (parsed.scheme() == "https" || is_here) { set("OPENAI_API_KEY") } else { None }
-}
-
-fn account(url: &reqwest::Url) -> String {
-    let host = url.host_str().unwrap_or_default();
-    url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
-}
-
-/// Keeps the key of a server in the system's keyring, in place of the one before.
-///
-/// # Errors
-/// Fails with a sentence on a machine without one, and where it stays locked.
-pub fn store_key(url: &str, key: &str) -> Result<(), EngineError> {
-    let failed = |error: &dyn std::fmt::Display| {
-        EngineError::router(format!("the system's keyring cannot be used ({error}); set WAYPOST_API_KEY in the environment instead"))
-    };
-    let parsed = reqwest::Url::parse(url).map_err(|error| failed(&error))?;
-    let entry = keyring::Entry::new(KEYRING_SERVICE, &account(&parsed)).map_err(|error| failed(&error))?;
-    entry.set_password(key).map_err(|error| failed(&error))
-}
-
-/// Takes the key of a server out of the system's keyring; returns whether it did. It stays where one of `others` has the same host and port.
-///
-/// # Errors
-/// Fails with a sentence where a key is there and the keyring does not give it up.
-pub fn forget_key(url: &str, others: &[String]) -> Result<bool, EngineError> {
-    let named = |url: &str| reqwest::Url::parse(url).ok().map(|url| account(&url));
-    let Some(account) = named(url).filter(|account| others.iter().all(|other| named(other).as_ref() != Some(account))) else {
-        return Ok(false);
-    };
-    let Ok(entry) = keyring::Entry::new(KEYRING_SERVICE, &account) else { return Ok(false) };
-    // A machine without a keyring holds nothing.
-    if entry.get_password().is_err() {
-        return Ok(false);
-    }
-    let failed = |error| {
-        EngineError::router(format!("the key of {url} stays in the system's keyring ({error}); remove it with the keyring's own program"))
-    };
-    entry.delete_credential().map(|()| true).map_err(failed)
 }

@@ -261,6 +261,11 @@ impl Run {
         self.turns.len() - self.answered().count()
     }
 
+    /// Returns whether turns were asked about and the router decided none of them, as where a server refuses everybody.
+    pub fn has_no_decision(&self) -> bool {
+        !self.turns.is_empty() && self.answered().next().is_none()
+    }
+
     /// Returns whether a conversation, by its position in the set, has labelled turns without a result: whether all of it is right is not known.
     pub fn is_incomplete(&self, conversation: usize) -> bool {
         self.info.incomplete.binary_search(&conversation).is_ok()

@@ -124,6 +124,32 @@ fn what_a_server_does_not_answer_is_in_no_figure_and_asked_again_by_the_next_run
     assert_eq!((&report["reused"], &report["undecided"], &report["agreement"]), (&json!(23), &json!(0), &json!(1.0)));
 }
 
+#[test]
+fn a_run_with_a_refused_case_ends_alike_each_time_and_one_of_refused_cases_alone_fails() {
+    let folder = folder();
+    let server = TestServer::start(|request| match request.method.as_str() {
+        "GET" => Answer::new(404, ""),
+        _ if request.body.contains("number 0.") || request.body.contains("number 7.") => Answer::new(403, "blocked by content policy"),
+        _ => completion(json!({"route": route(request)}).to_string()),
+    });
+    let router = format!("{}/v1#arch", server.url);
+    let policy = ["eval", "--policy", "policy.yaml", "--set", "set.jsonl", "--router", &router];
+    // The second time nothing is asked but what was refused.
+    for (more, status, sentence) in [
+        (["--min-agreement", "0.9"], 0, "warning: 2 of 24 cases were not decided"),
+        (["--min-agreement", "0.9"], 0, "warning: 2 of 24 cases were not decided"),
+        (["--limit", "1"], 3, "error: no case was decided ("),
+        (["--limit", "1"], 3, "error: no case was decided ("),
+    ] {
+        let output = waypost(&folder, &[&policy[..], &more].concat());
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(status), "{said}");
+        assert!(said.contains(sentence) && said.contains("blocked by content policy"), "{said}");
+        assert!(said.contains("the same command asks for them again"), "{said}");
+    }
+    assert_eq!(asked(&server), 24 + 2 + 1 + 1);
+}
+
 #[cfg(unix)]
 #[test]
 fn a_run_that_is_interrupted_says_whether_the_same_command_goes_on() {
