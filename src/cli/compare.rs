@@ -11,7 +11,7 @@ use super::eval::{check_folder, write, write_set};
 use super::input::refuse_two_stdins;
 use super::measure::{Measured, OpenSet, ReadPolicy, kept, measure, open_set, read_policy_file, stop_at_interrupt, warn_findings};
 use super::{Failure, report, router};
-use crate::app::measure::{Measurement, Resumable, attribute, open_run, router_digest};
+use crate::app::measure::{Measurement, Resumable, attribute, open_run};
 use crate::app::replace_file;
 use crate::decision::RouterInfo;
 use crate::engine::{CancelToken, Router};
@@ -164,6 +164,8 @@ fn measured(
         let findings = set.findings(&read.policy);
         warn_findings(&findings);
         let router = routers.get(&router_name)?;
+        let description = router.description();
+        let router_digest = router::digest(&description, &router::source(&router_name)?)?;
         let measurement = Measurement {
             dialect: dialect.or(read.policy.dialect).unwrap_or(DialectId::DEFAULT),
             policy: read.policy,
@@ -172,8 +174,8 @@ fn measured(
             orders: arguments.orders,
             seed: arguments.seed,
             limit: arguments.limit,
-            router: router.description().info,
-            router_digest: router_digest(&router::source(&router_name)?, None),
+            router: description.info,
+            router_digest,
             name: String::new(),
             min_agreement: None,
             min_recall: None,

@@ -7,7 +7,7 @@ use super::args::EvalArguments;
 use super::input::refuse_two_stdins;
 use super::measure::{Measured, ReadPolicy, asked_again, kept, measure, open_set, read_policy_file, stop_at_interrupt, warn_findings};
 use super::{Failure, report, router};
-use crate::app::measure::{Measurement, router_digest, write_findings, write_run};
+use crate::app::measure::{Measurement, write_findings, write_run};
 use crate::eval::{Figures, RecallGate, Run, figures};
 use crate::formats::{LabelledSet, SetFinding, report_text};
 use crate::policy::DialectId;
@@ -30,6 +30,8 @@ pub fn run(arguments: &EvalArguments) -> Result<(), Failure> {
         check_folder(folder)?;
     }
     let mut router = router::open(&arguments.router)?;
+    let description = router.description();
+    let router_digest = router::digest(&description, &router::source_of(&arguments.router)?)?;
     let measurement = Measurement {
         dialect: arguments.dialect.or(policy.dialect).unwrap_or(DialectId::DEFAULT),
         policy,
@@ -38,8 +40,8 @@ pub fn run(arguments: &EvalArguments) -> Result<(), Failure> {
         orders: arguments.orders,
         seed: arguments.seed,
         limit: arguments.limit,
-        router: router.description().info,
-        router_digest: router_digest(&router::source_of(&arguments.router)?, None),
+        router: description.info,
+        router_digest,
         name: String::new(),
         min_agreement: arguments.min_agreement,
         min_recall: arguments.min_recall,

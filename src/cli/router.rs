@@ -7,9 +7,10 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::args::{AskingArguments, Device, RouterArguments};
 use super::{Failure, report};
+use crate::app::measure::router_digest;
 use crate::engine::{
     CancelToken, DeviceChoice, EngineError, Limits, LocalRouter, OnProgress, Progress, Router, RouterDescription, RouterSource,
-    find_in_cache, load, open_router,
+    RouterStamp, find_in_cache, load, open_router,
 };
 
 /// Reads the value of `--router`.
@@ -81,6 +82,23 @@ pub fn open_local(value: &str, device: Device) -> Result<LocalRouter, Failure> {
     Ok(router)
 }
 
+/// Returns the digest of the files that a router was loaded from; `None` for one that runs elsewhere.
+///
+/// # Errors
+/// Fails where the files have changed since: its results would stand under the digest of the new ones.
+pub fn digest(description: &RouterDescription, source: &RouterSource) -> Result<Option<String>, Failure> {
+    let digest = router_digest(source, None);
+    // After the digest, which is then of the files that the router in memory was read from.
+    check_unchanged(description, source).map(|()| digest)
+}
+
+fn check_unchanged(RouterDescription { label, stamp, .. }: &RouterDescription, source: &RouterSource) -> Result<(), Failure> {
+    if stamp.as_ref().is_none_or(|stamp| *stamp == RouterStamp::of(source)) {
+        return Ok(());
+    }
+    Err(Failure::Router(format!("{label}: the router's files have changed since it was loaded; give the same command again")))
+}
+
 /// Tells why a router runs on a slower device than the machine may have: a decision that takes a hundred times as long needs a reason.
 fn tell_refused(description: &RouterDescription) {
     for reason in &description.refused {
@@ -106,4 +124,22 @@ fn with_bar<R>(
     let router = open(source, device.choice(), &mut progress, &CancelToken::default());
     bar.finish_and_clear();
     Ok(router?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_router_whose_files_have_changed_since_it_was_loaded_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("router.gguf");
+        std::fs::write(&file, "old").unwrap();
+        let source = RouterSource::Gguf(file.clone());
+        let description = RouterDescription { stamp: Some(RouterStamp::of(&source)), ..RouterDescription::default() };
+        assert!(check_unchanged(&description, &source).is_ok());
+        std::fs::write(&file, "another").unwrap();
+        let refused = check_unchanged(&description, &source);
+        assert!(matches!(refused, Err(Failure::Router(sentence)) if sentence.contains("have changed")));
+    }
 }
