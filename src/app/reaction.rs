@@ -67,7 +67,8 @@ impl App {
         }
         self.state.router.loaded = Some(self.state.router.source.clone());
         self.state.router.loaded_device = self.state.router.device;
-        if self.state.router.info() != Some(&description.info) {
+        let previous = &self.state.router;
+        if (previous.info(), previous.stamp()) != (Some(&description.info), description.stamp.as_ref()) {
             // What another router decided is no turn of this one's timeline and nothing to mark its decisions against.
             (self.state.turn, self.state.before_edit) = (None, None);
         }
@@ -127,8 +128,11 @@ impl App {
             return;
         };
         self.note_speed(&decision);
+        let stamp = self.state.router.stamp().cloned();
         match purpose {
-            Purpose::Current => self.state.shown = Some(ShownDecision { decision: Arc::new(*decision), policy, conversation, dialect }),
+            Purpose::Current => {
+                self.state.shown = Some(ShownDecision { decision: Arc::new(*decision), policy, conversation, dialect, stamp })
+            }
             Purpose::Study { kind, row } => self.set_row(kind, row, Ok(Arc::new(*decision))),
         }
     }

@@ -6,6 +6,7 @@ use super::{CacheStats, DeviceChoice, JobId, Progress, RouterDescription, Router
 use crate::chat::Conversation;
 use crate::decision::RouterInfo;
 use crate::dialect::RenderedPrompt;
+use crate::engine::RouterStamp;
 use crate::policy::{DialectId, Policy};
 
 /// Where loading stands.
@@ -38,6 +39,11 @@ impl RouterStatus {
     /// Returns who decides.
     pub fn info(&self) -> Option<&RouterInfo> {
         self.description.as_ref().map(|description| &description.info)
+    }
+
+    /// Returns the files of who decides, which tell apart what was read from the same place at two times; `None` of one that runs elsewhere.
+    pub fn stamp(&self) -> Option<&RouterStamp> {
+        self.description.as_ref()?.stamp.as_ref()
     }
 }
 

@@ -156,6 +156,7 @@ impl App {
             policy: Arc::clone(self.state.routes()),
             conversation: Arc::clone(&self.state.conversation().text),
             router: self.state.router.info().cloned(),
+            stamp: self.state.router.stamp().cloned(),
             rows: rows.clone(),
             left_out: self.left_out(kind),
         };

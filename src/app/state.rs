@@ -307,7 +307,7 @@ impl State {
     /// Returns whether the shown decision belongs to older texts than those on screen, or to another router.
     pub fn is_shown_outdated(&self) -> bool {
         let (routes, conversation) = (self.routes(), &self.conversation().text);
-        let is_outdated = |shown: &ShownDecision| shown.is_outdated(routes, conversation, self.dialect(), self.router.info());
+        let is_outdated = |shown: &ShownDecision| shown.is_outdated(routes, conversation, self.dialect(), &self.router);
         self.shown.as_ref().is_some_and(is_outdated)
     }
 

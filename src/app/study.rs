@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use crate::chat::Conversation;
 use crate::decision::{Decision, RouterInfo};
+use crate::engine::RouterStamp;
 use crate::policy::{DialectId, Policy, Route};
 
 use super::state::{State, has_question};
@@ -44,6 +45,8 @@ pub struct Study {
     pub conversation: Arc<Conversation>,
     /// Who decides the rows.
     pub router: Option<RouterInfo>,
+    /// Of that router, as [`super::RouterStatus::stamp`] gives it.
+    pub stamp: Option<RouterStamp>,
     pub rows: Vec<StudyRow>,
     /// Turns of the conversation, or conversations of the shelf, that have no row since there are newer ones enough.
     pub left_out: usize,
@@ -98,7 +101,11 @@ impl State {
             StudyKind::Variants => is_of_conversation && self.is_of_variants(study),
             _ => is_of_conversation,
         };
-        !is_of_texts || !Arc::ptr_eq(&study.policy, self.routes()) || study.router.as_ref() != self.router.info()
+        !is_of_texts || !Arc::ptr_eq(&study.policy, self.routes()) || !self.is_of_router(study)
+    }
+
+    fn is_of_router(&self, study: &Study) -> bool {
+        (study.router.as_ref(), study.stamp.as_ref()) == (self.router.info(), self.router.stamp())
     }
 
     fn is_of_shelf(&self, study: &Study) -> bool {
@@ -141,7 +148,7 @@ impl State {
 
     /// Returns what the last study of the shelf found for a conversation under a policy, which needs no second pass.
     pub(super) fn shelf_result(&self, policy: &Arc<Policy>, conversation: &Arc<Conversation>) -> Option<Result<Arc<Decision>, String>> {
-        let study = self.study(StudyKind::Shelf).filter(|study| study.router.as_ref() == self.router.info())?;
+        let study = self.study(StudyKind::Shelf).filter(|study| self.is_of_router(study))?;
         let is_it = |row: &&StudyRow| Arc::ptr_eq(&row.policy, policy) && Arc::ptr_eq(&row.conversation, conversation);
         study.rows.iter().find(is_it)?.result.clone().filter(Result::is_ok)
     }

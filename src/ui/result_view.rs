@@ -43,7 +43,7 @@ pub fn result_view_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
             let outdated = state.is_shown_outdated();
             ui.scope(|ui| {
                 if outdated {
-                    let other = shown.is_of_another(state.router.info());
+                    let other = shown.is_of_another(&state.router);
                     let sentence = if other { "Another router made this decision" } else { "The texts have changed since this decision" };
                     widgets::caption_ui(ui, sentence);
                     ui.multiply_opacity(0.55);

@@ -3,11 +3,13 @@
 use egui_kittest::Harness;
 use waypost::app::{Action, Command, Section, StartOptions, Study, StudyKind};
 use waypost::chat::ConversationEdit;
+use waypost::engine::loader;
 use waypost::policy::PolicyEdit;
 use waypost::ui::Window;
 
 use super::{batch, decisions, has, perform, texts, wait_for, wait_until, window};
 use crate::fake_router::{Behaviour, options};
+use crate::tiny_model::{Shape, Storage, TinyModel};
 
 const OUTDATED: &str = "Made for older texts, or by another router";
 
@@ -156,4 +158,31 @@ fn of_the_shelf_only_what_changed_is_decided_again_by_itself() {
         wait_for_shelf(&mut harness);
         assert_eq!(decisions(&harness) - before, wanted, "{why}");
     }
+}
+
+/// Place, device and precision are those of the new files too.
+#[test]
+fn decisions_are_of_another_router_once_other_files_were_loaded_from_its_place() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("router");
+    let router = TinyModel::random(Shape::SMALL, 7).write(&path, Storage::F32, 1);
+    let mut harness = window(StartOptions { router: Some(router), loader: loader(), ..options(Behaviour::Decide) });
+    perform(&mut harness, Command::EditYaml(batch::POLICY.to_owned()));
+    perform(&mut harness, Command::ImportText("User: refund".to_owned()));
+    perform(&mut harness, Command::ImportAccept { replace: true });
+    wait_for(&mut harness, "Ready");
+    perform(&mut harness, Command::Perform(Action::Route));
+    wait_until(&mut harness, "the decision", |harness| harness.state().app().state().shown.is_some());
+    test(&mut harness, Action::TestHistory, StudyKind::History);
+    let are_outdated = |harness: &Harness<'_, Window>| {
+        let state = harness.state().app().state();
+        [state.is_shown_outdated(), state.is_study_outdated(study(harness, StudyKind::History))]
+    };
+    assert_eq!(are_outdated(&harness), [false; 2]);
+
+    std::fs::write(path.join("router.json"), "{\"temperature\": 1.0}").unwrap();
+    perform(&mut harness, Command::Perform(Action::LoadRouter));
+    wait_until(&mut harness, "the new files", |harness| are_outdated(harness) == [true; 2]);
+    let state = harness.state().app().state();
+    assert_eq!(state.router.info(), state.shown.as_ref().map(|shown| &shown.decision.router));
 }
