@@ -30,7 +30,7 @@ pub fn run(arguments: &CompareArguments) -> Result<(), Failure> {
     let mut variants = Vec::new();
     for path in &arguments.run {
         let run = open_run(path)?;
-        variants.push(Variant { router: run.info.router.id.clone(), run, resumable: None });
+        variants.push(Variant { router: run.info.router.id.clone(), run, resumable: None, is_kept: true });
     }
     if variants.len() + planned.len() < 2 {
         return Err(Failure::Input("there is nothing to compare; give --policy, --router, --dialect or --run at least twice".to_owned()));
@@ -63,6 +63,7 @@ pub fn run(arguments: &CompareArguments) -> Result<(), Failure> {
         }
         comparisons.push(Compared { at, comparison });
     }
+    let are_kept = variants.iter().all(|variant| variant.is_kept);
     let (runs, resumables): (Vec<Run>, Vec<Option<Resumable>>) =
         variants.into_iter().map(|variant| (variant.run, variant.resumable)).unzip();
     let report = CompareReport { names: &names, runs: &runs, comparisons: &comparisons };
@@ -73,7 +74,7 @@ pub fn run(arguments: &CompareArguments) -> Result<(), Failure> {
     }
     printed?;
     if cancel.is_cancelled() {
-        let next = if kept(&arguments.keep).is_some() {
+        let next = if are_kept {
             "and the same command looks for all causes again"
         } else {
             "but no result is kept, so the same command measures them again"
@@ -95,6 +96,8 @@ struct Variant {
     run: Run,
     /// Of a run that was measured just now: until it is ended, the same command goes on from the run.
     resumable: Option<Resumable>,
+    /// Whether the same command finds its results again.
+    is_kept: bool,
 }
 
 /// A, B, C and so on, as the report calls the variants.
@@ -181,7 +184,7 @@ fn measured(
             min_recall: None,
             kept: kept(&arguments.keep),
         };
-        let Measured { run, failure, resumable, .. } = measure(&measurement, router, cancel)?;
+        let Measured { run, failure, resumable, is_kept, .. } = measure(&measurement, router, cancel)?;
         write_run(arguments, before + at, &run)?;
         if let Some(folder) = &arguments.out {
             write_set(&folder.join(name(before + at).to_lowercase()), set, &findings)?;
@@ -189,7 +192,7 @@ fn measured(
         if let Some(failure) = failure {
             return Err(failure);
         }
-        variants.insert(at, Variant { router: router_name, run, resumable: Some(resumable) });
+        variants.insert(at, Variant { router: router_name, run, resumable: Some(resumable), is_kept });
     }
     Ok(variants.into_values().collect())
 }
