@@ -492,6 +492,12 @@ fn routes_are_moved_inside_their_domain() {
     assert_eq!(names(&harness), ("cabd".to_owned(), 1), "x stays before y, and the moved route selected");
     press(&mut harness, Modifiers::ALT, Key::ArrowUp);
     assert_eq!(names(&harness), ("acbd".to_owned(), 0));
+    press(&mut harness, Modifiers::COMMAND, Key::Z);
+    assert_eq!(names(&harness), ("cabd".to_owned(), 1), "the moved route stays selected where an undo puts it");
+    press(&mut harness, Modifiers::COMMAND, Key::Z);
+    assert_eq!(names(&harness), ("abcd".to_owned(), 0));
+    press(&mut harness, Modifiers::COMMAND, Key::Y);
+    assert_eq!(names(&harness), ("cabd".to_owned(), 1));
 }
 
 #[test]
