@@ -162,6 +162,11 @@ impl App {
         });
     }
 
+    pub(super) fn no_file_dialog(&mut self) {
+        let remedy = "install xdg-desktop-portal or zenity, drop files on the window, or start with: waypost gui FILE";
+        self.state.log.error(format!("No file dialog could be opened; {remedy}"));
+    }
+
     fn path_of(&self, id: DocId) -> Option<PathBuf> {
         let policy = self.state.policies.iter().find(|document| document.id == id).map(|document| document.path.clone());
         let conversation = || self.state.conversations.iter().find(|document| document.id == id).map(|document| document.path.clone());

@@ -290,6 +290,7 @@ impl App {
             Command::SetZoom(zoom) => self.change_settings(|settings| settings.zoom = zoom),
             Command::CancelJob(job) => self.cancel(job),
             Command::CancelRouting => self.stop_routing(),
+            Command::NoFileDialog => self.no_file_dialog(),
             Command::Dismiss { entry } => self.state.log.dismiss(entry),
         }
         self.settle();
