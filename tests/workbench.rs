@@ -124,6 +124,10 @@ fn author_a_route_paste_a_conversation_route_it_undo_save_and_reopen() {
     write_in(&mut harness, "Route description", " and receipts");
     press(&mut harness, Modifiers::COMMAND, Key::S);
     assert!(std::fs::read_to_string(&path).unwrap().contains("receipts"));
+    let told = format!("Saved to {}", path.display());
+    assert!(has(&harness, &told), "{:#?}", texts(&harness));
+    write_in(&mut harness, "Route description", " too");
+    assert!(!has(&harness, &told), "something else was changed since");
     drop(harness);
 
     let reopened = StartOptions { files: vec![path], ..options(Behaviour::Decide) };

@@ -131,7 +131,13 @@ impl App {
     /// Names what was undone, or done again, until something else is changed.
     pub(super) fn tell_undone(&mut self, redo: bool, what: &str) {
         let verb = if redo { "Did again" } else { "Undid" };
-        self.state.undone = Some(format!("{verb}: {what}"));
+        self.state.last_done = Some(format!("{verb}: {what}"));
+    }
+
+    /// Notes that something was saved, and shows it until something else is changed.
+    pub(super) fn tell_saved(&mut self, what: String) {
+        self.state.log.info(what.as_str());
+        self.state.last_done = Some(what);
     }
 
     pub(super) fn add_route(&mut self) {

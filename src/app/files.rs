@@ -129,9 +129,9 @@ impl App {
         if let Err(error) = write_atomically(path, text.as_bytes()) {
             return self.state.log.error(format!("{} could not be saved ({error}); choose another folder", path.display()));
         }
-        self.state.log.info(format!("Saved {}", path.display()));
         self.placed(id, path);
         self.remember(path);
+        self.tell_saved(format!("Saved to {}", path.display()));
     }
 
     /// Notes that a document is what its file holds.

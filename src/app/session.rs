@@ -134,7 +134,7 @@ impl App {
             conversations: restored.conversations,
             conversation_index: restored.conversation_index,
             last_edited: Side::Policy,
-            undone: None,
+            last_done: None,
             reveal: None,
             router: RouterStatus {
                 source: router,
