@@ -185,9 +185,12 @@ fn routes_and_messages_can_be_added_and_removed() {
     harness.get_by_label("Add route").click();
     harness.run();
     assert_eq!(harness.get_by_label("Route name").value().unwrap(), "new_route");
+    harness.get_by_label("Route name").type_text("refunds");
+    harness.run();
+    assert_eq!(harness.get_by_label("Route name").value().unwrap(), "refunds", "the name is there to be replaced");
     harness.get_by_label("Remove selected route").click();
     harness.run();
-    assert!(!has(&harness, "Route new_route"));
+    assert!(!has(&harness, "Route refunds"));
     harness.get_by_label("Add message").click();
     harness.run();
     assert_eq!(harness.get_by_label("Role of message 2").value().unwrap(), "Assistant");

@@ -124,6 +124,10 @@ fn author_a_route_paste_a_conversation_route_it_undo_save_and_reopen() {
     write_in(&mut harness, "Route description", " and receipts");
     press(&mut harness, Modifiers::COMMAND, Key::S);
     assert!(std::fs::read_to_string(&path).unwrap().contains("receipts"));
+    let told = format!("Saved to {}", path.display());
+    assert!(has(&harness, &told), "{:#?}", texts(&harness));
+    write_in(&mut harness, "Route description", " too");
+    assert!(!has(&harness, &told), "something else was changed since");
     drop(harness);
 
     let reopened = StartOptions { files: vec![path], ..options(Behaviour::Decide) };
@@ -492,6 +496,12 @@ fn routes_are_moved_inside_their_domain() {
     assert_eq!(names(&harness), ("cabd".to_owned(), 1), "x stays before y, and the moved route selected");
     press(&mut harness, Modifiers::ALT, Key::ArrowUp);
     assert_eq!(names(&harness), ("acbd".to_owned(), 0));
+    press(&mut harness, Modifiers::COMMAND, Key::Z);
+    assert_eq!(names(&harness), ("cabd".to_owned(), 1), "the moved route stays selected where an undo puts it");
+    press(&mut harness, Modifiers::COMMAND, Key::Z);
+    assert_eq!(names(&harness), ("abcd".to_owned(), 0));
+    press(&mut harness, Modifiers::COMMAND, Key::Y);
+    assert_eq!(names(&harness), ("cabd".to_owned(), 1));
 }
 
 #[test]

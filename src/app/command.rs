@@ -78,6 +78,8 @@ pub enum Command {
     CancelJob(JobId),
     /// Takes back the wish for decisions; a set that is measured goes on.
     CancelRouting,
+    /// Tells that the system opened no dialog to choose a file in.
+    NoFileDialog,
     /// Takes a message off the screen; the log keeps it.
     Dismiss {
         entry: u64,

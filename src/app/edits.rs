@@ -95,6 +95,7 @@ impl App {
         let label = if redo { self.state.redo_label() } else { self.state.undo_label() };
         let Some(label) = label else { return };
         let before = Arc::clone(self.state.routes());
+        let selected = self.state.selected_route();
         let done = match (side, redo) {
             (Side::Policy, false) => self.policy_mut().undo(),
             (Side::Policy, true) => self.policy_mut().redo(),
@@ -105,6 +106,7 @@ impl App {
         if done {
             if side == Side::Policy {
                 self.policy_mut().follow_name();
+                self.follow_route(&before, selected);
             }
             self.edited(side, true);
             let what = match side {
@@ -115,10 +117,27 @@ impl App {
         }
     }
 
+    /// Selects the route that was selected in an earlier version where it stands now: its place may be another's, and what is typed next is
+    /// meant for it. Its name finds it, unless others had the name too.
+    fn follow_route(&mut self, before: &Policy, selected: Option<usize>) {
+        let Some(route) = selected.and_then(|selected| before.routes.get(selected)) else { return };
+        if before.routes.iter().filter(|other| other.name == route.name).count() > 1 {
+            return;
+        }
+        let place = self.state.routes().routes.iter().position(|present| present.name == route.name);
+        self.state.selected = place.unwrap_or(self.state.selected);
+    }
+
     /// Names what was undone, or done again, until something else is changed.
     pub(super) fn tell_undone(&mut self, redo: bool, what: &str) {
         let verb = if redo { "Did again" } else { "Undid" };
-        self.state.undone = Some(format!("{verb}: {what}"));
+        self.state.last_done = Some(format!("{verb}: {what}"));
+    }
+
+    /// Notes that something was saved, and shows it until something else is changed.
+    pub(super) fn tell_saved(&mut self, what: String) {
+        self.state.log.info(what.as_str());
+        self.state.last_done = Some(what);
     }
 
     pub(super) fn add_route(&mut self) {

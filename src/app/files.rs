@@ -129,9 +129,9 @@ impl App {
         if let Err(error) = write_atomically(path, text.as_bytes()) {
             return self.state.log.error(format!("{} could not be saved ({error}); choose another folder", path.display()));
         }
-        self.state.log.info(format!("Saved {}", path.display()));
         self.placed(id, path);
         self.remember(path);
+        self.tell_saved(format!("Saved to {}", path.display()));
     }
 
     /// Notes that a document is what its file holds.
@@ -160,6 +160,11 @@ impl App {
             settings.recent.insert(0, path);
             settings.recent.truncate(RECENT);
         });
+    }
+
+    pub(super) fn no_file_dialog(&mut self) {
+        let remedy = "install xdg-desktop-portal or zenity, drop files on the window, or start with: waypost gui FILE";
+        self.state.log.error(format!("No file dialog could be opened; {remedy}"));
     }
 
     fn path_of(&self, id: DocId) -> Option<PathBuf> {

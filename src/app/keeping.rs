@@ -90,7 +90,7 @@ impl App {
             (written, folder)
         };
         self.files.run(write, move |app, (written, folder)| match written {
-            Ok(()) => app.state.log.info(format!("Saved the report to {}{without}", folder.display())),
+            Ok(()) => app.tell_saved(format!("Saved the report to {}{without}", folder.display())),
             Err(error) => {
                 app.state.log.error(format!("{} cannot be written ({error}); choose another folder", folder.display()));
             }

@@ -129,7 +129,7 @@ impl App {
     }
 
     fn correct(&mut self, correction: &Correction) {
-        self.state.undone = None;
+        self.state.last_done = None;
         if let Some(shown) = self.state.batch.shown.clone().filter(|_| !correction.changes_cases()) {
             self.change_run(shown, RunChange::Label(correction.clone()));
         }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::session::App;
-use super::{DeviceChoice, Job, JobKind, Purpose, RouterDescription, RouterPhase, ShownDecision, StudyKind};
+use super::{DeviceChoice, Job, JobKind, Purpose, RouterDescription, RouterPhase, RouterSource, ShownDecision, StudyKind};
 use crate::decision::Decision;
 use crate::engine::{EngineError, Event, JobId, JobResult};
 
@@ -93,8 +93,8 @@ impl App {
             return;
         }
         let has_other = self.state.router.description.is_some();
-        if let Some(loaded) = &self.state.router.loaded {
-            self.state.router.source = loaded.clone();
+        if let Some(loaded) = self.state.router.loaded.clone() {
+            self.keep_router(loaded);
             self.keep_device(self.state.router.loaded_device);
         }
         self.state.route_when_loaded = false;
@@ -108,6 +108,15 @@ impl App {
             // Where no router is loaded, the decision's place says so until there is one; a banner would only repeat it.
             _ if !has_other => self.state.log.failure(format!("The router could not be loaded: {error}")),
             _ => self.state.log.error(format!("The router could not be loaded: {error}")),
+        }
+    }
+
+    /// Takes back the choice of a router that could not be loaded, so that the next start is not without one.
+    fn keep_router(&mut self, loaded: RouterSource) {
+        let kept = loaded.to_string();
+        let failed = std::mem::replace(&mut self.state.router.source, loaded).to_string();
+        if failed != kept && self.state.settings.router.as_ref() == Some(&failed) {
+            self.change_settings(|settings| settings.router = Some(kept));
         }
     }
 

@@ -27,7 +27,7 @@ impl App {
     pub(super) fn texts_changed(&mut self) {
         self.prompt_outdated = true;
         self.unsaved = true;
-        self.state.undone = None;
+        self.state.last_done = None;
         self.count_at = Some(Instant::now() + LIVE_PAUSE);
         if self.state.is_live() && self.state.shown.is_some() {
             self.route_soon();

@@ -134,7 +134,7 @@ impl App {
             conversations: restored.conversations,
             conversation_index: restored.conversation_index,
             last_edited: Side::Policy,
-            undone: None,
+            last_done: None,
             reveal: None,
             router: RouterStatus {
                 source: router,
@@ -290,6 +290,7 @@ impl App {
             Command::SetZoom(zoom) => self.change_settings(|settings| settings.zoom = zoom),
             Command::CancelJob(job) => self.cancel(job),
             Command::CancelRouting => self.stop_routing(),
+            Command::NoFileDialog => self.no_file_dialog(),
             Command::Dismiss { entry } => self.state.log.dismiss(entry),
         }
         self.settle();

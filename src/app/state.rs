@@ -172,8 +172,8 @@ pub struct State {
     pub conversations: Vec<Document<Conversation>>,
     pub conversation_index: usize,
     pub last_edited: Side,
-    /// What the last undo or redo changed, for people: it may be out of view. `None` once something else was changed.
-    pub undone: Option<String>,
+    /// What was undone, done again or saved last, for people: it may be out of view. `None` once something else was changed.
+    pub last_done: Option<String>,
     pub reveal: Option<Reveal>,
     pub router: RouterStatus,
     /// Jobs that have not ended, oldest first.

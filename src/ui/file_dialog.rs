@@ -3,10 +3,13 @@
 //! They block whoever opens them, so each has a thread of its own, except on a Mac, where the system wants them on the main thread.
 
 use std::path::PathBuf;
-
 use std::sync::mpsc::{Receiver, Sender};
+use std::time::{Duration, Instant};
 
 use crate::app::{Action, Answer, BatchCommand, Command, Dialog, ExportCommand, Question, RoutersCommand, State, proposed_name};
+
+/// Nobody cancels a dialog that fast: it has hardly come up by then.
+const TOO_SOON: Duration = Duration::from_millis(300);
 
 /// Dialogs that are open, and what was chosen in them.
 pub struct FileDialogs {
@@ -151,7 +154,10 @@ impl FileDialogs {
     fn spawn(&self, choose: impl FnOnce() -> Vec<Command> + Send + 'static) {
         let (sender, ctx) = (self.sender.clone(), self.ctx.clone());
         let ask = move || {
-            for command in choose() {
+            let start = Instant::now();
+            let chosen = choose();
+            let failed = chosen.is_empty() && is_failure(start.elapsed(), has_zenity());
+            for command in chosen.into_iter().chain(failed.then_some(Command::NoFileDialog)) {
                 // Nobody waits any more when the window was closed meanwhile.
                 sender.send(command).ok();
             }
@@ -166,6 +172,16 @@ impl FileDialogs {
     }
 }
 
+/// Returns whether a dialog in which nothing was chosen never opened, which it does not tell from a cancelled one: there is no desktop portal,
+/// and no zenity, which takes its place. Elsewhere than on Linux the dialogs are part of the system.
+fn is_failure(after: Duration, has_zenity: bool) -> bool {
+    cfg!(target_os = "linux") && after < TOO_SOON && !has_zenity
+}
+
+fn has_zenity() -> bool {
+    std::env::var_os("PATH").is_some_and(|path| std::env::split_paths(&path).any(|folder| folder.join("zenity").is_file()))
+}
+
 /// Returns a dialog that proposes the present file, or a name where there is none.
 fn save_dialog(present: Option<PathBuf>, proposed: String) -> rfd::FileDialog {
     let mut dialog = rfd::FileDialog::new().set_title("Save as").set_file_name(proposed);
@@ -174,4 +190,16 @@ fn save_dialog(present: Option<PathBuf>, proposed: String) -> rfd::FileDialog {
         dialog = path.file_name().map_or_else(|| dialog.clone(), |name| dialog.clone().set_file_name(name.to_string_lossy()));
     }
     dialog
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_at_once_without_zenity_is_a_dialog_that_never_opened() {
+        assert_eq!(is_failure(Duration::from_millis(20), false), cfg!(target_os = "linux"));
+        assert!(!is_failure(Duration::from_millis(20), true));
+        assert!(!is_failure(Duration::from_secs(2), false), "somebody cancelled it");
+    }
 }

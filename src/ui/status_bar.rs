@@ -1,4 +1,4 @@
-//! The bar at the bottom: the router, what was undone last, and what the engine works on.
+//! The bar at the bottom: the router, what was undone or saved last, and what the engine works on.
 
 use egui::{Color32, Response, RichText, Ui};
 
@@ -19,8 +19,8 @@ pub fn status_bar_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
         HEIGHT,
         |ui| {
             router_ui(ui, state, &mut pressed);
-            if let Some(undone) = &state.undone {
-                widgets::short_caption_ui(ui, undone.as_str());
+            if let Some(done) = &state.last_done {
+                widgets::short_caption_ui(ui, done.as_str());
             }
         },
         |ui| {

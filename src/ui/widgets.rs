@@ -2,7 +2,8 @@
 
 use std::borrow::Cow;
 
-use egui::text::{LayoutJob, TextFormat, TextWrapping};
+use egui::text::{CCursorRange, LayoutJob, TextFormat, TextWrapping};
+use egui::widgets::text_edit::TextEditState;
 use egui::{
     Align, Button, Color32, ComboBox, CornerRadius, FontId, Galley, Id, Label, Layout, Margin, Rect, Response, RichText, Role, Sense,
     TextEdit, Ui, UiBuilder, WidgetInfo, pos2,
@@ -100,7 +101,7 @@ pub struct Field<'a> {
 }
 
 /// Draws a text field as wide as its place. Returns the changed text, or `None` while nobody types, so that an unchanged text is never copied.
-/// `reveal` brings the field into view and puts the cursor there.
+/// `reveal` brings the field into view and selects what is in it, which is what typing replaces.
 pub fn field_ui(ui: &mut Ui, field: Field<'_>, value: &str, reveal: bool) -> Option<String> {
     let mut buffer = Cow::Borrowed(value);
     let edit = if field.rows == 0 { TextEdit::singleline(&mut buffer) } else { TextEdit::multiline(&mut buffer).desired_rows(field.rows) };
@@ -117,6 +118,9 @@ pub fn field_ui(ui: &mut Ui, field: Field<'_>, value: &str, reveal: bool) -> Opt
     if reveal {
         response.scroll_to_me(None);
         response.request_focus();
+        let mut state = TextEditState::load(ui.ctx(), response.id).unwrap_or_default();
+        state.cursor.set_char_range(Some(CCursorRange::select_all_str(&buffer)));
+        state.store(ui.ctx(), response.id);
     }
     match buffer {
         Cow::Owned(text) if text != value => Some(text),

@@ -115,6 +115,7 @@ fn a_gate_is_judged_and_the_report_saved_where_the_user_wants_it() {
     let saved = || waypost::app::measure::list_runs(&reports).pop();
     let findings = || std::fs::read_to_string(saved()?.folder.join("set_findings.csv")).ok();
     wait_until(&mut harness, "the report", |_| findings().is_some());
+    wait_for(&mut harness, "Saved the report to ");
     assert_eq!(saved().unwrap().summary.info.min_agreement, Some(0.9));
     assert!(findings().unwrap().contains("\nleft_out,1,"), "{:?}", findings());
     let junit = std::fs::read_to_string(saved().unwrap().folder.join("junit.xml")).unwrap();

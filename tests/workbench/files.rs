@@ -169,3 +169,11 @@ fn a_byte_order_mark_and_the_line_ends_of_windows_outlive_saving() {
     app.run(Command::Perform(Action::Save));
     assert_eq!(std::fs::read_to_string(&path).unwrap(), text.replace("name: a", "name: \"z\""));
 }
+
+#[test]
+fn where_no_file_dialog_opens_the_remedy_is_told() {
+    let mut app = start(&[], None);
+    app.run(Command::NoFileDialog);
+    let told = &app.state().log.open().0.unwrap().text;
+    assert!(told.contains("install xdg-desktop-portal or zenity"), "{told}");
+}

@@ -209,6 +209,23 @@ fn a_device_that_cannot_be_used_is_not_chosen_any_more() {
 }
 
 #[test]
+fn a_router_that_cannot_be_loaded_is_not_the_one_of_the_next_start() {
+    let mut inner = options(Behaviour::Decide).loader;
+    let loader: Loader = Box::new(move |source, device, progress, cancel, previous| match source {
+        RouterSource::Endpoint { .. } => Err(EngineError::router("nobody answers there; start the server")),
+        _ => inner(source, device, progress, cancel, previous),
+    });
+    let mut harness = window(StartOptions { loader, ..options(Behaviour::Decide) });
+    wait_for(&mut harness, "Ready");
+    let server = "http://127.0.0.1:1/v1#arch".parse::<RouterSource>().unwrap();
+    perform(&mut harness, Command::Routers(RoutersCommand::Choose(server)));
+    wait_for(&mut harness, "nobody answers there");
+    let state = harness.state().app().state();
+    assert_eq!(state.router.source, RouterSource::Builtin);
+    assert_eq!(state.settings.router, Some(RouterSource::Builtin.to_string()));
+}
+
+#[test]
 fn speeds_of_a_session_are_added_to_those_of_earlier_ones() {
     let folder = tempfile::tempdir().unwrap();
     let info = RouterInfo { id: "fake".to_owned(), device: "cpu".to_owned(), dtype: "f32".to_owned(), temperature: None };
