@@ -49,6 +49,19 @@ fn who_has_read_enough_is_no_reason_to_fail() {
     assert!(output.status.success() && !err.contains("error"), "{err}");
 }
 
+#[cfg(unix)]
+#[test]
+fn a_read_only_file_is_not_replaced() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("config.yaml");
+    std::fs::write(&config, "ours\n").unwrap();
+    std::fs::set_permissions(&config, std::fs::Permissions::from_mode(0o444)).unwrap();
+    check(&["export", POLICY, "--out", &config.display().to_string()], "", 2, "", "read-only and must be made writable first");
+    assert_eq!(std::fs::read_to_string(&config).unwrap(), "ours\n");
+}
+
 #[test]
 fn an_export_into_a_file_keeps_its_byte_order_mark() {
     let folder = tempfile::tempdir().unwrap();

@@ -188,7 +188,7 @@ impl Action {
             Self::OpenSet => (Measure, "Open labelled set…", "Open conversations with the routes that people expect", Some((CTRL_SHIFT, Key::O))),
             Self::AddToSet => (Measure, "Add conversation to set…", "Add the conversation of the Playground, with its expected route, to a labelled set", Some((CTRL_SHIFT, Key::A))),
             Self::Measure => (Measure, "Measure agreement", "Decide every case of the labelled set and compare with the labels", Some((CTRL_SHIFT, Key::Enter))),
-            Self::MeasureVariants => (Measure, "Measure open variants", "Measure every open policy on the labelled set and compare them", None),
+            Self::MeasureVariants => (Measure, "Measure open variants", "Measure every open policy that the labelled set is about, and compare them", None),
             Self::SaveReport => (Measure, "Save report…", "Write the figures and cases of the run on screen to a folder: report.md, report.json, cases.csv, junit.xml, set_findings.csv", None),
             Self::NextWrong => (Measure, "Next wrong case", "Show the next case whose decision differs from its label", Some((Modifiers::NONE, Key::F8))),
             Self::PreviousWrong => (Measure, "Previous wrong case", "Show the wrong case before this one", Some((Modifiers::SHIFT, Key::F8))),
@@ -262,7 +262,13 @@ impl Action {
             Self::AddToSet => (!state.has_question()).then_some("Write a user message first: a case needs one"),
             Self::Measure => state.measuring_obstacle(),
             Self::MeasureVariants => {
-                (state.policies.len() < 2).then_some("Only one policy is open; make a variant first").or_else(|| state.measuring_obstacle())
+                let only = (state.policies.len() < 2).then_some("Only one policy is open; make a variant first");
+                let strangers = || {
+                    (state.measurable_variants().take(2).count() < 2).then_some(
+                        "Fewer than two open policies have a route that the set's labels name; make a variant of the set's policy first",
+                    )
+                };
+                only.or_else(|| state.measuring_obstacle()).or_else(strangers)
             }
             Self::SaveReport => state.batch.view.is_none().then_some("No run is on screen"),
             Self::ZoomReset => (state.settings.zoom == 1.0).then_some("It is as large as at first"),

@@ -203,7 +203,8 @@ impl App {
     pub(super) fn new_policy(&mut self) {
         let id = self.next_id();
         let policy = Policy { routes: vec![Route::new("new_route", "")], ..Policy::default() };
-        self.add_policy(Document::new(id, format!("Untitled {}", id.0), PolicyText::new(policy)));
+        let title = numbered_title("Untitled", 1, &self.state.policies);
+        self.add_policy(Document::new(id, title, PolicyText::new(policy)));
     }
 
     pub(super) fn new_from_sample(&mut self, sample: usize) {
@@ -304,8 +305,11 @@ fn changed_route(before: &Policy, after: &Policy) -> String {
 /// Returns "Name, variant 2" with the first number that no open policy has.
 fn variant_title(title: &str, open: &[Document<PolicyText>]) -> String {
     let base = title.rsplit_once(", variant ").map_or(title, |(base, _)| base);
-    (2..)
-        .map(|number| format!("{base}, variant {number}"))
-        .find(|title| open.iter().all(|document| document.title != *title))
-        .unwrap_or_default()
+    numbered_title(&format!("{base}, variant"), 2, open)
+}
+
+/// Returns the words with the first number from `first` on that no open policy is called by.
+fn numbered_title(words: &str, first: usize, open: &[Document<PolicyText>]) -> String {
+    let is_free = |title: &String| open.iter().all(|document| document.title != *title);
+    (first..).map(|number| format!("{words} {number}")).find(is_free).unwrap_or_default()
 }

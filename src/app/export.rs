@@ -9,6 +9,7 @@ use std::sync::atomic::Ordering;
 use super::DocId;
 use super::export_made::{Made, make};
 use super::measure::open_run;
+use super::replace::refuse_read_only;
 use super::session::App;
 use super::state::{Dialog, State, Tab};
 use super::store::write_atomically;
@@ -308,8 +309,13 @@ impl App {
         let failed =
             |path: &Path, error: std::io::Error| format!("{} could not be written ({error}); choose another folder", path.display());
         let evidence = text.exported.evidence_json.as_ref();
-        let written = evidence
-            .map_or(Ok(()), |json| write_atomically(&evidence_path, json.as_bytes()).map_err(|error| failed(&evidence_path, error)))
+        // Before the evidence, which would tell of an export that was never written.
+        let written = refuse_read_only(path)
+            .map_err(|error| failed(path, error))
+            .and_then(|()| {
+                evidence
+                    .map_or(Ok(()), |json| write_atomically(&evidence_path, json.as_bytes()).map_err(|error| failed(&evidence_path, error)))
+            })
             .and_then(|()| write_atomically(path, text.exported.text.as_bytes()).map_err(|error| failed(path, error)));
         if let Err(sentence) = written {
             return self.state.log.error(sentence);

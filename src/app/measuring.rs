@@ -8,7 +8,8 @@ use sha2::{Digest, Sha256};
 use super::batch::Measuring;
 use super::measure::{Collector, Measurement, Progressed, Requests, Resumable, plan, router_digest};
 use super::session::App;
-use super::{DocId, Job, JobId, JobKind, RunView};
+use super::state::State;
+use super::{DocId, Document, Job, JobId, JobKind, PolicyText, RunView};
 use crate::decision::Decision;
 use crate::engine::{EngineError, RouterStamp};
 use crate::eval::{Run, Source};
@@ -48,6 +49,15 @@ struct Counted {
     took: Duration,
 }
 
+impl State {
+    /// Returns those of the open variants that the open set is about. What others decide on it says nothing about them, and beside them every
+    /// variant looks better than it is.
+    pub(super) fn measurable_variants(&self) -> impl Iterator<Item = &Document<PolicyText>> {
+        let set = self.batch.set.as_ref().map(|open| &open.set);
+        self.variants().filter(move |document| set.is_none_or(|set| set.concerns(&document.text.policy)))
+    }
+}
+
 impl App {
     /// Measures the policy on screen.
     pub(super) fn measure_present(&mut self) {
@@ -55,10 +65,15 @@ impl App {
         self.measure(self.state.policy().id);
     }
 
-    /// Measures each open policy, one after another, and compares them.
+    /// Measures each open policy that the set is about, one after another, and compares them.
     pub(super) fn measure_variants(&mut self) {
-        let has_routes = |document: &&super::Document<super::PolicyText>| !document.text.policy.routes.is_empty();
-        self.to_measure = self.state.policies.iter().filter(has_routes).map(|document| document.id).collect();
+        self.to_measure = self.state.measurable_variants().map(|document| document.id).collect();
+        let is_left_out = |document: &&Document<PolicyText>| !self.to_measure.contains(&document.id);
+        let left_out: Vec<&str> = self.state.policies.iter().filter(is_left_out).map(|document| document.title.as_str()).collect();
+        if !left_out.is_empty() {
+            let sentence = format!("Not measured, since the set's labels name none of their routes: {}", left_out.join(", "));
+            self.state.log.info(sentence);
+        }
         self.compare_measured = true;
         self.measure_next();
     }

@@ -8,7 +8,7 @@ use std::path::Path;
 /// to. What is no regular file, such as a device or a pipe, is written into: a file in its place would take it away from everybody.
 ///
 /// # Errors
-/// `write` fails, or the folder cannot be written to.
+/// `write` fails, the folder cannot be written to, or the file is read-only.
 pub fn replace_file(path: &Path, write: impl FnOnce(&mut dyn Write) -> std::io::Result<()>) -> std::io::Result<()> {
     let target = path.canonicalize();
     // A pipe behind a link of /proc is there but has no path of its own.
@@ -18,6 +18,7 @@ pub fn replace_file(path: &Path, write: impl FnOnce(&mut dyn Write) -> std::io::
         return file.flush();
     }
     let path = target.as_deref().unwrap_or(path);
+    refuse_read_only(path)?;
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut file = tempfile::NamedTempFile::new_in(folder).map_err(without_path)?;
     let mut buffered = BufWriter::new(&mut file);
@@ -34,6 +35,18 @@ pub fn replace_file(path: &Path, write: impl FnOnce(&mut dyn Write) -> std::io::
     file.as_file().sync_all()?;
     file.persist(path).map_err(|error| error.error)?;
     Ok(())
+}
+
+/// Refuses a file that nobody is to change: in a folder that may be written to another file would take its place all the same.
+///
+/// # Errors
+/// The file is there and read-only.
+pub(super) fn refuse_read_only(path: &Path) -> std::io::Result<()> {
+    if !std::fs::metadata(path).is_ok_and(|present| present.is_file() && present.permissions().readonly()) {
+        return Ok(());
+    }
+    let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
+    Err(Error::new(ErrorKind::PermissionDenied, format!("{name} is read-only and must be made writable first")))
 }
 
 /// The temporary file's name, which the error tells besides, means nothing to anybody.
@@ -65,6 +78,17 @@ mod tests {
         assert!(link.is_symlink());
         assert_eq!(std::fs::read_to_string(&file).expect("it is there"), "new");
         assert_eq!(file.metadata().expect("it is there").permissions().mode() & 0o777, 0o640);
+    }
+
+    #[test]
+    fn a_read_only_file_is_not_replaced() {
+        let folder = tempfile::tempdir().expect("there is a folder for temporary files");
+        let file = folder.path().join("kept.yaml");
+        std::fs::write(&file, "old").expect("it can be written");
+        std::fs::set_permissions(&file, PermissionsExt::from_mode(0o444)).expect("it is ours");
+        let error = replace_file(&file, |to| to.write_all(b"new")).expect_err("it is read-only");
+        assert_eq!(std::fs::read_to_string(&file).expect("it is there"), "old");
+        assert!(error.to_string().starts_with("kept.yaml is read-only"), "{error}");
     }
 
     #[cfg(target_os = "linux")]

@@ -23,21 +23,39 @@ pub fn parse_conversation(text: &str, path: &str) -> Result<(Conversation, Vec<W
     let start = text.trim_start();
     let conversation = if start.is_empty() {
         return Err(origin.whole("the conversation is empty", "write a message, or a list of messages"));
-    } else if start.starts_with(['{', '[']) {
+    } else if is_json(start) {
         let root = json::parse(text, 1, &origin).map_err(|error| {
-            let more = if is_prose(start) { "; if this is no JSON, write \"User:\" before it" } else { "" };
-            FormatError { remedy: format!("{}{more}", error.remedy), ..error }
+            let first = if is_prose(start) { "write \"User:\" before the text if it is no JSON; otherwise " } else { "" };
+            FormatError { remedy: format!("{first}{}", error.remedy), ..error }
         })?;
         request(root, &mut origin)?
     } else {
+        if is_timed(start) {
+            let line = text.lines().take_while(|line| line.trim().is_empty()).count() + 1;
+            let remedy = "write \"User:\" and \"Assistant:\" in place of times and names if it is a conversation";
+            origin.warn(Pos { line, column: 1 }, "times in brackets start no messages, so all of the text is the user's", remedy);
+        }
         let messages = transcript::parse(text, &mut origin);
         with_user(messages, Pos { line: 1, column: 1 }, &origin)?
     };
     Ok((conversation, origin.warnings))
 }
 
-/// Returns whether a text that is no JSON rather is words after something in brackets, such as `[INST] …` or a time, or with a placeholder at
-/// their start, such as `{name}`.
+/// Returns whether a text, from its first word on, is to be read as JSON, correct or not.
+pub(super) fn is_json(text: &str) -> bool {
+    text.starts_with(['{', '[']) && !is_timed(text)
+}
+
+/// Returns whether a text starts with a time in brackets and goes on, as a log of a chat does: `[12:03] Anna: …`. In no list of JSON a colon
+/// follows a number.
+fn is_timed(text: &str) -> bool {
+    let inner = text.strip_prefix('[').filter(|inner| inner.starts_with(|c: char| c.is_ascii_digit()));
+    let is_time = |time: &str| time.contains(':') && !time.contains(['"', '{', '[', '\n']);
+    inner.and_then(|inner| inner.split_once(']')).is_some_and(|(time, rest)| is_time(time) && !rest.trim().is_empty())
+}
+
+/// Returns whether a text that is no JSON rather is words after something in brackets, such as `[INST] …`, or with a placeholder at their
+/// start, such as `{name}`.
 fn is_prose(text: &str) -> bool {
     if let Some(inner) = text.strip_prefix('{') {
         return inner.trim_start().starts_with(|c: char| !matches!(c, '"' | '}'));

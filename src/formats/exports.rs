@@ -7,7 +7,7 @@ use serde::Deserializer as _;
 use serde::de::{SeqAccess, Visitor};
 use serde_json::Value;
 
-use super::conversation::{exported_role, parse_conversation};
+use super::conversation::{exported_role, is_json, parse_conversation};
 use super::error::{FormatError, Origin, Warning};
 use super::source::without_bom;
 use crate::chat::{Conversation, Message, Role};
@@ -53,7 +53,7 @@ const SHAPES: [(&str, Read); 6] = [
 /// As [`parse_conversation`], and for an export without a conversation in which a user says something.
 pub fn find_conversations(text: &str, label: &str) -> Result<Understood, FormatError> {
     let start = without_bom(text).trim_start();
-    let is_json = start.starts_with(['{', '[']);
+    let is_json = is_json(start);
     let (mut values, mut has_messages) = (0_usize, false);
     let (mut kind, mut dated) = (None, Vec::new());
     let whole = each_value(start, |value| {

@@ -63,6 +63,12 @@ impl fmt::Display for SetFinding {
 }
 
 impl LabelledSet {
+    /// Returns whether measuring a policy on the set says anything about it: a label is one of its routes, or no label names a route of the
+    /// policy's own. As quick for a large set as for a small one.
+    pub fn concerns(&self, policy: &Policy) -> bool {
+        self.routes.is_empty() || policy.routes.iter().any(|route| self.routes.contains(route.name.as_str()))
+    }
+
     /// Returns what is odd about the set beside a policy, the most serious first.
     pub fn findings(&self, policy: &Policy) -> Vec<SetFinding> {
         let finding = |kind, lines, message, remedy| SetFinding { kind, path: self.label().to_owned(), lines, message, remedy };

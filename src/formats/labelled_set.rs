@@ -11,6 +11,7 @@ use sha2::{Digest, Sha256};
 
 use crate::chat::Conversation;
 use crate::chat::labelled::{Expected, LabelledCase};
+use crate::policy::NO_ROUTE_LABEL;
 
 use super::error::{FormatError, Origin};
 use super::labelled::{LabelledReader, NoCase, Place, Unlabelled, read_case};
@@ -59,6 +60,8 @@ pub struct LabelledSet {
     bad: Vec<FormatError>,
     pub(super) duplicates: Vec<Duplicate>,
     turns: usize,
+    /// Names of routes among the labels, of cases that do not bring their own routes.
+    pub(super) routes: HashSet<Arc<str>>,
 }
 
 /// Characters of a preview.
@@ -87,13 +90,16 @@ impl LabelledSet {
         let mut reader = LabelledReader::new(BufReader::with_capacity(1 << 18, &mut hashing), label);
         let format = reader.format()?;
         let (mut cases, mut unlabelled, mut bad, mut turns) = (Vec::new(), Vec::new(), Vec::new(), 0);
-        let (mut names, mut duplicates) = (HashSet::new(), Duplicates::default());
+        let (mut names, mut duplicates, mut routes) = (HashSet::new(), Duplicates::default(), HashSet::new());
         while let Some(case) = reader.next() {
             match case {
                 Ok(case) => {
                     duplicates.add(cases.len(), &case);
                     let entry = entry(case, &reader, &mut names);
                     turns += entry.labels.len();
+                    if !entry.own_routes {
+                        routes.extend(entry.labels.iter().filter(|label| ***label != *NO_ROUTE_LABEL).cloned());
+                    }
                     cases.push(entry);
                 }
                 Err(error) => match reader.take_unlabelled() {
@@ -116,7 +122,8 @@ impl LabelledSet {
         std::io::copy(&mut hashing, &mut std::io::sink()).map_err(|error| unreadable(&error, &origin))?;
         let sha256 = hashing.digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
         let (path, label) = (path.to_owned(), label.to_owned());
-        Ok(Some(Self { path, label, sha256, stamp, format, columns, cases, unlabelled, bad, duplicates: duplicates.found(), turns }))
+        let duplicates = duplicates.found();
+        Ok(Some(Self { path, label, sha256, stamp, format, columns, cases, unlabelled, bad, duplicates, turns, routes }))
     }
 
     /// Returns the file.

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use waypost::chat::labelled::Expected;
 use waypost::chat::{Content, Conversation, Message, Part, Role};
-use waypost::formats::{case_json, conversation_digest, parse_conversation, write_conversation};
+use waypost::formats::{case_json, conversation_digest, find_conversations, parse_conversation, write_conversation};
 
 use super::round_trip::any_extra;
 use super::{refuses, refuses_each, sentences};
@@ -115,6 +115,25 @@ fn roles_that_start_no_message_are_warned_about() {
     }
     for quoted in ["User: a\nuser: b\nUser: c", "User: a\nAssistant: b\n### User\nUser: c"] {
         assert_eq!(sentences(&parse_conversation(quoted, "p").unwrap().1), [""; 0], "{quoted}");
+    }
+}
+
+#[test]
+fn a_log_with_times_in_brackets_is_one_message() {
+    let log = "[12:03] Anna Smith: hi there\n[12:04] Ben: hello";
+    for text in [log.to_owned(), log.replace("[12", "[27/11/2026, 12")] {
+        let (conversation, warnings) = parse_conversation(&format!("\n{text}"), "p").unwrap();
+        assert_eq!(conversation, Conversation::from_prompt(&text));
+        assert_eq!(
+            sentences(&warnings),
+            [
+                "p:2:1: times in brackets start no messages, so all of the text is the user's; write \"User:\" and \"Assistant:\" in place of times and names if it is a conversation"
+            ]
+        );
+        assert_eq!(find_conversations(&text, "p").unwrap().kind, "One prompt");
+    }
+    for json in ["[1, \"a:b\"] c", "[12:03]", "[2, {\"a\": [1]}] c"] {
+        assert!(parse_conversation(json, "p").is_err(), "{json}");
     }
 }
 
@@ -274,11 +293,11 @@ fn broken_json_is_explained_and_never_taken_for_a_transcript() {
         ("{\"role\": travel}", "c.json:1:10: found \"travel\" where a value should start; put text in double quotes"),
         (
             "[INST] Hi",
-            "c.json:1:2: found \"INST\" where a value should start; put text in double quotes; if this is no JSON, write \"User:\" before it",
+            "c.json:1:2: found \"INST\" where a value should start; write \"User:\" before the text if it is no JSON; otherwise put text in double quotes",
         ),
         (
             "{name} please fix",
-            "c.json:1:2: found \"name\" where a key should start; put keys in double quotes; if this is no JSON, write \"User:\" before it",
+            "c.json:1:2: found \"name\" where a key should start; write \"User:\" before the text if it is no JSON; otherwise put keys in double quotes",
         ),
     ];
     refuses_each(cases, |text| parse_conversation(text, "c.json"));

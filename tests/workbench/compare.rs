@@ -137,6 +137,24 @@ fn a_baseline_that_the_user_chose_stays_when_variants_are_measured() {
 }
 
 #[test]
+fn a_policy_that_shares_no_route_with_the_set_is_no_variant() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut harness = ready(folder.path(), &folder.path().join("drafts"));
+    perform(&mut harness, Command::Perform(Action::NewPolicy));
+    perform(&mut harness, Command::EditYaml("name: kitchen\nroutes:\n  - name: cooking\n    description: recipe\n".to_owned()));
+    let state = harness.state().app().state();
+    let (plain, obstacle) = (state.policies[0].id, Action::MeasureVariants.obstacle(state));
+    assert!(obstacle.is_some_and(|sentence| sentence.contains("Fewer than two open policies")), "{obstacle:?}");
+
+    perform(&mut harness, Command::SelectPolicy(plain));
+    perform(&mut harness, Command::Perform(Action::NewVariant));
+    perform(&mut harness, Command::Perform(Action::MeasureVariants));
+    compared(&mut harness);
+    let names: Vec<&str> = harness.state().app().state().library.runs.iter().map(|run| run.name.as_str()).collect();
+    assert_eq!(names, ["plain", "plain, variant 2"]);
+}
+
+#[test]
 fn kept_runs_can_be_renamed_pinned_and_deleted() {
     let folder = tempfile::tempdir().unwrap();
     let drafts = folder.path().join("drafts");

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use waypost::app::{Action, App, BatchCommand, Command, Dialog, Question, StartOptions};
+use waypost::app::{Action, App, BatchCommand, Command, Dialog, DocId, Question, StartOptions};
 use waypost::chat::{Conversation, ConversationEdit, Role};
 use waypost::policy::PolicyEdit;
 
@@ -176,4 +176,21 @@ fn where_no_file_dialog_opens_the_remedy_is_told() {
     app.run(Command::NoFileDialog);
     let told = &app.state().log.open().0.unwrap().text;
     assert!(told.contains("install xdg-desktop-portal or zenity"), "{told}");
+}
+
+#[test]
+fn new_policies_are_numbered_among_those_that_are_open() {
+    let mut app = start(&[], None);
+    let untitled = |app: &App| -> Vec<(DocId, String)> {
+        let new = app.state().policies.iter().filter(|document| document.title.starts_with("Untitled"));
+        new.map(|document| (document.id, document.title.clone())).collect()
+    };
+    let titles = |app: &App| -> Vec<String> { untitled(app).into_iter().map(|(_, title)| title).collect() };
+    app.run(Command::Perform(Action::NewPolicy));
+    app.run(Command::Perform(Action::NewPolicy));
+    assert_eq!(titles(&app), ["Untitled 1", "Untitled 2"]);
+    let first = untitled(&app)[0].0;
+    app.run(Command::ClosePolicy(first));
+    app.run(Command::Perform(Action::NewPolicy));
+    assert_eq!(titles(&app), ["Untitled 2", "Untitled 1"]);
 }
