@@ -5,12 +5,15 @@ use std::borrow::Cow;
 use egui::text::{LayoutJob, TextFormat, TextWrapping};
 use egui::{
     Align, Button, Color32, ComboBox, CornerRadius, FontId, Galley, Id, Label, Layout, Margin, Rect, Response, RichText, Role, Sense,
-    TextEdit, Ui, UiBuilder, WidgetInfo, pos2,
+    TextEdit, TextWrapMode, Ui, UiBuilder, WidgetInfo, pos2,
 };
 
 use super::theme;
 use super::tokens::{self, space, text};
 use crate::app::{Command, State, Target};
+
+/// What the columns beside it leave to the middle of a tab.
+const MIDDLE_WIDTH: f32 = 340.0;
 
 /// Draws the title of a panel or of a part of it.
 pub fn heading_ui(ui: &mut Ui, title: &str) {
@@ -73,6 +76,12 @@ pub fn ends_ui(ui: &mut Ui, height: f32, left: impl FnOnce(&mut Ui), right: impl
     // The place that it has in the next pass, so that in this one nothing grows to hold it.
     let end = if sizing { drawn.right() } else { row.right() };
     ui.advance_cursor_after_rect(used | drawn.with_min_x(end - drawn.width()).with_max_x(end));
+}
+
+/// Returns how wide a column at the right may become, at least `min`: what stands in the middle of the tab keeps its place. It is asked when
+/// everything but these two is drawn.
+pub fn column_width(ui: &Ui, min: f32) -> f32 {
+    (ui.available_width() - MIDDLE_WIDTH).max(min)
 }
 
 /// Draws an item of a list of which only those in view are drawn. Its widgets are called the same wherever it stands among them, so that they
@@ -297,7 +306,8 @@ pub fn switch_ui<T: Copy + PartialEq>(ui: &mut Ui, present: T, choices: &[(T, &s
         ui.spacing_mut().item_spacing = egui::vec2(2.0, 2.0);
         ui.spacing_mut().button_padding = egui::vec2(space::S, 2.0);
         for (choice, label, explanation) in choices {
-            let button = Button::selectable(*choice == present, RichText::new(*label).small());
+            // A word that does not fit goes to the next row, and not letter by letter.
+            let button = Button::selectable(*choice == present, RichText::new(*label).small()).wrap_mode(TextWrapMode::Extend);
             if ui.add(button).on_hover_text(*explanation).clicked() {
                 clicked = Some(*choice);
             }

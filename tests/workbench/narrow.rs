@@ -1,0 +1,42 @@
+//! Windows with little room: nothing is pushed away, cut or drawn over something else.
+
+use egui::{Key, Modifiers, Rect, vec2};
+use egui_kittest::Harness;
+use egui_kittest::kittest::Queryable as _;
+use waypost::ui::Window;
+
+use super::{press, wait_for, window, window_sized, write_in};
+use crate::fake_router::{Behaviour, options};
+
+fn place(harness: &Harness<'_, Window>, label: &str) -> Rect {
+    harness.get_by_label(label).rect()
+}
+
+#[test]
+fn a_decision_leaves_the_columns_as_they_are() {
+    let mut harness = window_sized([1000.0, 650.0], options(Behaviour::Moves), None);
+    press(&mut harness, Modifiers::COMMAND, Key::Enter);
+    wait_for(&mut harness, "bug_fixing: ");
+    let before = place(&harness, "Conversation to try").left();
+    write_in(&mut harness, "Route description", " x");
+    wait_for(&mut harness, "points since the last edit");
+    assert_eq!(place(&harness, "Conversation to try").left(), before);
+}
+
+#[test]
+fn a_narrower_window_leaves_room_for_the_editor() {
+    let mut harness = window(options(Behaviour::Decide));
+    harness.set_size(vec2(1000.0, 650.0));
+    harness.run();
+    assert!(place(&harness, "Route name").width() > 270.0, "{:?}", place(&harness, "Route name"));
+}
+
+#[test]
+fn the_header_of_the_editor_fits_into_the_smallest_window() {
+    let mut harness = window_sized([820.0, 520.0], options(Behaviour::Decide), None);
+    wait_for(&mut harness, "Findings: ");
+    let (form, yaml) = (place(&harness, "Form"), place(&harness, "YAML"));
+    let findings = harness.get_by_label_contains("Findings: ").rect();
+    assert!(form.height() < 32.0 && form.top() == yaml.top() && yaml.right() <= findings.left(), "{form:?}, {yaml:?}, {findings:?}");
+    assert!(findings.right() <= place(&harness, "Conversation to try").left(), "{findings:?}");
+}
