@@ -40,3 +40,9 @@ fn the_header_of_the_editor_fits_into_the_smallest_window() {
     assert!(form.height() < 32.0 && form.top() == yaml.top() && yaml.right() <= findings.left(), "{form:?}, {yaml:?}, {findings:?}");
     assert!(findings.right() <= place(&harness, "Conversation to try").left(), "{findings:?}");
 }
+
+#[test]
+fn fields_beside_each_other_stand_in_a_row() {
+    let harness = window_sized([1000.0, 650.0], options(Behaviour::Decide), None);
+    assert_eq!(place(&harness, "Route domain").top(), place(&harness, "Route action").top());
+}
