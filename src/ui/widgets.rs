@@ -167,14 +167,25 @@ pub fn policy_choice_ui(ui: &mut Ui, state: &State, name: &str, width: f32, comm
     let caption = caption_ui(ui, "Policy");
     let width = width.min(ui.available_width());
     let combo = ComboBox::from_id_salt(name).selected_text(&state.policy().title).width(width).truncate();
-    let response = combo.show_ui(ui, |ui| {
-        for (index, document) in state.policies.iter().enumerate() {
-            if ui.selectable_label(index == state.policy_index, &document.title).clicked() {
-                commands.push(Command::SelectPolicy(document.id));
+    let response = within_ui(ui, width, |ui| {
+        combo.show_ui(ui, |ui| {
+            for (index, document) in state.policies.iter().enumerate() {
+                if ui.selectable_label(index == state.policy_index, &document.title).clicked() {
+                    commands.push(Command::SelectPolicy(document.id));
+                }
             }
-        }
+        })
     });
     response.response.labelled_by(caption.id).accessible_name(name);
+}
+
+/// Draws something that gets no more than this width, since a list to choose from takes all of its place when it shortens its text.
+pub fn within_ui<R>(ui: &mut Ui, width: f32, draw: impl FnOnce(&mut Ui) -> R) -> R {
+    ui.scope(|ui| {
+        ui.set_max_width(width);
+        draw(ui)
+    })
+    .inner
 }
 
 /// Draws a word on a coloured pill.

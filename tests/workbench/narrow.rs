@@ -1,11 +1,14 @@
 //! Windows with little room: nothing is pushed away, cut or drawn over something else.
 
+use egui::accesskit::Role;
 use egui::{Key, Modifiers, Rect, vec2};
 use egui_kittest::Harness;
 use egui_kittest::kittest::Queryable as _;
+use waypost::app::Command;
+use waypost::policy::PolicyEdit;
 use waypost::ui::Window;
 
-use super::{press, wait_for, window, window_sized, write_in};
+use super::{batch, perform, press, wait_for, window, window_sized, write_in};
 use crate::fake_router::{Behaviour, options};
 
 fn place(harness: &Harness<'_, Window>, label: &str) -> Rect {
@@ -45,4 +48,22 @@ fn the_header_of_the_editor_fits_into_the_smallest_window() {
 fn fields_beside_each_other_stand_in_a_row() {
     let harness = window_sized([1000.0, 650.0], options(Behaviour::Decide), None);
     assert_eq!(place(&harness, "Route domain").top(), place(&harness, "Route action").top());
+}
+
+#[test]
+fn the_choices_of_a_measurement_are_all_in_view() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut harness = batch::measured(Behaviour::Words, folder.path(), None);
+    let name = "A policy with a name that is too long for its place";
+    perform(&mut harness, Command::EditPolicy(PolicyEdit::SetName(Some(name.to_owned()))));
+    for size in [vec2(1280.0, 800.0), vec2(1000.0, 650.0), vec2(820.0, 520.0)] {
+        harness.set_size(size);
+        harness.run();
+        let measure = harness.get_by_role_and_label(Role::Button, "Measure agreement").rect();
+        assert!(measure.right() <= size.x, "{measure:?} in {size:?}");
+        for choice in ["Policy to measure", "Set to measure on", "Dialect to measure in", "Other orders of the routes"] {
+            let rect = place(&harness, choice);
+            assert!(rect.right() <= measure.left(), "{choice}: {rect:?}, {measure:?} in {size:?}");
+        }
+    }
 }
