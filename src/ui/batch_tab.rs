@@ -301,8 +301,9 @@ fn empty_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
                 ui.label(RichText::new("{\"messages\": [...], \"route\": \"bug_fixing\"}").monospace());
                 ui.add_space(space::M);
                 ui.horizontal(|ui| {
-                    // Two buttons in the middle: egui centres one widget at a time.
-                    ui.add_space((ui.available_width() / 2.0 - 178.0).max(0.0));
+                    // One button or two in the middle: egui centres one widget at a time.
+                    let half = if state.batch.sample.is_some() { 178.0 } else { 85.0 };
+                    ui.add_space((ui.available_width() / 2.0 - half).max(0.0));
                     actions::primary_button_ui(ui, state, Action::OpenSet, commands);
                     if let Some(sample) = &state.batch.sample {
                         let name =

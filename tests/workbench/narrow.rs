@@ -4,7 +4,7 @@ use egui::accesskit::Role;
 use egui::{Key, Modifiers, Rect, vec2};
 use egui_kittest::Harness;
 use egui_kittest::kittest::Queryable as _;
-use waypost::app::Command;
+use waypost::app::{Action, Command};
 use waypost::policy::PolicyEdit;
 use waypost::ui::Window;
 
@@ -48,6 +48,15 @@ fn the_header_of_the_editor_fits_into_the_smallest_window() {
 fn fields_beside_each_other_stand_in_a_row() {
     let harness = window_sized([1000.0, 650.0], options(Behaviour::Decide), None);
     assert_eq!(place(&harness, "Route domain").top(), place(&harness, "Route action").top());
+}
+
+#[test]
+fn a_button_that_stands_alone_is_in_the_middle() {
+    let mut harness = window(options(Behaviour::Decide));
+    perform(&mut harness, Command::Perform(Action::NewPolicy));
+    perform(&mut harness, Command::Perform(Action::ShowBatch));
+    let button = harness.get_by_role_and_label(Role::Button, Action::OpenSet.text()).rect();
+    assert!((button.center().x - 640.0).abs() < 24.0, "{button:?}");
 }
 
 #[test]
