@@ -8,7 +8,7 @@ use waypost::app::{Action, Command};
 use waypost::policy::PolicyEdit;
 use waypost::ui::Window;
 
-use super::{batch, perform, press, wait_for, window, window_sized, write_in};
+use super::{batch, has, perform, press, texts, wait_for, window, window_sized, write_in};
 use crate::fake_router::{Behaviour, options};
 
 fn place(harness: &Harness<'_, Window>, label: &str) -> Rect {
@@ -48,6 +48,21 @@ fn the_header_of_the_editor_fits_into_the_smallest_window() {
 fn fields_beside_each_other_stand_in_a_row() {
     let harness = window_sized([1000.0, 650.0], options(Behaviour::Decide), None);
     assert_eq!(place(&harness, "Route domain").top(), place(&harness, "Route action").top());
+}
+
+#[test]
+fn no_tab_is_behind_the_menus() {
+    for (size, menu) in [([909.0, 590.0], "File"), ([820.0, 520.0], "Menu")] {
+        let mut harness = window_sized(size, options(Behaviour::Decide), None);
+        let tab = place(&harness, "Export");
+        let first = harness.get_by_role_and_label(Role::Button, menu).rect();
+        assert!(tab.right() <= first.left(), "{tab:?}, {first:?} in {size:?}");
+        harness.get_by_role_and_label(Role::Button, menu).click();
+        harness.run();
+        // In the first menu, and the last one of those that are in one.
+        let entry = if menu == "File" { "Save as…" } else { "View" };
+        assert!(has(&harness, entry), "{:#?}", texts(&harness));
+    }
 }
 
 #[test]
