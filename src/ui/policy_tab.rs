@@ -9,10 +9,10 @@ use crate::app::{Action, Command, State};
 /// The least that the dock is wide.
 const DOCK_WIDTH: f32 = 320.0;
 /// In a narrower editor the heading, the switch and the findings do not fit into one row; the switch says what is shown, too.
-const HEADING_FROM: f32 = 340.0;
+const HEADING_FROM: f32 = 380.0;
 /// Room for the switch, and for the heading and the switch.
 const SWITCH_WIDTH: f32 = 120.0;
-const HEADING_AND_SWITCH_WIDTH: f32 = 240.0;
+const HEADING_AND_SWITCH_WIDTH: f32 = 252.0;
 
 /// Draws the tab.
 pub fn policy_tab_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {

@@ -60,7 +60,7 @@ fn no_tab_is_behind_the_menus() {
         harness.get_by_role_and_label(Role::Button, menu).click();
         harness.run();
         // In the first menu, and the last one of those that are in one.
-        let entry = if menu == "File" { "Save as…" } else { "View" };
+        let entry = if menu == "File" { "Save policy as…" } else { "View" };
         assert!(has(&harness, entry), "{:#?}", texts(&harness));
     }
 }
