@@ -9,6 +9,7 @@ mod gateways;
 mod imports;
 mod in_view;
 mod keyboard;
+mod narrow;
 mod routers;
 mod studies;
 
@@ -32,8 +33,12 @@ fn window(options: StartOptions) -> Harness<'static, Window> {
 }
 
 fn window_in(options: StartOptions, drafts: Option<&Path>) -> Harness<'static, Window> {
+    window_sized([1280.0, 800.0], options, drafts)
+}
+
+fn window_sized(size: [f32; 2], options: StartOptions, drafts: Option<&Path>) -> Harness<'static, Window> {
     let drafts = drafts.map(Path::to_owned);
-    let builder = Harness::builder().with_size([1280.0, 800.0]).with_max_steps(16).allow_missing_glyphs().with_context_setup(theme::apply);
+    let builder = Harness::builder().with_size(size).with_max_steps(16).allow_missing_glyphs().with_context_setup(theme::apply);
     builder.build_eframe(move |creation| Window::with_drafts(&creation.egui_ctx, options, drafts).unwrap())
 }
 

@@ -16,6 +16,11 @@ const PARTS: [(BatchPart, &str, &str); 3] = [
 /// Room for the button beside the run's name.
 const REPORT_WIDTH: f32 = 96.0;
 
+/// Room for all choices of a measurement in one row.
+const CHOICES_WIDTH: f32 = 1010.0;
+/// Of the set's name, which ends in an ellipsis where it is longer.
+const SET_WIDTH: f32 = 190.0;
+
 /// Draws the tab.
 pub fn batch_tab_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
     let palette = theme::palette(ui);
@@ -64,19 +69,7 @@ fn setup_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
     let mut pressed = Vec::new();
     widgets::header_ui(
         ui,
-        |ui| {
-            widgets::policy_choice_ui(ui, state, "Policy to measure", 170.0, commands);
-            ui.add_space(space::S);
-            set_choice_ui(ui, state, commands);
-            ui.add_space(space::S);
-            dialect_ui(ui, state, commands);
-            ui.add_space(space::S);
-            limit_ui(ui, batch, commands);
-            ui.add_space(space::S);
-            gate_ui(ui, batch, commands);
-            ui.add_space(space::S);
-            orders_ui(ui, batch, commands);
-        },
+        |ui| choices_ui(ui, state, commands),
         |ui| {
             if batch.measuring.is_some() {
                 let stop = widgets::button_ui(ui, "Stop").accessible_name("Stop measuring");
@@ -105,6 +98,38 @@ fn setup_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
     }
 }
 
+/// In one row, or in two where the window is too narrow for that.
+fn choices_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
+    if ui.available_width() < CHOICES_WIDTH {
+        ui.vertical(|ui| {
+            ui.horizontal(|ui| texts_ui(ui, state, commands));
+            ui.horizontal(|ui| ways_ui(ui, state, commands));
+        });
+    } else {
+        texts_ui(ui, state, commands);
+        ui.add_space(space::S);
+        ways_ui(ui, state, commands);
+    }
+}
+
+/// What is measured.
+fn texts_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
+    widgets::policy_choice_ui(ui, state, "Policy to measure", 170.0, commands);
+    ui.add_space(space::S);
+    set_choice_ui(ui, state, commands);
+}
+
+/// How it is measured.
+fn ways_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
+    dialect_ui(ui, state, commands);
+    ui.add_space(space::S);
+    limit_ui(ui, &state.batch, commands);
+    ui.add_space(space::S);
+    gate_ui(ui, &state.batch, commands);
+    ui.add_space(space::S);
+    orders_ui(ui, &state.batch, commands);
+}
+
 fn set_choice_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
     let batch = &state.batch;
     let caption = widgets::caption_ui(ui, "Set");
@@ -113,22 +138,24 @@ fn set_choice_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
         (None, Some(open)) => format!("{} ({})", file_name(open.set.path()), case_table::grouped(open.set.labelled())),
         (None, None) => "None yet".to_owned(),
     };
-    let combo = ComboBox::from_id_salt("set to measure").selected_text(shown).width(190.0).truncate();
-    let response = combo.show_ui(ui, |ui| {
-        if ui.button(Action::OpenSet.text()).clicked() {
-            commands.push(Command::Perform(Action::OpenSet));
-            ui.close();
-        }
-        if batch.sample.is_some() && ui.button("The policy's own sample").clicked() {
-            commands.push(Command::Batch(BatchCommand::OpenSample));
-            ui.close();
-        }
-        for path in &state.settings.recent_sets {
-            let on = batch.set.as_ref().is_some_and(|open| open.set.path() == path);
-            if ui.selectable_label(on, file_name(path)).on_hover_text(path.display().to_string()).clicked() {
-                commands.push(Command::Batch(BatchCommand::OpenSet(path.clone())));
+    let combo = ComboBox::from_id_salt("set to measure").selected_text(shown).width(SET_WIDTH).truncate();
+    let response = widgets::within_ui(ui, SET_WIDTH, |ui| {
+        combo.show_ui(ui, |ui| {
+            if ui.button(Action::OpenSet.text()).clicked() {
+                commands.push(Command::Perform(Action::OpenSet));
+                ui.close();
             }
-        }
+            if batch.sample.is_some() && ui.button("The policy's own sample").clicked() {
+                commands.push(Command::Batch(BatchCommand::OpenSample));
+                ui.close();
+            }
+            for path in &state.settings.recent_sets {
+                let on = batch.set.as_ref().is_some_and(|open| open.set.path() == path);
+                if ui.selectable_label(on, file_name(path)).on_hover_text(path.display().to_string()).clicked() {
+                    commands.push(Command::Batch(BatchCommand::OpenSet(path.clone())));
+                }
+            }
+        })
     });
     response.response.labelled_by(caption.id).accessible_name("Set to measure on");
 }
@@ -274,8 +301,9 @@ fn empty_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
                 ui.label(RichText::new("{\"messages\": [...], \"route\": \"bug_fixing\"}").monospace());
                 ui.add_space(space::M);
                 ui.horizontal(|ui| {
-                    // Two buttons in the middle: egui centres one widget at a time.
-                    ui.add_space((ui.available_width() / 2.0 - 178.0).max(0.0));
+                    // One button or two in the middle: egui centres one widget at a time.
+                    let half = if state.batch.sample.is_some() { 178.0 } else { 85.0 };
+                    ui.add_space((ui.available_width() / 2.0 - half).max(0.0));
                     actions::primary_button_ui(ui, state, Action::OpenSet, commands);
                     if let Some(sample) = &state.batch.sample {
                         let name =

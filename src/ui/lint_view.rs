@@ -56,17 +56,18 @@ pub fn paint_mark(ui: &Ui, severity: Severity, centre: egui::Pos2) {
     }
 }
 
-/// Draws the button that shows and hides the list.
-pub fn summary_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
+/// Draws the button that shows and hides the list, no wider than `room`.
+pub fn summary_ui(ui: &mut Ui, state: &State, room: f32, commands: &mut Vec<Command>) {
+    ui.set_max_width(room.max(MARK));
     let worst = state.checks.get(0).map(|located| located.finding.rule.severity);
     if let Some(severity) = worst.filter(|severity| *severity != Severity::Advice) {
         let (rect, _) = ui.allocate_exact_size(vec2(MARK, MARK), Sense::hover());
         paint_mark(ui, severity, rect.center());
     }
-    let label = RichText::new(counts(&state.checks)).small();
-    let button = egui::Button::selectable(Action::ToggleFindings.is_on(state), label);
-    let response =
-        ui.add(button).on_hover_text(Action::ToggleFindings.tooltip()).accessible_name(format!("Findings: {}", counts(&state.checks)));
+    let counts = counts(&state.checks);
+    let button = egui::Button::selectable(Action::ToggleFindings.is_on(state), RichText::new(&counts).small()).truncate();
+    let explanation = format!("{counts}. {}", Action::ToggleFindings.tooltip());
+    let response = ui.add(button).on_hover_text(explanation).accessible_name(format!("Findings: {counts}"));
     if response.clicked() {
         commands.push(Command::Perform(Action::ToggleFindings));
     }

@@ -8,6 +8,8 @@ use super::{actions, conversation_panel, decision_panel, theme};
 use crate::app::{Action, Command, State};
 
 const ROW_HEIGHT: f32 = 46.0;
+/// The least that the column of the decision is wide.
+const DECISION_WIDTH: f32 = 320.0;
 
 /// Draws the tab.
 pub fn playground_tab_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
@@ -17,7 +19,9 @@ pub fn playground_tab_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>
     let shelf = Panel::left("shelf").frame(column).resizable(true);
     shelf.default_size((width * 0.19).clamp(200.0, 300.0)).min_size(160.0).show(ui, |ui| shelf_ui(ui, state, commands));
     let decision = Panel::right("decision").frame(column).resizable(true);
-    decision.default_size((width * 0.38).min(640.0)).min_size(320.0).show(ui, |ui| {
+    let widest = widgets::column_width(ui, DECISION_WIDTH);
+    let decision = decision.default_size((width * 0.38).min(640.0)).min_size(DECISION_WIDTH).max_size(widest);
+    decision.show(ui, |ui| {
         ui.horizontal(|ui| widgets::policy_choice_ui(ui, state, "Policy that decides", f32::INFINITY, commands));
         ui.add_space(space::XS);
         decision_panel::decision_panel_ui(ui, state, commands);

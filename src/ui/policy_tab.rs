@@ -6,6 +6,14 @@ use super::tokens::space;
 use super::{actions, budget, conversation_panel, decision_panel, lint_view, route_form, route_list, theme, widgets, yaml_view};
 use crate::app::{Action, Command, State};
 
+/// The least that the dock is wide.
+const DOCK_WIDTH: f32 = 320.0;
+/// In a narrower editor the heading, the switch and the findings do not fit into one row; the switch says what is shown, too.
+const HEADING_FROM: f32 = 380.0;
+/// Room for the switch, and for the heading and the switch.
+const SWITCH_WIDTH: f32 = 120.0;
+const HEADING_AND_SWITCH_WIDTH: f32 = 252.0;
+
 /// Draws the tab.
 pub fn policy_tab_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
     let palette = theme::palette(ui);
@@ -16,7 +24,9 @@ pub fn policy_tab_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
     list.default_size((width * 0.22).clamp(220.0, 320.0)).min_size(180.0).show(ui, |ui| route_list::route_list_ui(ui, state, commands));
     if state.settings.dock {
         let dock = Panel::right("dock").frame(theme::column_frame(palette.surface)).resizable(true);
-        dock.default_size((width * 0.36).min(560.0)).min_size(320.0).show(ui, |ui| dock_ui(ui, state, commands));
+        let widest = widgets::column_width(ui, DOCK_WIDTH);
+        let dock = dock.default_size((width * 0.36).min(560.0)).min_size(DOCK_WIDTH).max_size(widest);
+        dock.show(ui, |ui| dock_ui(ui, state, commands));
     }
     CentralPanel::default().frame(theme::column_frame(palette.canvas)).show(ui, |ui| editor_ui(ui, state, commands));
 }
@@ -62,17 +72,22 @@ fn editor_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
         let list = Panel::bottom("findings").frame(frame).resizable(true).default_size(ui.available_height() * 0.35).min_size(120.0);
         list.show(ui, |ui| lint_view::list_ui(ui, state, commands));
     }
+    let width = ui.available_width();
+    let has_heading = width >= HEADING_FROM;
+    let room = width - if has_heading { HEADING_AND_SWITCH_WIDTH } else { SWITCH_WIDTH };
     widgets::header_ui(
         ui,
         |ui| {
-            widgets::heading_ui(ui, if state.settings.yaml { "Policy as YAML" } else { "Selected route" });
-            ui.add_space(space::S);
+            if has_heading {
+                widgets::heading_ui(ui, if state.settings.yaml { "Policy as YAML" } else { "Selected route" });
+                ui.add_space(space::S);
+            }
             let choices = [(false, "Form", "Fields for the selected route"), (true, "YAML", "The policy as the text of its file")];
             if widgets::switch_ui(ui, state.settings.yaml, &choices).is_some_and(|yaml| yaml != state.settings.yaml) {
                 switched = true;
             }
         },
-        |ui| lint_view::summary_ui(ui, state, commands),
+        |ui| lint_view::summary_ui(ui, state, room, commands),
     );
     if switched {
         commands.push(Command::Perform(Action::ToggleYaml));

@@ -84,7 +84,8 @@ fn decision_ui(ui: &mut Ui, decision: &Decision, policy: &Policy, before: Option
         // Zeros would look like an unsure router.
         widgets::caption_ui(ui, NO_PROBABILITIES);
     } else {
-        ui.horizontal(|ui| {
+        // A row that does not wrap would make the column wider, and a column stays as wide as it once was.
+        ui.horizontal_wrapped(|ui| {
             widgets::subheading_ui(ui, "Probability of each answer");
             if let Some(temperature) = decision.router.temperature {
                 widgets::caption_ui(ui, format!("at temperature {temperature}")).on_hover_text(

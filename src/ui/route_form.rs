@@ -39,12 +39,13 @@ fn fields_ui(ui: &mut Ui, state: &State, position: usize, route: &Route, command
     actions::short_button_ui(ui, state, Action::TestWording, "Test wording", commands);
     ui.add_space(space::S);
     ui.columns_const(|[left, right]| {
-        widgets::caption_ui(left, "Domain, groups routes for people");
+        // Captions of one line each, so that the fields below them stand in a row.
+        widgets::short_caption_ui(left, "Domain").on_hover_text("Groups routes for people");
         let field = widgets::Field { name: "Route domain", hint: "finance", rows: 0, mono: false };
         if let Some(domain) = widgets::field_ui(left, field, route.domain.as_deref().unwrap_or_default(), false) {
             commands.push(Command::EditPolicy(PolicyEdit::SetDomain { route: position, domain: optional(domain) }));
         }
-        widgets::caption_ui(right, "Action inside the domain");
+        widgets::short_caption_ui(right, "Action inside the domain");
         let field = widgets::Field { name: "Route action", hint: "summarise", rows: 0, mono: false };
         if let Some(action) = widgets::field_ui(right, field, route.action.as_deref().unwrap_or_default(), false) {
             commands.push(Command::EditPolicy(PolicyEdit::SetAction { route: position, action: optional(action) }));
@@ -68,12 +69,12 @@ fn whole_policy_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
     let policy = state.routes();
     widgets::subheading_ui(ui, "Whole policy");
     ui.columns_const(|[left, right]| {
-        widgets::caption_ui(left, "Policy name");
+        widgets::short_caption_ui(left, "Policy name");
         let field = widgets::Field { name: "Policy name", hint: "Shown on its tab", rows: 0, mono: false };
         if let Some(name) = widgets::field_ui(left, field, policy.name.as_deref().unwrap_or_default(), false) {
             commands.push(Command::EditPolicy(PolicyEdit::SetName(optional(name))));
         }
-        widgets::caption_ui(right, "Fallback model, when no route fits");
+        widgets::short_caption_ui(right, "Fallback model, when no route fits");
         let field = widgets::Field { name: "Fallback model", hint: "provider/model", rows: 0, mono: true };
         if let Some(model) = widgets::field_ui(right, field, policy.fallback.as_deref().unwrap_or_default(), false) {
             commands.push(Command::EditPolicy(PolicyEdit::SetFallback(optional(model))));

@@ -6,12 +6,15 @@ use egui::text::{CCursorRange, LayoutJob, TextFormat, TextWrapping};
 use egui::widgets::text_edit::TextEditState;
 use egui::{
     Align, Button, Color32, ComboBox, CornerRadius, FontId, Galley, Id, Label, Layout, Margin, Rect, Response, RichText, Role, Sense,
-    TextEdit, Ui, UiBuilder, WidgetInfo, pos2,
+    TextEdit, TextWrapMode, Ui, UiBuilder, WidgetInfo, pos2,
 };
 
 use super::theme;
 use super::tokens::{self, space, text};
 use crate::app::{Command, State, Target};
+
+/// What the columns beside it leave to the middle of a tab.
+const MIDDLE_WIDTH: f32 = 340.0;
 
 /// Draws the title of a panel or of a part of it.
 pub fn heading_ui(ui: &mut Ui, title: &str) {
@@ -74,6 +77,12 @@ pub fn ends_ui(ui: &mut Ui, height: f32, left: impl FnOnce(&mut Ui), right: impl
     // The place that it has in the next pass, so that in this one nothing grows to hold it.
     let end = if sizing { drawn.right() } else { row.right() };
     ui.advance_cursor_after_rect(used | drawn.with_min_x(end - drawn.width()).with_max_x(end));
+}
+
+/// Returns how wide a column at the right may become, at least `min`: what stands in the middle of the tab keeps its place. It is asked when
+/// everything but these two is drawn.
+pub fn column_width(ui: &Ui, min: f32) -> f32 {
+    (ui.available_width() - MIDDLE_WIDTH).max(min)
 }
 
 /// Draws an item of a list of which only those in view are drawn. Its widgets are called the same wherever it stands among them, so that they
@@ -162,14 +171,25 @@ pub fn policy_choice_ui(ui: &mut Ui, state: &State, name: &str, width: f32, comm
     let caption = caption_ui(ui, "Policy");
     let width = width.min(ui.available_width());
     let combo = ComboBox::from_id_salt(name).selected_text(&state.policy().title).width(width).truncate();
-    let response = combo.show_ui(ui, |ui| {
-        for (index, document) in state.policies.iter().enumerate() {
-            if ui.selectable_label(index == state.policy_index, &document.title).clicked() {
-                commands.push(Command::SelectPolicy(document.id));
+    let response = within_ui(ui, width, |ui| {
+        combo.show_ui(ui, |ui| {
+            for (index, document) in state.policies.iter().enumerate() {
+                if ui.selectable_label(index == state.policy_index, &document.title).clicked() {
+                    commands.push(Command::SelectPolicy(document.id));
+                }
             }
-        }
+        })
     });
     response.response.labelled_by(caption.id).accessible_name(name);
+}
+
+/// Draws something that gets no more than this width, since a list to choose from takes all of its place when it shortens its text.
+pub fn within_ui<R>(ui: &mut Ui, width: f32, draw: impl FnOnce(&mut Ui) -> R) -> R {
+    ui.scope(|ui| {
+        ui.set_max_width(width);
+        draw(ui)
+    })
+    .inner
 }
 
 /// Draws a word on a coloured pill.
@@ -301,7 +321,8 @@ pub fn switch_ui<T: Copy + PartialEq>(ui: &mut Ui, present: T, choices: &[(T, &s
         ui.spacing_mut().item_spacing = egui::vec2(2.0, 2.0);
         ui.spacing_mut().button_padding = egui::vec2(space::S, 2.0);
         for (choice, label, explanation) in choices {
-            let button = Button::selectable(*choice == present, RichText::new(*label).small());
+            // A word that does not fit goes to the next row, and not letter by letter.
+            let button = Button::selectable(*choice == present, RichText::new(*label).small()).wrap_mode(TextWrapMode::Extend);
             if ui.add(button).on_hover_text(*explanation).clicked() {
                 clicked = Some(*choice);
             }

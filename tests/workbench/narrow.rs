@@ -1,0 +1,93 @@
+//! Windows with little room: nothing is pushed away, cut or drawn over something else.
+
+use egui::accesskit::Role;
+use egui::{Key, Modifiers, Rect, vec2};
+use egui_kittest::Harness;
+use egui_kittest::kittest::Queryable as _;
+use waypost::app::{Action, Command};
+use waypost::policy::PolicyEdit;
+use waypost::ui::Window;
+
+use super::{batch, has, perform, press, texts, wait_for, window, window_sized, write_in};
+use crate::fake_router::{Behaviour, options};
+
+fn place(harness: &Harness<'_, Window>, label: &str) -> Rect {
+    harness.get_by_label(label).rect()
+}
+
+#[test]
+fn a_decision_leaves_the_columns_as_they_are() {
+    let mut harness = window_sized([1000.0, 650.0], options(Behaviour::Moves), None);
+    press(&mut harness, Modifiers::COMMAND, Key::Enter);
+    wait_for(&mut harness, "bug_fixing: ");
+    let before = place(&harness, "Conversation to try").left();
+    write_in(&mut harness, "Route description", " x");
+    wait_for(&mut harness, "points since the last edit");
+    assert_eq!(place(&harness, "Conversation to try").left(), before);
+}
+
+#[test]
+fn a_narrower_window_leaves_room_for_the_editor() {
+    let mut harness = window(options(Behaviour::Decide));
+    harness.set_size(vec2(1000.0, 650.0));
+    harness.run();
+    assert!(place(&harness, "Route name").width() > 270.0, "{:?}", place(&harness, "Route name"));
+}
+
+#[test]
+fn the_header_of_the_editor_fits_into_the_smallest_window() {
+    let mut harness = window_sized([820.0, 520.0], options(Behaviour::Decide), None);
+    wait_for(&mut harness, "Findings: ");
+    let (form, yaml) = (place(&harness, "Form"), place(&harness, "YAML"));
+    let findings = harness.get_by_label_contains("Findings: ").rect();
+    assert!(form.height() < 32.0 && form.top() == yaml.top() && yaml.right() <= findings.left(), "{form:?}, {yaml:?}, {findings:?}");
+    assert!(findings.right() <= place(&harness, "Conversation to try").left(), "{findings:?}");
+}
+
+#[test]
+fn fields_beside_each_other_stand_in_a_row() {
+    let harness = window_sized([1000.0, 650.0], options(Behaviour::Decide), None);
+    assert_eq!(place(&harness, "Route domain").top(), place(&harness, "Route action").top());
+}
+
+#[test]
+fn no_tab_is_behind_the_menus() {
+    for (size, menu) in [([909.0, 590.0], "File"), ([820.0, 520.0], "Menu")] {
+        let mut harness = window_sized(size, options(Behaviour::Decide), None);
+        let tab = place(&harness, "Export");
+        let first = harness.get_by_role_and_label(Role::Button, menu).rect();
+        assert!(tab.right() <= first.left(), "{tab:?}, {first:?} in {size:?}");
+        harness.get_by_role_and_label(Role::Button, menu).click();
+        harness.run();
+        // In the first menu, and the last one of those that are in one.
+        let entry = if menu == "File" { "Save policy as…" } else { "View" };
+        assert!(has(&harness, entry), "{:#?}", texts(&harness));
+    }
+}
+
+#[test]
+fn a_button_that_stands_alone_is_in_the_middle() {
+    let mut harness = window(options(Behaviour::Decide));
+    perform(&mut harness, Command::Perform(Action::NewPolicy));
+    perform(&mut harness, Command::Perform(Action::ShowBatch));
+    let button = harness.get_by_role_and_label(Role::Button, Action::OpenSet.text()).rect();
+    assert!((button.center().x - 640.0).abs() < 24.0, "{button:?}");
+}
+
+#[test]
+fn the_choices_of_a_measurement_are_all_in_view() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut harness = batch::measured(Behaviour::Words, folder.path(), None);
+    let name = "A policy with a name that is too long for its place";
+    perform(&mut harness, Command::EditPolicy(PolicyEdit::SetName(Some(name.to_owned()))));
+    for size in [vec2(1280.0, 800.0), vec2(1000.0, 650.0), vec2(820.0, 520.0)] {
+        harness.set_size(size);
+        harness.run();
+        let measure = harness.get_by_role_and_label(Role::Button, "Measure agreement").rect();
+        assert!(measure.right() <= size.x, "{measure:?} in {size:?}");
+        for choice in ["Policy to measure", "Set to measure on", "Dialect to measure in", "Other orders of the routes"] {
+            let rect = place(&harness, choice);
+            assert!(rect.right() <= measure.left(), "{choice}: {rect:?}, {measure:?} in {size:?}");
+        }
+    }
+}
