@@ -302,7 +302,11 @@ fn empty_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
                 ui.add_space(space::M);
                 ui.horizontal(|ui| {
                     // One button or two in the middle: egui centres one widget at a time.
-                    let half = if state.batch.sample.is_some() { 178.0 } else { 85.0 };
+                    let half = match &state.batch.sample {
+                        None => 77.0,
+                        Some(SampleSet::BuiltIn(_)) => 154.0,
+                        Some(_) => 186.0,
+                    };
                     ui.add_space((ui.available_width() / 2.0 - half).max(0.0));
                     actions::primary_button_ui(ui, state, Action::OpenSet, commands);
                     if let Some(sample) = &state.batch.sample {

@@ -11,6 +11,9 @@ use crate::chat::{ConversationEdit, Message, Role};
 /// Lines longer than this are hard to read.
 const READING_WIDTH: f32 = 820.0;
 
+/// With less room than this the buttons over the messages have shorter labels, so that none lies over another.
+const BUTTONS_WIDTH: f32 = 420.0;
+
 /// Draws the panel of the Playground.
 pub fn conversation_panel_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
     // A part of its own, since the central panel itself insists on all of its place.
@@ -18,11 +21,13 @@ pub fn conversation_panel_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Comm
         ui.set_max_width(READING_WIDTH.min(ui.available_width()));
         title_ui(ui, state, commands);
         let mut added = Vec::new();
+        let [message, set] =
+            if ui.available_width() < BUTTONS_WIDTH { ["Add", "To set…"] } else { [Action::AddMessage.text(), "Add to set…"] };
         widgets::header_ui(
             ui,
-            |ui| actions::action_button_ui(ui, state, Action::AddMessage, &mut added),
+            |ui| actions::short_button_ui(ui, state, Action::AddMessage, message, &mut added),
             |ui| {
-                actions::short_button_ui(ui, state, Action::AddToSet, "Add to set…", commands);
+                actions::short_button_ui(ui, state, Action::AddToSet, set, commands);
                 actions::short_button_ui(ui, state, Action::SaveConversation, "Save as…", commands);
                 actions::short_button_ui(ui, state, Action::CloseConversation, "Remove", commands);
             },
