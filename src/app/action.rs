@@ -2,7 +2,8 @@
 
 use egui::{Key, KeyboardShortcut, Modifiers};
 
-use super::state::{Section, State, Tab};
+use super::settings::Tab;
+use super::state::{Section, State};
 use super::{Dialog, RouterPhase, ThemeChoice};
 
 /// Something a user can do from anywhere in the window.

@@ -6,7 +6,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
-use super::state::Settings;
+use super::settings::Settings;
 use super::{DocId, Document, FileStamp, PolicyText};
 use crate::chat::{Content, Conversation, Message, Part, Role};
 use crate::policy::{DialectId, Policy, Route};

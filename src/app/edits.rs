@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use super::session::App;
-use super::state::{Dialog, Question, Reveal, Side, Tab, Target};
+use super::settings::Tab;
+use super::state::{Dialog, Question, Reveal, Side, Target};
 use super::{DocId, Document, PolicyText, SAMPLES};
 use crate::chat::{Conversation, ConversationEdit};
 use crate::policy::{Policy, PolicyEdit, Route};

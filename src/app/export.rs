@@ -11,12 +11,13 @@ use super::export_made::{Made, make};
 use super::measure::open_run;
 use super::replace::refuse_read_only;
 use super::session::App;
-use super::state::{Dialog, State, Tab};
+use super::settings::{Settings, Tab};
+use super::state::{Dialog, State};
 use super::store::write_atomically;
 use crate::dialect::{GATEWAYS, Gateway};
 use crate::eval::{Run, RunInfo};
 use crate::formats::{ExportFormat, FormatError, open, read_unchanged};
-use crate::policy::Policy;
+use crate::policy::{DialectId, Policy};
 
 /// What a user does in the Export tab.
 #[derive(Clone, Debug, PartialEq)]
@@ -53,6 +54,8 @@ pub struct IntoFile {
 pub struct ExportKey {
     pub policy: Arc<Policy>,
     pub format: ExportFormat,
+    /// What the gateway sends that it is for.
+    pub dialect: Option<DialectId>,
     pub into: Option<Arc<IntoFile>>,
     /// Runs that were opened for the policy, the newest last.
     pub runs: Arc<[Arc<Run>]>,
@@ -73,7 +76,8 @@ impl ExportKey {
             _ => false,
         };
         same_file
-            && (self.format, &self.kept, &self.title, &self.path) == (other.format, &other.kept, &other.title, &other.path)
+            && (self.format, self.dialect) == (other.format, other.dialect)
+            && (&self.kept, &self.title, &self.path) == (&other.kept, &other.title, &other.path)
             && Arc::ptr_eq(&self.policy, &other.policy)
             && self.runs.len() == other.runs.len()
             && self.runs.iter().zip(&*other.runs).all(|(a, b)| Arc::ptr_eq(a, b))
@@ -116,11 +120,14 @@ pub struct ExportState {
     written: Option<(ExportKey, PathBuf)>,
 }
 
-impl Default for ExportState {
-    fn default() -> Self {
+impl ExportState {
+    /// Returns what is set as it was last time.
+    pub(super) fn of(settings: &Settings) -> Self {
+        let newest = GATEWAYS.len() - 1;
+        let is_chosen = |gateway: &Gateway| settings.export_dialect == Some(gateway.dialect);
         Self {
-            format: ExportFormat::default(),
-            gateway: GATEWAYS.len() - 1,
+            format: settings.export_format.as_deref().and_then(|name| name.parse().ok()).unwrap_or_default(),
+            gateway: GATEWAYS.iter().position(is_chosen).unwrap_or(newest),
             changes: true,
             into: HashMap::new(),
             runs: HashMap::new(),
@@ -191,6 +198,7 @@ impl App {
         let key = ExportKey {
             policy: Arc::clone(self.state.routes()),
             format: self.state.export.format,
+            dialect: self.state.export_gateway().map(|(_, gateway)| gateway.dialect),
             into: self.state.export_into().cloned(),
             runs: self.runs_of_policy(),
             kept: self.store.as_ref().map(|store| (store.folder().join("runs"), self.state.library.runs.len())),
@@ -224,8 +232,14 @@ impl App {
 
     pub(super) fn run_export(&mut self, command: ExportCommand) {
         match command {
-            ExportCommand::Format(format) => self.state.export.format = format,
-            ExportCommand::Gateway(position) => self.state.export.gateway = position,
+            ExportCommand::Format(format) => {
+                self.state.export.format = format;
+                self.change_settings(|settings| settings.export_format = Some(format.as_str().to_owned()));
+            }
+            ExportCommand::Gateway(position) => {
+                self.state.export.gateway = position;
+                self.change_settings(|settings| settings.export_dialect = GATEWAYS.get(position).map(|gateway| gateway.dialect));
+            }
             ExportCommand::Into(path) => self.export_into(path),
             ExportCommand::OpenRun(path) => self.open_tested_run(path),
             // Choosing a file is the window's business: it answers with `Into`, `OpenRun` or `WriteTo`.

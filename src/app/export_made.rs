@@ -107,7 +107,7 @@ pub(super) fn make(of: ExportKey) -> Made {
         format: of.format,
         into: into.as_ref().map(|(path, text)| (*text, path.as_str())),
         evidence: evidence.as_ref(),
-        dialect: None,
+        dialect: of.dialect,
     };
     let text = export_gateway(&of.policy, options).map(|exported| MadeText::new(exported, into.as_ref().map(|(_, text)| *text)));
     let (standing, problems) = (standing(&of.policy, evidence.as_ref()), evidence_problems(&of.policy, evidence.as_ref()));

@@ -8,7 +8,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::session::App;
-use super::state::{Dialog, Settings};
+use super::settings::Settings;
+use super::state::Dialog;
 use super::tasks::{Apply, defect};
 use super::{DeviceChoice, Download, Job, JobKind, Remembered, RouterSource};
 use crate::engine::{EngineError, Hub, Limits, ListedRouter, Place, forget_key, list_routers, store_key};

@@ -11,7 +11,8 @@ use super::batch::{Batch, Correction};
 use super::causes::CauseSearch;
 use super::labels::RunChange;
 use super::measuring::Ongoing;
-use super::state::{Dialog, Section, Settings, Side, State, Tab, ThemeChoice};
+use super::settings::{Settings, Tab, ThemeChoice};
+use super::state::{Dialog, Section, Side, State};
 use super::store::Store;
 use super::tasks::{Apply, Tasks, Wake};
 use super::{
@@ -158,7 +159,7 @@ impl App {
             library: Library::default(),
             counted: None,
             checks: super::Checks::default(),
-            export: super::ExportState::default(),
+            export: super::ExportState::of(&settings),
             routers: RouterPanel::default(),
             dialog: None,
             log,

@@ -1,37 +1,16 @@
 //! Everything the window shows.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::{
-    AddToSet, Batch, BatchPart, Checks, Compare, DeviceChoice, DocId, Document, ExportState, GatewayImport, Import, Job, JobKind, Library,
-    Log, OutlineRow, PolicyText, Purpose, RouterPanel, RouterPhase, RouterSource, RouterStatus, RunId, ServerLimits, ShownDecision, Study,
-    StudyKind, proposed_name,
+    AddToSet, Batch, BatchPart, Checks, Compare, DocId, Document, ExportState, GatewayImport, Import, Job, JobKind, Library, Log,
+    OutlineRow, PolicyText, Purpose, RouterPanel, RouterPhase, RouterSource, RouterStatus, RunId, Settings, ShownDecision, Study,
+    StudyKind, Tab, proposed_name,
 };
 use crate::chat::{Conversation, Role};
 use crate::dialect::RenderedPrompt;
 use crate::policy::{DialectId, Policy};
-
-/// Which colours the window has.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub enum ThemeChoice {
-    #[default]
-    System,
-    Light,
-    Dark,
-}
-
-/// What the window is used for at the moment.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub enum Tab {
-    #[default]
-    Policy,
-    Playground,
-    Batch,
-    Compare,
-    Export,
-}
 
 /// What the decision panel shows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -46,63 +25,6 @@ pub enum Section {
     History,
     Robustness,
     Shelf,
-}
-
-/// What the user chose about the window itself; kept from start to start.
-#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
-#[serde(default)]
-pub struct Settings {
-    pub theme: ThemeChoice,
-    pub tab: Tab,
-    pub zoom: f32,
-    /// Whether to route while typing; `None` leaves it to the router.
-    pub live: Option<bool>,
-    /// Whether the decision is shown beside the policy.
-    pub dock: bool,
-    /// Whether the policy is shown as YAML.
-    pub yaml: bool,
-    /// Whether the list of findings is shown under the editor.
-    pub findings: bool,
-    /// Codes of the linter's advice that the user does not want to see.
-    pub hidden_advice: Vec<String>,
-    /// Files that were opened or saved, the last one first.
-    pub recent: Vec<PathBuf>,
-    /// The run that others are compared with.
-    pub baseline: Option<RunId>,
-    /// Whether the user chose it: then it stays when open variants are measured.
-    pub baseline_pinned: bool,
-    /// Labelled sets that were opened, the last one first.
-    pub recent_sets: Vec<PathBuf>,
-    /// The router that was chosen last, as the command line spells it.
-    pub router: Option<String>,
-    pub device: DeviceChoice,
-    /// Routers that the user added to the list, as the command line spells them.
-    pub routers: Vec<String>,
-    /// How servers are asked, where the user chose it, by the same spelling.
-    pub servers: BTreeMap<String, ServerLimits>,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            theme: ThemeChoice::System,
-            tab: Tab::Policy,
-            zoom: 1.0,
-            live: None,
-            dock: true,
-            yaml: false,
-            findings: false,
-            hidden_advice: Vec::new(),
-            recent: Vec::new(),
-            baseline: None,
-            baseline_pinned: false,
-            recent_sets: Vec::new(),
-            router: None,
-            device: DeviceChoice::Auto,
-            routers: Vec::new(),
-            servers: BTreeMap::new(),
-        }
-    }
 }
 
 /// Something that was just made and that the user will want to write in.

@@ -15,7 +15,7 @@ use std::sync::mpsc::{Receiver, Sender};
 
 use super::draft::{self, Draft, Session};
 use super::session::App;
-use super::state::Settings;
+use super::settings::Settings;
 use super::tasks::{Apply, Wake};
 use super::{DocId, Document, FileStamp, Log, PolicyText, RouterSource, replace_file};
 use crate::chat::Conversation;

@@ -237,8 +237,8 @@ pub struct CompareArguments {
     pub device: Device,
     #[command(flatten)]
     pub asking: AskingArguments,
-    /// Compare on the first N cases only
-    #[arg(long, value_name = "N")]
+    /// Measure the first N cases only. With --policy only: a saved run has the cases that it has
+    #[arg(long, value_name = "N", requires = "policy")]
     pub limit: Option<usize>,
     /// Repeat each decision under this many random orders of the routes, as for eval; the comparison stays one of the policies' own orders.
     /// With --policy only: a saved run stays as it is

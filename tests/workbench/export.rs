@@ -11,7 +11,7 @@ use waypost::eval::{LeftOut, Run, RunInfo, Source, TurnKey, TurnResult};
 use waypost::formats::{ExportFormat, policy_digest};
 use waypost::policy::{DialectId, Policy, PolicyEdit};
 
-use super::{click, has, perform, texts, wait_for, wait_until, window};
+use super::{click, has, perform, texts, wait_for, wait_until, window, window_in};
 use crate::fake_router::{Behaviour, decision, options};
 
 const CONFIG: &str = "# ours\nversion: v0.4.0\nlisteners: []   # none\nmodel_providers:\n  - model: openai/gpt-5   # keep\n    access_key: $KEY\n    default: true\nrouting_preferences:\n  - {name: old, description: gone, models: [openai/gpt-5]}\ntracing:\n  random_sampling: 5\n";
@@ -50,6 +50,26 @@ fn routes_go_into_an_existing_configuration_after_a_question_and_nothing_else_ch
     assert!(written.contains("bug_fixing") && written.contains("random_sampling: 7") && !written.contains("gone"), "{written}");
     assert_eq!(written.lines().filter(own).count(), CONFIG.lines().count() - 2, "{written}");
     assert!(has(&harness, "The configuration holds exactly this policy already"));
+}
+
+#[test]
+fn the_gateway_that_is_exported_for_is_remembered_and_its_own_traps_are_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut harness = window_in(options(Behaviour::Decide), Some(folder.path()));
+    let models = "models: [openai/gpt-5]";
+    perform(&mut harness, Command::EditYaml(format!("routes:\n  - {{name: other, description: The rest, {models}}}\n")));
+    perform(&mut harness, Command::Perform(Action::ShowExport));
+    wait_until(&mut harness, "the export", |harness| harness.state().app().state().export_obstacle().is_none());
+    assert!(!has(&harness, "WP110"), "{:#?}", texts(&harness));
+    perform(&mut harness, Command::Export(ExportCommand::Gateway(0)));
+    wait_for(&mut harness, "WP110");
+    drop(harness);
+    let mut harness = window_in(options(Behaviour::Decide), Some(folder.path()));
+    wait_for(&mut harness, "WP110");
+    perform(&mut harness, Command::Export(ExportCommand::Format(ExportFormat::LiteLlm)));
+    drop(harness);
+    let harness = window_in(options(Behaviour::Decide), Some(folder.path()));
+    assert_eq!(harness.state().app().state().export.format, ExportFormat::LiteLlm);
 }
 
 #[test]
