@@ -7,7 +7,7 @@
 
 use std::ops::Range;
 
-use candle_core::{CpuStorage, CustomOp3, DType, Device, Layout, Result, Shape, Tensor, bail};
+use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor, bail};
 use pulp::Arch;
 use rayon::prelude::*;
 
@@ -72,35 +72,6 @@ impl Plan {
             positions.extend(sequence.depths().into_iter().map(|depth| to + depth));
         }
         positions
-    }
-
-    /// Returns the mask as a matrix `[new tokens, past + new tokens]`: 0 where a token sees a key, minus infinity elsewhere.
-    ///
-    /// # Errors
-    /// Fails where the device does.
-    pub fn mask(&self, device: &Device) -> Result<Tensor> {
-        let (new, keys) = (self.new_tokens(), self.past + self.new_tokens());
-        let mut mask = vec![f32::NEG_INFINITY; new * keys];
-        let mut start = 0;
-        for sequence in &self.sequences {
-            for row in 0..sequence.len() {
-                let mask = &mut mask[(start + row) * keys..][..keys];
-                for context in &sequence.context {
-                    mask[context.clone()].fill(0.0);
-                }
-                let own = &mut mask[self.past + start..][..sequence.len()];
-                own[..sequence.chain.min(row + 1)].fill(0.0);
-                if row >= sequence.chain {
-                    let mut node = Some(row - sequence.chain);
-                    while let Some(index) = node {
-                        own[sequence.chain + index] = 0.0;
-                        node = sequence.tree[index];
-                    }
-                }
-            }
-            start += sequence.len();
-        }
-        Tensor::from_vec(mask, (new, keys), device)
     }
 
     /// Splits the new tokens, in order, into blocks of at most `most` rows that see almost the same keys.
@@ -194,28 +165,6 @@ impl Block<'_> {
 /// Fails on shapes that do not fit the plan, and on other devices and types.
 pub fn attention(q: &Tensor, k: &Tensor, v: &Tensor, heads: usize, kv_heads: usize, plan: &Plan) -> Result<Tensor> {
     q.apply_op3_no_bwd(k, v, &CpuAttention { heads, kv_heads, plan })
-}
-
-/// The same out of candle's own operations, for devices and types that have no kernel of ours: with the [`Plan::mask`] of the pass, and of
-/// queries that are divided by the root of the head's size already. Softmax in f32 whatever the type of `q`.
-///
-/// # Errors
-/// Fails on shapes that do not fit each other, and where the device does.
-pub fn composed_attention(q: &Tensor, k: &Tensor, v: &Tensor, heads: usize, kv_heads: usize, mask: &Tensor) -> Result<Tensor> {
-    let (new, width) = q.dims2()?;
-    let (keys, _) = k.dims2()?;
-    let (dim, group) = (width / heads, heads / kv_heads);
-    let q = q.reshape((new, kv_heads, group, dim))?.permute((1, 2, 0, 3))?.reshape((kv_heads, group * new, dim))?;
-    let k = k.reshape((keys, kv_heads, dim))?.permute((1, 2, 0))?.contiguous()?;
-    let v = v.reshape((keys, kv_heads, dim))?.permute((1, 0, 2))?.contiguous()?;
-    let scores = match q.dtype() {
-        // Keys of Qwen2 have large biases: their products can leave the range of f16 even where every factor is inside.
-        DType::F16 => q.to_dtype(DType::F32)?.matmul(&k.to_dtype(DType::F32)?)?,
-        _ => q.matmul(&k)?.to_dtype(DType::F32)?,
-    };
-    let scores = scores.reshape((kv_heads, group, new, keys))?.broadcast_add(mask)?;
-    let weights = candle_nn::ops::softmax_last_dim(&scores)?.to_dtype(v.dtype())?.reshape((kv_heads, group * new, keys))?;
-    weights.matmul(&v)?.reshape((kv_heads, group, new, dim))?.permute((2, 0, 1, 3))?.reshape((new, width))
 }
 
 struct CpuAttention<'a> {
@@ -320,6 +269,9 @@ impl CustomOp3 for CpuAttention<'_> {
 #[cfg(test)]
 #[expect(clippy::single_range_in_vec_init, reason = "rows are lists of ranges, often of one")]
 mod tests {
+    use candle_core::{DType, Device};
+
+    use super::super::masked_attention::{Mask, masked_attention};
     use super::*;
 
     /// The same numbers between -2 and 2 in every run, so that a failure can be seen again.
@@ -328,9 +280,16 @@ mod tests {
         Tensor::from_vec(values, (rows, columns), &Device::Cpu).unwrap()
     }
 
-    /// Queries as [`composed_attention`] takes them.
-    fn scaled(q: &Tensor, dim: usize) -> Tensor {
-        q.affine(1.0 / (dim as f64).sqrt(), 0.0).unwrap()
+    /// The same in candle's operations, of rows with all heads side by side.
+    fn composed(q: &Tensor, k: &Tensor, v: &Tensor, heads: usize, kv_heads: usize, mask: &Mask) -> Tensor {
+        let apart = |x: &Tensor, heads: usize| {
+            let (rows, width) = x.dims2().unwrap();
+            x.reshape((rows, heads, width / heads)).unwrap().permute((1, 0, 2)).unwrap().contiguous().unwrap()
+        };
+        let dim = q.dim(1).unwrap() / heads;
+        let q = apart(&q.to_dtype(DType::F32).unwrap().affine(1.0 / (dim as f64).sqrt(), 0.0).unwrap(), heads);
+        let q = q.reshape((kv_heads, heads / kv_heads * q.dim(1).unwrap(), dim)).unwrap();
+        masked_attention(&q, &apart(k, kv_heads), &apart(v, kv_heads), mask).unwrap()
     }
 
     fn check(plan: &Plan, heads: usize, kv_heads: usize) {
@@ -339,10 +298,13 @@ mod tests {
         let mut random = |rows: usize, columns: usize| random(&mut seed, rows, columns);
         let (q, k, v) = (random(plan.new_tokens(), heads * dim), random(keys, kv_heads * dim), random(keys, kv_heads * dim));
         let ours = attention(&q, &k, &v, heads, kv_heads, plan).unwrap();
-        let mask = plan.mask(&Device::Cpu).unwrap();
-        let plain = composed_attention(&scaled(&q, dim), &k, &v, heads, kv_heads, &mask).unwrap();
-        let worst = (ours - plain).unwrap().abs().unwrap().max_all().unwrap().to_scalar::<f32>().unwrap();
-        assert!(worst < 1e-5, "{plan:?}: differs by {worst}");
+        // Also where the mask of all heads would be too large.
+        for largest in [Mask::LARGEST, 0] {
+            let mask = Mask::new(plan, heads, kv_heads, largest, &Device::Cpu).unwrap();
+            let plain = composed(&q, &k, &v, heads, kv_heads, &mask);
+            let worst = (&ours - plain).unwrap().abs().unwrap().max_all().unwrap().to_scalar::<f32>().unwrap();
+            assert!(worst < 1e-5, "{plan:?}: differs by {worst}");
+        }
     }
 
     fn sequence(context: &[Range<usize>], chain: usize, tree: &[Option<usize>]) -> Sequence {
@@ -374,19 +336,24 @@ mod tests {
         check(&Plan { past: 0, sequences: unshared }, 6, 3);
     }
 
-    /// Products of about 700,000, where f16 ends at 65,504.
+    /// Products of about 700,000, where f16 ends at 65,504, and of which bf16 keeps two or three digits: all but the same direction for every
+    /// token, as biases make it.
     #[test]
-    fn large_keys_do_not_leave_the_range_of_f16() {
+    fn large_keys_leave_neither_the_range_of_f16_nor_the_digits_of_bf16() {
         let (dim, plan) = (8, Plan { past: 0, sequences: vec![sequence(&[], 6, &[])] });
         let mut seed = fastrand::Rng::with_seed(2);
-        // All but the same direction for every token, as biases make it.
         let mut random = |shift: f64| (random(&mut seed, 6, dim) + shift).unwrap();
         let (q, k, v) = (random(300.0), random(300.0), random(0.0));
-        let half = |x: &Tensor| x.to_dtype(DType::F16).unwrap();
-        let mask = plan.mask(&Device::Cpu).unwrap();
-        let found = composed_attention(&half(&scaled(&q, dim)), &half(&k), &half(&v), 1, 1, &mask).unwrap().to_dtype(DType::F32).unwrap();
-        let found: Vec<f32> = found.flatten_all().unwrap().to_vec1().unwrap();
-        assert!(found.iter().all(|value| value.is_finite()), "{found:?}");
+        let mask = Mask::new(&plan, 1, 1, Mask::LARGEST, &Device::Cpu).unwrap();
+        for dtype in [DType::F16, DType::BF16] {
+            let half = |x: &Tensor| x.to_dtype(dtype).unwrap();
+            let exact = |x: &Tensor| half(x).to_dtype(DType::F32).unwrap();
+            let found = composed(&q, &half(&k), &half(&v), 1, 1, &mask).to_dtype(DType::F32).unwrap();
+            // The same numbers, with every product in f32.
+            let expected = composed(&q, &exact(&k), &exact(&v), 1, 1, &mask);
+            let worst = (found - expected).unwrap().abs().unwrap().max_all().unwrap().to_scalar::<f32>().unwrap();
+            assert!(worst < 0.02, "{dtype:?}: differs by {worst}");
+        }
     }
 
     #[test]

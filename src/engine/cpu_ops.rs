@@ -14,18 +14,17 @@ pub fn rms_norm(x: &Tensor, weight: &Tensor, eps: f64) -> candle_core::Result<Te
 }
 
 /// Returns `silu(gate) * up`, of one matrix with both halves side by side or of two; of two, the first is overwritten where it can be.
+///
+/// # Errors
+/// Fails where the device does, and on halves side by side elsewhere than on the CPU in f32.
 pub fn gated(parts: &[Tensor]) -> candle_core::Result<Tensor> {
     match parts {
         [both] if on_cpu(both) => both.apply_op1_no_bwd(&SiluMul),
-        [both] => {
-            let half = both.dim(1)? / 2;
-            both.narrow(1, 0, half)?.silu()? * both.narrow(1, half, half)?
-        }
         [gate, up] if on_cpu(gate) => {
             gate.inplace_op2(up, &SiluMul)?;
             Ok(gate.clone())
         }
-        [gate, up] => gate.silu()? * up,
+        [gate, up] => gate.silu()? * up.to_dtype(gate.dtype())?,
         _ => bail!("gate and up come as one matrix or as two"),
     }
 }
@@ -71,14 +70,8 @@ pub struct Rotation {
     half: usize,
     heads: usize,
     kv_heads: usize,
-    tables: Option<Tables>,
-}
-
-/// Cosines and sines on a device, in f32: positions above 256 do not fit bf16.
-struct Tables {
-    /// Divided by the root of the head's size: products of queries and keys then need no scaling, and are less likely to leave f16.
-    queries: [Tensor; 2],
-    keys: [Tensor; 2],
+    /// Cosines and sines on a device, `[tokens * (heads + 2 * kv_heads), head_dim / 2]`, in f32: positions above 256 do not fit bf16.
+    tables: Option<[Tensor; 2]>,
 }
 
 impl Rotation {
@@ -92,32 +85,34 @@ impl Rotation {
         Self { cos, sin, half, heads: config.heads, kv_heads: config.kv_heads, tables: None }
     }
 
-    /// Brings the angles to the device on which candle's own operations rotate: once, for all layers.
+    /// Brings the angles to the device on which candle's own operations rotate: once, for all layers, and for all heads, so that one operation
+    /// turns them all. Those of queries are divided by the root of the head's size, and those of values turn nothing.
     ///
     /// # Errors
     /// Fails where the device does.
     pub fn on_device(mut self, device: &Device) -> candle_core::Result<Self> {
-        let table = |values: &[f32], scale: f32| {
-            let values: Vec<f32> = values.iter().map(|value| value * scale).collect();
-            Tensor::from_vec(values, (self.cos.len() / self.half, self.half), device)
+        let tokens = self.cos.len() / self.half;
+        let scale = 1.0 / ((2 * self.half) as f64).sqrt();
+        let table = |angles: &[f32], unturned: f32| -> candle_core::Result<Tensor> {
+            let angles = Tensor::from_slice(angles, (tokens, 1, self.half), device)?;
+            let of_heads = |angles: &Tensor, heads: usize| angles.broadcast_as((tokens, heads, self.half))?.contiguous();
+            let values = Tensor::full(unturned, (tokens, self.kv_heads, self.half), device)?.contiguous()?;
+            let all = [of_heads(&angles.affine(scale, 0.0)?, self.heads)?, of_heads(&angles, self.kv_heads)?, values];
+            Tensor::cat(&all, 1)?.reshape((tokens * (self.heads + 2 * self.kv_heads), self.half))
         };
-        let scale = 1.0 / ((2 * self.half) as f32).sqrt();
-        let queries = [table(&self.cos, scale)?, table(&self.sin, scale)?];
-        let keys = [table(&self.cos, 1.0)?, table(&self.sin, 1.0)?];
-        self.tables = Some(Tables { queries, keys });
+        self.tables = Some([table(&self.cos, 1.0)?, table(&self.sin, 0.0)?]);
         Ok(self)
     }
 
-    /// Adds the bias, then rotates all heads of queries and keys. After [`Self::on_device`] queries are also divided by the root of the
-    /// head's size, in f32 as everything here; the kernel of the CPU scales their products itself.
+    /// Adds the bias of a part `[tokens, width]`, then rotates its heads, in place; values are not rotated. For the CPU in f32.
     ///
     /// # Errors
-    /// Fails where the device does.
+    /// Fails on other devices and types.
     pub fn apply(&self, x: Tensor, bias: Option<&Bias>, part: Part) -> candle_core::Result<Tensor> {
         if bias.is_none() && part == Part::Values {
             return Ok(x);
         }
-        let (rows, width) = x.dims2()?;
+        let width = x.dim(1)?;
         let head_dim = 2 * self.half;
         let first = head_dim
             * match part {
@@ -125,28 +120,30 @@ impl Rotation {
                 Part::Keys => self.heads,
                 Part::Values => self.heads + self.kv_heads,
             };
-        let Some(tables) = &self.tables else {
-            let heads = if part == Part::Values { 0 } else { width / head_dim };
-            let bias = bias.map(|bias| &bias.values[first..first + width]);
-            x.inplace_op1(&BiasAndRotate { rotation: self, bias, heads })?;
-            return Ok(x);
-        };
-        let dtype = x.dtype();
-        let mut x = x.contiguous()?.to_dtype(DType::F32)?;
+        let heads = if part == Part::Values { 0 } else { width / head_dim };
+        let bias = bias.map(|bias| &bias.values[first..first + width]);
+        x.inplace_op1(&BiasAndRotate { rotation: self, bias, heads })?;
+        Ok(x)
+    }
+
+    /// The same out of candle's own operations, after [`Self::on_device`], of all parts at once: they come as one matrix or as three, and
+    /// leave as `[heads + 2 * kv_heads, tokens, head_dim]` in f32, queries first and divided by the root of the head's size.
+    ///
+    /// # Errors
+    /// Fails where the device does.
+    pub fn apply_to_all(&self, parts: &[Tensor], bias: Option<&Bias>) -> candle_core::Result<Tensor> {
+        let Some([cos, sin]) = &self.tables else { bail!("the angles are not on the device") };
+        let parts = parts.iter().map(|part| part.to_dtype(DType::F32)).collect::<candle_core::Result<Vec<_>>>()?;
+        let mut x = Tensor::cat(&parts, 1)?;
         if let Some(bias) = bias {
             let Some(values) = &bias.on_device else { bail!("the bias is not on the device") };
-            x = x.broadcast_add(&values.narrow(0, first, width)?)?;
+            x = x.broadcast_add(values)?;
         }
-        let angles = match part {
-            Part::Queries => Some(&tables.queries),
-            Part::Keys => Some(&tables.keys),
-            Part::Values => None,
-        };
-        if let Some([cos, sin]) = angles {
-            let heads = x.reshape((1, rows, width / head_dim, head_dim))?;
-            x = candle_nn::rotary_emb::rope_thd(&heads, cos, sin)?.reshape((rows, width))?;
-        }
-        x.to_dtype(dtype)
+        let (tokens, width) = x.dims2()?;
+        let head_dim = 2 * self.half;
+        let heads = width / head_dim;
+        let x = candle_nn::rotary_emb::rope_thd(&x.reshape((1, tokens * heads, 1, head_dim))?, cos, sin)?;
+        x.reshape((tokens, heads, head_dim))?.permute((1, 0, 2))?.contiguous()
     }
 }
 

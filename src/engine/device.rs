@@ -79,12 +79,26 @@ fn cuda() -> candle_core::Result<Opened> {
         return Ok(opened.clone());
     }
     // The other opener takes the stream of whichever thread is at work.
-    let new = opened("cuda", || Device::new_cuda_with_stream(0).and_then(without_events))?;
+    let new = opened("cuda", || Device::new_cuda_with_stream(0).and_then(ready))?;
     Ok(kept.insert(new).clone())
 }
 
 fn metal() -> candle_core::Result<Opened> {
     opened("metal", || Device::new_metal(0))
+}
+
+/// Makes a CUDA device ready for the many small tensors of a decision.
+#[cfg(feature = "cuda")]
+fn ready(device: Device) -> candle_core::Result<Device> {
+    // Products in f32 are those of attention scores, whose factors were half precision or lose no more than that.
+    candle_core::cuda::set_gemm_reduced_precision_f32(true);
+    keep_memory(&device)?;
+    without_events(device)
+}
+
+#[cfg(not(feature = "cuda"))]
+fn ready(device: Device) -> candle_core::Result<Device> {
+    Ok(device)
 }
 
 /// Returns the device without the events that tell streams what to wait for: two for every tensor, and here there is one stream.
@@ -97,9 +111,25 @@ fn without_events(device: Device) -> candle_core::Result<Device> {
     Ok(device)
 }
 
-#[cfg(not(feature = "cuda"))]
-fn without_events(device: Device) -> candle_core::Result<Device> {
-    Ok(device)
+/// Lets the driver keep what the tensors of a few decisions take: it would otherwise give all memory back to the system whenever a result is
+/// waited for, and ask for it again. Drivers without such pools go on as they are.
+#[cfg(feature = "cuda")]
+#[expect(unsafe_code, reason = "the driver's interface is raw pointers")]
+fn keep_memory(device: &Device) -> candle_core::Result<()> {
+    use candle_core::cuda::cudarc::driver::{result, sys};
+
+    let stream = device.as_cuda_device()?.cuda_stream();
+    let mut kept: u64 = 256 << 20;
+    // SAFETY: the device is that of a context that is open, the pool is the driver's own, and the attribute is a `cuuint64_t`.
+    let kept = unsafe {
+        result::device::get_default_mem_pool(stream.context().cu_device()).and_then(|pool| {
+            let attribute = sys::CUmemPool_attribute::CU_MEMPOOL_ATTR_RELEASE_THRESHOLD;
+            result::mem_pool::set_attribute(pool, attribute, (&raw mut kept).cast())
+        })
+    };
+    // Only speed is lost.
+    kept.ok();
+    Ok(())
 }
 
 /// Opens a device and tries it. Where there is none, candle and the bindings of drivers may panic.

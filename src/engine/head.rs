@@ -5,9 +5,9 @@ use pulp::Arch;
 use rayon::prelude::*;
 
 use super::cpu_ops::on_cpu;
+use super::linear::Linear;
 use super::math::{RowStats, row_stats};
 use super::product::{Into, MatrixRef, matmul};
-use super::weights::Linear;
 
 /// What the head found at one token: the most probable next token and the log-probabilities that were asked for.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -123,8 +123,8 @@ fn from_logits(head: &Linear, hidden: &Tensor, wanted: &[&[u32]]) -> candle_core
 /// The same out of candle's own operations, so that logits never leave a GPU.
 fn composed(head: &Linear, hidden: &Tensor, wanted: &[&[u32]]) -> candle_core::Result<Vec<NextToken>> {
     let logits = head.forward(&hidden.contiguous()?)?.to_dtype(DType::F32)?;
-    let best = logits.argmax(D::Minus1)?.to_vec1::<u32>()?;
-    let max = logits.max_keepdim(D::Minus1)?;
+    let best = logits.argmax_keepdim(D::Minus1)?;
+    let max = logits.gather(&best, D::Minus1)?;
     let log_sum = (logits.broadcast_sub(&max)?.exp()?.sum_keepdim(D::Minus1)?.log()? + max)?;
     // Rows ask for different numbers of tokens; what fills the shorter ones is cut off again.
     let most = wanted.iter().map(|tokens| tokens.len()).max().unwrap_or(0).max(1);
@@ -132,6 +132,8 @@ fn composed(head: &Linear, hidden: &Tensor, wanted: &[&[u32]]) -> candle_core::R
     let index: Vec<u32> = wanted.iter().flat_map(asked).collect();
     let index = Tensor::from_vec(index, (wanted.len(), most), logits.device())?;
     let log_probs = logits.gather(&index, D::Minus1)?.broadcast_sub(&log_sum)?.to_device(&Device::Cpu)?.to_vec2::<f32>()?;
+    // Fetched when all is asked for: each fetching waits for the device.
+    let best = best.flatten_all()?.to_vec1::<u32>()?;
     let found = best.into_iter().zip(log_probs).zip(wanted).map(|((best, mut log_probs), wanted)| {
         log_probs.truncate(wanted.len());
         NextToken { best, log_probs }

@@ -18,6 +18,7 @@ use super::network::Network;
 use super::protocol::{CancelToken, DeviceChoice, Progress, RouterDescription, RouterSource};
 use super::router_stamp::RouterStamp;
 use super::service::Served;
+use super::tensor_names::gguf_names;
 use super::tokenizer::{LLAMA_CPP_ENDS, RouterTokenizer};
 use super::weights::Weights;
 use super::worker::{Loader, OnProgress, Previous, Router};
@@ -330,7 +331,7 @@ fn open_gguf(path: &Path, opened: &Opened) -> Result<Parts, EngineError> {
         id.and_then(|id| gguf.strings("tokenizer.ggml.tokens").and_then(|tokens| tokens.get(id))).cloned().unwrap_or_default()
     };
     let template = ChatTemplate::new(shown, source.to_owned(), token("tokenizer.ggml.bos_token_id"), token("tokenizer.ggml.eos_token_id"))?;
-    let weights = Weights::from_gguf(&file, &gguf, Weights::gguf_names(config.layers), &opened.device, opened.dtype);
+    let weights = Weights::from_gguf(&file, &gguf, gguf_names(config.layers), &opened.device, opened.dtype);
     let weights = weights.small_up_to(opened.small);
     let remedy = "the metadata needs tokenizer.ggml.eos_token_id, use another conversion of the router";
     let end_tokens = tokenizer.ends_of_turn(&config.end_tokens, &LLAMA_CPP_ENDS, remedy)?;

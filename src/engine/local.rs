@@ -30,8 +30,8 @@ pub(super) const CACHE_BUDGET: u64 = 512 << 20;
 /// New tokens of one pass on the CPU, where more bring no speed but make the system take memory back and give it again.
 const PASS: usize = 512;
 
-/// The same elsewhere: what a GPU needs to be busy.
-const GPU_PASS: usize = 2048;
+/// The same elsewhere: enough to keep a GPU busy. Scores of all new tokens against each other, of which most are masked, grow with its square.
+const GPU_PASS: usize = 768;
 
 /// Prompts that are rendered and tokenised at a time, on all threads. Whoever asks for a single decision meanwhile waits for these at most.
 const AHEAD: usize = 4;
@@ -115,6 +115,10 @@ impl LocalRouter {
 
     /// Lets the cache give way where memory gets scarce, and grow again where it does not.
     fn make_room(&mut self) {
+        if !self.network.is_in_main_memory() {
+            // A card that is full says so, and then [`Self::answer`] gives way.
+            return;
+        }
         let budget = pressure::budget(self.cache_budget, self.cache.stats().bytes, (self.available_memory)());
         self.cache.set_budget(budget);
         if budget < self.cache_budget {

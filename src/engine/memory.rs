@@ -14,8 +14,11 @@ use super::mapped::MappedFile;
 use super::weights::{SMALL, stays_quantised};
 use super::{EngineError, amx};
 
-/// Buffers of a pass, tokenizer and the like.
+/// Buffers of a pass, tokenizer and the like on the CPU.
 const AROUND: u64 = 200 << 20;
+
+/// The same on GPUs, which hold all scores of a pass and the logits of 256 tokens at once.
+const AROUND_ON_GPU: u64 = 1 << 30;
 
 /// What the headers of a router's files say.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,7 +67,12 @@ pub fn examine(path: &Path, on_cpu: bool) -> Result<Examined, EngineError> {
         }
     }
     config.check_head(&path.display().to_string(), has_head)?;
-    Ok(Examined { disk_bytes, memory_bytes: in_memory(elements * dense(on_cpu)), stored: most(&types), licence: licence_file(path) })
+    Ok(Examined {
+        disk_bytes,
+        memory_bytes: in_memory(elements * dense(on_cpu), on_cpu),
+        stored: most(&types),
+        licence: licence_file(path),
+    })
 }
 
 fn examine_gguf(path: &Path, on_cpu: bool) -> Result<Examined, EngineError> {
@@ -88,7 +96,7 @@ fn examine_gguf(path: &Path, on_cpu: bool) -> Result<Examined, EngineError> {
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     Ok(Examined {
         disk_bytes: mapped.bytes().len() as u64,
-        memory_bytes: in_memory(weights),
+        memory_bytes: in_memory(weights, on_cpu),
         stored: most(&names),
         licence: gguf.string("general.license").map(str::to_owned),
     })
@@ -99,8 +107,8 @@ fn dense(on_cpu: bool) -> u64 {
     if on_cpu { 4 } else { 2 }
 }
 
-fn in_memory(weights: u64) -> u64 {
-    weights + CACHE_BUDGET + AROUND
+fn in_memory(weights: u64, on_cpu: bool) -> u64 {
+    weights + CACHE_BUDGET + if on_cpu { AROUND } else { AROUND_ON_GPU }
 }
 
 /// Returns the most frequent name.

@@ -4,21 +4,28 @@
 //! [`Plan`] of packed sequences over caller-owned keys and values, and applies the head where the caller asks. Weights are f32 on the CPU,
 //! half precision on GPUs, or quantised as the file says.
 
+use std::collections::HashMap;
+
+use candle_core::quantized::GgmlDType;
 use candle_core::{DType, Device, Tensor, bail};
 use rayon::prelude::*;
 
-use super::attention::{Plan, Sequence, attention, composed_attention};
+use super::attention::{Plan, Sequence, attention};
 use super::config::ModelConfig;
 use super::cpu_ops::{self, Bias, Part, Rotation, gated, rms_norm};
 use super::head::{self, NextToken};
+use super::linear::Linear;
 use super::mapped::FileRange;
-use super::weights::{Linear, Weights};
-use super::{CancelToken, EngineError, amx};
+use super::masked_attention::{Mask, masked_attention};
+use super::weights::Weights;
+use super::{CancelToken, EngineError, amx, prefix_cache};
 
-/// Keys and values of a growing row of tokens, one pair of matrices `[capacity, kv_heads * head_dim]` a layer.
+/// Keys and values of a growing row of tokens.
+#[derive(Default)]
 pub struct KvBuffer {
-    pub keys: Vec<Tensor>,
-    pub values: Vec<Tensor>,
+    /// `[planes, capacity, width]`, the planes of a layer side by side, its keys before its values: one plane each, with all heads in a row,
+    /// where the kernels of the CPU compute attention, else one a head, as candle's own products take them.
+    pub rows: Option<Tensor>,
     /// Rows that are filled.
     pub len: usize,
 }
@@ -26,7 +33,7 @@ pub struct KvBuffer {
 impl KvBuffer {
     /// Returns how many rows there is room for.
     pub fn capacity(&self) -> usize {
-        self.keys.first().and_then(|keys| keys.dim(0).ok()).unwrap_or(0)
+        self.rows.as_ref().and_then(|rows| rows.dim(1).ok()).unwrap_or(0)
     }
 }
 
@@ -37,7 +44,7 @@ struct Layer {
     qkv_bias: Option<Bias>,
     output: Linear,
     post_norm: Tensor,
-    /// One matrix for gate and up where they are dense, else two.
+    /// One matrix for gate and up where they are dense and the kernels of the CPU take them so, else two.
     gate_up: Vec<Linear>,
     down: Linear,
 }
@@ -47,7 +54,7 @@ struct Shared<'a> {
     plan: &'a Plan,
     rotation: Rotation,
     /// Where candle's own operations compute attention.
-    mask: Option<Tensor>,
+    mask: Option<Mask>,
 }
 
 /// A loaded network.
@@ -104,14 +111,18 @@ impl Network {
                 qkv_bias: biased.then(|| Bias::new(bias, added_on)).transpose()?,
                 output: weights.linear(&name("self_attn.o_proj.weight"), hidden, q_width)?,
                 post_norm: weights.vector(&name("post_attention_layernorm.weight"), hidden)?,
-                gate_up: weights.fused(&gate_up, hidden)?,
+                gate_up: match added_on {
+                    // Halves that lie side by side in memory are slow to GPUs.
+                    Some(_) => gate_up.iter().map(|(name, width)| weights.linear(name, *width, hidden)).collect::<Result<_, _>>()?,
+                    None => weights.fused(&gate_up, hidden)?,
+                },
                 down: weights.linear(&name("mlp.down_proj.weight"), hidden, config.intermediate)?,
             });
             progress(index + 1);
         }
         let norm = weights.vector("model.norm.weight", hidden)?;
         let tied = !weights.has("lm_head.weight");
-        let head = if tied { embedding.clone() } else { weights.linear("lm_head.weight", config.vocab, hidden)? };
+        let head = if tied { embedding.clone() } else { weights.head("lm_head.weight", config.vocab, hidden)? };
         let embedding_pages = weights.pages_of("model.embed_tokens.weight", &embedding);
         Ok(Self { embedding_pages, config, device: device.clone(), dtype, embedding, layers, norm, head, tied })
     }
@@ -148,7 +159,8 @@ impl Network {
     /// which depend on driver and card.
     fn rehearse(&self, cancel: &CancelToken) -> Result<(), EngineError> {
         const PROMPT: usize = 12;
-        let mut kv = KvBuffer { keys: Vec::new(), values: Vec::new(), len: 0 };
+        self.check_products(PROMPT)?;
+        let mut kv = KvBuffer::default();
         self.reserve(&mut kv, 2 * PROMPT)?;
         let prompt = Sequence { context: Vec::new(), chain: PROMPT, tree: vec![None, Some(0), None] };
         let tokens = vec![0; prompt.len()];
@@ -158,8 +170,43 @@ impl Network {
         let written = Sequence { context: std::iter::once(0..PROMPT).collect(), chain: 1, tree: Vec::new() };
         let hidden = self.forward(&[0], &Plan { past: kv.len, sequences: vec![written] }, &mut kv, cancel)?;
         found.extend(self.next_tokens(&hidden, &[0], &[&[0]])?);
+        // A pass in which no prompt ends.
+        found.extend(self.next_tokens(&hidden, &[], &[])?);
         if found.iter().flat_map(|next| &next.log_probs).any(|log_prob| log_prob.is_nan()) {
             return Err(EngineError::Internal("it computes no numbers with this router".to_owned()));
+        }
+        Ok(())
+    }
+
+    /// Compares quantised products of `rows` rows and of one, which different kernels compute, with those of the same weights in f32. candle does
+    /// not ask whether CUDA started such a kernel: a build for another generation of cards would leave whatever is in memory.
+    fn check_products(&self, rows: usize) -> Result<(), EngineError> {
+        let matrices = self.layers.iter().flat_map(|layer| layer.qkv.iter().chain(&layer.gate_up).chain([&layer.output, &layer.down]));
+        let mut smallest: HashMap<GgmlDType, &Linear> = HashMap::new();
+        for matrix in matrices.chain([&self.embedding, &self.head]) {
+            let Linear::Quantised(weight) = matrix else { continue };
+            let known = smallest.entry(weight.dtype()).or_insert(matrix);
+            if matrix.bytes() < known.bytes() {
+                *known = matrix;
+            }
+        }
+        for (dtype, matrix) in smallest {
+            let Linear::Quantised(weight) = matrix else { continue };
+            let (_, columns) = weight.shape().dims2()?;
+            let numbers: Vec<f32> = (0..rows * columns).map(|i| (i * 7919 % 97) as f32 / 97.0 - 0.5).collect();
+            let x = Tensor::from_vec(numbers, (rows, columns), &self.device)?;
+            let exact = weight.dequantize(&self.device)?.t()?;
+            for rows in [rows, 1] {
+                let x = x.narrow(0, 0, rows)?;
+                let expected = x.matmul(&exact)?;
+                let largest = |x: &Tensor| x.abs()?.max_all()?.to_scalar::<f32>();
+                let (off, whole) = (largest(&(matrix.forward(&x)? - &expected)?)?, largest(&expected)?);
+                // Kernels round the other factor to eight bits. What is no number is not within either.
+                let is_close = off <= 0.03 * whole;
+                if !is_close {
+                    return Err(EngineError::Internal(format!("its products with {dtype:?} weights are wrong here")));
+                }
+            }
         }
         Ok(())
     }
@@ -172,6 +219,11 @@ impl Network {
     /// Returns whether it runs on the CPU.
     pub fn is_on_cpu(&self) -> bool {
         self.device.is_cpu()
+    }
+
+    /// Returns whether its keys and values lie in the machine's main memory, which GPUs of Apple share.
+    pub fn is_in_main_memory(&self) -> bool {
+        !self.device.is_cuda()
     }
 
     /// Returns the bytes that all weights take.
@@ -201,30 +253,31 @@ impl Network {
         2 * layers * kv_heads * head_dim * self.dtype.size_in_bytes()
     }
 
+    /// Returns how many planes of keys and values a layer has, and how wide they are; see [`KvBuffer::rows`].
+    fn planes(&self) -> (usize, usize) {
+        let ModelConfig { kv_heads, head_dim, .. } = self.config;
+        if self.has_kernels() { (2, kv_heads * head_dim) } else { (2 * kv_heads, head_dim) }
+    }
+
     /// Makes room for `rows` rows of keys and values, keeping those that are filled.
     ///
     /// # Errors
     /// Fails where the device has no memory.
     pub fn reserve(&self, kv: &mut KvBuffer, rows: usize) -> Result<(), EngineError> {
-        if kv.keys.len() == self.layers.len() && kv.capacity() >= rows {
+        let (planes, width) = self.planes();
+        let planes = planes * self.layers.len();
+        let has_room = kv.rows.as_ref().is_some_and(|filled| filled.dims3().is_ok_and(|has| has.0 == planes && has.1 >= rows));
+        if has_room {
             return Ok(());
         }
-        if kv.len == 0 {
-            (kv.keys, kv.values) = (Vec::new(), Vec::new());
-        }
+        // Before the larger ones are made, where nothing has to be kept.
+        let old = kv.rows.take().filter(|_| kv.len > 0);
         // Somewhat more, so that the next and slightly longer prompt finds room.
-        let rows = rows.next_multiple_of(256);
-        let width = self.config.kv_heads * self.config.head_dim;
-        let grow = |old: Option<&Tensor>| -> candle_core::Result<Tensor> {
-            let matrix = Tensor::zeros((rows, width), self.dtype, &self.device)?;
-            if let Some(old) = old.filter(|_| kv.len > 0) {
-                matrix.slice_set(&old.narrow(0, 0, kv.len)?, 0, 0)?;
-            }
-            Ok(matrix)
-        };
-        let grown = |old: &[Tensor]| (0..self.layers.len()).map(|layer| grow(old.get(layer))).collect::<candle_core::Result<Vec<_>>>();
-        let (keys, values) = (grown(&kv.keys)?, grown(&kv.values)?);
-        (kv.keys, kv.values) = (keys, values);
+        let grown = Tensor::zeros((planes, rows.next_multiple_of(256), width), self.dtype, &self.device)?;
+        if let Some(old) = old {
+            prefix_cache::copy_rows(&old, 0..kv.len, &grown, 0)?;
+        }
+        kv.rows = Some(grown);
         Ok(())
     }
 
@@ -244,14 +297,15 @@ impl Network {
         let shared = if self.has_kernels() {
             Shared { plan, rotation, mask: None }
         } else {
-            Shared { plan, rotation: rotation.on_device(&self.device)?, mask: Some(plan.mask(&self.device)?) }
+            let mask = Mask::new(plan, self.config.heads, self.config.kv_heads, Mask::LARGEST, &self.device)?;
+            Shared { plan, rotation: rotation.on_device(&self.device)?, mask: Some(mask) }
         };
         for (index, layer) in self.layers.iter().enumerate() {
             cancel.check()?;
             let normed = rms_norm(&x, &layer.input_norm, self.config.rms_norm_eps)?;
             let attended = self.attend(index, layer, &normed, &shared, kv)?;
             x = layer.output.add_to(x, &attended)?;
-            let normed = rms_norm(&x, &layer.post_norm, self.config.rms_norm_eps)?;
+            let normed = input_of(&layer.gate_up, rms_norm(&x, &layer.post_norm, self.config.rms_norm_eps)?)?;
             let gate_up = layer.gate_up.iter().map(|matrix| matrix.forward(&normed)).collect::<candle_core::Result<Vec<_>>>()?;
             x = layer.down.add_to(x, &gated(&gate_up)?)?;
         }
@@ -265,6 +319,10 @@ impl Network {
     /// # Errors
     /// Fails where the device does.
     pub fn next_tokens(&self, hidden: &Tensor, rows: &[usize], wanted: &[&[u32]]) -> Result<Vec<NextToken>, EngineError> {
+        if rows.is_empty() {
+            // CUDA refuses to start work on nothing.
+            return Ok(Vec::new());
+        }
         let index: Vec<u32> = rows.iter().map(|&row| row as u32).collect();
         let picked = hidden.index_select(&Tensor::new(index, &self.device)?, 0)?;
         Ok(head::next_tokens(&self.head, &rms_norm(&picked, &self.norm, self.config.rms_norm_eps)?, wanted)?)
@@ -274,23 +332,36 @@ impl Network {
         let Shared { plan, rotation, mask } = shared;
         let ModelConfig { heads, kv_heads, head_dim, .. } = self.config;
         let (q_width, kv_width) = (heads * head_dim, kv_heads * head_dim);
-        let parts = layer.qkv.iter().map(|matrix| matrix.forward(x)).collect::<candle_core::Result<Vec<_>>>()?;
+        let x = input_of(&layer.qkv, x.clone())?;
+        let parts = layer.qkv.iter().map(|matrix| matrix.forward(&x)).collect::<candle_core::Result<Vec<_>>>()?;
+        let bias = layer.qkv_bias.as_ref();
+        let Some(filled) = &kv.rows else { bail!("there is no room for keys and values") };
+        let planes = self.planes().0;
+        let filled = filled.narrow(0, index * planes, planes)?;
+        let (new, rows) = (plan.new_tokens(), plan.past + plan.new_tokens());
+        if let Some(mask) = mask {
+            let all = rotation.apply_to_all(&parts, bias)?;
+            filled.slice_set(&all.narrow(0, heads, 2 * kv_heads)?.to_dtype(self.dtype)?, 1, plan.past)?;
+            let q = all.narrow(0, 0, heads)?.reshape((kv_heads, heads / kv_heads * new, head_dim))?;
+            let seen = |first: usize| filled.narrow(0, first, kv_heads)?.narrow(1, 0, rows);
+            return masked_attention(&q, &seen(0)?, &seen(kv_heads)?, mask);
+        }
         let [q, k, v] = match parts.as_slice() {
             [qkv] => [qkv.narrow(1, 0, q_width)?, qkv.narrow(1, q_width, kv_width)?, qkv.narrow(1, q_width + kv_width, kv_width)?],
             [q, k, v] => [q.clone(), k.clone(), v.clone()],
             _ => bail!("queries, keys and values come as one matrix or as three"),
         };
-        let bias = layer.qkv_bias.as_ref();
         let q = rotation.apply(q, bias, Part::Queries)?;
         let k = rotation.apply(k, bias, Part::Keys)?;
         let v = rotation.apply(v, bias, Part::Values)?;
-        kv.keys[index].slice_set(&k.contiguous()?, 0, plan.past)?;
-        kv.values[index].slice_set(&v.contiguous()?, 0, plan.past)?;
-        let rows = plan.past + plan.new_tokens();
-        let (keys, values) = (kv.keys[index].narrow(0, 0, rows)?, kv.values[index].narrow(0, 0, rows)?);
-        match mask {
-            None => attention(&q, &keys, &values, heads, kv_heads, plan),
-            Some(mask) => composed_attention(&q, &keys, &values, heads, kv_heads, mask),
-        }
+        let (keys, values) = (filled.get(0)?, filled.get(1)?);
+        keys.slice_set(&k.contiguous()?, 0, plan.past)?;
+        values.slice_set(&v.contiguous()?, 0, plan.past)?;
+        attention(&q, &keys.narrow(0, 0, rows)?, &values.narrow(0, 0, rows)?, heads, kv_heads, plan)
     }
+}
+
+/// Returns what these matrices are multiplied with: quantised ones take f32, which several of them then share.
+fn input_of(matrices: &[Linear], x: Tensor) -> candle_core::Result<Tensor> {
+    if matrices.iter().any(|matrix| matches!(matrix, Linear::Quantised(_))) { x.to_dtype(DType::F32) } else { Ok(x) }
 }

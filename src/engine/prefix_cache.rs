@@ -9,19 +9,35 @@ use candle_core::{Result, Tensor};
 
 use super::network::KvBuffer;
 
-/// Keys and values of some adjacent tokens, a pair of matrices `[tokens, kv_heads * head_dim]` a layer.
-struct KvBlock {
-    keys: Vec<Tensor>,
-    values: Vec<Tensor>,
+/// Copies some rows of all planes, `[planes, rows, width]` each, to the rows of `target` from `row` on.
+///
+/// # Errors
+/// Fails where the device does.
+pub fn copy_rows(source: &Tensor, rows: Range<usize>, target: &Tensor, row: usize) -> Result<()> {
+    if source.device().is_cpu() {
+        // The rows of one plane lie side by side, so nothing is copied twice.
+        let planes = 0..source.dim(0)?;
+        return planes
+            .into_iter()
+            .try_for_each(|plane| target.get(plane)?.slice_set(&source.get(plane)?.narrow(0, rows.start, rows.len())?, 0, row));
+    }
+    // Elsewhere the number of operations is what costs.
+    target.slice_set(&source.narrow(1, rows.start, rows.len())?.contiguous()?, 1, row)
 }
 
-/// Returns copies of some rows of each matrix.
-fn gather(matrices: &[Tensor], rows: &[Range<usize>]) -> Result<Vec<Tensor>> {
-    let gather = |matrix: &Tensor| match rows {
-        [rows] => matrix.narrow(0, rows.start, rows.len())?.force_contiguous(),
-        _ => Tensor::cat(&rows.iter().map(|rows| matrix.narrow(0, rows.start, rows.len())).collect::<Result<Vec<_>>>()?, 0),
-    };
-    matrices.iter().map(gather).collect()
+/// Returns a copy of some rows of all planes: a view would keep all of `source` alive.
+fn gather(source: &Tensor, rows: &[Range<usize>]) -> Result<Tensor> {
+    if let [rows] = rows {
+        return source.narrow(1, rows.start, rows.len())?.force_contiguous();
+    }
+    let (planes, _, width) = source.dims3()?;
+    let len = rows.iter().map(Range::len).sum::<usize>();
+    let (gathered, mut row) = (Tensor::zeros((planes, len, width), source.dtype(), source.device())?, 0);
+    for rows in rows {
+        copy_rows(source, rows.clone(), &gathered, row)?;
+        row += rows.len();
+    }
+    Ok(gathered)
 }
 
 /// Returns those of some rows that stand for the `wanted` ones among them.
@@ -38,18 +54,10 @@ fn part(rows: &[Range<usize>], wanted: Range<usize>) -> Vec<Range<usize>> {
     found
 }
 
-impl KvBlock {
-    fn narrow(&self, from: usize, len: usize) -> Result<Self> {
-        // A view would keep the whole block alive after half of it was dropped.
-        let part =
-            |matrices: &[Tensor]| matrices.iter().map(|matrix| matrix.narrow(0, from, len)?.force_contiguous()).collect::<Result<Vec<_>>>();
-        Ok(Self { keys: part(&self.keys)?, values: part(&self.values)? })
-    }
-}
-
 struct Node {
     tokens: Vec<u32>,
-    block: KvBlock,
+    /// Their keys and values, as [`KvBuffer::rows`] has them; `None` of the root.
+    block: Option<Tensor>,
     parent: usize,
     children: Vec<usize>,
     last_used: u64,
@@ -72,13 +80,7 @@ const ROOT: usize = 0;
 impl PrefixCache {
     /// Returns an empty cache that keeps at most `budget` bytes, for a network with `bytes_per_token` bytes of keys and values a token.
     pub fn new(budget: u64, bytes_per_token: usize) -> Self {
-        let root = Node {
-            tokens: Vec::new(),
-            block: KvBlock { keys: Vec::new(), values: Vec::new() },
-            parent: ROOT,
-            children: Vec::new(),
-            last_used: 0,
-        };
+        let root = Node { tokens: Vec::new(), block: None, parent: ROOT, children: Vec::new(), last_used: 0 };
         Self { nodes: vec![Some(root)], bytes_per_token, budget, tokens: 0, clock: 0, hit_tokens: 0, missed_tokens: 0 }
     }
 
@@ -120,10 +122,8 @@ impl PrefixCache {
             let Some((child, common)) = self.step(at, &tokens[found..wanted.end]) else { break };
             let Some(node) = self.nodes[child].as_ref() else { break };
             let (from, to) = (wanted.start.max(found), found + common);
-            if from < to {
-                for (buffer, cached) in kv.keys.iter().zip(&node.block.keys).chain(kv.values.iter().zip(&node.block.values)) {
-                    buffer.slice_set(&cached.narrow(0, from - found, to - from)?.contiguous()?, 0, row + from - wanted.start)?;
-                }
+            if let (true, Some(block), Some(rows)) = (from < to, &node.block, &kv.rows) {
+                copy_rows(block, from - found..to - found, rows, row + from - wanted.start)?;
             }
             found = to;
             at = child;
@@ -154,7 +154,7 @@ impl PrefixCache {
         }
         if done < tokens.len() && (self.bytes_per_token * (tokens.len() - done)) as u64 <= self.budget {
             let rows = part(rows, done..tokens.len());
-            let block = KvBlock { keys: gather(&kv.keys, &rows)?, values: gather(&kv.values, &rows)? };
+            let block = kv.rows.as_ref().map(|filled| gather(filled, &rows)).transpose()?;
             self.tokens += tokens.len() - done;
             self.add(Node { tokens: tokens[done..].to_vec(), block, parent: at, children: Vec::new(), last_used: self.clock });
         }
@@ -201,7 +201,9 @@ impl PrefixCache {
         if keep == node.tokens.len() {
             return Ok(index);
         }
-        let (first, rest) = (node.block.narrow(0, keep)?, node.block.narrow(keep, node.tokens.len() - keep)?);
+        let len = node.tokens.len();
+        let part = |rows: Range<usize>| node.block.as_ref().map(|block| gather(block, &[rows])).transpose();
+        let (first, rest) = (part(0..keep)?, part(keep..len)?);
         let Some(node) = self.nodes[index].as_mut() else { return Ok(index) };
         let tail = Node {
             tokens: node.tokens.split_off(keep),
@@ -251,9 +253,9 @@ mod tests {
     fn buffer(tokens: &[u32], capacity: usize) -> KvBuffer {
         let mut rows: Vec<f32> = tokens.iter().map(|&token| token as f32).collect();
         rows.resize(capacity, -1.0);
-        let keys = Tensor::from_vec(rows.clone(), (capacity, 1), &Device::Cpu).unwrap();
-        let values = Tensor::from_vec(rows.iter().map(|row| row * 2.0).collect::<Vec<f32>>(), (capacity, 1), &Device::Cpu).unwrap();
-        KvBuffer { keys: vec![keys], values: vec![values], len: tokens.len() }
+        let values: Vec<f32> = rows.iter().map(|row| row * 2.0).collect();
+        let rows = Tensor::from_vec([rows, values].concat(), (2, capacity, 1), &Device::Cpu).unwrap();
+        KvBuffer { rows: Some(rows), len: tokens.len() }
     }
 
     fn keep(cache: &mut PrefixCache, tokens: &[u32]) {
@@ -268,9 +270,10 @@ mod tests {
             for part in parts {
                 cache.copy(tokens, part.clone(), &kv, 3 + part.start).unwrap();
             }
-            let keys: Vec<f32> = kv.keys[0].flatten_all().unwrap().to_vec1().unwrap();
-            let expected: Vec<f32> = tokens[..found].iter().map(|&token| token as f32).collect();
-            assert_eq!(keys[3..3 + found], expected, "the cache gave the rows of other tokens");
+            let rows: Vec<Vec<f32>> = kv.rows.unwrap().squeeze(2).unwrap().to_vec2().unwrap();
+            let expected = |factor: f32| tokens[..found].iter().map(|&token| factor * token as f32).collect::<Vec<f32>>();
+            assert_eq!(rows[0][3..3 + found], expected(1.0), "the cache gave the keys of other tokens");
+            assert_eq!(rows[1][3..3 + found], expected(2.0), "the cache gave the values of other tokens");
         }
         found
     }

@@ -115,7 +115,7 @@ impl Scorer<'_> {
     pub fn answer(&mut self, batch: &Batch) -> Result<Vec<Answered>, EngineError> {
         // Inside the pool the many short products of a pass are split without waking and blocking threads around each of them.
         rayon::scope(|_| {
-            let mut kv = self.kept.take().unwrap_or(KvBuffer { keys: Vec::new(), values: Vec::new(), len: 0 });
+            let mut kv = self.kept.take().unwrap_or_default();
             let answered = self.answer_in_pool(batch, &mut kv);
             if (kv.capacity() * self.network.kv_bytes_per_token()) as u64 <= KEPT {
                 *self.kept = Some(kv);

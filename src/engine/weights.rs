@@ -4,16 +4,17 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
-use candle_core::quantized::{GgmlDType, QMatMul, QTensor};
-use candle_core::{DType, Device, Module, Tensor};
+use candle_core::quantized::GgmlDType;
+use candle_core::{DType, Device, Tensor};
 use half::{bf16, f16};
 use rayon::prelude::*;
 use safetensors::{Dtype, SafeTensors};
 
-use super::cpu_ops::on_cpu;
 use super::gguf::Gguf;
+use super::linear::Linear;
 use super::mapped::{self, FileRange, MappedFile, quantised};
-use super::{EngineError, amx, dense};
+use super::tensor_names::gguf_name;
+use super::{EngineError, amx};
 
 /// How one tensor is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,66 +52,6 @@ pub const SMALL: u64 = 1 << 30;
 enum Names {
     HuggingFace,
     Gguf,
-}
-
-/// A matrix that activations are multiplied with: `x · wᵀ`.
-#[derive(Clone)]
-pub enum Linear {
-    /// `[in, out]`: turned when it is loaded, because gemm would otherwise turn it again, on one thread, in every product.
-    Dense(Tensor),
-    /// `[out, in]`, as an embedding is stored: its rows are looked up as well.
-    Embedding(Tensor),
-    Quantised(Arc<QTensor>),
-}
-
-impl Linear {
-    /// Computes `x · wᵀ` for `x` `[rows, in]`.
-    pub fn forward(&self, x: &Tensor) -> candle_core::Result<Tensor> {
-        match self {
-            Self::Dense(weight) if on_cpu(x) => dense::product(x, weight),
-            Self::Dense(weight) => x.matmul(weight),
-            Self::Embedding(weight) if on_cpu(x) => dense::product(x, &weight.t()?),
-            Self::Embedding(weight) => x.matmul(&weight.t()?),
-            // A single row would make candle read the unpacked original of some types, which lies in the file and would come back into memory.
-            Self::Quantised(weight) if x.device().is_cpu() && x.dim(0)? == 1 => {
-                QMatMul::QTensor(Arc::clone(weight)).forward(&Tensor::cat(&[x, x], 0)?)?.narrow(0, 0, 1)
-            }
-            // candle's kernels for Metal take what is there for f32, and read from the start of the buffer wherever the rows begin in it.
-            Self::Quantised(weight) if x.device().is_metal() => {
-                let input = x.to_dtype(DType::F32)?.force_contiguous()?;
-                QMatMul::QTensor(Arc::clone(weight)).forward(&input)?.to_dtype(x.dtype())
-            }
-            Self::Quantised(weight) => QMatMul::QTensor(Arc::clone(weight)).forward(x),
-        }
-    }
-
-    /// Returns `sum + x · wᵀ`, in place where that is possible: `sum` must not be used elsewhere.
-    pub fn add_to(&self, sum: Tensor, x: &Tensor) -> candle_core::Result<Tensor> {
-        match self {
-            Self::Dense(weight) if on_cpu(x) => {
-                dense::add_product(&sum, x, weight)?;
-                Ok(sum)
-            }
-            _ => sum + self.forward(x)?,
-        }
-    }
-
-    /// Returns the bytes the weights take once in memory.
-    pub fn bytes(&self) -> u64 {
-        match self {
-            Self::Dense(weight) | Self::Embedding(weight) => (weight.elem_count() * weight.dtype().size_in_bytes()) as u64,
-            Self::Quantised(weight) => amx::in_memory(weight.dtype(), weight.storage_size_in_bytes() as u64, weight.device().is_cpu()),
-        }
-    }
-
-    /// Looks rows up, as a token embedding does: `[ids, width]` in the network's type.
-    pub fn rows(&self, ids: &Tensor, dtype: DType) -> candle_core::Result<Tensor> {
-        match self {
-            Self::Dense(weight) => weight.index_select(ids, 1)?.t()?.contiguous(),
-            Self::Embedding(weight) => weight.index_select(ids, 0),
-            Self::Quantised(weight) => weight.embedding(ids)?.to_dtype(dtype),
-        }
-    }
 }
 
 /// Returns whether weights are computed with as they are in the file. On the CPU candle's fast quantised products need rows of a multiple of 256
@@ -189,14 +130,6 @@ impl Weights {
         self.entries.values().map(bytes).sum()
     }
 
-    /// Returns the GGUF names of all tensors of a Qwen2 network of `layers` layers.
-    pub fn gguf_names(layers: usize) -> impl Iterator<Item = String> {
-        let parts = HF_TO_GGUF.iter().flat_map(|(_, part)| ["weight", "bias"].map(|kind| format!("{part}.{kind}")));
-        let parts: Vec<String> = parts.collect();
-        let blocks = (0..layers).flat_map(move |layer| parts.clone().into_iter().map(move |part| format!("blk.{layer}.{part}")));
-        ["token_embd.weight", "output_norm.weight", "output.weight"].into_iter().map(str::to_owned).chain(blocks)
-    }
-
     /// Returns whether the file has this tensor; `name` is Hugging Face's name.
     pub fn has(&self, name: &str) -> bool {
         self.entries.contains_key(&self.file_name(name))
@@ -208,7 +141,7 @@ impl Weights {
     /// Fails when it is missing or has another shape.
     pub fn vector(&self, name: &str, len: usize) -> Result<Tensor, EngineError> {
         let values = self.floats(self.entry(name, &[len])?)?;
-        Ok(Tensor::from_vec(values, len, &self.device)?.to_dtype(self.dtype)?)
+        self.tensor(values, &[len], self.dtype)
     }
 
     /// Returns a vector of `len` numbers as they are, or `None` when the file has none or all are zero: adding it changes nothing.
@@ -228,11 +161,23 @@ impl Weights {
         let entry = self.entry(name, &[out, columns])?;
         match self.quantised(entry, columns)? {
             Some(quantised) => Ok(quantised),
-            None => self.dense(&[entry], out, columns),
+            None => self.dense(&[entry], out, columns, self.dtype),
         }
     }
 
-    /// Returns a matrix whose rows can be looked up fast.
+    /// Returns the matrix of an output head, as [`Self::linear`] does but in [`Self::fine_type`].
+    ///
+    /// # Errors
+    /// Fails when it is missing or has another shape.
+    pub fn head(&self, name: &str, out: usize, columns: usize) -> Result<Linear, EngineError> {
+        let entry = self.entry(name, &[out, columns])?;
+        match self.quantised(entry, columns)? {
+            Some(quantised) => Ok(quantised),
+            None => self.dense(&[entry], out, columns, self.fine_type()),
+        }
+    }
+
+    /// Returns a matrix whose rows can be looked up fast, and which may be the output head, in [`Self::fine_type`].
     ///
     /// # Errors
     /// Fails when it is missing or has another shape.
@@ -241,7 +186,7 @@ impl Weights {
         if let Some(quantised) = self.quantised(entry, columns)? {
             return Ok(quantised);
         }
-        let weight = Tensor::from_vec(self.floats(entry)?, (rows, columns), &self.device)?.to_dtype(self.dtype)?;
+        let weight = self.tensor(self.floats(entry)?, &[rows, columns], self.fine_type())?;
         entry.file.release(entry.range.clone());
         Ok(Linear::Embedding(weight))
     }
@@ -257,7 +202,7 @@ impl Weights {
             return parts.iter().map(|(name, out)| self.linear(name, *out, columns)).collect();
         }
         let out = parts.iter().map(|(_, out)| out).sum();
-        Ok(vec![self.dense(&entries, out, columns)?])
+        Ok(vec![self.dense(&entries, out, columns, self.dtype)?])
     }
 
     /// Returns where the named weights lie when `weight` still reads them there.
@@ -285,7 +230,7 @@ impl Weights {
     }
 
     /// Returns the rows of all entries one under the other, turned into `[columns, out]`.
-    fn dense(&self, entries: &[&Entry], out: usize, columns: usize) -> Result<Linear, EngineError> {
+    fn dense(&self, entries: &[&Entry], out: usize, columns: usize, dtype: DType) -> Result<Linear, EngineError> {
         let mut turned = vec![0.0_f32; columns * out];
         let mut first = 0;
         for entry in entries {
@@ -306,7 +251,22 @@ impl Weights {
             });
             first += rows;
         }
-        Ok(Linear::Dense(Tensor::from_vec(turned, (columns, out), &self.device)?.to_dtype(self.dtype)?))
+        Ok(Linear::Dense(self.tensor(turned, &[columns, out], dtype)?))
+    }
+
+    /// Returns the type of what logits are made with. In bf16 those of close calls would be eighths, and many the same; f16 is eight times as
+    /// fine, has room for these numbers, and takes no more memory.
+    fn fine_type(&self) -> DType {
+        if self.dtype == DType::BF16 { DType::F16 } else { self.dtype }
+    }
+
+    /// Brings numbers to the device, in a type that is narrowed here: f32 would take twice the room there, and twice as long to get there.
+    fn tensor(&self, values: Vec<f32>, shape: &[usize], dtype: DType) -> Result<Tensor, EngineError> {
+        Ok(match dtype {
+            DType::BF16 => Tensor::from_vec(narrowed(values, bf16::from_f32), shape, &self.device)?,
+            DType::F16 => Tensor::from_vec(narrowed(values, f16::from_f32), shape, &self.device)?,
+            _ => Tensor::from_vec(values, shape, &self.device)?.to_dtype(dtype)?,
+        })
     }
 
     fn stays_quantised(&self, dtype: GgmlDType, columns: usize) -> bool {
@@ -364,36 +324,12 @@ impl Weights {
     }
 }
 
+fn narrowed<T: Send>(values: Vec<f32>, narrow: impl Fn(f32) -> T + Sync + Send) -> Vec<T> {
+    values.into_par_iter().map(narrow).collect()
+}
+
 fn fill<const N: usize>(values: &mut [f32], bytes: &[u8], read: impl Fn([u8; N]) -> f32) {
     for (value, bytes) in values.iter_mut().zip(bytes.as_chunks::<N>().0) {
         *value = read(*bytes);
-    }
-}
-
-const HF_TO_GGUF: [(&str, &str); 9] = [
-    ("input_layernorm", "attn_norm"),
-    ("post_attention_layernorm", "ffn_norm"),
-    ("self_attn.q_proj", "attn_q"),
-    ("self_attn.k_proj", "attn_k"),
-    ("self_attn.v_proj", "attn_v"),
-    ("self_attn.o_proj", "attn_output"),
-    ("mlp.gate_proj", "ffn_gate"),
-    ("mlp.up_proj", "ffn_up"),
-    ("mlp.down_proj", "ffn_down"),
-];
-
-/// Turns Hugging Face's name of a tensor into llama.cpp's.
-fn gguf_name(name: &str) -> String {
-    match name {
-        "model.embed_tokens.weight" => "token_embd.weight".to_owned(),
-        "model.norm.weight" => "output_norm.weight".to_owned(),
-        "lm_head.weight" => "output.weight".to_owned(),
-        _ => {
-            let mut renamed = name.replace("model.layers.", "blk.");
-            for (from, to) in HF_TO_GGUF {
-                renamed = renamed.replace(from, to);
-            }
-            renamed
-        }
     }
 }
