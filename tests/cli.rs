@@ -137,11 +137,11 @@ fn bad_usage_and_bad_input_end_with_2_and_one_sentence() {
         "name the server's model after a #",
     );
     check(&["export", "-", "--into", "-"], "", 2, "", "POLICY and --into are both -");
-    check(&["gui", "-"], "", 2, "", "the window reads no standard input");
+    check(&["gui", "-"], "", 2, "", "the window cannot read standard input");
     check(&["bench", "--policy", "-", "--set", "-"], "", 2, "", "--policy and --set are both -");
     check(&["bench", "--policy", "-", "--set", POLICY], "routes: [", 2, "", "<stdin>:");
     check(&["bench", "--policy", POLICY, "--set", "-"], "", 2, "", "<stdin> has no usable line");
-    check(&["models", "pull", "nonsense"], "", 2, "", "error: nonsense is nothing to download; name a router on the Hub");
+    check(&["models", "pull", "nonsense"], "", 2, "", "error: nonsense cannot be downloaded; name a router on the Hub");
     for command in ["path", "verify"] {
         check(&["models", command, "nonsense"], "", 2, "", "error: nonsense has no files here; name builtin, a folder");
     }

@@ -97,10 +97,10 @@ fn eval_reports_gates_and_reuses() {
 
     let (status, out, err) = folder.run("eval --policy policy.yaml --set set.csv --router router --min-agreement 0.6");
     assert_eq!(status, 1, "{err}");
-    assert!(out.contains("all 4 results kept from earlier runs") && err.contains("under the asked 0.6"), "{out}{err}");
+    assert!(out.contains("all 4 results kept from earlier runs") && err.contains("below the required 0.6"), "{out}{err}");
     let (status, _, err) = folder.run("eval --policy policy.yaml --set set.csv --router router --min-agreement 0.6 --min-recall 0.5");
     assert_eq!(status, 1, "{err}");
-    assert!(err.contains("is under the asked 0.6; the recall of talk (0.000), Code (0.000) is under the asked 0.5"), "{err}");
+    assert!(err.contains("is below the required 0.6; the recall of talk (0.000), Code (0.000) is below the required 0.5"), "{err}");
     let (_, out, _) = folder.run("eval --policy policy.yaml --set set.csv --router router --json --no-cache --orders 2 --limit 2");
     assert_eq!((&json(&out)["reused"], &json(&out)["order_stability"]["orders"], &json(&out)["cases"]), (&0.into(), &2.into(), &2.into()));
 
@@ -173,7 +173,7 @@ fn what_a_screenful_leaves_out_is_in_the_folder_of_the_run() {
     let (status, _, err) = folder.run("eval --policy policy.yaml --set many.csv --router router --out run");
     assert_eq!(status, 0, "{err}");
     assert!(err.contains("and 5 more like these; --out DIR writes all of them to set_findings.csv"), "{err}");
-    assert!(err.contains("the same conversation stands there 25 times") && err.contains("no case expects the route \"code\""), "{err}");
+    assert!(err.contains("the same conversation appears 25 times") && err.contains("no case expects the route \"code\""), "{err}");
     let findings = folder.read("run/set_findings.csv");
     assert_eq!(findings.matches("\nleft_out,").count(), 25, "{findings}");
     let lines: Vec<String> = (2..27).map(|line| line.to_string()).collect();
@@ -210,7 +210,7 @@ fn compare_takes_policies_dialects_and_saved_runs() {
     assert_eq!(status, 0, "{err}");
     assert!(json(&out)["causes"]["unknown"].as_str().unwrap().starts_with("the runs differ in the dialect too"), "{out}");
     let (_, out, _) = folder.run("compare --run edited/a --run edited/b");
-    assert!(out.contains("which edits cause the flips was not found out: name the set that was measured with --set"), "{out}");
+    assert!(out.contains("which edits cause the flips could not be determined: name the set that was measured with --set"), "{out}");
 
     let (status, out, err) = folder.run("compare --run both/a --run both/b --run both/a");
     assert_eq!(status, 0, "{err}");
@@ -267,12 +267,12 @@ fn exports_carry_the_evidence_of_a_run_that_holds() {
     assert!(out.contains("WARNING, this policy was changed since it was tested"), "{out}");
     let (status, _, err) = folder.run("export other.yaml --out routes.yaml");
     assert_eq!(status, 0, "{err}");
-    assert!(err.contains("routes.evidence.json is of an earlier export and says nothing about this one"), "{err}");
+    assert!(err.contains("routes.evidence.json is from an earlier export and says nothing about this one"), "{err}");
 
     assert_eq!(folder.run("eval --policy policy.yaml --set set.csv --router router --limit 2 --out first").0, 0);
     let (status, out, err) = folder.run("export policy.yaml --evidence first");
     assert_eq!(status, 0, "{err}");
-    let note = "the policy was tested on the first cases of set.csv alone; 2 more were not measured";
+    let note = "the policy was tested only on the first cases of set.csv; 2 more were not measured";
     assert!(err.contains(&format!("note: {note}\n")) && out.contains(note), "{err}{out}");
 
     // A route that is lost fails its run, whatever the agreement.
@@ -286,7 +286,7 @@ fn exports_carry_the_evidence_of_a_run_that_holds() {
     assert!(junit.contains("<failure message=\"the recall is less for talk (0.0 %), Code (0.0 %)\">set.csv</failure>"), "{junit}");
     let (status, out, err) = folder.run("export policy.yaml --evidence strict");
     assert_eq!((status, out.as_str()), (1, ""), "{err}");
-    assert!(err.contains("this policy fails its gate: the recall of talk, Code is under the demanded 50.0 %"), "{err}");
+    assert!(err.contains("this policy fails its gate: the recall of talk, Code is below the required 50.0 %"), "{err}");
 }
 
 #[test]

@@ -430,7 +430,7 @@ fn evidence_is_that_of_the_run() {
     assert_eq!(
         evidence_problems(&tested, Some(&evidence)),
         [
-            "whether this policy passes its gate of 90.0 % hangs on the cases that were not decided",
+            "whether this policy passes its gate of 90.0 % depends on undecided cases",
             "the router gave no decision for 1 of the 5 cases of its test",
         ]
     );
@@ -454,7 +454,7 @@ fn a_case_with_a_label_for_each_turn_is_read_as_it_was_written() {
         assert_eq!((case.id.as_str(), &case.conversation, &case.expected), ("new", &conversation, &expected), "{name}");
         let few = Expected::PerTurn(vec!["code".to_owned()]);
         let error = set.append("new", &conversation, &few).unwrap_err().to_string();
-        assert!(error.ends_with(&format!("{name}: the case has 1 label for 2 user messages; write one label a user message")), "{error}");
+        assert!(error.ends_with(&format!("{name}: the case has 1 label for 2 user messages; write one label per user message")), "{error}");
     }
     let path = folder.path().join("set.csv");
     std::fs::write(&path, "messages,label\n").unwrap();

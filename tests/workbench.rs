@@ -369,7 +369,7 @@ fn closing_unsaved_changes_asks_first() {
     click(&mut harness, "Add route");
     press(&mut harness, Modifiers::COMMAND, Key::W);
     assert!(has(&harness, "Close Coding assistant?") && has(&harness, "Save as…"));
-    click(&mut harness, "Go on editing");
+    click(&mut harness, "Keep editing");
     assert!(has(&harness, "Route new_route"));
     press(&mut harness, Modifiers::COMMAND, Key::W);
     click(&mut harness, "Close without saving");
@@ -551,7 +551,7 @@ fn a_running_gateway_claims_no_dialect_no_counts_and_no_router_text() {
 fn what_a_server_does_not_tell_is_called_so() {
     let mut harness = window(options(Behaviour::Server));
     press(&mut harness, Modifiers::COMMAND, Key::Enter);
-    wait_for(&mut harness, "Not told by the server: 0.2 %");
+    wait_for(&mut harness, "Not reported by the server: 0.2 %");
     assert!(!has(&harness, "Outside valid answers"), "{:#?}", texts(&harness));
 }
 

@@ -13,7 +13,7 @@ pub struct CarriedFile {
     pub bytes: &'static [u8],
 }
 
-/// Puts carried files into the user's folder for caches, unless they are there, and returns the folder they are in.
+/// Puts carried files into the user's cache folder, unless they are there, and returns the folder they are in.
 ///
 /// # Errors
 /// Says in a sentence why they cannot be written, and what to do about it.
@@ -38,7 +38,7 @@ fn unpack_below(files: &[CarriedFile], folder: &Path) -> Result<PathBuf, String>
     let failed = |error: std::io::Error| {
         let place = folder.display();
         format!(
-            "the built-in router cannot be unpacked to {place} ({error}); make room there, or name another folder for caches with XDG_CACHE_HOME"
+            "the built-in router cannot be unpacked to {place} ({error}); free some space there, or set XDG_CACHE_HOME to another folder"
         )
     };
     std::fs::create_dir_all(&folder).map_err(failed)?;

@@ -131,7 +131,7 @@ impl App {
 
     /// Names what was undone, or done again, until something else is changed.
     pub(super) fn tell_undone(&mut self, redo: bool, what: &str) {
-        let verb = if redo { "Did again" } else { "Undid" };
+        let verb = if redo { "Redone" } else { "Undone" };
         self.state.last_done = Some(format!("{verb}: {what}"));
     }
 

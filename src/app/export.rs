@@ -303,7 +303,7 @@ impl App {
     fn write_export_to(&mut self, path: &Path) {
         let made = self.state.export_made().filter(|_| self.state.export_obstacle().is_none()).cloned();
         let Some((made, Ok(text))) = made.as_ref().map(|made| (made, &made.text)) else {
-            let sentence = "Nothing was exported: the policy was changed meanwhile; look at it in the Export tab and write it again";
+            let sentence = "Nothing was exported: the policy has changed in the meantime; check it in the Export tab and write it again";
             return self.state.log.error(sentence);
         };
         let is_agreed = self.state.export.agreed.as_ref().is_some_and(|agreed| made.of.is(agreed));
@@ -315,8 +315,10 @@ impl App {
             && read_config(path).is_ok_and(|present| present != into.text)
         {
             self.export_into(Some(path.to_owned()));
-            let sentence =
-                format!("Not written: another program changed {}; what stands in it now is shown, look at it again", path.display());
+            let sentence = format!(
+                "Not written: another program changed {}; its current contents are shown; check them and write again",
+                path.display()
+            );
             return self.state.log.error(sentence);
         }
         let evidence_path = path.with_file_name("routes.evidence.json");
@@ -336,7 +338,7 @@ impl App {
         }
         let beside = match evidence {
             Some(_) => format!(", with its evidence in {}", evidence_path.display()),
-            None if evidence_path.exists() => format!("; {} beside it is of an earlier export", evidence_path.display()),
+            None if evidence_path.exists() => format!("; {} beside it is from an earlier export", evidence_path.display()),
             None => String::new(),
         };
         self.state.log.info(format!("Exported to {}{beside}", path.display()));

@@ -100,7 +100,7 @@ impl App {
         let Some(path) = self.path_of(id) else { return };
         if let Some(beside) = self.state.save_beside(id) {
             let (path, beside) = (path.display(), beside.display());
-            self.state.log.info(format!("{path} stays as it is, since saving would put another format into it; save as {beside} instead"));
+            self.state.log.info(format!("{path} will not be overwritten, because it holds another format; save as {beside} instead"));
         } else if self.is_changed_on_disk(id) {
             self.state.dialog = Some(Dialog::Question(Question::Changed { document: id, saving: true }));
         } else {
@@ -123,7 +123,7 @@ impl App {
             return;
         };
         if let Err(error) = readable {
-            return self.state.log.error(format!("Not saved, since it could not be opened again: {error}. It stays open as it is"));
+            return self.state.log.error(format!("Not saved, because it could not be opened again: {error}. It stays open unchanged"));
         }
         let text = format!("{}{text}", byte_order_mark(path));
         if let Err(error) = write_atomically(path, text.as_bytes()) {

@@ -288,11 +288,11 @@ fn label_obstacle(set: &LabelledSet, turn: &TurnResult, label: &str) -> Option<S
         Some(names) if label == NO_ROUTE_LABEL || names.iter().any(|name| name == label) => None,
         Some(names) => {
             let names = names.join(", ");
-            Some(format!("The label was not changed: {label} is none of the routes that line {line} brings; choose one of {names}"))
+            Some(format!("The label was not changed: {label} is not one of the routes on line {line}; choose one of {names}"))
         }
         // Runs that an earlier version kept may lack the names.
         None => set.cases().get(turn.conversation).filter(|entry| entry.own_routes && entry.id == turn.id).map(|_| {
-            format!("The label was not changed: line {line} brings routes of its own, which this run does not know; measure again first")
+            format!("The label was not changed: line {line} has routes of its own, which this run does not know; measure again first")
         }),
     }
 }

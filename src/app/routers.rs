@@ -282,7 +282,7 @@ impl App {
             move |send| {
                 let forgotten = forget_key(&url, &others);
                 send(Box::new(move |app: &mut App| match forgotten {
-                    Ok(true) => app.state.log.info(format!("The key of {url} was taken out of the system's keyring")),
+                    Ok(true) => app.state.log.info(format!("The key of {url} was removed from the system's keyring")),
                     Ok(false) => {}
                     Err(error) => app.state.log.error(error.to_string()),
                 }));
@@ -333,7 +333,7 @@ impl App {
             }
         };
         if let Err(error) = std::thread::Builder::new().name(name.to_owned()).spawn(run) {
-            let sentence = format!("The system gives no thread for this ({error}); close other programs and try again");
+            let sentence = format!("The system could not start a thread ({error}); close other programs and try again");
             self.state.log.error(sentence.as_str());
             abandon(self, sentence);
         }

@@ -112,7 +112,7 @@ impl App {
     /// to [`Self::poll`]. Drafts are kept in the folder `drafts`; without one nothing outlives the window.
     ///
     /// # Errors
-    /// Fails when the operating system gives no thread.
+    /// Fails when the operating system cannot start a thread.
     pub fn start(options: StartOptions, drafts: Option<PathBuf>, wake: impl Fn() + Send + Sync + 'static) -> Result<Self, EngineError> {
         let wake: Wake = Arc::new(wake);
         let start_tasks = |name: &str| {

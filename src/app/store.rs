@@ -100,8 +100,7 @@ impl Store {
             |error: std::io::Error| format!("Drafts are not kept: {} cannot be used ({error}); save your work to files", folder.display());
         std::fs::create_dir_all(&folder).map_err(failed)?;
         let lock = std::fs::File::create(folder.join("lock")).map_err(failed)?;
-        lock.try_lock()
-            .map_err(|_| "Drafts are kept by the window that was opened first; save what you do in this one to files".to_owned())?;
+        lock.try_lock().map_err(|_| "Another Waypost window keeps the drafts; save your work in this one to files".to_owned())?;
         let (writes, inbox) = std::sync::mpsc::channel();
         let (outbox, wake) = (outbox.clone(), Arc::clone(wake));
         let report = move |document: Option<DocId>, result: Result<(), String>| {
@@ -144,8 +143,7 @@ impl Store {
             let found =
                 if drafts.is_empty() { String::new() } else { format!("; the drafts beside it ({}) are open instead", drafts.len()) };
             let path = path.display();
-            let sentence =
-                format!("The last session could not be restored: {path} is damaged ({error}){kept}. Its settings are as at first{found}");
+            let sentence = format!("The last session could not be restored: {path} is damaged ({error}){kept}. Settings were reset{found}");
             log.error(sentence);
             self.session_of(&drafts)
         });
@@ -321,7 +319,7 @@ impl App {
         // Once: it goes on failing until the user does something about it.
         if store.failed.is_empty() {
             let folder = store.folder.display();
-            let sentence = format!("Drafts could not be written to {folder} ({error}); make room there, or save your work to files");
+            let sentence = format!("Drafts could not be written to {folder} ({error}); free some space there, or save your work to files");
             self.state.log.error(sentence);
         }
         store.failed.insert(document);

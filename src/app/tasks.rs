@@ -72,7 +72,7 @@ impl Drop for Tasks {
 /// Returns what to tell of a panic.
 pub(super) fn defect(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
-    format!("Waypost has a defect; what it was computing is missing: {}", text.unwrap_or("a panic without a message"))
+    format!("Internal error; this result is missing: {}", text.unwrap_or("a panic without a message"))
 }
 
 fn failed(panic: &(dyn Any + Send)) -> Apply {

@@ -67,7 +67,7 @@ pub struct GuiArguments {
 impl GuiArguments {
     pub fn start_options(&self) -> Result<StartOptions, Failure> {
         if self.files.iter().any(|file| input::is_stdin(file)) {
-            return Err(Failure::Input("the window reads no standard input; save it to a file and name that".to_owned()));
+            return Err(Failure::Input("the window cannot read standard input; save it to a file and name that".to_owned()));
         }
         Ok(StartOptions {
             files: self.files.clone(),
@@ -168,8 +168,8 @@ pub struct ExportArguments {
     /// dialect that was tested, and warns when it does not read the format
     #[arg(long, value_name = "VERSION", value_parser = target)]
     pub gateway: Option<Target>,
-    /// Export without asking a policy that was not tested, was changed since, failed its test, or was tested with another dialect. Where
-    /// nobody can be asked, one whose --evidence does not hold is refused, and one without --evidence is exported with a warning
+    /// Do not ask before exporting a policy that was not tested, was changed since, failed its test, or was tested with another dialect.
+    /// Where nobody can be asked, one whose --evidence does not hold is refused, and one without --evidence is exported with a warning
     #[arg(long)]
     pub yes: bool,
     /// Write the configuration here instead of to standard output, and with --evidence routes.evidence.json beside it
@@ -190,7 +190,7 @@ pub struct EvalArguments {
     pub dialect: Option<DialectId>,
     #[command(flatten)]
     pub router: RouterArguments,
-    /// Measure the first N cases only
+    /// Measure only the first N conversations of the set
     #[arg(long, value_name = "N")]
     pub limit: Option<usize>,
     /// Repeat each decision under this many random orders of the routes, 10000 at most
@@ -202,7 +202,7 @@ pub struct EvalArguments {
     /// Write report.json, cases.csv, report.md, junit.xml and set_findings.csv to this folder
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
-    /// End with status 1 when the agreement is under X, in 0 to 1, and with 3 when that hangs on cases that the router did not decide
+    /// End with status 1 when the agreement is under X, in 0 to 1, and with 3 when that depends on cases that the router did not decide
     #[arg(long, value_name = "X")]
     pub min_agreement: Option<f64>,
     /// End with status 1 when less than X, in 0 to 1, of a route's cases are decided as it, and name the routes
@@ -237,7 +237,7 @@ pub struct CompareArguments {
     pub device: Device,
     #[command(flatten)]
     pub asking: AskingArguments,
-    /// Measure the first N cases only. With --policy only: a saved run has the cases that it has
+    /// Measure only the first N conversations of the set. With --policy only: a saved run has the cases that it has
     #[arg(long, value_name = "N", requires = "policy")]
     pub limit: Option<usize>,
     /// Repeat each decision under this many random orders of the routes, as for eval; the comparison stays one of the policies' own orders.
@@ -266,10 +266,10 @@ pub struct CompareArguments {
 /// Results that are kept, so that a second run decides only what changed.
 #[derive(Args)]
 pub struct KeepArguments {
-    /// Keep results here and take them from here [default: the user's folder for caches]
+    /// Keep results here and take them from here [default: the user's cache folder]
     #[arg(long, value_name = "DIR", conflicts_with = "no_cache")]
     pub cache: Option<PathBuf>,
-    /// Decide everything anew and keep nothing, for example to measure the speed
+    /// Decide every case again and store nothing, for example to measure the speed
     #[arg(long)]
     pub no_cache: bool,
 }

@@ -57,7 +57,7 @@ pub fn run(arguments: &CompareArguments) -> Result<(), Failure> {
             let set = set.as_ref().map(|open| &*open.set);
             // What was measured is worth more than what explains it.
             if let Err(failure) = causes(&first.run, variant, &mut comparison, set, &mut routers, &cancel) {
-                report::tell(&format!("warning: which edits cause the flips of {} was not found out: {failure}", names[at]));
+                report::tell(&format!("warning: which edits cause the flips of {} could not be determined: {failure}", names[at]));
                 comparison.causes = Causes::Unknown(failure.to_string());
             }
         }
@@ -79,7 +79,7 @@ pub fn run(arguments: &CompareArguments) -> Result<(), Failure> {
         } else {
             "but no result is kept, so the same command measures them again"
         };
-        return Err(Failure::Stopped(format!("stopped while the causes of flips were looked for; the runs are complete, {next}")));
+        return Err(Failure::Stopped(format!("stopped while looking for the causes of flips; the runs are complete, {next}")));
     }
     resumables.into_iter().flatten().for_each(Resumable::end);
     match comparisons.last().filter(|last| arguments.fail_if_worse && last.comparison.better == Better::A) {
@@ -132,7 +132,7 @@ fn planned(arguments: &CompareArguments) -> Result<Vec<Planned>, Failure> {
     {
         if given > 1 && given != count {
             return Err(Failure::Input(format!(
-                "{option} is given {given} times where there are {count} variants; give it once, or for each"
+                "{option} is given {given} times, but there are {count} variants; give it once, or once for each"
             )));
         }
     }

@@ -12,11 +12,11 @@ use crate::eval::{Figures, RecallGate, Run, figures};
 use crate::formats::{LabelledSet, SetFinding, report_text};
 use crate::policy::DialectId;
 
-/// Measures, prints and writes, and fails the gate when the agreement or a route's recall is under the asked minimum.
+/// Measures, prints and writes, and fails the gate when the agreement or a route's recall is below the required minimum.
 ///
 /// # Errors
-/// Fails on bad input, when the router cannot be loaded or run, when a gate fails or hangs on what the router did not decide, and when it was
-/// interrupted: then after the report of what was decided.
+/// Fails on bad input, when the router cannot be loaded or run, when a gate fails or depends on what the router did not decide, and when it
+/// was interrupted: then after the report of what was decided.
 pub fn run(arguments: &EvalArguments) -> Result<(), Failure> {
     refuse_two_stdins([("--policy", arguments.policy.as_path()), ("--set", arguments.set.as_path())])?;
     check_share("--min-agreement", arguments.min_agreement)?;
@@ -71,7 +71,7 @@ fn gates(figures: &Figures, is_kept: bool) -> Result<(), Failure> {
         if gate.open {
             open.push(format!("the agreement of at least {}", gate.min_agreement));
         } else {
-            failed.push(format!("the agreement of {:.3} is under the asked {}", figures.agreement, gate.min_agreement));
+            failed.push(format!("the agreement of {:.3} is below the required {}", figures.agreement, gate.min_agreement));
         }
     }
     if let Some(RecallGate { min_recall: asked, below, open: doubtful }) = &figures.recall_gate {
@@ -82,7 +82,7 @@ fn gates(figures: &Figures, is_kept: bool) -> Result<(), Failure> {
             .map(|route| format!("{} ({:.3})", route.route, route.recall))
             .collect();
         if !below.is_empty() {
-            failed.push(format!("the recall of {} is under the asked {asked}", below.join(", ")));
+            failed.push(format!("the recall of {} is below the required {asked}", below.join(", ")));
         }
         if !doubtful.is_empty() {
             open.push(format!("the recall of at least {asked} of {}", doubtful.join(", ")));
@@ -91,7 +91,7 @@ fn gates(figures: &Figures, is_kept: bool) -> Result<(), Failure> {
     match (failed.is_empty(), open.is_empty()) {
         (false, _) => Err(Failure::Gate(failed.join("; "))),
         (true, false) => Err(Failure::Router(format!(
-            "{} was neither reached nor missed: it hangs on the cases that were not decided; {}",
+            "{} was neither reached nor missed: it depends on undecided cases; {}",
             open.join(" and "),
             asked_again(is_kept)
         ))),

@@ -124,7 +124,7 @@ pub fn export(arguments: &ExportArguments) -> Result<(), Failure> {
             if beside.exists() {
                 let beside = beside.display();
                 report::tell(&format!(
-                    "note: {beside} is of an earlier export and says nothing about this one; remove it, or use --evidence"
+                    "note: {beside} is from an earlier export and says nothing about this one; remove it, or use --evidence"
                 ));
             }
             Ok(())
@@ -145,7 +145,7 @@ fn confirm(is_given: bool) -> Result<(), Failure> {
     if !(std::io::stdin().is_terminal() && std::io::stderr().is_terminal()) {
         return if is_given { refused("the evidence does not hold for this policy; test it again, or add --yes") } else { Ok(()) };
     }
-    report::ask("Export it all the same? [y/N] ");
+    report::ask("Export anyway? [y/N] ");
     let mut answer = String::new();
     let read = std::io::stdin().read_line(&mut answer);
     if read.is_ok() && matches!(answer.trim(), "y" | "Y" | "yes") {

@@ -164,7 +164,7 @@ pub fn stop_at_interrupt() -> Result<CancelToken, Failure> {
             std::process::exit(STOPPED.into());
         }
     })
-    .map_err(|error| Failure::Input(format!("Ctrl+C cannot be listened to ({error})")))?;
+    .map_err(|error| Failure::Input(format!("cannot install a Ctrl+C handler ({error})")))?;
     Ok(token)
 }
 
@@ -239,14 +239,16 @@ pub fn measure(measurement: &Measurement, router: &mut dyn Router, cancel: &Canc
         if outcome.is_ok() && run.has_no_decision() {
             none_decided = Some(Failure::Router(format!("no case was decided ({reason}); {again}")));
         } else {
-            report::tell(&format!("warning: {undecided} of {asked} cases were not decided and are in no figure ({reason}); {again}"));
+            report::tell(&format!(
+                "warning: {undecided} of {asked} cases were not decided and are left out of every figure ({reason}); {again}"
+            ));
         }
     }
     let unreadable = collector.unreadable().map(|error| Failure::Input(error.to_string()));
     let failure = outcome.err().map(|error| match error {
         EngineError::Cancelled => {
             let (done, planned) = (run.turns.len(), run.info.planned);
-            let next = if is_kept { "the same command goes on from there" } else { "no result is kept, so the same command begins anew" };
+            let next = if is_kept { "the same command goes on from there" } else { "no result is kept, so the same command starts over" };
             Failure::Stopped(format!("stopped after {done} of {planned} cases; {next}"))
         }
         error => Failure::from(error),

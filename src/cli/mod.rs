@@ -1,7 +1,7 @@
 //! The command line: the same engine without a window, for scripts and CI.
 //!
 //! Standard output carries the result alone; progress and warnings go to standard error. Exit status: 0 done, 1 a gate failed, 2 bad usage
-//! or bad input, 3 the router could not be loaded or reached.
+//! or bad input, 3 the router could not be loaded or reached, 130 interrupted.
 
 mod args;
 mod bench;
@@ -54,7 +54,7 @@ enum Failure {
     /// The user interrupted: status 130, as shells have it.
     #[error("{0}")]
     Stopped(String),
-    /// The router could not be loaded or reached, or decided nothing, or not what a gate hangs on: status 3.
+    /// The router could not be loaded or reached, or decided nothing, or not what a gate depends on: status 3.
     #[error("{0}")]
     Router(String),
 }

@@ -125,7 +125,7 @@ fn pull(name: &str, accept: bool) -> Result<(), Failure> {
         // An address may have a password in it.
         let shown = if name.contains("://") { "a server" } else { name };
         return Err(Failure::Input(format!(
-            "{shown} is nothing to download; name a router on the Hub, for example katanemo/Arch-Router-1.5B"
+            "{shown} cannot be downloaded; name a router on the Hub, for example katanemo/Arch-Router-1.5B"
         )));
     };
     let cancel = CancelToken::default();

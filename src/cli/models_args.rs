@@ -33,7 +33,7 @@ pub enum ModelsCommand {
         #[arg(long)]
         accept_licence: bool,
     },
-    /// Print where a downloaded router lies
+    /// Print the path of a downloaded router
     Path {
         /// builtin, a folder with a Qwen2 model, a .gguf file, or a Hugging Face id as for pull
         router: String,

@@ -76,7 +76,7 @@ pub fn decision_text(decision: &Decision) -> String {
     let (rest, of_what) = if router.tells_all() {
         ("invalid", "text that is no valid answer")
     } else {
-        ("unknown", "what the server did not tell about, routes or not")
+        ("unknown", "what the server did not report, routes or not")
     };
     if !decision.probabilities.is_empty() {
         line(rest, format!("{:6.2} %  ({of_what})", decision.invalid_mass * 100.0));

@@ -29,7 +29,7 @@ pub fn run(arguments: &RouteArguments) -> Result<(), Failure> {
     // Its answer is a choice already: no router's text that another version could read otherwise.
     if arguments.gateways && router.description().info.live_gateway().is_some() {
         return Err(Failure::Input(
-            "--gateways reads a router's answer as each gateway version does, and a running gateway tells its choice alone; leave \
+            "--gateways reads a router's answer as each gateway version does, and a running gateway reports only its choice; leave \
              --gateways out, or name the router that the gateway asks"
                 .to_owned(),
         ));

@@ -16,7 +16,7 @@ pub enum EngineError {
     #[error("cancelled")]
     Cancelled,
     /// A defect of Waypost: the job ended by a panic, the engine goes on.
-    #[error("Waypost made a mistake while working on this ({0}); please report it, nothing else is affected")]
+    #[error("Internal error while working on this ({0}); please report it, nothing else is affected")]
     Internal(String),
 }
 

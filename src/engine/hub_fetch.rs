@@ -57,7 +57,7 @@ impl Hub {
         let needed: u64 = plan.files.iter().map(|file| file.bytes - there(file)).sum();
         match super::machine::free_space(blobs) {
             Some(free) if free < needed => Err(EngineError::router(format!(
-                "{} needs {} more, but the disk of {} has {} left; make room, or set HF_HOME to a folder on another disk",
+                "{} needs {} more, but the disk of {} has {} left; free some space, or set HF_HOME to a folder on another disk",
                 plan.id,
                 megabytes(needed),
                 self.cache.display(),
@@ -296,7 +296,7 @@ fn on_disk(path: &Path, error: &std::io::Error) -> EngineError {
     let path = path.display();
     EngineError::Router(match error.kind() {
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
-            format!("the disk of {path} is full; make room and try again: what was fetched is kept")
+            format!("the disk of {path} is full; free some space and try again: what was fetched is kept")
         }
         ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
             format!("{path} cannot be written ({error}); set HF_HOME to a folder that is yours")

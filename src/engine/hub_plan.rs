@@ -161,7 +161,7 @@ impl Hub {
             ),
             Failure::TimedOut => format!("{hub} stopped answering; try again: what was fetched is kept"),
             Failure::Status { code: code @ (401 | 403), message, .. } if *code == 403 || message.contains("restricted") => format!(
-                "{repo} is given only to those who accepted its conditions ({code}: {message}); accept them at {hub}/{repo}, then set HF_TOKEN to a token of yours"
+                "{repo} is given only to those who accepted its conditions ({code}: {message}); accept them at {hub}/{repo}, then set HF_TOKEN to your token"
             ),
             Failure::Status { code: 401, .. } if self.has_token => {
                 format!("{hub} refuses the token for {repo} (401); check HF_TOKEN and the spelling of {repo}, which may not exist")
@@ -170,7 +170,9 @@ impl Hub {
                 format!("{repo} does not exist on {hub}, or is private (401); check the spelling, or set HF_TOKEN")
             }
             Failure::Status { code: 404, .. } => format!("{hub} has no {repo}, or no such file in it (404); check the spelling"),
-            Failure::Status { code: 429, .. } => format!("{hub} asks for fewer requests (429); try again in some minutes, or set HF_TOKEN"),
+            Failure::Status { code: 429, .. } => {
+                format!("{hub} asks for fewer requests (429); try again in a few minutes, or set HF_TOKEN")
+            }
             Failure::Status { code, message, .. } => format!("{hub} answered HTTP {code} for {repo} ({message}); try again later"),
             Failure::Malformed(reason) | Failure::Unfit(reason) => {
                 format!("{hub} did not answer as the Hub does ({reason}); check HF_ENDPOINT and proxies")

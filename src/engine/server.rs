@@ -300,17 +300,19 @@ impl Server {
             }
             Failure::TimedOut => {
                 let seconds = self.limits.timeout.as_secs_f64();
-                format!("{url} did not answer within {seconds} s; give it more with --timeout, or ask less at once with --in-flight")
+                format!(
+                    "{url} did not answer within {seconds} s; give it more time with --timeout, or send fewer requests at once with --in-flight"
+                )
             }
             Failure::Status { code: 401, message, .. } => {
                 let remedy = match self.key {
                     Some(_) => "refuses the key that is set",
-                    None => "wants a key",
+                    None => "requires a key",
                 };
                 format!("{url} {remedy} (401{}); set WAYPOST_API_KEY, or store the key in the system's keyring", said(message))
             }
             Failure::Status { code: 403, message, .. } => {
-                format!("{url} refuses this conversation or this key (403{}); ask its owner what it stops, or for access", said(message))
+                format!("{url} refuses this conversation or this key (403{}); ask its owner what it blocks, or for access", said(message))
             }
             Failure::Status { code: 404, message, .. } => {
                 let said = said(message);
@@ -319,7 +321,7 @@ impl Server {
                 )
             }
             Failure::Status { code: 429, message, .. } => {
-                format!("{url} has too much to do (429{}); ask less at once with --in-flight, or later", said(message))
+                format!("{url} is too busy (429{}); send fewer requests at once with --in-flight, or try later", said(message))
             }
             Failure::Status { code, message, .. } => {
                 let name = StatusCode::from_u16(*code).ok().and_then(|status| status.canonical_reason()).unwrap_or("unknown status");

@@ -129,7 +129,7 @@ impl Engine {
     /// Starts the thread. `wake` is called after each event was sent, from the engine thread.
     ///
     /// # Errors
-    /// Fails when the operating system gives no thread.
+    /// Fails when the operating system cannot start a thread.
     pub fn spawn(loader: Loader, wake: impl Fn() + Send + 'static) -> Result<Self, EngineError> {
         let (jobs, inbox) = crossbeam_channel::unbounded();
         let (outbox, events) = crossbeam_channel::unbounded();

@@ -78,7 +78,7 @@ pub enum Causes {
     /// Nobody asked for them, or there is no flip.
     #[default]
     NotAsked,
-    /// They were not found out, and why.
+    /// They could not be determined, and why.
     Unknown(String),
     /// They are known of so many flips; those that broke are looked into first.
     LookedInto(usize),
@@ -309,7 +309,7 @@ fn verdict(cases: usize, flips: [usize; 3], tests: [&McNemar; 2], difference: &D
     }
     let cannot = format!("{counted} cannot tell these apart: {counts}");
     let hint = if by_turn.p < LEVEL {
-        "; the flips stand in so few conversations that this may be chance".to_owned()
+        "; the flips are in so few conversations that this may be chance".to_owned()
     } else if fixed + broken == 0 {
         format!(" ({changed} wrong in both, in different ways)")
     } else {

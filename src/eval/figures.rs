@@ -120,9 +120,9 @@ pub struct OrderFigures {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct GateFigures {
     pub min_agreement: f64,
-    /// Also were every turn wrong that was not decided.
+    /// Holds even if every undecided turn were wrong.
     pub passed: bool,
-    /// It hangs on the turns that were not decided: not passed, and not failed either.
+    /// It depends on the turns that were not decided: not passed, and not failed either.
     pub open: bool,
 }
 

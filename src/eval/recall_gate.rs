@@ -12,7 +12,7 @@ pub struct RecallGate {
     pub min_recall: f64,
     /// Routes with less, also were every turn right that was not decided.
     pub below: Vec<String>,
-    /// Routes of which it hangs on the turns that were not decided.
+    /// Routes of which it depends on the turns that were not decided.
     pub open: Vec<String>,
 }
 

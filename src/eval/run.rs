@@ -51,15 +51,15 @@ pub struct RunInfo {
     pub router: RouterInfo,
     /// SHA-256 of the router's files, where it runs here.
     pub router_digest: Option<String>,
-    /// As it was asked for; a running gateway heeds it not: [`RouterInfo::dialect_of`].
+    /// As it was asked for; a running gateway ignores it: [`RouterInfo::dialect_of`].
     pub dialect: DialectId,
     /// Permutations of the routes tried for each turn besides the policy's own; 0 without an order test.
     pub orders: usize,
     pub seed: u64,
     /// Turns that were to be decided; more than there are decisions where the run was stopped or the router gave none.
     pub planned: usize,
-    /// Turns of the set that were not to be decided, since only its first cases were asked for (`--limit`); none of `planned`. 0 too in runs
-    /// of versions that did not count them.
+    /// Turns of the set that were not to be decided, since only its first conversations were asked for (`--limit`); none of `planned`. 0 too in
+    /// runs of versions that did not count them.
     #[serde(default)]
     pub beyond_limit: usize,
     /// Turns whose results were kept from earlier runs and not decided again.

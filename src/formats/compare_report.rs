@@ -210,7 +210,7 @@ impl CompareReport<'_> {
             notes.push(format!("{} labels differ between the runs; {whose}", comparison.relabelled));
         }
         match &comparison.causes {
-            Causes::Unknown(why) => notes.push(format!("which edits cause the flips was not found out: {why}")),
+            Causes::Unknown(why) => notes.push(format!("which edits cause the flips could not be determined: {why}")),
             Causes::LookedInto(known) if *known < comparison.flips.len() => {
                 notes.push(format!("causes: looked into {known} of {} flips, those that broke first", comparison.flips.len()));
             }

@@ -73,7 +73,7 @@ fn request(root: Node, origin: &mut Origin<'_>) -> Result<Conversation, FormatEr
             let extra = others.into_iter().map(|entry| (entry.key, entry.node.to_json())).collect();
             Ok(Conversation { extra, ..conversation_from(entry.node, origin)? })
         }
-        None if is_message => Err(origin.error(root.at, "a single message stands where a list should be", "put it in `[` and `]`")),
+        None if is_message => Err(origin.error(root.at, "there is a single message where a list should be", "put it in `[` and `]`")),
         None => Err(origin.error(root.at, "the object has no \"messages\"", "write {\"messages\": [...]} or a bare list of messages")),
     }
 }

@@ -181,11 +181,7 @@ const SENTENCES: [(&str, &str, &str); 13] = [
         "found {} after the end of the JSON value",
         "keep one value; a file with a case a line is a labelled set (*.jsonl)",
     ),
-    (
-        "control character",
-        "a line break, tab or other control character stands inside a string",
-        "write it as an escape such as \\n or \\t",
-    ),
+    ("control character", "a string contains a line break, tab or other control character", "write it as an escape such as \\n or \\t"),
     ("invalid escape", "a string holds an unknown backslash escape", "write a backslash as \\\\"),
     ("invalid number", "a number is not written as JSON wants it", "write it like 10, -2 or 0.5, or put it in double quotes"),
 ];

@@ -298,10 +298,10 @@ fn expected_from(key: &str, node: Node, origin: &Origin<'_>) -> Result<Expected,
     }
 }
 
-/// With a label a turn, each turn must have its own.
+/// With a label per turn, each turn must have its own.
 fn check_turns(expected: &Expected, conversation: &Conversation, label_at: Pos, origin: &Origin<'_>) -> Result<(), FormatError> {
     match labels_missing(expected, conversation) {
-        Some(message) => Err(origin.error(label_at, message, "write one label a user message")),
+        Some(message) => Err(origin.error(label_at, message, "write one label per user message")),
         None => Ok(()),
     }
 }

@@ -110,11 +110,11 @@ impl LabelledSet {
             let agree = cases.iter().all(|case| self.cases()[*case].labels == *first);
             let (kind, message, remedy) = match (exact, agree) {
                 (true, true) => {
-                    (FindingKind::Duplicate, format!("the same conversation stands there {count} times"), "keep one of them: each counts")
+                    (FindingKind::Duplicate, format!("the same conversation appears {count} times"), "keep one of them: each counts")
                 }
                 (true, false) => (
                     FindingKind::Contradiction,
-                    format!("the same conversation stands there {count} times with different labels"),
+                    format!("the same conversation appears {count} times with different labels"),
                     "decide which label is right: no decision agrees with all of them",
                 ),
                 (false, true) => (

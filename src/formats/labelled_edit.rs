@@ -86,7 +86,7 @@ impl LabelledSet {
     pub fn append(&self, id: &str, conversation: &Conversation, expected: &Expected) -> Result<SetEdit, FormatError> {
         let origin = Origin::new(self.label());
         if let Some(message) = labels_missing(expected, conversation) {
-            return Err(origin.whole(message, "write one label a user message"));
+            return Err(origin.whole(message, "write one label per user message"));
         }
         let (size, last) = self.reader()?.end()?;
         let line_end = self.columns.as_ref().map_or(b'\n', Columns::line_end);

@@ -60,7 +60,7 @@ fn facts(figures: &Figures) -> Vec<String> {
     }
     if figures.own_routes > 0 {
         facts.push(format!(
-            "{} cases chose between routes of their own and are in no figure about scenarios and models",
+            "{} cases chose between routes of their own and are left out of the figures for scenarios and models",
             figures.own_routes
         ));
     }
@@ -73,22 +73,22 @@ fn facts(figures: &Figures) -> Vec<String> {
     if let Some(gate) = &figures.gate {
         let word = match (gate.passed, gate.open) {
             (true, _) => "passed",
-            (_, true) => "NOT JUDGED, it hangs on the cases that were not decided",
+            (_, true) => "NOT JUDGED, it depends on undecided cases",
             _ => "FAILED",
         };
-        facts.push(format!("gate: {word}, at least {} were asked", percent(gate.min_agreement)));
+        facts.push(format!("gate: {word}, at least {} required", percent(gate.min_agreement)));
     }
     if let Some(RecallGate { min_recall, below, open }) = &figures.recall_gate {
-        let asked = format!("a recall of at least {} was asked of each route", percent(*min_recall));
+        let asked = format!("a recall of at least {} required of each route", percent(*min_recall));
         facts.push(match (below.is_empty(), open.is_empty()) {
-            (false, _) => format!("gate: FAILED, {asked} and missed by {}", below.join(", ")),
-            (_, false) => format!("gate: NOT JUDGED, {asked}; it hangs on the cases of {} that were not decided", open.join(", ")),
+            (false, _) => format!("gate: FAILED, {asked}, missed by {}", below.join(", ")),
+            (_, false) => format!("gate: NOT JUDGED, {asked}; it depends on undecided cases of {}", open.join(", ")),
             _ => format!("gate: passed, {asked}"),
         });
     }
     if figures.undecided > 0 {
         let (undecided, planned) = (figures.undecided, figures.planned);
-        facts.push(format!("not decided: {undecided} of {planned} cases, in no other figure; measure again to ask for them"));
+        facts.push(format!("not decided: {undecided} of {planned} cases, left out of every other figure; measure again to ask for them"));
     }
     for kind in figures.undecided_kinds.iter().take(3) {
         facts.push(format!("not decided, {} times: {}", kind.count, kind.error));
@@ -109,7 +109,7 @@ fn facts(figures: &Figures) -> Vec<String> {
         });
         if models.unknown > 0 {
             facts.push(format!(
-                "models: in {} of {} cases the expected one hangs on prices or speeds that the gateway alone knows (selection_policy)",
+                "models: in {} of {} cases the expected one depends on prices or speeds that only the gateway knows (selection_policy)",
                 models.unknown,
                 figures.cases - figures.own_routes
             ));
@@ -260,7 +260,7 @@ pub(super) fn cell(text: &str) -> String {
 /// What became of a gate.
 enum Verdict {
     Passed,
-    /// It hangs on the turns that were not decided.
+    /// It depends on the turns that were not decided.
     Open,
     /// Why.
     Failed(String),

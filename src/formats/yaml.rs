@@ -134,7 +134,7 @@ impl Builder<'_> {
                         Value::Bool(key) => key.to_string(),
                         Value::Null => "null".to_owned(),
                         Value::List(_) | Value::Map(_) => {
-                            return Err(self.origin.error(at, "a list or an object stands where a key should be", "use text as the key"));
+                            return Err(self.origin.error(at, "there is a list or an object where a key should be", "use text as the key"));
                         }
                     };
                     if key == "<<" {

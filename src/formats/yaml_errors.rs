@@ -63,7 +63,7 @@ const SENTENCES: [(&str, &str, &str); 22] = [
     ("mapping values are not allowed", COLON, COLON_REMEDY),
     ("illegal placement of ':'", COLON, COLON_REMEDY),
     ("unprintable", "the text holds a control character", "remove it, or write it as an escape in double quotes"),
-    (TAB, "a tab stands where YAML wants spaces", "indent with spaces"),
+    (TAB, "there is a tab where YAML requires spaces", "indent with spaces"),
     ("invalid indentation in quoted", "text in quotes is never closed, or goes on in a line that is not indented", "add the missing quote"),
     ("unexpected end of stream", "text in quotes is never closed", "add the missing quote"),
     ("invalid trailing content", "more text follows a closing quote", QUOTE_REMEDY),
@@ -85,7 +85,7 @@ const SENTENCES: [(&str, &str, &str); 22] = [
 ];
 const TAB: &str = "tab";
 const NO_COLON: &str = "simple key expect";
-const COLON: &str = "a colon stands where no key can be";
+const COLON: &str = "there is a colon where no key can be";
 const COLON_REMEDY: &str = "put text that holds a colon in double quotes, or check the indentation";
 const ESCAPE: &str = "text in double quotes holds an unknown backslash escape";
 const ESCAPE_REMEDY: &str = "write a backslash as \\\\";

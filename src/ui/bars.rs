@@ -30,7 +30,7 @@ pub fn bars_ui(ui: &mut Ui, decision: &Decision, policy: &Policy, before: Option
     ui.painter().hline(rule.x_range(), rule.top() + 2.0, (1.0, theme::palette(ui).border));
     let kind = if decision.outcome == Outcome::Error { Kind::Chosen } else { Kind::Outside };
     let before = before.map(|before| before.invalid_mass);
-    let title = if decision.router.tells_all() { "Outside valid answers" } else { "Not told by the server" };
+    let title = if decision.router.tells_all() { "Outside valid answers" } else { "Not reported by the server" };
     bar_ui(ui, &Bar { title, model: None, p: decision.invalid_mass, before, kind });
 }
 
@@ -43,7 +43,7 @@ pub fn p_of(decision: &Decision, route: &str) -> f64 {
 enum Kind {
     Chosen,
     Other,
-    /// Text that no dialect's parser would take for one of the answers, and what a server did not tell about.
+    /// Text that no dialect's parser would take for one of the answers, and what a server did not report.
     Outside,
 }
 

@@ -297,7 +297,7 @@ fn empty_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
         }
         match &state.batch.set {
             None => {
-                ui.label(weak("A labelled set is conversations with the route that a person would choose, one a line:"));
+                ui.label(weak("A labelled set is conversations with the route that a person would choose, one per line:"));
                 ui.label(RichText::new("{\"messages\": [...], \"route\": \"bug_fixing\"}").monospace());
                 ui.add_space(space::M);
                 ui.horizontal(|ui| {

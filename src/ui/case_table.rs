@@ -19,7 +19,7 @@ const VERDICTS: [(Verdict, &str, &str); 6] = [
     (Verdict::Agrees, "Right", "The decision equals the label"),
     (Verdict::NoRoute, "No route", "The router found that nothing fits"),
     (Verdict::Error, "Errors", "The gateway would have failed"),
-    (Verdict::Undecided, "Not decided", "The router gave no decision; these are in no figure"),
+    (Verdict::Undecided, "Not decided", "The router gave no decision; left out of every figure"),
 ];
 
 /// Draws the filters and the table.
@@ -33,7 +33,7 @@ pub fn cases_ui(ui: &mut Ui, state: &State, view: &RunView, commands: &mut Vec<C
         let advice = if view.run.turns.is_empty() {
             "Results appear here as they are decided"
         } else {
-            "No case is like that; clear the filters to see all"
+            "No case matches; clear the filters to see all"
         };
         return widgets::empty_ui(ui, "No cases", advice);
     }
@@ -208,7 +208,7 @@ fn header_ui(ui: &mut Ui, query: &CaseQuery, sort: Option<SortBy>, title: &str, 
     if on {
         mark_ui(ui, button.rect.right_center() + vec2(7.0, 0.0), query.descending);
     }
-    if button.on_hover_text("Sort; again to turn the order, a third time for the order of the set").clicked() {
+    if button.on_hover_text("Click to sort, again to reverse, a third time for the set's order").clicked() {
         let (sort, descending) = match (on, query.descending) {
             (false, _) => (sort, false),
             (true, false) => (sort, true),

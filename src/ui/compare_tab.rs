@@ -58,7 +58,7 @@ fn empty_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
             0 if state.batch.set.is_none() => "Open a labelled set, make a variant of the policy, and measure both on it",
             0 => "Make a variant of the policy and measure both on the open set",
             1 => "One run is kept; change the policy or the router and measure again, or measure a variant",
-            _ => "Tick the runs at the left that stand beside the baseline",
+            _ => "Tick the runs on the left to compare with the baseline",
         };
         ui.label(weak(advice));
         ui.add_space(space::M);
@@ -210,8 +210,9 @@ fn verdict_ui(ui: &mut Ui, state: &State, view: &ComparisonView, commands: &mut 
         widgets::caption_ui(ui, test)
             .on_hover_text("How often chance alone would split the cases that only one of the two gets right at least as unevenly");
         let McNemar { b, c, .. } = comparison.by_conversation;
-        widgets::caption_ui(ui, format!("By conversation: {c} better, {b} worse, {}", comparison.by_conversation.p_words()))
-            .on_hover_text("Exact sign test: turns of one conversation are right and wrong together, so they are no proof of their own");
+        widgets::caption_ui(ui, format!("By conversation: {c} better, {b} worse, {}", comparison.by_conversation.p_words())).on_hover_text(
+            "Exact sign test: turns of one conversation tend to be right or wrong together, so they are not independent evidence",
+        );
         let [only_a, only_b] = comparison.unmatched;
         if only_a + only_b > 0 {
             widgets::caption_ui(
@@ -221,7 +222,7 @@ fn verdict_ui(ui: &mut Ui, state: &State, view: &ComparisonView, commands: &mut 
         }
         if comparison.mismatched > 0 {
             widgets::caption_ui(ui, format!("{} of these have an id of the baseline's, but not its conversation", comparison.mismatched))
-                .on_hover_text("An id that only counts lines, or that no longer names the same conversation, tells nothing");
+                .on_hover_text("An id that only counts lines, or that no longer names the same conversation, proves nothing");
         }
         if comparison.relabelled > 0 {
             let whose = match comparison.labels_of {

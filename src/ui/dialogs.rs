@@ -43,24 +43,24 @@ fn question_ui(ui: &mut Ui, state: &State, question: &Question, commands: &mut V
         Question::Close(id) => {
             let has_file = has_file(state, id);
             let answers: &[_] = if has_file {
-                &[(Answer::Cancel, "Go on editing"), (Answer::Discard, "Close without saving"), (Answer::Save, "Save and close")]
+                &[(Answer::Cancel, "Keep editing"), (Answer::Discard, "Close without saving"), (Answer::Save, "Save and close")]
             } else {
-                &[(Answer::Cancel, "Go on editing"), (Answer::Discard, "Close without saving"), (Answer::Save, "Save as…")]
+                &[(Answer::Cancel, "Keep editing"), (Answer::Discard, "Close without saving"), (Answer::Save, "Save as…")]
             };
-            let sentence = if has_file { "Its changes are in no file yet" } else { "It is in no file yet" };
+            let sentence = if has_file { "It has unsaved changes" } else { "It has never been saved" };
             (format!("Close {}?", title(state, id)), sentence, answers)
         }
         Question::DeleteRun(ref id) => {
             let name = state.library.run(id).map_or("the run", |run| &run.name);
             (
                 format!("Delete {name}?"),
-                "Its results are gone then; the policy and the set stay",
+                "Its results will be deleted; the policy and the set stay",
                 &[(Answer::Cancel, "Keep it"), (Answer::Discard, "Delete the run")],
             )
         }
         Question::CloseWindow(ref titles) => {
-            lost = format!("Changes that are in no file and in no draft are lost then: {}", named(titles));
-            ("Close Waypost?".to_owned(), lost.as_str(), &[(Answer::Cancel, "Go on editing"), (Answer::Discard, "Close without saving")])
+            lost = format!("These changes are in no file or draft and will be lost: {}", named(titles));
+            ("Close Waypost?".to_owned(), lost.as_str(), &[(Answer::Cancel, "Keep editing"), (Answer::Discard, "Close without saving")])
         }
         Question::Changed { document, saving } => {
             let sentence = if saving {
@@ -71,7 +71,7 @@ fn question_ui(ui: &mut Ui, state: &State, question: &Question, commands: &mut V
             let answers: &[_] = if saving {
                 &[(Answer::Cancel, "Cancel"), (Answer::LoadFile, "Load the file"), (Answer::KeepMine, "Overwrite the file")]
             } else {
-                &[(Answer::KeepMine, "Keep what is here"), (Answer::LoadFile, "Load the file")]
+                &[(Answer::KeepMine, "Keep my version"), (Answer::LoadFile, "Load the file")]
             };
             (format!("{} was changed on disk", title(state, document)), sentence, answers)
         }

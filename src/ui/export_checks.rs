@@ -3,7 +3,7 @@
 use egui::{ComboBox, Label, RichText, Ui};
 
 use super::tokens::space;
-use super::{bars, theme, widgets};
+use super::{bars, study_views, theme, widgets};
 use crate::app::{Action, Command, ExportCommand, RouterPhase, State, StudyKind, Subject};
 use crate::dialect::{GATEWAYS, Gateway, outlook};
 use crate::formats::{Evidence, Standing};
@@ -17,7 +17,7 @@ pub fn evidence_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
     let palette = theme::palette(ui);
     widgets::heading_ui(ui, "Evidence");
     let Some(made) = state.export_made() else {
-        widgets::caption_ui(ui, "Being looked up");
+        widgets::caption_ui(ui, "Looking it up…");
         return;
     };
     let (word, colour, ground) = match made.standing {
@@ -39,7 +39,7 @@ pub fn evidence_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
             None => {
                 ui.add(
                     Label::new(
-                        "No run of this policy is known. Measure it over labelled conversations, and the export carries how well it did.",
+                        "No run of this policy is known. Measure it over labelled conversations, and the export will say how well it did.",
                     )
                     .wrap(),
                 );
@@ -125,7 +125,7 @@ fn dialect_ui(ui: &mut Ui, state: &State, tested: Option<DialectId>, sent: Diale
     let own = state.dialect();
     let used = tested.unwrap_or(own);
     if used == sent && own == sent {
-        ui.add(Label::new(RichText::new(format!("It sends {sent}, the dialect that decisions are made in here")).small()).wrap());
+        ui.add(Label::new(RichText::new(format!("It sends {sent}, the dialect used for decisions here")).small()).wrap());
         return;
     }
     theme::card_frame(palette.warning_soft, palette.warning_soft).show(ui, |ui| {
@@ -133,7 +133,7 @@ fn dialect_ui(ui: &mut Ui, state: &State, tested: Option<DialectId>, sent: Diale
         ui.spacing_mut().item_spacing.y = space::XS;
         // What surprises most: the prompt follows the gateway, not the router that it is configured to ask.
         let whatever = if sent == DialectId::Archgw031 { "" } else { ", whatever router it asks, Arch-Router included" };
-        let was = if tested.is_some() { "the policy was tested with" } else { "decisions are made here in" };
+        let was = if tested.is_some() { "the policy was tested with" } else { "decisions here use" };
         let sentence = format!("Another dialect: {versions} sends {sent}{whatever}, while {was} {used}");
         ui.add(Label::new(RichText::new(sentence).color(palette.warning)).wrap());
         let label = format!("Use {sent} for this policy");
@@ -149,7 +149,7 @@ fn outlook_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
     let loading = (state.router.phase != RouterPhase::Ready).then_some("The router is not loaded yet");
     // Its answer is a choice already: no router's text that another version could read otherwise.
     let live = state.router.info().is_some_and(|info| info.live_gateway().is_some());
-    let live = live.then_some("A running gateway tells its choice alone; choose the router that it asks");
+    let live = live.then_some("A running gateway reports only its choice; choose the router that it asks");
     let obstacle = live.or(state.routing_obstacle()).or(loading);
     ui.horizontal_wrapped(|ui| {
         let button = ui.add_enabled(obstacle.is_none(), egui::Button::new("Check the dialects"));
@@ -163,7 +163,7 @@ fn outlook_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
     let outdated = state.is_study_outdated(study);
     ui.scope(|ui| {
         if outdated {
-            widgets::caption_ui(ui, "Made for older texts, or by another router");
+            widgets::caption_ui(ui, study_views::OUTDATED);
             ui.multiply_opacity(0.55);
         }
         let names: Vec<&str> = study.policy.routes.iter().map(|route| route.name.as_str()).collect();

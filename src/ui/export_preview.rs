@@ -184,7 +184,7 @@ fn look(line: &Line<'_>, palette: &Palette) -> (egui::Color32, egui::Color32) {
 /// Draws the question before a policy is written that was not tested as it is.
 pub fn untested_ui(ui: &mut Ui, problems: &[String], commands: &mut Vec<Command>) {
     ui.set_width(460.0);
-    ui.label(RichText::new("Export all the same?").font(tokens::strong_font(text::HEADING)));
+    ui.label(RichText::new("Export anyway?").font(tokens::strong_font(text::HEADING)));
     for problem in problems {
         let mut letters = problem.chars();
         let sentence: String = letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect());
@@ -196,7 +196,7 @@ pub fn untested_ui(ui: &mut Ui, problems: &[String], commands: &mut Vec<Command>
         if widgets::button_ui(ui, "Cancel").clicked() {
             commands.push(Command::CloseDialog);
         }
-        if widgets::button_ui(ui, "Export all the same").clicked() {
+        if widgets::button_ui(ui, "Export anyway").clicked() {
             commands.push(Command::Export(ExportCommand::WriteAnyway));
         }
     });

@@ -82,7 +82,7 @@ fn target_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
     }
     if let Some(origin) = state.export_origin() {
         let name = origin.file_name().map_or_else(|| origin.display().to_string(), |name| name.to_string_lossy().into_owned());
-        let button = widgets::quiet_button_ui(ui, &format!("Into {name}, where the policy comes from"), "Write into where it comes from");
+        let button = widgets::quiet_button_ui(ui, &format!("Into {name}, which the policy came from"), "Write into where it comes from");
         if button.on_hover_text(origin.display().to_string()).clicked() {
             commands.push(Command::Export(ExportCommand::Into(Some(origin.to_owned()))));
         }

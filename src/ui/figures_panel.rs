@@ -39,7 +39,7 @@ fn confidence_ui(ui: &mut Ui, figures: &Figures, commands: &mut Vec<Command>) {
         if figures.cases > figures.errors {
             widgets::empty_ui(ui, "This router gives no probabilities", "So nothing can be said about how sure it is");
         } else if figures.errors > 0 {
-            widgets::empty_ui(ui, "Every case is an error", "Errors have no confidence; More says what is wrong");
+            widgets::empty_ui(ui, "Every case is an error", "Errors have no confidence; see the More tab");
         }
         return;
     };
@@ -83,7 +83,7 @@ fn headline_ui(ui: &mut Ui, view: &RunView) {
             let least = bars::percent(gate.min_agreement);
             let (words, colour, ground) = match (gate.passed, gate.open) {
                 (true, _) => (format!("Passes its gate of {least}"), palette.good, palette.good_soft),
-                (_, true) => (format!("Gate of {least} hangs on cases not decided"), palette.warning, palette.warning_soft),
+                (_, true) => (format!("Gate of {least} depends on undecided cases"), palette.warning, palette.warning_soft),
                 _ => (format!("Fails its gate of {least}"), palette.error, palette.error_soft),
             };
             widgets::chip_ui(ui, &words, colour, ground);
@@ -92,7 +92,7 @@ fn headline_ui(ui: &mut Ui, view: &RunView) {
             let least = bars::percent(gate.min_recall);
             let (words, colour, ground) = match (gate.below.is_empty(), gate.open.is_empty()) {
                 (false, _) => (format!("Fails its gate of a recall of {least}"), palette.error, palette.error_soft),
-                (_, false) => (format!("Gate of a recall of {least} hangs on cases not decided"), palette.warning, palette.warning_soft),
+                (_, false) => (format!("Gate of a recall of {least} depends on undecided cases"), palette.warning, palette.warning_soft),
                 _ => (format!("Passes its gate of a recall of {least}"), palette.good, palette.good_soft),
             };
             widgets::chip_ui(ui, &words, colour, ground);
@@ -195,13 +195,13 @@ fn more_ui(ui: &mut Ui, view: &RunView) {
     let figures = &view.figures;
     widgets::subheading_ui(ui, "Accuracy as in arXiv 2506.16655");
     fact_ui(ui, "Turn", bars::percent(figures.turn_accuracy), "Share of turns whose route equals the label");
-    let not_labelled = || if view.run.info.per_turn { "no whole conversation yet" } else { "needs a label a turn" }.to_owned();
+    let not_labelled = || if view.run.info.per_turn { "no whole conversation yet" } else { "needs a label per turn" }.to_owned();
     let span = figures.span_accuracy.map_or_else(not_labelled, bars::percent);
     fact_ui(ui, "Span", span, "Share of runs of one label inside a conversation in which every turn is right");
     let conversation = figures.conversation_accuracy.map_or_else(not_labelled, bars::percent);
     fact_ui(ui, "Conversation", conversation, "Share of conversations with every turn right");
     if figures.incomplete_conversations > 0 {
-        let explanation = "Conversations of which some turns are not decided yet; they are in no figure of spans and conversations";
+        let explanation = "Conversations with turns that are not decided yet; left out of the figures for spans and conversations";
         fact_ui(ui, "Decided in part", case_table::grouped(figures.incomplete_conversations), explanation);
     }
     if let Some(scenarios) = &figures.scenarios {
@@ -229,7 +229,7 @@ fn more_ui(ui: &mut Ui, view: &RunView) {
     for (at, kind) in figures.undecided_kinds.iter().enumerate() {
         if at == 0 {
             ui.add_space(space::M);
-            widgets::subheading_ui(ui, "Not decided, in no figure");
+            widgets::subheading_ui(ui, "Not decided, left out of every figure");
         }
         fact_ui(ui, &kind.error, case_table::grouped(kind.count), &kind.error);
     }
@@ -243,7 +243,7 @@ fn more_ui(ui: &mut Ui, view: &RunView) {
             fact_ui(ui, "Right model", bars::percent(models.agreement), explanation);
         }
         if models.unknown > 0 {
-            let explanation = "Cases whose right model hangs on prices or speeds that the gateway alone knows: a route's selection_policy";
+            let explanation = "Cases whose right model depends on prices or speeds that only the gateway knows: a route's selection_policy";
             fact_ui(ui, "Not known here", case_table::grouped(models.unknown), explanation);
         }
         for ModelCount { model, one_of, count } in &models.decisions {
@@ -251,7 +251,7 @@ fn more_ui(ui: &mut Ui, view: &RunView) {
             let (name, explanation) = match model {
                 Some(model) => (model.as_str(), "Cases that went to this model"),
                 None if one_of.is_empty() => ("no model", "Cases that went to no model"),
-                None => (several.as_str(), "Cases that go to one of these, by prices or speeds that the gateway alone knows"),
+                None => (several.as_str(), "Cases that go to one of these, by prices or speeds that only the gateway knows"),
             };
             fact_ui(ui, name, case_table::grouped(*count), explanation);
         }
@@ -270,7 +270,7 @@ fn more_ui(ui: &mut Ui, view: &RunView) {
             ui,
             "Kept from before",
             case_table::grouped(figures.reused),
-            "Cases that an earlier run had decided alike, so they were not decided again",
+            "Cases that an earlier run had already decided; they were not decided again",
         );
     }
     if let Some(order) = &figures.order_stability {

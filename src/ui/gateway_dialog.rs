@@ -64,7 +64,7 @@ fn notes_ui(ui: &mut Ui, shape: GatewayShape, notes: &[Note]) {
     let palette = theme::palette(ui);
     let (sentence, colour) = match (refused, ignored) {
         (0, 0) if matches!(shape, GatewayShape::Plano | GatewayShape::RoutingApi) => {
-            ("The current gateway takes this file as it is".to_owned(), palette.good)
+            ("The current gateway accepts this file as it is".to_owned(), palette.good)
         }
         // What the other gateways refuse is looked at in part only.
         (0, 0) => ("Nothing was found that the gateway would refuse or ignore".to_owned(), palette.text),

@@ -94,7 +94,7 @@ fn take_large_paste(input: &mut InputState) -> Option<String> {
 fn all_ui(ui: &mut Ui, import: &Import, commands: &mut Vec<Command>) {
     let (offered, shown) = (import.offered().len(), import.shown.len());
     let label = if offered < shown { format!("Add first {offered} to shelf") } else { format!("Add all {shown} to shelf") };
-    let explanation = format!("{offered} of {shown} listed; the newest come first where the text says when they were held");
+    let explanation = format!("{offered} of {shown} listed; newest first, where the text has dates");
     if ui.add_enabled(offered > 0, egui::Button::new(label)).on_hover_text(explanation).clicked() {
         commands.push(Command::ImportAll);
     }
@@ -110,7 +110,7 @@ fn understood_ui(ui: &mut Ui, import: &Import, commands: &mut Vec<Command>) -> b
     let palette = theme::palette(ui);
     let understood = match &import.understood {
         None => {
-            widgets::caption_ui(ui, if import.is_being_read() { "Being read…" } else { "Nothing to understand yet" });
+            widgets::caption_ui(ui, if import.is_being_read() { "Reading…" } else { "Nothing pasted yet" });
             return false;
         }
         Some(Err(error)) => {

@@ -162,7 +162,7 @@ pub fn list_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
         },
     );
     if checks.is_empty() {
-        widgets::caption_ui(ui, "Gateways take this policy as it is");
+        widgets::caption_ui(ui, "Gateways accept this policy as it is");
     }
     ui.spacing_mut().item_spacing.y = 0.0;
     ScrollArea::vertical().auto_shrink(false).show_rows(ui, ROW_HEIGHT, checks.len(), |ui, rows| {

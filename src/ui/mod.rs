@@ -1,7 +1,8 @@
 //! The window: functions named `*_ui` that draw the state of [`crate::app`] and send commands back.
 //!
-//! Nothing here changes what it shows, waits for anything or knows about models. The panels are drawn from the outside in: bars at the edges
-//! first, then columns, since egui gives each the space that is left.
+//! Nothing here changes what it shows or knows about models, and nothing waits but file dialogs, each on a thread of its own (on a Mac, as the
+//! system wants it, on the main one). The panels are drawn from the outside in: bars at the edges first, then columns, since egui gives each
+//! the space that is left.
 
 mod actions;
 mod bars;

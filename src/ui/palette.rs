@@ -47,7 +47,7 @@ pub fn palette_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
     typed.row = typed.row.saturating_add(usize::from(down)).saturating_sub(usize::from(up)).min(found.len().saturating_sub(1));
     let mut run = enter.then_some(typed.row);
     if found.is_empty() {
-        widgets::caption_ui(ui, "No action has these letters");
+        widgets::caption_ui(ui, "No matching action");
     }
     ui.spacing_mut().item_spacing.y = 0.0;
     let height = ROW_HEIGHT * found.len().min(11) as f32;

@@ -109,7 +109,7 @@ pub fn review_ui(ui: &mut Ui, review: &[ReviewPoint]) {
             let (covered, right) = (bars::percent(point.coverage), bars::percent(accuracy));
             widgets::caption_ui(
                 ui,
-                format!("From {:.0} % confidence on: {covered} of the cases, {right} of these right", 100.0 * point.threshold),
+                format!("At {:.0} % confidence or more: {covered} of the cases, {right} of these right", 100.0 * point.threshold),
             );
         }
     }

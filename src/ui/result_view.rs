@@ -63,9 +63,9 @@ pub fn result_view_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
 pub fn waiting_ui(ui: &mut Ui, state: &State) {
     if state.is_routing() && state.router.phase == RouterPhase::Ready {
         let sentence = if state.batch.measuring.is_some() {
-            "The router measures a set; this conversation is next"
+            "The router is measuring a set; this conversation is next"
         } else {
-            "The router reads the policy and the conversation"
+            "The router is reading the policy and the conversation"
         };
         widgets::empty_ui(ui, "Routing", sentence);
     } else if let Some(obstacle) = state.routing_obstacle() {
@@ -88,9 +88,8 @@ fn decision_ui(ui: &mut Ui, decision: &Decision, policy: &Policy, before: Option
         ui.horizontal_wrapped(|ui| {
             widgets::subheading_ui(ui, "Probability of each answer");
             if let Some(temperature) = decision.router.temperature {
-                widgets::caption_ui(ui, format!("at temperature {temperature}")).on_hover_text(
-                    "The router's router.json makes the answers' shares as sure as they are right; decisions stay as they are",
-                );
+                widgets::caption_ui(ui, format!("at temperature {temperature}"))
+                    .on_hover_text("The router's router.json calibrates these probabilities; decisions stay the same");
             }
             if before.is_some() {
                 widgets::caption_ui(ui, "with the change since the last edit");

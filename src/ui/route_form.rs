@@ -52,7 +52,7 @@ fn fields_ui(ui: &mut Ui, state: &State, position: usize, route: &Route, command
         }
     });
     ui.add_space(space::S);
-    widgets::caption_ui(ui, "Models, one a line, the preferred one first");
+    widgets::caption_ui(ui, "Models, one per line, the preferred one first");
     let models = widgets::Field { name: "Route models", hint: "provider/model", rows: 2, mono: true };
     if let Some(text) = widgets::field_ui(ui, models, &route.models.join("\n"), false) {
         // Lines are kept as they are, empty ones too: trimming them here would take away the line feed that was just typed.

@@ -36,7 +36,7 @@ pub fn router_panel_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) 
     ScrollArea::vertical().id_salt("routers").max_height(height).min_scrolled_height(height).auto_shrink(false).show(ui, |ui| {
         ui.set_min_height(height);
         if panel.listed.is_empty() {
-            widgets::caption_ui(ui, "Looking at the files of routers");
+            widgets::caption_ui(ui, "Looking for routers…");
         }
         for router in panel.listed.iter() {
             router_row_ui(ui, state, router, commands);
@@ -112,7 +112,7 @@ fn add_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
     });
     if panel.address.contains("://") {
         let mut key = Cow::Borrowed(panel.key.as_str());
-        let edit = TextEdit::singleline(&mut key).password(true).hint_text("Key of the server, if it wants one").desired_width(360.0);
+        let edit = TextEdit::singleline(&mut key).password(true).hint_text("API key, if the server needs one").desired_width(360.0);
         ui.add(edit).accessible_name("Key of the server");
         if let Cow::Owned(key) = key
             && key != panel.key

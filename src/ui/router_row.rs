@@ -206,7 +206,7 @@ fn time_text(time: Duration) -> String {
 /// Draws the terms, which are accepted once.
 fn licence_ui(ui: &mut Ui, router: &ListedRouter, plan: &Plan, commands: &mut Vec<Command>) {
     let palette = theme::palette(ui);
-    let name = if plan.licence.name.is_empty() { "none is named" } else { plan.licence.name.as_str() };
+    let name = if plan.licence.name.is_empty() { "none stated" } else { plan.licence.name.as_str() };
     let top = ui.cursor().min;
     ui.add_space(space::XS);
     ui.label(RichText::new(format!("Licence of {}: {name}. {} to download", plan.repo, bytes_text(plan.bytes()))).color(palette.text));

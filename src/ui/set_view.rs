@@ -147,7 +147,7 @@ pub fn add_dialog_ui(ui: &mut Ui, state: &State, add: &AddToSet, commands: &mut 
     ui.add_space(space::S);
     if add.conversation.user_turns().count() > 1 {
         let mut each = matches!(add.expected, Expected::PerTurn(_));
-        let hint = "Then runs also tell how often whole spans and whole conversations are right";
+        let hint = "Runs then also show how often whole spans and whole conversations are right";
         if ui.checkbox(&mut each, "A label for each user message").on_hover_text(hint).changed() {
             commands.push(Command::AddPerTurn(each));
         }

@@ -11,7 +11,7 @@ use crate::decision::{Decision, OrderStability, Outcome};
 pub const ROW_HEIGHT: f32 = 46.0;
 
 /// What is said of a study that is no longer about what is on screen.
-pub const OUTDATED: &str = "Made for older texts, or by another router";
+pub const OUTDATED: &str = "Out of date: texts or router have changed";
 
 /// Draws the timeline: the route after each user message, flips marked.
 pub fn turns_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {

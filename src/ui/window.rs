@@ -59,7 +59,7 @@ impl Window {
     /// Starts the workbench without drafts; [`theme::apply`] is expected to have been called.
     ///
     /// # Errors
-    /// Fails when the operating system gives no thread to work in.
+    /// Fails when the operating system cannot start a thread to work in.
     pub fn new(ctx: &egui::Context, options: StartOptions) -> Result<Self, WindowError> {
         Self::with_drafts(ctx, options, None)
     }
@@ -67,7 +67,7 @@ impl Window {
     /// Starts the workbench, which keeps its drafts in this folder.
     ///
     /// # Errors
-    /// Fails when the operating system gives no thread to work in.
+    /// Fails when the operating system cannot start a thread to work in.
     pub fn with_drafts(ctx: &egui::Context, options: StartOptions, drafts: Option<PathBuf>) -> Result<Self, WindowError> {
         let wake = ctx.clone();
         let app = App::start(options, drafts, move || wake.request_repaint()).map_err(|error| WindowError(error.to_string()))?;

@@ -159,7 +159,7 @@ fn a_run_that_is_interrupted_says_whether_the_same_command_goes_on() {
     let eval = ["eval", "--policy", "policy.yaml", "--set", "set.jsonl", "--router", &router, "--in-flight", "1"];
     for (more, next) in [
         (&[][..], "of 24 cases; the same command goes on from there"),
-        (&["--no-cache"][..], "of 24 cases; no result is kept, so the same command begins anew"),
+        (&["--no-cache"][..], "of 24 cases; no result is kept, so the same command starts over"),
     ] {
         let before = asked(&server);
         let mut command = command(&folder, &[&eval, more].concat());
@@ -283,7 +283,7 @@ fn a_comparison_whose_causes_cannot_be_found_is_a_comparison() {
     let output = waypost(&folder, &arguments);
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(0), "{said}");
-    assert!(said.contains("warning: which edits cause the flips of B was not found out"), "{said}");
+    assert!(said.contains("warning: which edits cause the flips of B could not be determined"), "{said}");
     let comparison: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!((&comparison["broken"], &comparison["flips"][0]["cause"]), (&json!(12), &Value::Null));
 }

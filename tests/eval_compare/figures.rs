@@ -112,7 +112,7 @@ fn which_of_its_models_a_gateway_takes_is_not_claimed_where_it_orders_them_itsel
     let here = figures(&run);
     let text = report_text(&here);
     assert!(
-        text.contains("3 different ones, the expected one reached in 40.0 %\nmodels: in 1 of 5 cases the expected one hangs on"),
+        text.contains("3 different ones, the expected one reached in 40.0 %\nmodels: in 1 of 5 cases the expected one depends on"),
         "{text}"
     );
     let models = here.models.unwrap();

@@ -212,7 +212,7 @@ fn each_mistake_has_its_sentence() {
         ("", "c.json: the conversation is empty; write a message, or a list of messages"),
         (" \n\t\r\n", "c.json: the conversation is empty; write a message, or a list of messages"),
         ("{}", "c.json:1:1: the object has no \"messages\"; write {\"messages\": [...]} or a bare list of messages"),
-        (user, "c.json:1:1: a single message stands where a list should be; put it in `[` and `]`"),
+        (user, "c.json:1:1: there is a single message where a list should be; put it in `[` and `]`"),
         ("[]", "c.json:1:1: the conversation has no user message; add one: the router decides about the user's words"),
         ("System: x\nAssistant: y", "c.json:1:1: the conversation has no user message; add one: the router decides about the user's words"),
         (
@@ -277,11 +277,11 @@ fn broken_json_is_explained_and_never_taken_for_a_transcript() {
         ),
         (
             "[\"a\nb\"]",
-            "c.json:1:4: a line break, tab or other control character stands inside a string; write it as an escape such as \\n or \\t",
+            "c.json:1:4: a string contains a line break, tab or other control character; write it as an escape such as \\n or \\t",
         ),
         (
             "[\"é\tb\"]",
-            "c.json:1:4: a line break, tab or other control character stands inside a string; write it as an escape such as \\n or \\t",
+            "c.json:1:4: a string contains a line break, tab or other control character; write it as an escape such as \\n or \\t",
         ),
         ("[\"a\\c\"]", "c.json:1:5: a string holds an unknown backslash escape; write a backslash as \\\\"),
         (

@@ -59,7 +59,7 @@ fn each_mistake_has_its_sentence() {
         (format!("{{{m}, \"labels\": \"r\"}}"), "s.jsonl:2:60: \"labels\" must be a list, found the text \"r\"; put it in `[` and `]`"),
         (
             format!("{{{m}, \"labels\": [\"r\", \"r\"]}}"),
-            "s.jsonl:2:60: the case has 2 labels for 1 user message; write one label a user message",
+            "s.jsonl:2:60: the case has 2 labels for 1 user message; write one label per user message",
         ),
         (
             format!("{{{m}, \"labels\": [1]}}"),
@@ -188,7 +188,7 @@ fn what_is_odd_about_a_set_is_told_with_its_lines() {
     ];
     assert_eq!(found, expected);
     assert!(findings[0].to_string().starts_with("s.jsonl:7, 10: the label \"pya\" is no route of the policy"), "{}", findings[0]);
-    assert!(findings[2].message.contains("stands there 3 times with different labels"), "{}", findings[2]);
+    assert!(findings[2].message.contains("appears 3 times with different labels"), "{}", findings[2]);
     assert_eq!(set.read(5).unwrap().conversation.messages[0].text(), "a flight to Rome");
     std::fs::write(&path, "").unwrap();
     assert!(set.read(5).unwrap_err().to_string().contains("changed since it was opened"));

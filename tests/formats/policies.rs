@@ -195,10 +195,10 @@ fn broken_yaml_and_json_are_explained() {
         ("- name: a\n  description: \"b\n", "p.yaml:2:16: text in quotes is never closed; add the missing quote"),
         (
             "- name: a\n  description: Fix: bugs\n",
-            "p.yaml:2:19: a colon stands where no key can be; put text that holds a colon in double quotes, or check the indentation",
+            "p.yaml:2:19: there is a colon where no key can be; put text that holds a colon in double quotes, or check the indentation",
         ),
-        ("- name: a\n\tdescription: b\n", "p.yaml:2:1: a tab stands where YAML wants spaces; indent with spaces"),
-        ("routes:\n\t- name: a\n\t  description: b\n", "p.yaml:2:1: a tab stands where YAML wants spaces; indent with spaces"),
+        ("- name: a\n\tdescription: b\n", "p.yaml:2:1: there is a tab where YAML requires spaces; indent with spaces"),
+        ("routes:\n\t- name: a\n\t  description: b\n", "p.yaml:2:1: there is a tab where YAML requires spaces; indent with spaces"),
         (
             "- name: \"a\n  description: b\n",
             "p.yaml:1:9: text in quotes is never closed, or goes on in a line that is not indented; add the missing quote",
@@ -228,7 +228,7 @@ fn broken_yaml_and_json_are_explained() {
         ("- name: a\n  description: b\n---\n- name: b\n", "p.yaml:3:1: a second YAML document starts here; keep one document a file"),
         ("base: &b {x: 1}\nroutes:\n- <<: *b\n", "p.yaml:3:3: merge keys (`<<`) are not supported; write the merged keys out"),
         ("- name: !env NAME\n", "p.yaml:1:9: the tag `!env` is not supported; remove it and write the value itself"),
-        ("? [a]\n: b\n", "p.yaml:1:3: a list or an object stands where a key should be; use text as the key"),
+        ("? [a]\n: b\n", "p.yaml:1:3: there is a list or an object where a key should be; use text as the key"),
         ("x: &x [*x]\nroutes: []\n", "p.yaml:1:8: an alias stands inside the value that it names; write the value out"),
         ("- name: a\u{0}\n", "p.yaml:1:10: the text holds a control character; remove it, or write it as an escape in double quotes"),
     ];

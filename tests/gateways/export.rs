@@ -322,7 +322,7 @@ fn evidence_travels_as_comments_and_as_a_file() {
     let limited = Evidence { beyond_limit: 54, ..evidence };
     let options = ExportOptions { evidence: Some(&limited), ..ExportOptions::default() };
     let exported = export_gateway(&policy, options).unwrap();
-    let note = "the policy was tested on the first cases of kitchen.jsonl alone; 54 more were not measured";
+    let note = "the policy was tested only on the first cases of kitchen.jsonl; 54 more were not measured";
     assert!(exported.text.contains(&format!("# waypost: {note}\n")), "{}", exported.text);
     assert!(exported.notes.iter().any(|told| told == note), "{:?}", exported.notes);
     assert_eq!(standing(&policy, Some(&limited)), Standing::Tested);
@@ -345,7 +345,7 @@ fn untested_changed_and_failing_policies_are_called_so() {
         evidence_problems(&policy, Some(&evidence)),
         [
             "this policy was changed since it was tested",
-            "this policy fails its gate: agreement 91.0 % where 95.0 % are demanded",
+            "this policy fails its gate: agreement 91.0 %, but 95.0 % is required",
             "this policy was tested with the dialect archgw-0.3.1, but is meant for plano-0.4.20",
         ]
     );
@@ -357,11 +357,11 @@ fn a_missed_recall_fails_the_gate_whatever_the_agreement() {
     let mut evidence = evidence(&policy);
     evidence.recall_gate = Some(RecallGate { min_recall: 0.9, below: vec!["no".to_owned()], open: vec!["off".to_owned()] });
     let problems = evidence_problems(&policy, Some(&evidence));
-    assert_eq!(problems, ["this policy fails its gate: the recall of no is under the demanded 90.0 %"]);
+    assert_eq!(problems, ["this policy fails its gate: the recall of no is below the required 90.0 %"]);
     assert_eq!(standing(&policy, Some(&evidence)), Standing::FailsGate);
     evidence.recall_gate = Some(RecallGate { min_recall: 0.9, below: Vec::new(), open: vec!["off".to_owned()] });
     let problems = evidence_problems(&policy, Some(&evidence));
-    assert_eq!(problems, ["whether the recall of off is under the demanded 90.0 % hangs on the cases that were not decided"]);
+    assert_eq!(problems, ["whether the recall of off is below the required 90.0 % depends on undecided cases"]);
     assert_eq!(standing(&policy, Some(&evidence)), Standing::Doubtful);
     // Files of older versions do not say.
     let mut json = serde_json::to_value(&evidence).unwrap();

@@ -204,7 +204,7 @@ fn a_disk_that_is_too_small_is_told_before_the_download() {
         weights["lfs"]["size"] = json!(1_u64 << 60);
         tree
     });
-    sentence(fetch(&server, cache.path()), &["make room", "HF_HOME"]);
+    sentence(fetch(&server, cache.path()), &["free some space", "HF_HOME"]);
     assert!(server.cdn.seen().is_empty());
 }
 

@@ -85,7 +85,7 @@ fn a_second_window_leaves_the_drafts_of_the_first_alone() {
     let mut first = window_in(options(Behaviour::Decide), Some(folder.path()));
     perform(&mut first, Command::Perform(Action::NewVariant));
     let second = window_in(options(Behaviour::Decide), Some(folder.path()));
-    assert!(has(&second, "Drafts are kept by the window that was opened first"));
+    assert!(has(&second, "Another Waypost window keeps the drafts"));
     drop((second, first));
     let third = window_in(options(Behaviour::Decide), Some(folder.path()));
     assert_eq!(third.state().app().state().policies.len(), 2);
@@ -169,8 +169,8 @@ fn a_window_without_drafts_asks_before_changes_are_lost() {
     assert!(closes(&mut harness));
     click(&mut harness, "Add route");
     assert!(!closes(&mut harness));
-    assert!(has(&harness, "in no draft are lost then: Coding assistant"), "{:#?}", texts(&harness));
-    click(&mut harness, "Go on editing");
+    assert!(has(&harness, "in no file or draft and will be lost: Coding assistant"), "{:#?}", texts(&harness));
+    click(&mut harness, "Keep editing");
     assert!(!closes(&mut harness));
     click(&mut harness, "Close without saving");
     assert!(closes(&mut harness));
@@ -188,7 +188,7 @@ fn drafts_that_cannot_be_written_are_told_and_tried_again() {
     click(&mut harness, "Add route");
     assert!(!closes(&mut harness));
     assert!(has(&harness, "Drafts could not be written to") && has(&harness, "Close Waypost?"), "{:#?}", texts(&harness));
-    click(&mut harness, "Go on editing");
+    click(&mut harness, "Keep editing");
     std::fs::remove_dir(&draft).unwrap();
     assert!(closes(&mut harness));
     drop(harness);
@@ -208,8 +208,8 @@ fn labels_that_cannot_be_written_are_tried_again_and_asked_about_before_they_are
     perform(&mut harness, Command::Batch(BatchCommand::Relabel { turn: 3, label: "other".to_owned() }));
     wait_for(&mut harness, "The corrected label is not in the set's file yet");
     assert!(!closes(&mut harness));
-    assert!(has(&harness, "are lost then: labels of labelled.jsonl"), "{:#?}", texts(&harness));
-    click(&mut harness, "Go on editing");
+    assert!(has(&harness, "will be lost: labels of labelled.jsonl"), "{:#?}", texts(&harness));
+    click(&mut harness, "Keep editing");
     std::fs::rename(&away, &path).unwrap();
     assert!(closes(&mut harness));
     let line = "\"content\": \"the driver never came\"}], \"route\": \"shipping\"}";

@@ -38,12 +38,12 @@ fn routes_go_into_an_existing_configuration_after_a_question_and_nothing_else_ch
     let theirs = CONFIG.replace("random_sampling: 5", "random_sampling: 7");
     std::fs::write(&path, &theirs).unwrap();
     click(&mut harness, "Write export");
-    click(&mut harness, "Export all the same");
+    click(&mut harness, "Export anyway");
     assert!(has(&harness, "Not written: another program changed"), "{:#?}", texts(&harness));
     assert_eq!(std::fs::read_to_string(&path).unwrap(), theirs);
     wait_until(&mut harness, "the new preview", |harness| harness.state().app().state().export_obstacle().is_none());
     click(&mut harness, "Write export");
-    click(&mut harness, "Export all the same");
+    click(&mut harness, "Export anyway");
     wait_for(&mut harness, "Written to ");
     let written = std::fs::read_to_string(&path).unwrap();
     let own = |line: &&str| CONFIG.lines().any(|old| old == *line);
@@ -103,10 +103,10 @@ fn a_policy_that_is_changed_while_its_file_is_chosen_is_asked_about_again() {
     harness.state_mut().run(Command::EditPolicy(edit));
     // Chosen before what is exported now was made.
     harness.state_mut().run(Command::Export(ExportCommand::WriteTo(path.clone())));
-    wait_for(&mut harness, "Nothing was exported: the policy was changed meanwhile");
+    wait_for(&mut harness, "Nothing was exported: the policy has changed in the meantime");
     wait_until(&mut harness, "the new export", |harness| harness.state().app().state().export_obstacle().is_none());
     perform(&mut harness, Command::Export(ExportCommand::WriteTo(path.clone())));
-    assert!(has(&harness, "Export all the same?") && !path.exists(), "{:#?}", texts(&harness));
+    assert!(has(&harness, "Export anyway?") && !path.exists(), "{:#?}", texts(&harness));
     perform(&mut harness, Command::Export(ExportCommand::WriteAnyway));
     perform(&mut harness, Command::Export(ExportCommand::WriteTo(path.clone())));
     assert!(std::fs::read_to_string(&path).unwrap().contains("something else"));
@@ -123,7 +123,7 @@ fn each_gateway_version_is_asked_and_a_dialect_that_it_does_not_send_is_told() {
     wait_for(&mut harness, "archgw 0.3.1 to Plano 0.4.18 takes the route \"bug_fixing\" (91.3 %)");
     wait_for(&mut harness, "Plano 0.4.20 and later fails the request with HTTP 500");
     click(&mut harness, "Use plano-0.4.20 for this policy");
-    wait_for(&mut harness, "It sends plano-0.4.20, the dialect that decisions are made in here");
+    wait_for(&mut harness, "It sends plano-0.4.20, the dialect used for decisions here");
     click(&mut harness, "Format plano-0.3");
     wait_for(&mut harness, "Another dialect: archgw 0.3.4 to Plano 0.4.14 sends archgw-0.3.1");
 }

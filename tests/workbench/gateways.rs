@@ -71,7 +71,7 @@ fn a_route_file_that_chat_ui_no_longer_reads_for_its_descriptions_is_called_so()
     let mut harness = window(options(Behaviour::Decide));
     perform(&mut harness, Command::Open(path));
     assert!(has(&harness, "Ignored, line 1: chat-ui has ignored the descriptions since June 2026"), "{:#?}", texts(&harness));
-    assert!(!has(&harness, "takes this file as it is"), "{:#?}", texts(&harness));
+    assert!(!has(&harness, "accepts this file as it is"), "{:#?}", texts(&harness));
 }
 
 #[test]

@@ -37,12 +37,12 @@ fn the_decision_of_a_turn_goes_with_its_policy() {
     perform(&mut harness, Command::Study(StudyKind::Turns));
     wait_until(&mut harness, "the turn", |harness| state(harness).study(StudyKind::Turns).unwrap().rows[0].decision().is_some());
     perform(&mut harness, Command::ShowTurn(Some(0)));
-    assert!(has(&harness, "After message 1") && !has(&harness, "Made for older texts"), "{:#?}", texts(&harness));
+    assert!(has(&harness, "After message 1") && !has(&harness, "Out of date"), "{:#?}", texts(&harness));
     perform(&mut harness, Command::NewFromSample(4));
     assert!(state(&harness).turn.is_none() && !has(&harness, "After message 1"));
 
     perform(&mut harness, Command::ShowTurn(Some(0)));
-    assert!(has(&harness, "Made for older texts"), "{:#?}", texts(&harness));
+    assert!(has(&harness, "Out of date"), "{:#?}", texts(&harness));
     press(&mut harness, Modifiers::COMMAND, Key::Enter);
     assert!(state(&harness).turn.is_none(), "whoever routes wants to see the answer");
 }
@@ -89,18 +89,18 @@ fn what_undo_changes_out_of_view_is_named() {
     perform(&mut harness, Command::EditPolicy(PolicyEdit::RemoveRoute { route: 0 }));
     perform(&mut harness, Command::Perform(Action::ShowExport));
     for (key, text) in [
-        (Key::Z, "Undid: removed route billing in Coding assistant"),
-        (Key::Z, "Undid: description of shipping in Coding assistant"),
-        (Key::Y, "Did again: description of shipping in Coding assistant"),
+        (Key::Z, "Undone: removed route billing in Coding assistant"),
+        (Key::Z, "Undone: description of shipping in Coding assistant"),
+        (Key::Y, "Redone: description of shipping in Coding assistant"),
     ] {
         press(&mut harness, Modifiers::COMMAND, key);
         assert!(has(&harness, text), "{text:?} is not on screen: {:#?}", texts(&harness));
     }
     perform(&mut harness, Command::Perform(Action::ShowPlayground));
     perform(&mut harness, say("hello"));
-    assert!(!has(&harness, "Did again: "), "something else was changed since");
+    assert!(!has(&harness, "Redone: "), "something else was changed since");
     press(&mut harness, Modifiers::COMMAND, Key::Z);
-    assert!(has(&harness, "Undid: message in Quickstart"), "{:#?}", texts(&harness));
+    assert!(has(&harness, "Undone: message in Quickstart"), "{:#?}", texts(&harness));
 }
 
 #[test]

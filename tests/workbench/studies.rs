@@ -11,7 +11,7 @@ use super::{batch, decisions, has, perform, texts, wait_for, wait_until, window}
 use crate::fake_router::{Behaviour, options};
 use crate::tiny_model::{Shape, Storage, TinyModel};
 
-const OUTDATED: &str = "Made for older texts, or by another router";
+const OUTDATED: &str = "Out of date: texts or router have changed";
 
 /// Returns a window with a conversation, before anything was routed.
 fn with_conversation(behaviour: Behaviour, text: &str) -> Harness<'static, Window> {

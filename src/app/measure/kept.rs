@@ -48,7 +48,7 @@ const NAMED: usize = 12;
 /// At most this much work is lost when the process is killed.
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// Where results are kept without any other wish: the user's folder for caches. `None` where the system has none.
+/// Where results are kept without any other wish: the user's cache folder. `None` where the system has none.
 pub fn results_folder() -> Option<PathBuf> {
     dirs::cache_dir().map(|folder| folder.join("waypost").join("results"))
 }

@@ -44,7 +44,7 @@ pub struct Stability {
 pub struct Gate {
     pub min_agreement: f64,
     pub passed: bool,
-    /// Neither passed nor failed: it hangs on cases that were not decided.
+    /// Neither passed nor failed: it depends on cases that were not decided.
     #[serde(default)]
     pub open: bool,
 }
@@ -98,7 +98,7 @@ impl Evidence {
             1 => "1 more was".to_owned(),
             more => format!("{more} more were"),
         };
-        Some(format!("the policy was tested on the first cases of {} alone; {rest} not measured", self.set))
+        Some(format!("the policy was tested only on the first cases of {}; {rest} not measured", self.set))
     }
 
     /// Returns the same evidence for a file of this format: it holds for those versions alone that read the file.
@@ -172,19 +172,18 @@ pub fn evidence_problems(policy: &Policy, evidence: Option<&Evidence>) -> Vec<St
     } else if let Some(gate) = evidence.gate.as_ref().filter(|gate| !gate.passed) {
         let (reached, demanded) = (100.0 * evidence.agreement, 100.0 * gate.min_agreement);
         problems.push(if gate.open {
-            format!("whether this policy passes its gate of {demanded:.1} % hangs on the cases that were not decided")
+            format!("whether this policy passes its gate of {demanded:.1} % depends on undecided cases")
         } else {
-            format!("this policy fails its gate: agreement {reached:.1} % where {demanded:.1} % are demanded")
+            format!("this policy fails its gate: agreement {reached:.1} %, but {demanded:.1} % is required")
         });
     }
     if let Some(RecallGate { min_recall, below, open }) = &evidence.recall_gate {
         let demanded = format!("{:.1} %", 100.0 * min_recall);
         if !below.is_empty() {
-            problems.push(format!("this policy fails its gate: the recall of {} is under the demanded {demanded}", below.join(", ")));
+            problems.push(format!("this policy fails its gate: the recall of {} is below the required {demanded}", below.join(", ")));
         } else if !open.is_empty() {
             let open = open.join(", ");
-            problems
-                .push(format!("whether the recall of {open} is under the demanded {demanded} hangs on the cases that were not decided"));
+            problems.push(format!("whether the recall of {open} is below the required {demanded} depends on undecided cases"));
         }
     }
     let asked = evidence.cases + evidence.undecided;

@@ -24,7 +24,7 @@ fn a_wrong_label_is_corrected_with_one_key_in_the_file_and_undone() {
     assert_ne!(wanted, before);
     wait_until(&mut harness, "the file", |_| written() == wanted);
     press(&mut harness, Modifiers::COMMAND, Key::Z);
-    assert!(has(&harness, "Undid: label of case d, now shipping"), "{:#?}", texts(&harness));
+    assert!(has(&harness, "Undone: label of case d, now shipping"), "{:#?}", texts(&harness));
     wait_until(&mut harness, "the file as it was", |_| written() == before);
     wait_until(&mut harness, "the figures as they were", |harness| (agreement(harness) - 4.0 / 6.0).abs() < 1e-9);
     press(&mut harness, Modifiers::COMMAND, Key::Y);
@@ -80,7 +80,7 @@ fn a_case_with_routes_of_its_own_takes_no_other_label() {
     let mut harness = measured_set(Behaviour::Words, &path, None);
     let relabel = |label: &str| Command::Batch(BatchCommand::Relabel { turn: 0, label: label.to_owned() });
     perform(&mut harness, relabel("billing"));
-    assert!(has(&harness, "billing is none of the routes that line 1 brings; choose one of x, y, other"), "{:#?}", texts(&harness));
+    assert!(has(&harness, "billing is not one of the routes on line 1; choose one of x, y, other"), "{:#?}", texts(&harness));
     assert!(harness.state().app().state().batch.corrections.is_empty());
     perform(&mut harness, relabel("y"));
     let wanted = line.replace("\"route\": \"x\"", "\"route\": \"y\"");
