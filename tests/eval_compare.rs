@@ -82,6 +82,7 @@ pub fn turn(at: usize, conversation: usize, label: &str, decided: Option<&str>, 
         id: at.to_string().into(),
         turn: 0,
         digest: None,
+        preview: Arc::default(),
         label: label.into(),
         tags: Arc::default(),
         routes: None,
@@ -257,7 +258,7 @@ fn cases_that_share_a_line_stay_apart() {
     assert_eq!(read_run(&json, "report.json", cases.as_slice(), "cases.csv").unwrap(), b);
     // Runs that were kept before these columns were.
     let text = String::from_utf8(cases).unwrap();
-    for (kept, last) in [(18, ",probabilities"), (20, ",tags"), (21, ",conversation")] {
+    for (kept, last) in [(18, ",probabilities"), (20, ",tags"), (21, ",conversation"), (22, ",routes")] {
         let old = first_columns(&text, kept);
         assert!(old.lines().next().unwrap().ends_with(last), "{old}");
         assert_eq!(read_run(&json, "report.json", old.as_bytes(), "cases.csv").unwrap(), b);

@@ -325,7 +325,8 @@ pub fn junit_xml(run: &Run) -> String {
             escaped(&turn.label),
             turn.latency_ms / 1000.0
         );
-        let place = format!("{}:{}", run.info.set.path, turn.line);
+        let said = if turn.preview.is_empty() { String::new() } else { format!(": {}", turn.preview) };
+        let place = format!("{}:{}{said}", run.info.set.path, turn.line);
         let reason = || escaped(turn.error.as_deref().unwrap_or("no decision"));
         if turn.undecided {
             let _ = writeln!(xml, ">\n      <skipped message=\"not decided: {}\"/>\n    </testcase>", reason());

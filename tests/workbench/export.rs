@@ -160,6 +160,7 @@ fn run_of(policy: &Arc<Policy>) -> Run {
         id: Arc::from("a"),
         turn: 0,
         digest: None,
+        preview: Arc::default(),
         label: Arc::from(labels[1].as_str()),
         tags: Arc::default(),
         routes: None,
