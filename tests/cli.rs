@@ -264,6 +264,7 @@ fn standard_input_and_transcripts_are_read() {
 fn help_says_what_a_newcomer_needs() {
     check(&["--help"], "", 0, "Decide which route a conversation takes", "");
     check(&["route", "--help"], "", 0, "--orders", "");
+    check(&["prompt", "--help"], "", 0, "but for the order of the routes", "");
     // Speed is measured of what runs here alone.
     let bench = run(&["bench", "--help"], "");
     let bench = String::from_utf8_lossy(&bench.stdout);

@@ -91,13 +91,16 @@ fn eval_reports_gates_and_reuses() {
     assert!(junit.contains("tests=\"5\" failures=\"2\" errors=\"0\""), "{junit}");
     assert!(junit.contains("<testcase name=\"agreement of at least 40.0 %\" classname=\"gate\" time=\"0\"/>"), "{junit}");
     assert!(folder.read("run/report.md").contains("agreement 50.0 % of 4 cases"));
-    assert_eq!(folder.read("run/cases.csv").lines().count(), 5);
+    let cases = folder.read("run/cases.csv");
+    assert!(cases.lines().count() == 5 && cases.contains(",hello\n") && junit.contains(">set.csv:3: hello</failure>"), "{cases}{junit}");
     let findings = folder.read("run/set_findings.csv");
     assert!(findings.starts_with("kind,lines,message,remedy\nleft_out,5,") && findings.contains("\nlabel_case,6,"), "{findings}");
 
     let (status, out, err) = folder.run("eval --policy policy.yaml --set set.csv --router router --min-agreement 0.6");
     assert_eq!(status, 1, "{err}");
     assert!(out.contains("all 4 results kept from earlier runs") && err.contains("below the required 0.6"), "{out}{err}");
+    let wrong = "\nwrong cases\n  3 (line 3), expected talk, decided code: hello\n  6 (line 6), expected Code, decided code: space\n";
+    assert!(out.ends_with(wrong), "{out}");
     let (status, _, err) = folder.run("eval --policy policy.yaml --set set.csv --router router --min-agreement 0.6 --min-recall 0.5");
     assert_eq!(status, 1, "{err}");
     assert!(err.contains("is below the required 0.6; the recall of talk (0.000), Code (0.000) is below the required 0.5"), "{err}");
@@ -287,6 +290,51 @@ fn exports_carry_the_evidence_of_a_run_that_holds() {
     let (status, out, err) = folder.run("export policy.yaml --evidence strict");
     assert_eq!((status, out.as_str()), (1, ""), "{err}");
     assert!(err.contains("this policy fails its gate: the recall of talk, Code is below the required 50.0 %"), "{err}");
+}
+
+#[test]
+fn exports_tell_that_requests_fail_and_that_no_gateway_asks_the_built_in_router() {
+    let folder = Folder::new();
+    assert_eq!(folder.run("eval --policy policy.yaml --set set.csv --router router --dialect plano-0.4.20 --out failing").0, 0);
+    let report = folder.read("failing/report.md");
+    assert!(report.contains("| code | error | 2 |"), "{report}");
+    let (status, out, err) = folder.run("export policy.yaml --evidence failing");
+    assert_eq!((status, out.as_str()), (1, ""), "{err}");
+    assert!(err.contains("warning: the gateway fails most requests of its test (4 of 4)"), "{err}");
+    let (status, out, _) = folder.run("export policy.yaml --evidence failing --yes");
+    assert!(status == 0 && out.contains("# waypost: 4 of 4 requests fail with HTTP 500"), "{out}");
+
+    assert_eq!(folder.run("eval --policy policy.yaml --set set.csv --router router --out run").0, 0);
+    let mut report = json(&folder.read("run/report.json"));
+    report["run"]["router"]["id"] = "builtin".into();
+    folder.write("run/report.json", &report.to_string());
+    let (status, out, err) = folder.run("export policy.yaml --evidence run");
+    assert_eq!(status, 0, "{err}");
+    assert!(err.contains("warning: tested with the built-in router") && out.contains("WARNING, tested with the built-in"), "{err}{out}");
+}
+
+#[test]
+fn what_the_gateway_cuts_is_told_beside_decisions() {
+    let folder = Folder::new();
+    let role = |at: usize| if at.is_multiple_of(2) { "user" } else { "assistant" };
+    let messages: Vec<String> = (0..17).map(|at| format!("{{\"role\": \"{}\", \"content\": \"{at}\"}}", role(at))).collect();
+    let messages = format!("[{}]", messages.join(", "));
+    folder.write("long.jsonl", &format!("{{\"messages\": {messages}, \"route\": \"code\"}}\n"));
+    folder.write("long.json", &messages);
+    let told = |command: &str, dialect: &str| {
+        let (status, _, err) = folder.run(&format!("{command} --policy policy.yaml --router router --dialect {dialect}"));
+        assert_eq!(status, 0, "{err}");
+        err
+    };
+    for (command, note) in [
+        ("route --conversation long.json", "note: message 1 is not sent: it is older than the last 16 messages"),
+        ("eval --set long.jsonl", "note: 1 case was cut: plano-0.4.20 does not send all of so long a conversation"),
+        // Of a kept result too.
+        ("eval --set long.jsonl", "note: 1 case was cut"),
+    ] {
+        let [cut, whole] = ["plano-0.4.20", "archgw-0.3.1"].map(|dialect| told(command, dialect));
+        assert!(cut.contains(note) && !whole.contains("message 1") && !whole.contains("was cut"), "{cut}{whole}");
+    }
 }
 
 #[test]

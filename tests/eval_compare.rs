@@ -82,6 +82,7 @@ pub fn turn(at: usize, conversation: usize, label: &str, decided: Option<&str>, 
         id: at.to_string().into(),
         turn: 0,
         digest: None,
+        preview: Arc::default(),
         label: label.into(),
         tags: Arc::default(),
         routes: None,
@@ -257,7 +258,7 @@ fn cases_that_share_a_line_stay_apart() {
     assert_eq!(read_run(&json, "report.json", cases.as_slice(), "cases.csv").unwrap(), b);
     // Runs that were kept before these columns were.
     let text = String::from_utf8(cases).unwrap();
-    for (kept, last) in [(18, ",probabilities"), (20, ",tags"), (21, ",conversation")] {
+    for (kept, last) in [(18, ",probabilities"), (20, ",tags"), (21, ",conversation"), (22, ",routes")] {
         let old = first_columns(&text, kept);
         assert!(old.lines().next().unwrap().ends_with(last), "{old}");
         assert_eq!(read_run(&json, "report.json", old.as_bytes(), "cases.csv").unwrap(), b);
@@ -345,4 +346,26 @@ fn cases_of_two_files_meet_only_where_the_same_was_said() {
             assert_eq!((comparison.cases, comparison.mismatched), (cases, mismatched), "{prefix}");
         }
     }
+}
+
+#[test]
+fn reports_name_the_turns_of_a_conversation_and_say_that_an_order_does_not_last() {
+    let of = |names: &[&str], decided: &str| {
+        let said = |at: usize| TurnResult { id: "talk".into(), ..turn(at, 0, "a", Some(decided), 0.5) };
+        run(routes(names), (0..2).map(said).collect())
+    };
+    let runs = [of(&["a", "b"], "a"), of(&["b", "a"], "b")];
+    let (names, comparison) = (["A", "B"].map(str::to_owned), compare(&runs[0], &runs[1], ["A", "B"], 0, None));
+    let comparisons = [Compared { at: 1, comparison }];
+    let report = CompareReport { names: &names, runs: &runs, comparisons: &comparisons };
+    let (text, markdown) = (report.to_text(), report.to_markdown());
+    assert!(markdown.contains("| broken | talk | 1 |") && markdown.contains("| broken | talk turn 2 | 2 |"), "{markdown}");
+    assert!(text.contains("talk (line 1)") && text.contains("talk turn 2 (line 2)"), "{text}");
+    for told in [text, markdown] {
+        assert!(told.contains("gateways do not keep the order of the routes"), "{told}");
+    }
+    let comparisons = [Compared { at: 1, comparison: compare(&runs[0], &runs[0], ["A", "B"], 0, None) }];
+    let same = [runs[0].clone(), runs[0].clone()];
+    let text = CompareReport { names: &names, runs: &same, comparisons: &comparisons }.to_text();
+    assert!(!text.contains("do not keep the order"), "{text}");
 }

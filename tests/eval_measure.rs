@@ -102,6 +102,8 @@ fn a_run_is_in_the_order_of_the_set_whatever_order_it_was_decided_in() {
     // Once each, and without what stands between them in a table.
     assert_eq!(run.turns[2].tags.iter().map(|tag| &**tag).collect::<Vec<_>>(), ["multi turn", "a,b"]);
     assert!(run.turns[0].tags.is_empty());
+    // Of each turn what was said in it, not what was said last.
+    assert_eq!([&*run.turns[1].preview, &*run.turns[2].preview], ["hello", "sort it"]);
 
     // Written, listed and read back.
     let runs = folder.path().join("runs");

@@ -6,7 +6,7 @@ use super::word_diff::{Piece, changed_words};
 use super::{RunId, RunView};
 use crate::eval::{Cause, Comparison, Flip, FlipKind, Run, TurnResult, case_rows, compare};
 use crate::formats::{DiffLine, policy_diff};
-use crate::policy::{Policy, policy_changes};
+use crate::policy::{Policy, PolicyChange, policy_changes};
 
 /// Seed of the bootstrap, the same as on the command line, so that both say the same.
 const SEED: u64 = 0;
@@ -66,6 +66,8 @@ pub struct PolicyStep {
     /// For people: "the description of bug_fixing".
     pub what: String,
     pub words: Vec<Piece>,
+    /// As [`crate::policy::PolicyChange::caveat`].
+    pub caveat: Option<&'static str>,
 }
 
 /// Several runs beside each other, computed once for each choice.
@@ -149,7 +151,7 @@ impl ComparisonView {
 }
 
 fn steps(before: &Policy, after: &Policy) -> Vec<PolicyStep> {
-    let step = |edit| PolicyStep { words: changed_words(before, &edit), what: edit.to_string() };
+    let step = |edit: PolicyChange| PolicyStep { words: changed_words(before, &edit), what: edit.to_string(), caveat: edit.caveat() };
     policy_changes(before, after).into_iter().map(step).collect()
 }
 

@@ -29,6 +29,8 @@ pub enum Command {
     /// Open the window (the default)
     Gui(GuiArguments),
     /// Print the exact prompt that the gateway would send to the router
+    ///
+    /// Exact but for the order of the routes, here that of the file: gateways list them in an order nobody controls
     Prompt(PromptArguments),
     /// Decide which route a conversation takes
     Route(RouteArguments),

@@ -9,7 +9,7 @@ use super::measure::{Measured, ReadPolicy, asked_again, kept, measure, open_set,
 use super::{Failure, report, router};
 use crate::app::measure::{Measurement, write_findings, write_run};
 use crate::eval::{Figures, RecallGate, Run, figures};
-use crate::formats::{LabelledSet, SetFinding, report_text};
+use crate::formats::{LabelledSet, SetFinding, report_text, wrong_cases_text};
 use crate::policy::DialectId;
 
 /// Measures, prints and writes, and fails the gate when the agreement or a route's recall is below the required minimum.
@@ -50,7 +50,8 @@ pub fn run(arguments: &EvalArguments) -> Result<(), Failure> {
     let Measured { run, failure, is_kept, resumable } = measure(&measurement, router.as_mut(), &stop_at_interrupt()?)?;
     let figures = figures(&run);
     // First, so that a folder that cannot be written to any more does not cost the figures too.
-    let printed = if arguments.json { report::print_json(&figures) } else { report::print(&report_text(&figures)) };
+    let printed =
+        if arguments.json { report::print_json(&figures) } else { report::print(&(report_text(&figures) + &wrong_cases_text(&run))) };
     if let Some(folder) = &arguments.out {
         write(folder, &run)?;
         write_set(folder, set, &findings)?;

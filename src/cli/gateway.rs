@@ -8,7 +8,7 @@ use super::{Failure, output, report};
 use crate::app::measure::open_run;
 use crate::dialect::{Version, dialect_warning};
 use crate::formats::{
-    ExportError, ExportFormat, ExportOptions, evidence_problems, export_gateway, import_gateway, lint_text, looks_like_gateway,
+    Evidence, ExportError, ExportFormat, ExportOptions, evidence_problems, export_gateway, import_gateway, lint_text, looks_like_gateway,
     run_evidence, unreadable_json, unreadable_sarif, write_policy,
 };
 use crate::policy::DialectId;
@@ -101,7 +101,9 @@ pub fn export(arguments: &ExportArguments) -> Result<(), Failure> {
             })
         }
     };
-    for problem in problems.iter().chain(&doubt) {
+    // No reason to ask: an example for CI or a first try has no other router.
+    let router_note = evidence.as_ref().and_then(Evidence::router_note);
+    for problem in problems.iter().map(String::as_str).chain(doubt.as_deref()).chain(router_note) {
         report::tell(&format!("warning: {problem}"));
     }
     if !problems.is_empty() && !arguments.yes {

@@ -231,6 +231,15 @@ pub fn measure(measurement: &Measurement, router: &mut dyn Router, cancel: &Canc
     if let Some(warning) = warning {
         report::tell(&format!("warning: {warning}"));
     }
+    // A running gateway cuts by a dialect that it does not tell.
+    let cut = if measurement.router.live_gateway().is_none() { requests.cut() } else { 0 };
+    if cut > 0 {
+        let were = if cut == 1 { "1 case was".to_owned() } else { format!("{cut} cases were") };
+        let dialect = measurement.dialect;
+        report::tell(&format!(
+            "note: {were} cut: {dialect} does not send all of so long a conversation; waypost prompt says what it sends"
+        ));
+    }
     let is_kept = measurement.kept.is_some() && warning.is_none();
     let mut none_decided = None;
     if let Some(reason) = run.turns.iter().find(|turn| turn.undecided).map(|turn| turn.error.as_deref().unwrap_or_default()) {

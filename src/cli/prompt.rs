@@ -3,7 +3,7 @@
 use super::args::PromptArguments;
 use super::input::{Case, read_case};
 use super::{Failure, report, router};
-use crate::dialect::render;
+use crate::dialect::{Selection, render};
 use crate::engine::chat_prompt;
 use crate::policy::Route;
 
@@ -15,17 +15,22 @@ pub fn run(arguments: &PromptArguments) -> Result<(), Failure> {
     let Case { policy, conversation, dialect } = read_case(&arguments.case)?;
     let routes: Vec<&Route> = policy.routes.iter().collect();
     let rendered = render(dialect, &routes, &conversation, arguments.budget);
-    for dropped in &rendered.selection.dropped {
-        report::tell(&format!("note: message {} is not sent: {}", dropped.index + 1, dropped.reason));
-    }
-    for kept in &rendered.selection.kept {
-        if let Some(clause) = kept.fit.clause() {
-            report::tell(&format!("note: message {} {clause}", kept.index + 1));
-        }
-    }
+    tell_cuts(&rendered.selection);
     if arguments.budget.is_some() && rendered.selection.budget.is_none() {
         report::tell(&format!("note: --budget has no effect: the dialect {dialect} sends everything"));
     }
     let text = if arguments.chat { chat_prompt(&router::source(&arguments.router)?, &rendered.text)? } else { rendered.text };
     report::print(&text)
+}
+
+/// Says on standard error which messages of a conversation do not reach the router as they are, and why.
+pub fn tell_cuts(selection: &Selection) {
+    for dropped in &selection.dropped {
+        report::tell(&format!("note: message {} is not sent: {}", dropped.index + 1, dropped.reason));
+    }
+    for kept in &selection.kept {
+        if let Some(clause) = kept.fit.clause() {
+            report::tell(&format!("note: message {} {clause}", kept.index + 1));
+        }
+    }
 }

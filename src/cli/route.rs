@@ -6,10 +6,12 @@ use serde::Serialize;
 
 use super::args::RouteArguments;
 use super::input::{Case, read_case};
+use super::prompt::tell_cuts;
 use super::{Failure, report, router};
 use crate::decision::Decision;
-use crate::dialect::{GATEWAYS, outlook};
+use crate::dialect::{GATEWAYS, outlook, render};
 use crate::engine::{CancelToken, RouteRequest};
+use crate::policy::Route;
 
 /// Decides and prints the decision.
 ///
@@ -33,6 +35,11 @@ pub fn run(arguments: &RouteArguments) -> Result<(), Failure> {
              --gateways out, or name the router that the gateway asks"
                 .to_owned(),
         ));
+    }
+    // A running gateway cuts by a dialect that it does not tell.
+    if router.description().info.live_gateway().is_none() {
+        let routes: Vec<&Route> = request.policy.routes.iter().collect();
+        tell_cuts(&render(dialect, &routes, &request.conversation, request.budget).selection);
     }
     let mut decide = |request: &RouteRequest| router.decide(request, &mut |_| {}, &CancelToken::default());
     let decision = decide(&request)?;

@@ -74,6 +74,11 @@ impl RouterInfo {
         (&self.id, &self.device, &self.dtype) == (&other.id, &other.device, &other.dtype)
     }
 
+    /// Returns whether the router that ships with Waypost decided, which no gateway asks.
+    pub fn is_builtin(&self) -> bool {
+        self.id == "builtin"
+    }
+
     /// Returns the address of the running gateway that decided: with a prompt of its own, whatever dialect was asked for.
     pub fn live_gateway(&self) -> Option<&str> {
         let address = self.id.trim_start_matches("plano+");

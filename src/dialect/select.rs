@@ -146,6 +146,14 @@ pub(super) fn select(dialect: DialectId, conversation: &Conversation, budget: Op
     Selection { budget: Some(Budget { limit, used }), kept, dropped }
 }
 
+/// Returns whether less of a conversation is sent than was said in it: older messages are left out, or the middle of one is. Roles that are
+/// never sent do not count. `budget` is that of [`super::render`].
+pub fn is_cut(dialect: DialectId, conversation: &Conversation, budget: Option<usize>) -> bool {
+    let Selection { kept, dropped, .. } = select(dialect, conversation, budget);
+    dropped.iter().any(|dropped| matches!(dropped.reason, DropReason::BeyondWindow | DropReason::OverBudget))
+        || kept.iter().any(|kept| matches!(kept.fit, Fit::Trimmed(_)))
+}
+
 /// Returns what is sent of the newest message that does not fit into the `room` left of the budget, if anything is.
 fn overflow(dialect: DialectId, room: usize, message: &Kept) -> Option<(String, Fit)> {
     if message.role != Role::User {

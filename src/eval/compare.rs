@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::Judged;
 use super::metrics::summarise;
 use super::pairs::{Paired, paired};
-use super::run::{Run, TurnResult};
+use super::run::{Run, TurnResult, case_name};
 use super::significance::{Cluster, McNemar, bootstrap, mcnemar, sign_test};
 
 /// What became of a turn from the first run to the second.
@@ -57,6 +57,13 @@ pub struct Flip {
     /// Position in the second run's turns.
     #[serde(skip)]
     pub at_b: usize,
+}
+
+impl Flip {
+    /// Returns what people call the case: [`case_name`].
+    pub fn name(&self) -> String {
+        case_name(&self.id, self.turn)
+    }
 }
 
 /// Which edits of the policy cause a flip.

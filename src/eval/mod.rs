@@ -29,7 +29,7 @@ pub use pairs::case_rows;
 pub use paper::{FirstFailure, PaperMetrics, SpanLength, Spans, paper_metrics, spans};
 pub use random::SplitMix;
 pub use recall_gate::RecallGate;
-pub use run::{LeftOut, Run, RunInfo, Source, TurnKey, TurnResult};
+pub use run::{LeftOut, Run, RunInfo, Source, TurnKey, TurnResult, case_name};
 pub use scenarios::{Scenarios, Share, scenarios};
 pub use significance::{McNemar, mcnemar};
 pub use slices::{Slice, TagFigures, TurnFigures};

@@ -100,6 +100,8 @@ pub struct TurnResult {
     /// What was said up to the message that was decided: [`crate::formats::conversation_digest`]. `None` in runs that were kept before
     /// Waypost looked at it, and where an older version could not read the case again.
     pub digest: Option<u64>,
+    /// The beginning of the user message that was decided, on one line. Empty in runs of versions that did not keep it.
+    pub preview: Arc<str>,
     /// The expected route's name; `other` for no route.
     pub label: Arc<str>,
     /// The case's tags.
@@ -146,10 +148,17 @@ pub struct TurnKey {
     pub turn: usize,
     /// As in [`TurnResult::digest`].
     pub digest: Option<u64>,
+    /// As in [`TurnResult::preview`].
+    pub preview: Arc<str>,
     pub label: Arc<str>,
     pub tags: Arc<[Arc<str>]>,
     /// As in [`TurnResult::routes`].
     pub routes: Option<Arc<[String]>>,
+}
+
+/// Returns what people call a case: its id, with the number of the user turn behind the first one. `turn` counts from 0.
+pub fn case_name(id: &str, turn: usize) -> String {
+    if turn == 0 { id.to_owned() } else { format!("{id} turn {}", turn + 1) }
 }
 
 impl TurnResult {
@@ -165,6 +174,7 @@ impl TurnResult {
             id: key.id,
             turn: key.turn,
             digest: key.digest,
+            preview: key.preview,
             label: key.label,
             tags: key.tags,
             outcome: decision.outcome,
@@ -191,6 +201,7 @@ impl TurnResult {
             id: key.id,
             turn: key.turn,
             digest: key.digest,
+            preview: key.preview,
             label: key.label,
             tags: key.tags,
             outcome: Outcome::Error,

@@ -6,7 +6,7 @@ use std::io::Write;
 use serde::Serialize;
 
 use crate::eval::{Cause, Causes, Comparison, Figures, Flip, FlipKind, McNemar, Run, RunInfo, Side, TurnResult, case_rows, figures};
-use crate::policy::policy_changes;
+use crate::policy::{PolicyChange, policy_changes};
 
 use super::policy_diff::{DiffKind, policy_diff};
 use super::run_report::cell;
@@ -154,9 +154,8 @@ impl CompareReport<'_> {
                 text += "\n| | id | line | label | before | now | cause |\n|---|---|---:|---|---|---|---|\n";
             }
             for flip in &comparison.flips {
-                let cells =
-                    [&*flip.id, &flip.line.to_string(), &flip.label, decided(&flip.a), decided(&flip.b), &cause(flip).unwrap_or_default()]
-                        .map(cell);
+                let (name, line, cause) = (flip.name(), flip.line.to_string(), cause(flip).unwrap_or_default());
+                let cells = [&*name, &line, &flip.label, decided(&flip.a), decided(&flip.b), &cause].map(cell);
                 let _ = writeln!(text, "| {} | {} |", flip.kind.as_str(), cells.join(" | "));
             }
             text += "\n| route | cases | recall | precision | F1 |\n|---|---:|---:|---:|---:|\n";
@@ -192,6 +191,8 @@ impl CompareReport<'_> {
             ),
             format!("by conversation: {c} better, {b} worse, exact sign test {}", comparison.by_conversation.p_words()),
         ];
+        let changes = policy_changes(&self.runs[0].policy, &self.runs[at].policy);
+        notes.extend(changes.iter().find_map(PolicyChange::caveat).map(str::to_owned));
         if comparison.unmatched != [0, 0] {
             let [a, b] = comparison.unmatched;
             notes.push(format!("not compared: {a} cases that only the first run has, {b} that only the second has"));
@@ -260,13 +261,12 @@ fn describe(run: &Run, figures: &Figures) -> String {
 }
 
 fn flip_line(flip: &Flip) -> String {
-    let turn = if flip.turn > 0 { format!(" turn {}", flip.turn + 1) } else { String::new() };
     let because = cause(flip).map_or_else(String::new, |cause| format!("; {cause}"));
     let label = if flip.kind == FlipKind::Changed { format!(", expected {}", flip.label) } else { String::new() };
     format!(
-        "{:7}  {}{turn} (line {}): {} became {}{label}{because}",
+        "{:7}  {} (line {}): {} became {}{label}{because}",
         flip.kind.as_str(),
-        flip.id,
+        flip.name(),
         flip.line,
         decided(&flip.a),
         decided(&flip.b)

@@ -35,7 +35,7 @@ pub struct CaseEntry {
     /// Words by which reports group cases, each once.
     pub tags: Arc<[Arc<str>]>,
     /// The beginning of the last user message, on one line.
-    pub preview: Box<str>,
+    pub preview: Arc<str>,
     column: u32,
 }
 
@@ -270,7 +270,7 @@ fn entry<R: std::io::BufRead>(case: LabelledCase, reader: &LabelledReader<R>, na
         }
     }
     let column = column(reader);
-    let preview = preview(&case.conversation);
+    let preview = conversation_preview(&case.conversation);
     CaseEntry { place: reader.place(), id: case.id.into(), labels, per_turn, own_routes, tags: tags.into(), preview, column }
 }
 
@@ -282,7 +282,7 @@ fn unlabelled_entry<R: std::io::BufRead>(case: Unlabelled, reader: &LabelledRead
         per_turn: false,
         own_routes: false,
         tags: Arc::default(),
-        preview: preview(&case.conversation),
+        preview: conversation_preview(&case.conversation),
         column: column(reader),
     }
 }
@@ -301,7 +301,8 @@ fn shared(name: String, names: &mut HashSet<Arc<str>>) -> Arc<str> {
     name
 }
 
-fn preview(conversation: &Conversation) -> Box<str> {
+/// Returns the beginning of the last user message, on one line.
+pub fn conversation_preview(conversation: &Conversation) -> Arc<str> {
     let last = conversation.user_turns().last().map(|at| conversation.messages[at].text()).unwrap_or_default();
     let mut preview = String::new();
     for (count, c) in last.trim().chars().take(PREVIEW).enumerate() {

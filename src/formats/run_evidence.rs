@@ -38,6 +38,7 @@ pub fn run_evidence(run: &Run) -> Evidence {
         beyond_limit: info.beyond_limit,
         undecided: figures.undecided,
         own_routes,
+        errors: figures.errors,
         agreement: figures.agreement,
         agreement_ci95: figures.agreement_ci95,
         confusions,

@@ -40,7 +40,7 @@ pub fn report_json(run: &Run, cases_sha256: &str) -> String {
 }
 
 /// Columns of `cases.csv`; older files lack some of the last ones, but never one of the first [`OLDEST`].
-const COLUMNS: [&str; 22] = [
+const COLUMNS: [&str; 23] = [
     "line",
     "id",
     "turn",
@@ -63,6 +63,7 @@ const COLUMNS: [&str; 22] = [
     "tags",
     "conversation",
     "routes",
+    "preview",
 ];
 
 const OLDEST: usize = 18;
@@ -70,10 +71,11 @@ const CASE: usize = 18;
 const TAGS: usize = 19;
 const CONVERSATION: usize = 20;
 const ROUTES: usize = 21;
+const PREVIEW: usize = 22;
 
 /// Writes `cases.csv`: a record for each turn, in the order of the set. `order_stability`, `probabilities` and `routes`, the names that only
-/// this case chooses between, hold JSON; `case` is the position of the conversation in the set, between `tags` stand semicolons, and
-/// `conversation` is [`TurnResult::digest`] in hexadecimal.
+/// this case chooses between, hold JSON; `case` is the position of the conversation in the set, between `tags` stand semicolons,
+/// `conversation` is [`TurnResult::digest`] in hexadecimal, and `preview` is for people.
 ///
 /// # Errors
 /// The writer fails.
@@ -108,6 +110,7 @@ pub fn write_cases(run: &Run, to: impl Write) -> std::io::Result<()> {
             &turn.tags.join(";"),
             &turn.digest.map_or_else(String::new, |digest| format!("{digest:016x}")),
             &own,
+            &turn.preview,
         ])?;
     }
     writer.flush()
@@ -253,6 +256,7 @@ impl Cases<'_> {
             id: id.into(),
             turn,
             digest,
+            preview: record.get(PREVIEW).unwrap_or_default().into(),
             label: texts.shared(label),
             tags: tags.split(';').filter(|tag| !tag.is_empty()).map(|tag| texts.shared(tag)).collect(),
             outcome,

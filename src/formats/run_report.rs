@@ -96,12 +96,13 @@ fn facts(figures: &Figures) -> Vec<String> {
     for kind in figures.error_kinds.iter().take(3) {
         facts.push(format!("error, {} times: {}", kind.count, kind.error));
     }
-    if let Some(order) = &figures.order_stability {
-        facts.push(format!(
-            "order: {} of {} cases change under {} other orders of the routes",
-            order.changed_cases, figures.cases, order.orders
-        ));
-    }
+    facts.push(match &figures.order_stability {
+        Some(order) => {
+            let (changed, orders) = (order.changed_cases, order.orders);
+            format!("order: {changed} of {} cases change under {orders} other orders of the routes", figures.cases)
+        }
+        None => "order: not tested; gateways list routes in an order nobody controls (--orders N tries others)".to_owned(),
+    });
     if let Some(models) = &figures.models {
         facts.push(match models.distinct {
             0 | 1 => "models: all routes lead to one model, so routing changes nothing".to_owned(),
@@ -232,6 +233,10 @@ fn confusions(figures: &Figures) -> String {
                 .filter(|(decided, count)| *decided != label && **count > 0)
                 .map(|(decided, &count)| (count, label, decided)),
         );
+        // Errors are in no column; they come after the last one.
+        let support = figures.per_route.get(label).map_or(0, |route| route.support);
+        let errors = support.saturating_sub(row.iter().sum::<usize>());
+        wrong.extend((errors > 0).then_some((errors, label, row.len())));
     }
     if wrong.is_empty() {
         return String::new();
@@ -239,7 +244,8 @@ fn confusions(figures: &Figures) -> String {
     wrong.sort_by_key(|&(count, label, decided)| (std::cmp::Reverse(count), label, decided));
     let mut text = "\n## Confusions\n\n| label | decided as | cases |\n|---|---|---:|\n".to_owned();
     for (count, label, decided) in wrong.into_iter().take(20) {
-        let _ = writeln!(text, "| {} | {} | {count} |", cell(&confusion.labels[label]), cell(&confusion.labels[decided]));
+        let decided = confusion.labels.get(decided).map_or("error", String::as_str);
+        let _ = writeln!(text, "| {} | {} | {count} |", cell(&confusion.labels[label]), cell(decided));
     }
     text
 }
@@ -325,7 +331,8 @@ pub fn junit_xml(run: &Run) -> String {
             escaped(&turn.label),
             turn.latency_ms / 1000.0
         );
-        let place = format!("{}:{}", run.info.set.path, turn.line);
+        let said = if turn.preview.is_empty() { String::new() } else { format!(": {}", turn.preview) };
+        let place = format!("{}:{}{said}", run.info.set.path, turn.line);
         let reason = || escaped(turn.error.as_deref().unwrap_or("no decision"));
         if turn.undecided {
             let _ = writeln!(xml, ">\n      <skipped message=\"not decided: {}\"/>\n    </testcase>", reason());

@@ -44,6 +44,11 @@ impl fmt::Display for PolicyChange {
 }
 
 impl PolicyChange {
+    /// Returns why what a change wins or loses here does not last in a gateway, for people; `None` where it does.
+    pub fn caveat(&self) -> Option<&'static str> {
+        matches!(self, Self::Reorder { .. }).then_some("gateways do not keep the order of the routes, nor what it wins or loses here")
+    }
+
     /// Changes `policy`; a route that is not there changes nothing.
     pub fn apply(&self, policy: &mut Policy) {
         let routes = &mut policy.routes;

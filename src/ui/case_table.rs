@@ -7,7 +7,7 @@ use super::confusion_view::title;
 use super::tokens::{self, space, text};
 use super::{bars, theme, widgets};
 use crate::app::{Batch, BatchCommand, CaseQuery, Command, RunView, SortBy, State, Verdict};
-use crate::eval::TurnResult;
+use crate::eval::{self, TurnResult};
 use crate::policy::NO_ROUTE_LABEL;
 
 const ROW_HEIGHT: f32 = 26.0;
@@ -297,7 +297,7 @@ pub fn sure(turn: &TurnResult) -> Option<String> {
 
 /// Returns the id of a case, with its turn where the conversation has several that were decided.
 pub fn case_name(turn: &TurnResult) -> String {
-    if turn.turn == 0 { turn.id.to_string() } else { format!("{} turn {}", turn.id, turn.turn + 1) }
+    eval::case_name(&turn.id, turn.turn)
 }
 
 /// Returns what was decided, for people.

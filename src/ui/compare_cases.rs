@@ -59,7 +59,7 @@ pub fn flips_ui(ui: &mut Ui, state: &State, view: &ComparisonView, commands: &mu
 fn flip_ui(row: &mut egui_extras::TableRow<'_, '_>, flip: &Flip, [sure_a, sure_b]: [Option<String>; 2]) -> bool {
     let decided = |decided: &Option<std::sync::Arc<str>>| decided.as_deref().map_or("Error", title).to_owned();
     let (a, b) = (decided(&flip.a), decided(&flip.b));
-    let id = if flip.turn == 0 { flip.id.to_string() } else { format!("{} turn {}", flip.id, flip.turn + 1) };
+    let id = flip.name();
     let mut clicked = false;
     row.col(|ui| {
         let (rect, response) = ui.allocate_exact_size(vec2(ui.available_width(), ROW_HEIGHT), Sense::click());

@@ -50,9 +50,12 @@ pub fn policies_ui(ui: &mut Ui, state: &State, view: &ComparisonView, commands: 
         let guess = |at: usize| guessed_height(view, at, width);
         // The edits, what stands between, and the lines of the texts.
         tall_list::items_ui(ui, area, steps + 1 + view.lines.len(), None, guess, |ui, at| {
-            if let Some(PolicyStep { what, words }) = view.steps.get(at) {
+            if let Some(PolicyStep { what, words, caveat }) = view.steps.get(at) {
                 ui.spacing_mut().item_spacing.y = spacing;
                 step_ui(ui, what, words);
+                if let Some(caveat) = *caveat {
+                    widgets::caption_ui(ui, caveat);
+                }
                 if causes {
                     caused_ui(ui, view, view.caused.get(at).map(Vec::as_slice).unwrap_or_default(), commands);
                 }
@@ -146,7 +149,7 @@ fn caused_ui(ui: &mut Ui, view: &ComparisonView, flips: &[u32], commands: &mut V
         );
         for flip in flips.iter().take(NAMED).filter_map(|at| view.flip(*at)) {
             let decided = flip.b.as_deref().map_or("Error", title);
-            let name = format!("{} {}, now {decided}", flip.kind.as_str(), flip.id);
+            let name = format!("{} {}, now {decided}", flip.kind.as_str(), flip.name());
             if widgets::quiet_button_ui(ui, &name, name.as_str()).clicked() {
                 let at = u32::try_from(flip.at_b).unwrap_or(u32::MAX);
                 commands.push(Command::Compare(CompareCommand::OpenCase(view.runs[view.focus].id.clone(), at)));

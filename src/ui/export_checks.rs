@@ -26,6 +26,7 @@ pub fn evidence_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
         Standing::Changed => ("Changed since it was tested", palette.warning, palette.warning_soft),
         Standing::Doubtful => ("Tested in part", palette.warning, palette.warning_soft),
         Standing::FailsGate => ("Fails its gate", palette.error, palette.error_soft),
+        Standing::FailsRequests => ("Fails most requests", palette.error, palette.error_soft),
     };
     theme::card_frame(palette.surface, palette.border).show(ui, |ui| {
         ui.set_min_width(ui.available_width());
@@ -61,6 +62,12 @@ fn facts_ui(ui: &mut Ui, evidence: &Evidence) {
     let line = |ui: &mut Ui, text: String| drop(ui.add(Label::new(RichText::new(text).small()).wrap()));
     ui.label(format!("Agreement {}", percent(agreement))).on_hover_text("Share of cases whose decision equals the label");
     line(ui, format!("95 % interval {} to {}, over {cases} cases of {set}", percent(low), percent(high)));
+    if let Some(note) = evidence.errors_note() {
+        line(ui, note);
+    }
+    if let Some(note) = evidence.router_note() {
+        ui.add(Label::new(RichText::new(sentence(note)).small().color(theme::palette(ui).warning)).wrap());
+    }
     if evidence.own_routes > 0 {
         line(ui, format!("Not counted: {} cases that chose between routes of their own", evidence.own_routes));
     }

@@ -8,6 +8,7 @@ use waypost::decision::{OrderStability, TokenCounts};
 use waypost::eval::{RecallGate, TurnResult, compare, figures, overlap, wilson_interval};
 use waypost::formats::{
     CompareReport, Compared, evidence_problems, junit_xml, read_run, report_json, report_markdown, report_text, run_evidence, write_cases,
+    wrong_cases_text,
 };
 use waypost::policy::{NO_ROUTE_LABEL, Policy, Route};
 
@@ -299,6 +300,7 @@ fn a_run_that_is_read_back_is_the_same() {
             order_stability: Some(OrderStability { orders: 2, changed: 1, agreement: 2.0 / 3.0, decisions: Vec::new() }),
             tags: ["long".into(), "two, words".into()].into(),
             digest: Some(0x00ab_cdef_0123_4567),
+            preview: " \"sort\", please…".into(),
             ..turn(0, 0, "a", Some("b"), 1.0 / 3.0)
         },
         TurnResult { routes: Some(Arc::clone(&own)), probabilities: vec![f32::MIN_POSITIVE, 0.5, 0.5], ..turn(1, 1, "x", Some("y"), 0.5) },
@@ -331,10 +333,34 @@ fn a_run_that_is_read_back_is_the_same() {
 #[test]
 fn reports_survive_what_people_call_their_routes() {
     let nasty = "a|b <c> & \"d\"\n\u{1}`e`";
-    let run = run(routes(&["ok"]), vec![turn(0, 0, nasty, Some("ok"), 0.5), turn(1, 1, "ok", None, 0.0)]);
+    let said = |turn: TurnResult| TurnResult { preview: "a < b".into(), ..turn };
+    let run = run(routes(&["ok"]), vec![said(turn(0, 0, nasty, Some("ok"), 0.5)), said(turn(1, 1, "ok", None, 0.0))]);
     let xml = junit_xml(&run);
+    assert!(xml.contains(">:1: a &lt; b</failure>") && xml.contains(">:2: a &lt; b</error>"), "{xml}");
     assert!(xml.contains("tests=\"2\" failures=\"1\" errors=\"1\""), "{xml}");
     assert!(xml.contains("a|b &lt;c&gt; &amp; &quot;d&quot;&#10;\u{fffd}`e`"), "{xml}");
     let rows: Vec<String> = report_markdown(&run).lines().filter(|line| line.contains("a\\|b")).map(str::to_owned).collect();
     assert!(!rows.is_empty() && rows.iter().all(|row| row.ends_with('|')), "{rows:?}");
+}
+
+#[test]
+fn errors_are_confusions_and_evidence_too() {
+    let turns =
+        vec![turn(0, 0, "a", Some("b"), 0.5), turn(1, 1, "a", None, 0.0), turn(2, 2, "a", None, 0.0), turn(3, 3, "b", Some("b"), 0.5)];
+    let run = run(routes(&["a", "b"]), turns);
+    let report = report_markdown(&run);
+    assert!(report.contains("| a | error | 2 |\n| a | b | 1 |\n"), "{report}");
+    assert_eq!((run_evidence(&run).errors, run_evidence(&run).cases), (2, 4));
+    assert!(report.contains("order: not tested"), "{report}");
+}
+
+#[test]
+fn the_first_wrong_cases_are_listed_with_what_was_said() {
+    let said = |at: usize, decided: Option<&str>| TurnResult { preview: "sort it".into(), ..turn(at, at, "a", decided, 0.5) };
+    let of = |turns: Vec<TurnResult>| wrong_cases_text(&run(routes(&["a", "b"]), turns));
+    assert_eq!(of(vec![said(0, Some("a"))]), "");
+    let few = of(vec![said(0, Some("a")), said(1, Some("b")), turn(2, 2, "a", None, 0.0)]);
+    assert_eq!(few, "\nwrong cases\n  1 (line 2), expected a, decided b: sort it\n  2 (line 3), expected a, decided error\n");
+    let many = of((0..12).map(|at| said(at, Some("b"))).collect());
+    assert!(many.starts_with("\nthe first 10 of 12 wrong cases (--out DIR") && many.lines().count() == 12, "{many}");
 }

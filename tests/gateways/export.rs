@@ -52,10 +52,16 @@ fn evidence(policy: &Policy) -> Evidence {
         beyond_limit: 0,
         undecided: 0,
         own_routes: 0,
+        errors: 0,
         agreement: 0.91,
         agreement_ci95: [0.86, 0.94],
         confusions: vec![Confusion { label: "no".to_owned(), decided: "off\n- x".to_owned(), count: 7 }],
-        router: RouterInfo { id: "builtin".to_owned(), device: "cpu".to_owned(), dtype: "f32".to_owned(), temperature: None },
+        router: RouterInfo {
+            id: "katanemo/Arch-Router-1.5B".to_owned(),
+            device: "cpu".to_owned(),
+            dtype: "f32".to_owned(),
+            temperature: None,
+        },
         router_sha256: None,
         dialect: Some(DialectId::Plano0420),
         gateway_versions: gateway_versions(DialectId::Plano0420).to_owned(),
@@ -330,6 +336,33 @@ fn evidence_travels_as_comments_and_as_a_file() {
     let mut json = serde_json::to_value(&limited).unwrap();
     json.as_object_mut().unwrap().remove("beyond_limit");
     assert_eq!(serde_json::from_value::<Evidence>(json).unwrap().limit_note(), None);
+}
+
+#[test]
+fn failed_requests_and_the_built_in_router_are_told() {
+    let policy = policy();
+    let exported = |evidence: &Evidence| {
+        let options = ExportOptions { evidence: Some(evidence), ..ExportOptions::default() };
+        export_gateway(&policy, options).unwrap()
+    };
+    let some = Evidence { cases: 20, errors: 6, ..evidence(&policy) };
+    let note = "6 of 20 requests fail with HTTP 500, since the gateway cannot read what the router answers";
+    let Exported { text, notes, .. } = exported(&some);
+    assert!(text.contains(&format!("# waypost: {note}\n")) && notes.iter().any(|told| told == note), "{text}{notes:?}");
+    assert_eq!(standing(&policy, Some(&some)), Standing::Tested);
+    let most = Evidence { errors: 11, ..some };
+    assert_eq!(standing(&policy, Some(&most)), Standing::FailsRequests);
+    assert_eq!(evidence_problems(&policy, Some(&most)), ["the gateway fails most requests of its test (11 of 20)"]);
+    // Files of older versions do not say.
+    let mut json = serde_json::to_value(&most).unwrap();
+    json.as_object_mut().unwrap().remove("errors");
+    assert_eq!(serde_json::from_value::<Evidence>(json).unwrap().errors, 0);
+
+    let mut weak = evidence(&policy);
+    weak.router.id = "builtin".to_owned();
+    let text = exported(&weak).text;
+    assert!(text.contains("# waypost: WARNING, tested with the built-in router, which is not the one that your gateway asks"), "{text}");
+    assert_eq!(standing(&policy, Some(&weak)), Standing::Tested);
 }
 
 #[test]

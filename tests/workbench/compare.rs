@@ -102,6 +102,31 @@ fn differences_out_of_view_are_not_drawn() {
 }
 
 #[test]
+fn flips_of_one_conversation_have_names_of_their_own_and_an_order_is_no_gain() {
+    let folder = tempfile::tempdir().unwrap();
+    let set = folder.path().join("turns.jsonl");
+    let said = [("user", "the driver is late"), ("assistant", "sorry"), ("user", "call the driver")];
+    let said = said.map(|(role, text)| format!("{{\"role\": \"{role}\", \"content\": \"{text}\"}}")).join(", ");
+    std::fs::write(&set, format!("{{\"id\": \"t\", \"messages\": [{said}], \"labels\": [\"shipping\", \"shipping\"]}}\n")).unwrap();
+    let mut harness = window_in(options(Behaviour::Words), Some(&folder.path().join("drafts")));
+    perform(&mut harness, Command::EditYaml(format!("name: plain\n{POLICY}")));
+    perform(&mut harness, Command::Perform(Action::NewVariant));
+    let other = "name: other\nroutes:\n  - name: shipping\n    description: parcel driver\n  - name: billing\n    description: refund invoice charge\n";
+    perform(&mut harness, Command::EditYaml(other.to_owned()));
+    open_set(&mut harness, &set);
+    wait_for(&mut harness, "Ready");
+    perform(&mut harness, Command::Perform(Action::MeasureVariants));
+    compared(&mut harness);
+    perform(&mut harness, Command::Perform(Action::ShowCompare));
+    click(&mut harness, "Policies");
+    click(&mut harness, "Find causes");
+    wait_for(&mut harness, "causes 2 flips");
+    for text in ["fixed t, now shipping", "fixed t turn 2, now shipping", "gateways do not keep the order of the routes"] {
+        assert!(has(&harness, text), "{text:?} is not on screen: {:#?}", texts(&harness));
+    }
+}
+
+#[test]
 fn a_baseline_that_the_user_chose_stays_when_variants_are_measured() {
     let folder = tempfile::tempdir().unwrap();
     let drafts = folder.path().join("drafts");

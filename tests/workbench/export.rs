@@ -5,7 +5,7 @@ use std::sync::Arc;
 use waypost::app::measure::write_run;
 use waypost::app::{Action, Command, ExportCommand};
 use waypost::chat::Conversation;
-use waypost::decision::RouterInfo;
+use waypost::decision::{Outcome, RouterInfo};
 use waypost::engine::RouteRequest;
 use waypost::eval::{LeftOut, Run, RunInfo, Source, TurnKey, TurnResult};
 use waypost::formats::{ExportFormat, policy_digest};
@@ -160,6 +160,7 @@ fn run_of(policy: &Arc<Policy>) -> Run {
         id: Arc::from("a"),
         turn: 0,
         digest: None,
+        preview: Arc::default(),
         label: Arc::from(labels[1].as_str()),
         tags: Arc::default(),
         routes: None,
@@ -195,4 +196,23 @@ fn an_opened_run_is_the_evidence_until_the_policy_changes() {
     assert!(evidence.contains(&policy_digest(&policy)), "{evidence}");
     perform(&mut harness, Command::EditPolicy(PolicyEdit::SetName(Some("Another".to_owned()))));
     wait_for(&mut harness, "Changed since it was tested");
+}
+
+#[test]
+fn failed_requests_and_the_built_in_router_stand_beside_the_agreement() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut harness = window(options(Behaviour::Decide));
+    let policy = harness.state().app().state().routes().clone();
+    let mut run = run_of(&policy);
+    (run.info.min_agreement, run.info.router.id) = (None, "builtin".to_owned());
+    let turn = &mut run.turns[0];
+    (turn.outcome, turn.decided, turn.error) = (Outcome::Error, None, Some("no JSON".to_owned()));
+    write_run(folder.path(), &run).unwrap();
+    perform(&mut harness, Command::Perform(Action::ShowExport));
+    perform(&mut harness, Command::Export(ExportCommand::OpenRun(folder.path().to_owned())));
+    wait_for(&mut harness, "Fails most requests");
+    for text in ["The gateway fails most requests of its test (1 of 1)", "1 of 1 requests fails with HTTP 500", "Tested with the built-in"]
+    {
+        assert!(has(&harness, text), "{text:?} is not on screen: {:#?}", texts(&harness));
+    }
 }

@@ -6,10 +6,12 @@ use std::sync::mpsc::Sender;
 
 use super::Measurement;
 use super::kept::{Key, Lookup};
+use crate::chat::Conversation;
 use crate::chat::labelled::LabelledCase;
+use crate::dialect::is_cut;
 use crate::engine::RouteRequest;
 use crate::eval::{TurnKey, TurnResult};
-use crate::formats::{CaseReader, FormatError, conversation_digest};
+use crate::formats::{CaseReader, FormatError, conversation_digest, conversation_preview};
 use crate::policy::{NO_ROUTE_LABEL, Policy};
 
 /// What the requests tell the collector, in the order of the set.
@@ -42,12 +44,15 @@ pub struct Requests {
     /// Cases that were prepared.
     measured: usize,
     next_request: usize,
+    /// Turns so far of whose conversation the dialect sends a part only.
+    cut: usize,
     ready: VecDeque<(TurnKey, RouteRequest)>,
 }
 
 impl Requests {
     pub(super) fn new(measurement: Measurement, labels: usize, reader: CaseReader, lookup: Option<Lookup>, notes: Sender<Note>) -> Self {
-        Self { measurement, labels, reader, lookup, notes, next_case: 0, measured: 0, next_request: 0, ready: VecDeque::new() }
+        let ready = VecDeque::new();
+        Self { measurement, labels, reader, lookup, notes, next_case: 0, measured: 0, next_request: 0, cut: 0, ready }
     }
 
     /// Goes one turn further, for whoever looks around between turns whose results are kept; `None` after the last one.
@@ -58,6 +63,7 @@ impl Requests {
             }
         }
         let (turn, request) = self.ready.pop_front()?;
+        self.cut += usize::from(is_cut(request.dialect, &request.conversation, request.budget));
         let (key, known) = match &mut self.lookup {
             Some(lookup) => {
                 let key = lookup.key(&request);
@@ -73,6 +79,11 @@ impl Requests {
         self.notes.send(Note::Asked { request: self.next_request, turn, key }).ok();
         self.next_request += 1;
         Some(Step::Ask(request))
+    }
+
+    /// Returns of how many turns so far the dialect sends a part of the conversation only, whether their results were kept or not.
+    pub fn cut(&self) -> usize {
+        self.cut
     }
 
     /// Returns the steps as the engine's thread takes them: `None` for a turn whose result is kept.
@@ -96,12 +107,14 @@ impl Requests {
             return true;
         }
         self.measured += 1;
-        let key = |turn: usize, digest: u64, routes: Option<Arc<[String]>>| TurnKey {
+        let key = |turn: usize, asked: &Conversation, routes: Option<Arc<[String]>>| TurnKey {
             conversation: position,
             line: entry.place.line,
             id: Arc::clone(&entry.id),
             turn,
-            digest: Some(digest),
+            digest: Some(conversation_digest(asked)),
+            // That of the last message is in the index of the set already: one text for both.
+            preview: if turn + 1 == entry.labels.len() { Arc::clone(&entry.preview) } else { conversation_preview(asked) },
             label: Arc::clone(&entry.labels[turn]),
             tags: Arc::clone(&entry.tags),
             routes,
@@ -110,7 +123,7 @@ impl Requests {
             Ok(case) => {
                 let (policy, routes) = own(&case, &self.measurement.policy);
                 for (turn, (conversation, _)) in case.turns().into_iter().enumerate().take(entry.labels.len()) {
-                    let digest = conversation_digest(&conversation);
+                    let turn = key(turn, &conversation, routes.clone());
                     let request = RouteRequest {
                         policy: Arc::clone(&policy),
                         conversation: Arc::new(conversation),
@@ -119,7 +132,7 @@ impl Requests {
                         orders: self.measurement.orders,
                         seed: self.measurement.seed,
                     };
-                    self.ready.push_back((key(turn, digest, routes.clone()), request));
+                    self.ready.push_back((turn, request));
                 }
             }
             // It could be read when the set was opened: what is wrong is wrong with the file, not with the case.

@@ -69,9 +69,13 @@ pub struct Evidence {
     /// Cases that chose between routes of their own, none of `cases` and `planned`.
     #[serde(default)]
     pub own_routes: usize,
+    /// Of `cases`, those that the gateway would have failed instead of routing them; each counts as wrong. 0 too in files of versions that did
+    /// not count them.
+    #[serde(default)]
+    pub errors: usize,
     pub agreement: f64,
     pub agreement_ci95: [f64; 2],
-    /// The most frequent first.
+    /// The most frequent first, without `errors`.
     pub confusions: Vec<Confusion>,
     pub router: RouterInfo,
     pub router_sha256: Option<String>,
@@ -99,6 +103,30 @@ impl Evidence {
             more => format!("{more} more were"),
         };
         Some(format!("the policy was tested only on the first cases of {}; {rest} not measured", self.set))
+    }
+
+    /// Returns what an export must say of requests that the gateway fails; `None` where it fails none.
+    pub fn errors_note(&self) -> Option<String> {
+        let Self { cases, errors, .. } = self;
+        let fail = if *errors == 1 { "fails" } else { "fail" };
+        let why = match self.router.live_gateway() {
+            Some(_) => "",
+            None => " with HTTP 500, since the gateway cannot read what the router answers",
+        };
+        (*errors > 0).then(|| format!("{errors} of {cases} requests {fail}{why}"))
+    }
+
+    /// Returns whether the gateway fails more requests than it routes, which nobody wants to roll out.
+    pub fn fails_most(&self) -> bool {
+        2 * self.errors > self.cases
+    }
+
+    /// Returns what an export must say of a test with the router that ships with Waypost; `None` of one with another.
+    pub fn router_note(&self) -> Option<&'static str> {
+        self.router.is_builtin().then_some(
+            "tested with the built-in router, which is not the one that your gateway asks; measure with that one (--router, in the window \
+             Choose router)",
+        )
     }
 
     /// Returns the same evidence for a file of this format: it holds for those versions alone that read the file.
@@ -143,6 +171,8 @@ pub enum Standing {
     /// The policy was changed since.
     Changed,
     FailsGate,
+    /// The gateway fails more than half of the requests.
+    FailsRequests,
     /// The run was stopped, lacks decisions, or was for another dialect than the policy's.
     Doubtful,
     Tested,
@@ -155,6 +185,7 @@ pub fn standing(policy: &Policy, evidence: Option<&Evidence>) -> Standing {
         Some(evidence) if evidence.policy_sha256 != policy_digest(policy) => Standing::Changed,
         Some(evidence) if evidence.gate.as_ref().is_some_and(|gate| !gate.passed && !gate.open) => Standing::FailsGate,
         Some(evidence) if evidence.recall_gate.as_ref().is_some_and(|gate| !gate.below.is_empty()) => Standing::FailsGate,
+        Some(evidence) if evidence.fails_most() => Standing::FailsRequests,
         Some(_) if evidence_problems(policy, evidence).is_empty() => Standing::Tested,
         Some(_) => Standing::Doubtful,
     }
@@ -186,6 +217,9 @@ pub fn evidence_problems(policy: &Policy, evidence: Option<&Evidence>) -> Vec<St
             problems.push(format!("whether the recall of {open} is below the required {demanded} depends on undecided cases"));
         }
     }
+    if evidence.fails_most() {
+        problems.push(format!("the gateway fails most requests of its test ({} of {})", evidence.errors, evidence.cases));
+    }
     let asked = evidence.cases + evidence.undecided;
     if asked < evidence.planned {
         problems.push(format!("its test was stopped after {asked} of {} cases", evidence.planned));
@@ -214,6 +248,9 @@ pub(super) fn comments(policy: &Policy, evidence: Option<&Evidence>) -> String {
         line(&mut out, &format!("WARNING, {problem}"));
     }
     let Some(evidence) = evidence else { return out };
+    if let Some(note) = evidence.router_note() {
+        line(&mut out, &format!("WARNING, {note}"));
+    }
     let Evidence { set, cases, agreement, agreement_ci95: [low, high], router, dialect, .. } = evidence;
     line(&mut out, &format!("tested on {} with waypost {}", evidence.date, evidence.waypost));
     line(&mut out, &format!("policy sha256 {}", evidence.policy_sha256));
@@ -226,6 +263,9 @@ pub(super) fn comments(policy: &Policy, evidence: Option<&Evidence>) -> String {
     }
     let percent = |share: &f64| format!("{:.1} %", 100.0 * share);
     line(&mut out, &format!("agreement {}, 95 % interval {} to {}", percent(agreement), percent(low), percent(high)));
+    if let Some(note) = evidence.errors_note() {
+        line(&mut out, &note);
+    }
     match router.live_gateway() {
         Some(url) => line(&mut out, &format!("decided by the gateway at {url}, with its own prompt")),
         None => {

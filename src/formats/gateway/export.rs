@@ -178,6 +178,8 @@ pub fn export_gateway(policy: &Policy, options: ExportOptions<'_>) -> Result<Exp
     }
     let mut notes = traps(policy, options);
     notes.extend(options.evidence.and_then(Evidence::limit_note));
+    // Of most requests it is a problem, which whoever exports asks about.
+    notes.extend(options.evidence.filter(|evidence| !evidence.fails_most()).and_then(Evidence::errors_note));
     let evidence = options.evidence.map(|evidence| evidence.clone().within(options.format));
     let comments = evidence::comments(policy, evidence.as_ref()) + &meta::comment(policy, options.format);
     let text = match options.format {
