@@ -61,12 +61,7 @@ impl App {
         let id = self.next_id();
         let mut document = Document::new(id, stem(path), PolicyText::from_file(policy, &text)).in_file(path.to_owned(), stamp(path));
         document.follow_name();
-        if self.state.policies.is_empty() {
-            self.state.policies.push(document);
-            self.show_tab(Tab::Policy);
-        } else {
-            self.add_policy(document);
-        }
+        self.add_policy(document);
         self.remember(path);
     }
 
@@ -86,12 +81,7 @@ impl App {
     fn take_conversation(&mut self, path: &Path, conversation: Conversation, warnings: &[Warning]) {
         note(warnings, &mut self.state.log);
         let document = Document::new(self.next_id(), stem(path), conversation).in_file(path.to_owned(), stamp(path));
-        if self.state.conversations.is_empty() {
-            self.state.conversations.push(document);
-            self.show_conversation_tab();
-        } else {
-            self.add_conversation(document);
-        }
+        self.add_conversation(document);
         self.remember(path);
     }
 

@@ -31,6 +31,37 @@ fn what_is_opened_by_a_relative_path_is_remembered_for_other_working_directories
 }
 
 #[test]
+fn a_list_that_is_routes_and_a_labelled_set_alike_is_opened_beside_the_samples() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("both.json");
+    let both = r#"[{"name": "a", "description": "b", "messages": [{"role": "user", "content": "x"}], "route": "a"}]"#;
+    std::fs::write(&path, both).unwrap();
+    let app = start(&[&path], None);
+    let state = app.state();
+    assert_eq!((state.policy().title.as_str(), state.conversation().title.as_str()), ("Coding assistant", "Quickstart"));
+    assert_eq!(state.batch.opening.as_ref().map(|opening| &opening.path), Some(&path));
+}
+
+#[test]
+fn the_samples_give_way_to_what_is_opened_at_the_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let (policy, talk) = (folder.path().join("p.yaml"), folder.path().join("talk.txt"));
+    std::fs::write(&policy, POLICY).unwrap();
+    std::fs::write(&talk, "User: hi\n").unwrap();
+    let titles = |files: &[&Path]| {
+        let app = start(files, None);
+        let policies: Vec<String> = app.state().policies.iter().map(|document| document.title.clone()).collect();
+        let conversations: Vec<String> = app.state().conversations.iter().map(|document| document.title.clone()).collect();
+        (policies, conversations)
+    };
+    let of = |policy: &str, conversation: &str| (vec![policy.to_owned()], vec![conversation.to_owned()]);
+    assert_eq!(titles(&[]), of("Coding assistant", "Quickstart"));
+    assert_eq!(titles(&[&policy]), of("p", "Quickstart"));
+    assert_eq!(titles(&[&talk]), of("Coding assistant", "talk"));
+    assert_eq!(titles(&[&talk, &policy]), of("p", "talk"));
+}
+
+#[test]
 fn a_conversation_keeps_its_title_when_it_is_saved_again_and_what_has_no_name_is_called_as_its_file() {
     let folder = tempfile::tempdir().unwrap();
     let mut app = start(&[], None);
