@@ -1,6 +1,5 @@
 //! The router panel: which routers there are, and choosing one.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +9,6 @@ use serde::{Deserialize, Serialize};
 use super::session::App;
 use super::settings::Settings;
 use super::state::Dialog;
-use super::tasks::{Apply, defect};
 use super::{DeviceChoice, Download, Job, JobKind, Remembered, RouterSource};
 use crate::engine::{EngineError, Hub, Limits, ListedRouter, Place, forget_key, list_routers, store_key};
 
@@ -305,38 +303,6 @@ impl App {
             },
             |_, _| {},
         );
-    }
-
-    /// Does something on a thread of its own, which nothing else waits for; what it sends is done where the state is. Where a defect or the
-    /// want of a thread ends it early, that is told, and `abandon` is called with the sentence, so that nothing waits for it for ever.
-    pub(super) fn background(
-        &mut self,
-        name: &str,
-        work: impl FnOnce(&dyn Fn(Apply)) + Send + 'static,
-        abandon: impl FnOnce(&mut Self, String) + Clone + Send + 'static,
-    ) {
-        let (outbox, wake) = (self.outbox.clone(), Arc::clone(&self.wake));
-        let give_up = abandon.clone();
-        let run = move || {
-            let send = |apply: Apply| {
-                // Nobody listens any more when the window was closed.
-                if outbox.send(apply).is_ok() {
-                    wake();
-                }
-            };
-            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| work(&send))) {
-                let sentence = defect(panic.as_ref());
-                send(Box::new(move |app: &mut App| {
-                    app.state.log.error(sentence.as_str());
-                    give_up(app, sentence);
-                }));
-            }
-        };
-        if let Err(error) = std::thread::Builder::new().name(name.to_owned()).spawn(run) {
-            let sentence = format!("The system gives no thread for this ({error}); close other programs and try again");
-            self.state.log.error(sentence.as_str());
-            abandon(self, sentence);
-        }
     }
 
     /// Notes how long the shown decision took.
