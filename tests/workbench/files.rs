@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use waypost::app::{Action, App, BatchCommand, Command, Dialog, DocId, Question, StartOptions};
+use waypost::app::{Action, Answer, App, BatchCommand, Command, Dialog, DocId, Question, StartOptions};
 use waypost::chat::{Conversation, ConversationEdit, Role};
 use waypost::policy::PolicyEdit;
 
@@ -107,6 +107,31 @@ fn a_file_that_was_only_touched_is_not_asked_about_and_a_changed_one_is() {
     std::fs::write(&path, POLICY.replace("name: a", "name: other")).unwrap();
     app.check_disk();
     assert!(is_asked(&app));
+}
+
+#[test]
+fn what_is_changed_again_after_it_was_asked_about_is_asked_about_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("p.yaml");
+    std::fs::write(&path, POLICY).unwrap();
+    let mut app = start(&[&path], None);
+    app.run(Command::EditPolicy(PolicyEdit::Describe { route: 0, description: "unsaved".to_owned() }));
+    let written = || std::fs::read_to_string(&path).unwrap();
+    let [first, second, third] = ["other", "another", "yet_another"].map(|name| POLICY.replace("name: a", &format!("name: {name}")));
+    std::fs::write(&path, first).unwrap();
+    app.check_disk();
+    assert!(is_asked(&app));
+    std::fs::write(&path, &second).unwrap();
+    app.run(Command::Answer(Answer::KeepMine));
+    assert!(!is_asked(&app));
+    app.run(Command::Perform(Action::Save));
+    assert!(is_asked(&app) && written() == second);
+    // Overwriting it is for what was seen, too.
+    std::fs::write(&path, &third).unwrap();
+    app.run(Command::Answer(Answer::KeepMine));
+    assert!(is_asked(&app) && written() == third);
+    app.run(Command::Answer(Answer::KeepMine));
+    assert!(!is_asked(&app) && written().contains("unsaved") && !app.state().policy().is_modified());
 }
 
 #[test]

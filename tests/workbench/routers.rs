@@ -123,7 +123,7 @@ fn settle(app: &mut App, hub: &OpenHub) {
         assert!(start.elapsed() < Duration::from_secs(20), "a download does not end");
         std::thread::sleep(Duration::from_millis(1));
     }
-    app.poll();
+    while app.poll() {}
 }
 
 fn command(make: fn(String) -> RoutersCommand) -> Command {
