@@ -56,7 +56,9 @@ mod study;
 mod tasks;
 mod word_diff;
 
-pub use crate::engine::{CacheStats, DeviceChoice, JobId, ListedRouter, Loader, Plan, Presence, Progress, RouterDescription, RouterSource};
+pub use crate::engine::{
+    CacheStats, DeviceChoice, JobId, ListedRouter, Loader, Plan, Presence, Progress, RouterDescription, RouterSource, Secret,
+};
 pub use action::{Action, Menu};
 pub use batch::{Batch, BatchCommand, BatchPart, Figure, Measuring, OpenCase, SampleSet};
 pub use carried::{CarriedFile, unpack_router};

@@ -10,7 +10,7 @@ use super::session::App;
 use super::settings::Settings;
 use super::state::Dialog;
 use super::{DeviceChoice, Download, Job, JobKind, Remembered, RouterSource};
-use crate::engine::{EngineError, Hub, Limits, ListedRouter, Place, forget_key, list_routers, store_key};
+use crate::engine::{EngineError, Hub, Limits, ListedRouter, Place, Secret, forget_key, list_routers, store_key};
 
 /// Opens the Hub, when a download is asked for; tests bring their own.
 pub type OpenHub = Arc<dyn Fn() -> Result<Hub, EngineError> + Send + Sync>;
@@ -39,7 +39,7 @@ pub struct RouterPanel {
     /// Why what is written there is none.
     pub problem: Option<String>,
     /// What is being written in the field for a server's key; never kept.
-    pub key: String,
+    pub key: Secret,
     pub remembered: Remembered,
     /// Speeds that were measured since the start, which `remembered` has too: they are added to its file at the end.
     pub(super) fresh: Remembered,
@@ -102,7 +102,7 @@ pub enum RoutersCommand {
     /// What is written in the field for a router that is not listed.
     Address(String),
     /// What is written in the field for its key.
-    Key(String),
+    Key(Secret),
     /// Adds the router that is written there.
     Add,
     /// Asks for a router's folder, or for its .gguf file.
@@ -138,7 +138,7 @@ impl App {
                 self.state.routers.problem = None;
                 self.state.routers.address = text;
             }
-            RoutersCommand::Key(text) => self.state.routers.key = text,
+            RoutersCommand::Key(key) => self.state.routers.key = key,
             RoutersCommand::Add => self.add_router(),
             // Choosing a file is the window's business: it answers with `Open`.
             RoutersCommand::ChooseFolder | RoutersCommand::ChooseFile => {}
@@ -226,7 +226,7 @@ impl App {
             Err(reason) => self.state.routers.problem = Some(reason),
             Ok(source) => {
                 if let (RouterSource::Endpoint { url, .. } | RouterSource::Gateway { url, .. }, false) =
-                    (&source, self.state.routers.key.trim().is_empty())
+                    (&source, self.state.routers.key.as_str().trim().is_empty())
                 {
                     self.keep_key(url.clone());
                 }
@@ -291,7 +291,7 @@ impl App {
 
     /// The system may ask the user to unlock the keyring, so a thread waits for it.
     fn keep_key(&mut self, url: String) {
-        let key = std::mem::take(&mut self.state.routers.key).trim().to_owned();
+        let key = std::mem::take(&mut self.state.routers.key);
         self.background(
             "waypost-key",
             move |send| {

@@ -221,6 +221,16 @@ fn servers_are_added_by_address_and_used() {
 }
 
 #[test]
+fn a_key_that_is_being_typed_comes_into_no_log() {
+    let mut app = App::start(options(Behaviour::Decide), None, || {}).unwrap();
+    let command = Command::Routers(RoutersCommand::Key("very-secret".to_owned().into()));
+    assert!(!format!("{command:?}").contains("very-secret"));
+    app.run(command);
+    assert_eq!(app.state().routers.key.as_str(), "very-secret");
+    assert!(!format!("{:?}", app.state()).contains("very-secret"));
+}
+
+#[test]
 fn a_router_on_a_slower_device_says_why() {
     let mut harness = window(options(Behaviour::Refused));
     wait_for(&mut harness, "Ready");
