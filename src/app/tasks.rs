@@ -85,6 +85,12 @@ impl Drop for Tasks {
     }
 }
 
+/// Returns what to tell of a panic.
+fn defect(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
+    format!("Waypost has a defect; what it was computing is missing: {}", text.unwrap_or("a panic without a message"))
+}
+
 impl App {
     /// Does something on a thread of its own, which nothing else waits for; what it sends is done where the state is. Where a defect or the
     /// want of a thread ends it early, that is told, and `abandon` is called with the sentence, so that nothing waits for it for ever.
@@ -127,12 +133,6 @@ pub(super) fn unless_outdated<T>(
 ) -> impl FnOnce() -> Option<T> + Send + 'static {
     let ticket = newest.fetch_add(1, Ordering::Relaxed) + 1;
     move || (newest.load(Ordering::Relaxed) == ticket).then(work)
-}
-
-/// Returns what to tell of a panic.
-fn defect(panic: &(dyn Any + Send)) -> String {
-    let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
-    format!("Waypost has a defect; what it was computing is missing: {}", text.unwrap_or("a panic without a message"))
 }
 
 #[cfg(test)]
