@@ -36,18 +36,17 @@ impl App {
             let (a, b) = (&view.runs[0].view.run, &view.runs[view.focus].view.run);
             (attribute(a, b, &view.comparison, &open.set), view)
         };
-        self.files.run(prepare, |app, (attribution, view)| match attribution {
-            Ok(attribution) => app.next_causes(attribution, view),
-            Err(why) => {
-                app.state.compare.searching = false;
-                app.state.log.error(format!("The causes cannot be found: {why}"));
-            }
-        });
-    }
-
-    /// Ends a search that was being prepared.
-    pub(super) fn abandon_causes(&mut self) {
-        self.state.compare.searching = self.cause_search.is_some();
+        self.files.run(
+            prepare,
+            |app, (attribution, view)| match attribution {
+                Ok(attribution) => app.next_causes(attribution, view),
+                Err(why) => {
+                    app.state.compare.searching = false;
+                    app.state.log.error(format!("The causes cannot be found: {why}"));
+                }
+            },
+            |app| app.state.compare.searching = false,
+        );
     }
 
     /// Asks the router about the next round, or ends the search.

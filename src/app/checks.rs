@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use super::PolicyText;
 use super::session::App;
 use super::state::Dialog;
+use super::tasks::unless_outdated;
 use crate::formats::{Located, lint_context, locate, policy_lines};
 use crate::policy::lint::{Finding, Severity};
 
@@ -35,6 +35,8 @@ pub struct Checks {
     /// Of the visible, for each line of the YAML.
     of_line: BTreeMap<usize, Vec<usize>>,
     counts: [usize; 3],
+    /// Whether a defect ended the look at this version, of which nothing is known then.
+    pub failed: bool,
 }
 
 impl Checks {
@@ -76,7 +78,7 @@ impl Checks {
 
     /// Returns whether there is nothing to say.
     pub fn is_empty(&self) -> bool {
-        self.visible.is_empty()
+        self.visible.is_empty() && !self.failed
     }
 
     /// Returns how many findings are left out as the user wishes.
@@ -120,23 +122,28 @@ impl App {
         if self.checking.as_ref().is_some_and(|asked| Arc::ptr_eq(asked, text)) {
             return;
         }
-        let text = Arc::clone(text);
+        let (text, abandoned) = (Arc::clone(text), Arc::clone(text));
         self.checking = Some(Arc::clone(&text));
-        let (newest, ticket) = (Arc::clone(&self.newest_check), self.newest_check.fetch_add(1, Ordering::Relaxed) + 1);
-        let work = move || {
-            // While somebody types, versions queue up that nobody will look at any more.
-            (newest.load(Ordering::Relaxed) == ticket).then(|| {
-                // Text that cannot be read has no lines to speak of; the findings are about the last that could be.
-                let lines = if text.error.is_none() { policy_lines(text.yaml(), "policy.yaml") } else { Default::default() };
-                let found = locate(&text.policy, &lint_context(&text.policy), &lines);
-                (text, found)
-            })
-        };
-        self.texts.run(work, |app, made| {
+        let work = unless_outdated(Arc::clone(&self.newest_check), move || {
+            // Text that cannot be read has no lines to speak of; the findings are about the last that could be.
+            let lines = if text.error.is_none() { policy_lines(text.yaml(), "policy.yaml") } else { Default::default() };
+            let found = locate(&text.policy, &lint_context(&text.policy), &lines);
+            (text, found)
+        });
+        let apply = |app: &mut Self, made| {
             if let Some((text, found)) = made {
                 app.state.checks = Checks::new(text, found, &app.state.settings.hidden_advice);
             }
-        });
+        };
+        self.texts.run(work, apply, move |app| app.abandon_check(abandoned));
+    }
+
+    /// Lets go of findings about an older version, which would stay for good. The same version would meet the same defect, so it is not looked at
+    /// again.
+    fn abandon_check(&mut self, text: Arc<PolicyText>) {
+        if self.checking.as_ref().is_some_and(|asked| Arc::ptr_eq(asked, &text)) {
+            self.state.checks = Checks { about: Some(text), failed: true, ..Checks::default() };
+        }
     }
 
     pub(super) fn run_check(&mut self, command: CheckCommand) {
@@ -154,5 +161,24 @@ impl App {
                 self.state.checks.sort_out(&[]);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::app::tasks::tests::{app, defective, fail};
+
+    #[test]
+    fn where_the_look_at_a_policy_fails_its_older_findings_go_and_it_says_so() {
+        let mut app = app();
+        let text = Arc::clone(&app.state.policy().text);
+        // Another is looked at by now.
+        app.abandon_check(Arc::new(PolicyText::clone(&text)));
+        assert!(!app.state.checks.failed);
+        app.texts.run(defective, |_, ()| (), move |app| app.abandon_check(text));
+        fail(&mut app);
+        let checks = &app.state.checks;
+        assert!(checks.failed && checks.get(0).is_none() && !checks.is_empty() && checks.is_about(&app.state.policy().text));
     }
 }

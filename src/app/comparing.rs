@@ -111,6 +111,13 @@ impl App {
                     app.refresh_comparison();
                 }
             },
+            |app| {
+                app.state.compare.computing = false;
+                // Other runs may be compared.
+                if app.compare_outdated {
+                    app.refresh_comparison();
+                }
+            },
         );
     }
 }

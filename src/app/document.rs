@@ -14,8 +14,8 @@ pub struct DocId(pub u64);
 pub struct FileStamp {
     pub modified: Option<SystemTime>,
     pub bytes: u64,
-    /// The first bytes of the SHA-256 of its text, which tell a file that was changed from one that was only touched; `None` where the text
-    /// could not be read, and in drafts of older versions.
+    /// The first bytes of the SHA-256 of its text, which tell a file that was changed from one that was only touched; `None` in drafts of older
+    /// versions.
     pub digest: Option<u64>,
 }
 

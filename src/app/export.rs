@@ -4,7 +4,6 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use super::DocId;
 use super::export_made::{Made, make};
@@ -14,6 +13,7 @@ use super::session::App;
 use super::settings::{Settings, Tab};
 use super::state::{Dialog, State};
 use super::store::write_atomically;
+use super::tasks::unless_outdated;
 use crate::dialect::{GATEWAYS, Gateway};
 use crate::eval::{Run, RunInfo};
 use crate::formats::{ExportFormat, FormatError, open, read_unchanged};
@@ -114,6 +114,8 @@ pub struct ExportState {
     pub made: Option<Arc<Made>>,
     /// What was asked for last.
     asked: Option<ExportKey>,
+    /// Whether a defect ended the making of it.
+    pub failed: bool,
     /// What the user saw and wants to be written, whatever it was tested with.
     agreed: Option<ExportKey>,
     /// The last file that was written, and what it holds.
@@ -134,6 +136,7 @@ impl ExportState {
             origins: HashMap::new(),
             made: None,
             asked: None,
+            failed: false,
             agreed: None,
             written: None,
         }
@@ -174,6 +177,7 @@ impl State {
     /// Returns why nothing can be written now.
     pub fn export_obstacle(&self) -> Option<&'static str> {
         self.policy().text.obstacle().or_else(|| match self.export_made() {
+            None if self.export.failed => Some("The export could not be made; change the policy or the format to try again"),
             None => Some("The export is being made"),
             Some(made) if made.text.is_err() => Some("The gateway would refuse it"),
             Some(_) => None,
@@ -208,14 +212,20 @@ impl App {
         if self.state.export.asked.as_ref().is_some_and(|asked| asked.is(&key)) {
             return;
         }
-        self.state.export.asked = Some(key.clone());
-        let (newest, ticket) = (Arc::clone(&self.newest_export), self.newest_export.fetch_add(1, Ordering::Relaxed) + 1);
-        let work = move || (newest.load(Ordering::Relaxed) == ticket).then(|| make(key));
-        self.texts.run(work, |app, made| {
+        (self.state.export.asked, self.state.export.failed) = (Some(key.clone()), false);
+        let abandoned = key.clone();
+        let work = unless_outdated(Arc::clone(&self.newest_export), move || make(key));
+        let apply = |app: &mut Self, made: Option<Made>| {
             if let Some(made) = made {
                 app.state.export.made = Some(Arc::new(made));
             }
-        });
+        };
+        self.texts.run(work, apply, move |app| app.abandon_export(&abandoned));
+    }
+
+    /// Says that what was asked for will not come. The same would meet the same defect, so it is not made again.
+    fn abandon_export(&mut self, key: &ExportKey) {
+        self.state.export.failed |= self.state.export.asked.as_ref().is_some_and(|asked| asked.is(key));
     }
 
     /// Returns the runs that may say something about the policy on screen, the newest last.
@@ -264,6 +274,7 @@ impl App {
                 }
                 Err(error) => app.state.log.error(error.to_string()),
             },
+            |_| (),
         );
     }
 
@@ -360,7 +371,24 @@ fn read_config(path: &Path) -> Result<String, FormatError> {
 
 #[cfg(test)]
 mod tests {
-    use super::is_named;
+    use super::*;
+    use crate::app::tasks::tests::{app, defective, fail};
+
+    #[test]
+    fn an_export_that_met_a_defect_is_not_waited_for_until_something_else_is_asked_for() {
+        let mut app = app();
+        app.state.settings.tab = Tab::Export;
+        app.refresh_export();
+        let key = app.state.export.asked.clone().unwrap();
+        app.texts.run(defective, |_, ()| (), move |app| app.abandon_export(&key));
+        fail(&mut app);
+        // The one before it, which met none, came too.
+        app.state.export.made = None;
+        assert_ne!(app.state.export_obstacle(), Some("The export is being made"));
+        app.state.export.format = ExportFormat::Plano03;
+        app.refresh_export();
+        assert_eq!(app.state.export_obstacle(), Some("The export is being made"));
+    }
 
     #[test]
     fn a_longer_name_is_of_another_policy() {

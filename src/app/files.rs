@@ -3,17 +3,15 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use sha2::{Digest, Sha256};
-
 use super::session::App;
 use super::sets::is_set;
+use super::stamp::{changed, read_stamped, write_stamped};
 use super::state::{Dialog, Question};
-use super::store::write_atomically;
 use super::{Answer, DocId, Document, FileStamp, Import, ImportSource, LARGE_TEXT, Log, PolicyText, Tab};
 use crate::chat::Conversation;
 use crate::formats::{
-    FormatError, Understood, Warning, byte_order_mark, find_conversations, looks_like_gateway, parse_conversation, parse_policy,
-    read_export, read_text, write_conversation,
+    FormatError, Understood, Warning, find_conversations, looks_like_gateway, parse_conversation, parse_policy, read_export, read_text,
+    write_conversation,
 };
 
 /// Files that the menu of recent files remembers.
@@ -51,7 +49,8 @@ impl App {
             self.show_tab(Tab::Policy);
             return self.check_disk();
         }
-        let Ok(text) = read_text(path).map_err(|error| self.state.log.error(error.to_string())) else { return };
+        let read = read_stamped(path, read_text);
+        let Ok((text, stamp)) = read.map_err(|error| self.state.log.error(error.to_string())) else { return };
         let name = path.display().to_string();
         if looks_like_gateway(&text, &name) {
             return self.open_gateway(path, &text);
@@ -59,14 +58,9 @@ impl App {
         let Ok((policy, warnings)) = parse_policy(&text, &name).map_err(|error| self.state.log.error(error.to_string())) else { return };
         note(&warnings, &mut self.state.log);
         let id = self.next_id();
-        let mut document = Document::new(id, stem(path), PolicyText::from_file(policy, &text)).in_file(path.to_owned(), stamp(path));
+        let mut document = Document::new(id, stem(path), PolicyText::from_file(policy, &text)).in_file(path.to_owned(), Some(stamp));
         document.follow_name();
-        if self.state.policies.is_empty() {
-            self.state.policies.push(document);
-            self.show_tab(Tab::Policy);
-        } else {
-            self.add_policy(document);
-        }
+        self.add_policy(document);
         self.remember(path);
     }
 
@@ -74,7 +68,7 @@ impl App {
         match held {
             Ok(Held::Set) => self.show_set(path),
             Ok(Held::Policy) => self.open_policy(path),
-            Ok(Held::Conversation(conversation, warnings)) => self.take_conversation(path, conversation, &warnings),
+            Ok(Held::Conversation(conversation, warnings, stamp)) => self.take_conversation(path, conversation, &warnings, stamp),
             Ok(Held::Many(understood)) => {
                 let source = Arc::new(source_of(path));
                 self.state.dialog = Some(Dialog::Import(Import::of_source(source, Some(Ok(understood)))));
@@ -83,15 +77,10 @@ impl App {
         }
     }
 
-    fn take_conversation(&mut self, path: &Path, conversation: Conversation, warnings: &[Warning]) {
+    fn take_conversation(&mut self, path: &Path, conversation: Conversation, warnings: &[Warning], stamp: FileStamp) {
         note(warnings, &mut self.state.log);
-        let document = Document::new(self.next_id(), stem(path), conversation).in_file(path.to_owned(), stamp(path));
-        if self.state.conversations.is_empty() {
-            self.state.conversations.push(document);
-            self.show_conversation_tab();
-        } else {
-            self.add_conversation(document);
-        }
+        let document = Document::new(self.next_id(), stem(path), conversation).in_file(path.to_owned(), Some(stamp));
+        self.add_conversation(document);
         self.remember(path);
     }
 
@@ -101,8 +90,8 @@ impl App {
         if let Some(beside) = self.state.save_beside(id) {
             let (path, beside) = (path.display(), beside.display());
             self.state.log.info(format!("{path} will not be overwritten, because it holds another format; save as {beside} instead"));
-        } else if self.is_changed_on_disk(id) {
-            self.state.dialog = Some(Dialog::Question(Question::Changed { document: id, saving: true }));
+        } else if let Some(found) = self.changed_on_disk(id) {
+            self.state.dialog = Some(Dialog::Question(Question::Changed { document: id, found, saving: true }));
         } else {
             self.save_to(id, &path);
         }
@@ -125,31 +114,33 @@ impl App {
         if let Err(error) = readable {
             return self.state.log.error(format!("Not saved, because it could not be opened again: {error}. It stays open unchanged"));
         }
-        let text = format!("{}{text}", byte_order_mark(path));
-        if let Err(error) = write_atomically(path, text.as_bytes()) {
-            return self.state.log.error(format!("{} could not be saved ({error}); choose another folder", path.display()));
-        }
-        self.placed(id, path);
+        let stamp = match write_stamped(path, &text) {
+            Ok(stamp) => stamp,
+            Err(error) => {
+                return self.state.log.error(format!("{} could not be saved ({error}); choose another folder", path.display()));
+            }
+        };
+        self.placed(id, path, stamp);
         self.remember(path);
         self.tell_saved(format!("Saved to {}", path.display()));
     }
 
     /// Notes that a document is what its file holds.
-    fn placed(&mut self, id: DocId, path: &Path) {
-        fn place<T>(document: &mut Document<T>, path: &Path) {
+    fn placed(&mut self, id: DocId, path: &Path, stamp: Option<FileStamp>) {
+        fn place<T>(document: &mut Document<T>, path: &Path, stamp: Option<FileStamp>) {
             // Only another file renames it: the user may have chosen the title since.
             if document.path.as_deref() != Some(path) {
                 document.rename(stem(path));
             }
             document.path = Some(path.to_owned());
-            document.stamp = stamp(path);
+            document.stamp = stamp;
             document.mark_saved();
         }
         if let Some(document) = self.state.policies.iter_mut().find(|document| document.id == id) {
-            place(document, path);
+            place(document, path, stamp);
             document.follow_name();
         } else if let Some(document) = self.state.conversations.iter_mut().find(|document| document.id == id) {
-            place(document, path);
+            place(document, path, stamp);
         }
     }
 
@@ -173,26 +164,27 @@ impl App {
         policy.or_else(conversation).flatten()
     }
 
-    fn is_changed_on_disk(&self, id: DocId) -> bool {
-        let policy = self.state.policies.iter().find(|document| document.id == id).map(|document| is_stale(document, policy_file));
-        let conversation = || {
-            let document = self.state.conversations.iter().find(|document| document.id == id);
-            document.map(|document| is_stale(document, write_conversation))
-        };
-        policy.or_else(conversation).unwrap_or(false)
+    /// Returns what a document's file is, where another program changed it.
+    fn changed_on_disk(&self, id: DocId) -> Option<FileStamp> {
+        let policy = self.state.policies.iter().find(|document| document.id == id);
+        let conversation = self.state.conversations.iter().find(|document| document.id == id);
+        let policy = policy.and_then(|document| changed(document, |text| text.yaml().to_string()));
+        policy.or_else(|| conversation.and_then(|document| changed(document, write_conversation)))
     }
 
     /// Asks about the first document whose file another program changed; called when the window gets the focus back.
     pub fn check_disk(&mut self) {
-        if self.state.dialog.is_none() {
-            let documents = self.documents();
-            self.ask_about_disk(&documents);
-        }
+        let documents = self.documents();
+        self.ask_about_disk(&documents);
     }
 
     fn ask_about_disk(&mut self, documents: &[DocId]) {
-        if let Some(&document) = documents.iter().find(|id| self.is_changed_on_disk(**id)) {
-            self.state.dialog = Some(Dialog::Question(Question::Changed { document, saving: false }));
+        if self.state.dialog.is_some() {
+            return;
+        }
+        let changed = documents.iter().find_map(|&document| Some((document, self.changed_on_disk(document)?)));
+        if let Some((document, found)) = changed {
+            self.state.dialog = Some(Dialog::Question(Question::Changed { document, found, saving: false }));
         }
     }
 
@@ -215,7 +207,7 @@ impl App {
             (Question::DeleteRun(id), Answer::Discard) => self.delete_run(&id),
             (Question::CloseWindow(_), Answer::Discard) => self.leaving = true,
             (Question::Changed { document, .. }, Answer::LoadFile) => self.reload(document),
-            (Question::Changed { document, saving }, Answer::KeepMine) => self.keep_mine(document, saving),
+            (Question::Changed { document, found, saving }, Answer::KeepMine) => self.keep_mine(document, found, saving),
             _ => {}
         }
         // A checkout changes many files at once. The one that was just answered about is not asked about twice, even if it cannot be read.
@@ -226,67 +218,42 @@ impl App {
         }
     }
 
-    fn keep_mine(&mut self, id: DocId, saving: bool) {
-        let Some(path) = self.path_of(id) else { return };
-        if saving {
-            return self.save_to(id, &path);
-        }
+    /// Keeps the text that is here beside what the file was when that was asked. What was written since is asked about before it is overwritten.
+    fn keep_mine(&mut self, id: DocId, found: FileStamp, saving: bool) {
         if let Some(document) = self.state.policies.iter_mut().find(|document| document.id == id) {
-            document.stamp = stamp(&path);
+            document.stamp = Some(found);
             document.mark_modified();
         } else if let Some(document) = self.state.conversations.iter_mut().find(|document| document.id == id) {
-            document.stamp = stamp(&path);
+            document.stamp = Some(found);
             document.mark_modified();
         }
         self.texts_changed();
+        if saving {
+            self.save(id);
+        }
     }
 
     /// Takes the file's text in place of the present one, as a step that can be undone.
     fn reload(&mut self, id: DocId) {
         let Some(path) = self.path_of(id) else { return };
-        if let Some(document) = self.state.policies.iter_mut().find(|document| document.id == id) {
-            let Some((text, (policy, warnings))) = read(&path, parse_policy, &mut self.state.log) else { return };
+        let stamp = if let Some(document) = self.state.policies.iter_mut().find(|document| document.id == id) {
+            let Some((text, stamp, (policy, warnings))) = read(&path, parse_policy, &mut self.state.log) else { return };
             note(&warnings, &mut self.state.log);
             document.replace(PolicyText::from_file(policy, &text), "file", None);
             document.follow_name();
+            stamp
         } else if let Some(document) = self.state.conversations.iter_mut().find(|document| document.id == id) {
-            let Some((_, (conversation, warnings))) = read(&path, parse_conversation, &mut self.state.log) else { return };
+            let Some((_, stamp, (conversation, warnings))) = read(&path, parse_conversation, &mut self.state.log) else { return };
             note(&warnings, &mut self.state.log);
             document.replace(conversation, "file", None);
-        }
-        self.placed(id, &path);
+            stamp
+        } else {
+            return;
+        };
+        self.placed(id, &path, Some(stamp));
         self.state.turn = None;
         self.texts_changed();
     }
-}
-
-fn policy_file(text: &PolicyText) -> String {
-    text.yaml().to_string()
-}
-
-/// Another time alone is no change: git and synchronising tools touch files without changing them. Nor is the text that is here anyway.
-fn is_stale<T>(document: &Document<T>, write: impl Fn(&T) -> String) -> bool {
-    let (Some(path), Some(known)) = (&document.path, document.stamp) else { return false };
-    let Ok(present) = std::fs::metadata(path) else { return false };
-    let same_time = match (present.modified().ok(), known.modified) {
-        // Drafts keep milliseconds.
-        (Some(a), Some(b)) => a.duration_since(b).or_else(|_| b.duration_since(a)).is_ok_and(|apart| apart.as_millis() == 0),
-        _ => true,
-    };
-    if present.len() == known.bytes && same_time {
-        return false;
-    }
-    read_text(path).is_ok_and(|text| known.digest != Some(digest(&text)) && text != write(&document.text))
-}
-
-fn stamp(path: &Path) -> Option<FileStamp> {
-    let metadata = std::fs::metadata(path).ok()?;
-    let digest = read_text(path).ok().map(|text| digest(&text));
-    Some(FileStamp { modified: metadata.modified().ok(), bytes: metadata.len(), digest })
-}
-
-fn digest(text: &str) -> u64 {
-    Sha256::digest(text.as_bytes()).iter().take(8).fold(0, |digest, byte| (digest << 8) | u64::from(*byte))
 }
 
 fn bytes_in(path: &Path) -> u64 {
@@ -307,7 +274,7 @@ enum Held {
     Set,
     /// Or a gateway's configuration.
     Policy,
-    Conversation(Conversation, Vec<Warning>),
+    Conversation(Conversation, Vec<Warning>, FileStamp),
     /// An export of many conversations: the user picks.
     Many(Understood),
 }
@@ -321,10 +288,11 @@ fn look_into(path: &Path) -> Result<Held, FormatError> {
     if !has_extension(path, &["txt", "md"]) && (!is_json || holds_policy(path)) {
         return Ok(Held::Policy);
     }
-    let text = if is_json { read_export(path) } else { read_text(path) }?;
+    let read: fn(&Path) -> Result<String, FormatError> = if is_json { read_export } else { read_text };
+    let (text, stamp) = read_stamped(path, read)?;
     let name = path.display().to_string();
     match parse_conversation(&text, &name) {
-        Ok((conversation, warnings)) => Ok(Held::Conversation(conversation, warnings)),
+        Ok((conversation, warnings)) => Ok(Held::Conversation(conversation, warnings, stamp)),
         Err(error) => find_conversations(&text, &name).map(Held::Many).map_err(|_| error),
     }
 }
@@ -352,10 +320,10 @@ fn holds_policy(path: &Path) -> bool {
 
 type Parsed<T> = Result<(T, Vec<Warning>), FormatError>;
 
-fn read<T>(path: &Path, parse: impl Fn(&str, &str) -> Parsed<T>, log: &mut Log) -> Option<(String, (T, Vec<Warning>))> {
-    let text = read_text(path).map_err(|error| log.error(error.to_string())).ok()?;
+fn read<T>(path: &Path, parse: impl Fn(&str, &str) -> Parsed<T>, log: &mut Log) -> Option<(String, FileStamp, (T, Vec<Warning>))> {
+    let (text, stamp) = read_stamped(path, read_text).map_err(|error| log.error(error.to_string())).ok()?;
     let parsed = parse(&text, &path.display().to_string()).map_err(|error| log.error(error.to_string())).ok()?;
-    Some((text, parsed))
+    Some((text, stamp, parsed))
 }
 
 fn note(warnings: &[Warning], log: &mut Log) {

@@ -115,21 +115,22 @@ impl App {
     ) {
         let source = Arc::new(source);
         self.state.dialog = Some(Dialog::Import(Import::of_source(Arc::clone(&source), None)));
-        self.files.run(read, move |app, made| {
-            let is_awaited = |import: &Import| import.source.as_ref().is_some_and(|present| Arc::ptr_eq(present, &source));
-            if matches!(&app.state.dialog, Some(Dialog::Import(import)) if is_awaited(import)) {
-                app.state.dialog = None;
+        let abandoned = Arc::clone(&source);
+        let apply = move |app: &mut Self, made| {
+            if app.end_reading(&source) {
                 took(app, made);
                 app.settle();
             }
+        };
+        self.files.run(read, apply, move |app| {
+            app.end_reading(&abandoned);
         });
     }
 
-    /// Closes the dialog of a text that will not be read any more.
-    pub(super) fn abandon_import(&mut self) {
-        if matches!(&self.state.dialog, Some(Dialog::Import(import)) if import.is_being_read()) {
-            self.state.dialog = None;
-        }
+    /// Closes the dialog that says that something is being read. Returns whether it was open.
+    fn end_reading(&mut self, source: &Arc<ImportSource>) -> bool {
+        let is_it = |import: &Import| import.source.as_ref().is_some_and(|present| Arc::ptr_eq(present, source));
+        self.state.dialog.take_if(|dialog| matches!(&*dialog, Dialog::Import(import) if is_it(import))).is_some()
     }
 
     pub(super) fn accept_import(&mut self, replace: bool) {
@@ -163,23 +164,31 @@ impl App {
     /// Writes the conversations that are shown as a set without labels, and opens it to be labelled.
     pub(super) fn save_import(&mut self, path: PathBuf) {
         let Some(Dialog::Import(import)) = self.state.dialog.take_if(|dialog| matches!(dialog, Dialog::Import(_))) else { return };
+        let import = Arc::new(import);
+        let unsaved = Arc::clone(&import);
         let write = move || {
             let shown = import.shown.iter().filter_map(|&at| import.found().get(at));
             let lines = shown.enumerate().map(|(at, found)| unlabelled_json(&format!("import-{}", at + 1), &found.conversation) + "\n");
             let written = write_atomically(&path, lines.collect::<String>().as_bytes());
             (written, import, path)
         };
-        self.files.run(write, |app, (written, import, path)| match written {
-            Ok(()) => {
-                app.state.log.info(format!("Saved {} conversations to label to {}", import.shown.len(), path.display()));
-                app.state.batch.part = BatchPart::Problems;
-                app.show_set(&path);
-            }
-            Err(error) => {
-                app.state.log.error(format!("{} could not be saved ({error}); choose another folder", path.display()));
-                app.state.dialog.get_or_insert(Dialog::Import(import));
-            }
-        });
+        self.files.run(
+            write,
+            |app, (written, import, path)| match written {
+                Ok(()) => {
+                    app.state.log.info(format!("Saved {} conversations to label to {}", import.shown.len(), path.display()));
+                    app.state.batch.part = BatchPart::Problems;
+                    app.show_set(&path);
+                }
+                Err(error) => {
+                    app.state.log.error(format!("{} could not be saved ({error}); choose another folder", path.display()));
+                    app.state.dialog.get_or_insert(Dialog::Import(Arc::unwrap_or_clone(import)));
+                }
+            },
+            |app| {
+                app.state.dialog.get_or_insert(Dialog::Import(Arc::unwrap_or_clone(unsaved)));
+            },
+        );
     }
 }
 

@@ -36,6 +36,7 @@ impl App {
                     app.state.settings.baseline_pinned = false;
                 }
             },
+            |_| (),
         );
     }
 
@@ -74,6 +75,7 @@ impl App {
                     app.state.log.error(sentence);
                 }
             },
+            |_| (),
         );
     }
 
@@ -89,12 +91,13 @@ impl App {
             let written = write_run(&folder, &view.run).and_then(|()| set.map_or(Ok(()), findings));
             (written, folder)
         };
-        self.files.run(write, move |app, (written, folder)| match written {
+        let apply = move |app: &mut Self, (written, folder): (std::io::Result<()>, PathBuf)| match written {
             Ok(()) => app.tell_saved(format!("Saved the report to {}{without}", folder.display())),
             Err(error) => {
                 app.state.log.error(format!("{} cannot be written ({error}); choose another folder", folder.display()));
             }
-        });
+        };
+        self.files.run(write, apply, |_| ());
     }
 
     /// Keeps what changed about a run, which is only its labels.
@@ -150,12 +153,13 @@ impl App {
         let Some((view, kept)) = library.loaded.get(id).cloned().zip(library.run(id).cloned()) else {
             return self.renamed.retain(|renamed| renamed != id);
         };
+        let abandoned = id.clone();
         let rename = move || {
             let mut run = Run::clone(&view.run);
             run.info.name = kept.name;
             (kept.id, view.with_run(run), view)
         };
-        self.figures.run(rename, |app, (id, view, old)| {
+        let apply = |app: &mut Self, (id, view, old): (RunId, RunView, Arc<RunView>)| {
             // A label was corrected meanwhile, or the run is in memory no more, or gone.
             match app.state.library.loaded.get(&id) {
                 Some(present) if Arc::ptr_eq(present, &old) => {}
@@ -174,24 +178,34 @@ impl App {
             }
             app.state.library.loaded.insert(id, view);
             app.refresh_comparison();
-        });
+        };
+        // Nobody is to wait for a name that comes into no file.
+        self.figures.run(rename, apply, move |app| app.renamed.retain(|renamed| *renamed != abandoned));
     }
 
     /// Has the cases of a run read, unless they are in memory; then `then` is called, also where they cannot be read.
-    pub(super) fn load_run(&mut self, id: RunId, then: impl FnOnce(&mut Self, &RunId) + Send + 'static) {
+    pub(super) fn load_run(&mut self, id: RunId, then: impl FnOnce(&mut Self, &RunId) + Clone + Send + 'static) {
         let folder = self.run_folder(&id).filter(|_| !self.state.library.loaded.contains_key(&id));
         let Some(folder) = folder else { return then(self, &id) };
+        let (unread, give_up) = (id.clone(), then.clone());
         let read = move || (open_run(&folder).map(|run| RunView::new(Arc::new(run))), id);
-        self.files.run(read, |app, (read, id)| {
-            match read {
-                Ok(view) => drop(app.state.library.loaded.insert(id.clone(), Arc::new(view))),
-                Err(error) => {
-                    app.state.log.error(error.to_string());
-                    app.forget(&id);
+        self.files.run(
+            read,
+            |app, (read, id)| {
+                match read {
+                    Ok(view) => drop(app.state.library.loaded.insert(id.clone(), Arc::new(view))),
+                    Err(error) => {
+                        app.state.log.error(error.to_string());
+                        app.forget(&id);
+                    }
                 }
-            }
-            then(app, &id);
-        });
+                then(app, &id);
+            },
+            move |app| {
+                app.forget(&unread);
+                give_up(app, &unread);
+            },
+        );
     }
 
     /// Shows a kept run in the Batch tab, and one of its cases.
@@ -225,6 +239,7 @@ impl App {
                         app.state.log.error(sentence);
                     }
                 },
+                |_| (),
             );
         }
         self.forget(id);

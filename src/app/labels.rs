@@ -146,7 +146,7 @@ impl App {
 
     /// One write at a time: each makes the set's index anew.
     fn write_corrections_of(&mut self, open: Arc<OpenSet>) {
-        if self.writing {
+        if !self.writing.is_empty() {
             return;
         }
         let (now, later): (Vec<_>, Vec<_>) = std::mem::take(&mut self.unwritten).into_iter().partition(|one| one.set == open.set.path());
@@ -154,28 +154,35 @@ impl App {
         if now.is_empty() {
             return;
         }
-        self.writing = true;
+        let now: Arc<[Correction]> = now.into();
+        self.writing = Arc::clone(&now);
         let write = move || {
             let written = write_labels(&open, &now);
             (open, now, written)
         };
-        self.files.run(write, |app, (open, now, written)| {
-            app.writing = false;
+        let apply = |app: &mut Self, (open, now, written): (Arc<OpenSet>, Arc<[Correction]>, Result<OpenSet, String>)| {
             match written {
                 Ok(set) => {
+                    app.writing = Arc::default();
                     let set = Arc::new(set);
                     app.labels_written(&open, &now, &set);
                     // What was corrected meanwhile is written whichever set is open by now.
                     app.write_corrections_of(set);
                 }
                 Err(sentence) => {
-                    // They are tried again with the next correction, and when the set is opened again.
-                    drop(app.unwritten.splice(..0, now));
+                    app.abandon_writing();
                     return app.state.log.error(format!("The corrected label is not in the set's file yet: {sentence}"));
                 }
             }
             app.write_corrections();
-        });
+        };
+        self.files.run(write, apply, Self::abandon_writing);
+    }
+
+    /// Keeps what could not be written: it is tried again with the next correction, when the set is opened again, and when the window closes.
+    fn abandon_writing(&mut self) {
+        let now = std::mem::take(&mut self.writing);
+        drop(self.unwritten.splice(..0, now.iter().cloned()));
     }
 
     /// Tells the kept runs of a set what was corrected in its file.
@@ -213,7 +220,7 @@ impl App {
 
     /// Waits, when the window closes, until the labels that are being written are in the set's file and in the kept runs.
     pub(super) fn finish_labels(&mut self) {
-        self.wait_while(|app| app.writing || app.counting);
+        self.wait_while(|app| !app.writing.is_empty() || app.counting);
     }
 
     /// Lets the threads get on with what is to be on disk before the window closes, but not for ever.
@@ -229,9 +236,9 @@ impl App {
     /// labels.
     pub(super) fn lost_labels(&mut self) -> Vec<String> {
         self.write_corrections();
-        self.wait_while(|app| app.writing);
+        self.wait_while(|app| !app.writing.is_empty());
         let name = |set: &Path| set.file_name().map_or_else(|| set.display().to_string(), |name| name.to_string_lossy().into_owned());
-        let mut lost: Vec<String> = self.unwritten.iter().map(|one| format!("labels of {}", name(&one.set))).collect();
+        let mut lost: Vec<String> = self.writing.iter().chain(&self.unwritten).map(|one| format!("labels of {}", name(&one.set))).collect();
         lost.sort_unstable();
         lost.dedup();
         lost
@@ -266,18 +273,26 @@ impl App {
         };
         // A run that is read again is read after its last change was written, which is done there.
         let thread = if is_loaded { &self.figures } else { &self.files };
-        thread.run(compute, |app, (id, loaded, changes, view)| {
-            app.counting = false;
-            let present = app.state.library.loaded.get(&id);
-            let is_of_present = present.map(Arc::as_ptr) == loaded.as_ref().map(Arc::as_ptr);
-            match view {
-                Ok(view) if is_of_present => app.keep_changed(&id, Arc::new(view)),
-                // It was read or renamed meanwhile.
-                Ok(_) => drop(app.uncounted.splice(..0, changes)),
-                Err(error) => app.state.log.error(format!("The labels of a kept run stay as they were: {error}")),
-            }
-            app.count_changes();
-        });
+        thread.run(
+            compute,
+            |app, (id, loaded, changes, view)| {
+                app.counting = false;
+                let present = app.state.library.loaded.get(&id);
+                let is_of_present = present.map(Arc::as_ptr) == loaded.as_ref().map(Arc::as_ptr);
+                match view {
+                    Ok(view) if is_of_present => app.keep_changed(&id, Arc::new(view)),
+                    // It was read or renamed meanwhile.
+                    Ok(_) => drop(app.uncounted.splice(..0, changes)),
+                    Err(error) => app.state.log.error(format!("The labels of a kept run stay as they were: {error}")),
+                }
+                app.count_changes();
+            },
+            |app| {
+                // The labels of that run stay as they were; those of others are counted.
+                app.counting = false;
+                app.count_changes();
+            },
+        );
     }
 }
 
@@ -313,4 +328,31 @@ fn write_labels(open: &OpenSet, corrections: &[Correction]) -> Result<OpenSet, S
     }
     edit_file(open.set.path(), edits).map_err(|error| error.to_string())?;
     read_again(open.set.path(), &open.policy)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::app::tasks::tests::{app, defective, fail};
+
+    #[test]
+    fn corrections_whose_writing_met_a_defect_are_kept_and_told_when_the_window_closes() {
+        let mut app = app();
+        let correction = |after: &str| Correction {
+            set: "/nowhere/set.jsonl".into(),
+            case: 0,
+            line: 1,
+            id: "a".to_owned(),
+            turn: 0,
+            before: "x".to_owned(),
+            after: after.to_owned(),
+        };
+        app.writing = [correction("first")].into();
+        app.unwritten.push(correction("meanwhile"));
+        app.files.run(defective, |_, ()| (), App::abandon_writing);
+        fail(&mut app);
+        let unwritten: Vec<&str> = app.unwritten.iter().map(|one| one.after.as_str()).collect();
+        assert_eq!((app.writing.len(), unwritten), (0, vec!["first", "meanwhile"]));
+        assert_eq!(app.lost_labels(), ["labels of set.jsonl"]);
+    }
 }

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::batch::{BatchCommand, BatchPart, OpenCase};
 use super::session::App;
+use super::tasks::unless_outdated;
 use super::{CaseQuery, Document, RunView, Tab};
 use crate::chat::Conversation;
 use crate::decision::{Decision, Latency, RouteProbability};
@@ -82,7 +83,7 @@ impl App {
             let wrong = rows.iter().enumerate().filter(|(_, position)| is_wrong(**position)).map(|(row, _)| row).collect::<Arc<[usize]>>();
             (rows, wrong)
         };
-        self.figures.run(find, |app, (rows, wrong)| {
+        let apply = |app: &mut Self, (rows, wrong): (Vec<u32>, Arc<[usize]>)| {
             let batch = &mut app.state.batch;
             batch.filtering = false;
             if app.rows_outdated {
@@ -92,6 +93,13 @@ impl App {
                 batch.wrong = wrong;
                 batch.find_selected_row();
                 app.reveal_selected();
+            }
+        };
+        self.figures.run(find, apply, |app| {
+            app.state.batch.filtering = false;
+            // The rows of another query may be found.
+            if app.rows_outdated {
+                app.find_rows();
             }
         });
     }
@@ -106,12 +114,14 @@ impl App {
         };
         let Some(view) = batch.view.clone() else { return };
         let set = batch.set.as_ref().map(|open| Arc::clone(&open.set));
-        let read = move || open_case(&view.run, position, &turn, set.as_deref());
-        self.files.run(read, |app, case| {
-            if app.state.batch.selected == Some(case.position) {
+        // Whoever goes down the table with a key looks at the last case alone.
+        let read = unless_outdated(Arc::clone(&self.newest_case), move || open_case(&view.run, position, &turn, set.as_deref()));
+        let apply = |app: &mut Self, case: Option<OpenCase>| {
+            if let Some(case) = case.filter(|case| app.state.batch.selected == Some(case.position)) {
                 app.state.batch.case = Some(case);
             }
-        });
+        };
+        self.files.run(read, apply, |_| ());
     }
 
     /// Selects the row some steps further in the table.

@@ -84,20 +84,30 @@ impl App {
         self.compare_measured = false;
     }
 
-    /// Ends a measurement whose preparing or counting failed.
-    pub(super) fn abandon_measuring(&mut self) {
-        let is_prepared = self.state.batch.measuring.as_ref().is_some_and(|measuring| measuring.job.is_none());
-        let ongoing = self.ongoing.take_if(|ongoing| ongoing.collector.is_none());
-        if let Some(ongoing) = &ongoing {
-            self.cancel(ongoing.job);
-        }
-        if is_prepared || ongoing.is_some() {
+    /// Returns whether a measurement is under way; one that was stopped while it was prepared is not.
+    fn is_measured(&self, ticket: &Arc<()>) -> bool {
+        self.state.batch.measuring.as_ref().is_some_and(|measuring| Arc::ptr_eq(&measuring.ticket, ticket))
+    }
+
+    /// Ends a measurement whose preparing failed.
+    fn abandon_preparing(&mut self, ticket: &Arc<()>) {
+        if self.is_measured(ticket) {
             self.state.batch.measuring = None;
             self.end_series();
         }
+    }
+
+    /// Ends a measurement whose counting failed.
+    fn abandon_counting(&mut self, job: JobId) {
+        if self.ongoing.take_if(|ongoing| ongoing.job == job).is_none() {
+            return;
+        }
+        self.cancel(job);
+        self.state.batch.measuring = None;
+        self.end_series();
         // What was counted before stays, as when it is stopped.
         let batch = &self.state.batch;
-        let counted = batch.view.clone().filter(|_| ongoing.is_some() && batch.shown.is_none() && !self.is_first_view);
+        let counted = batch.view.clone().filter(|_| batch.shown.is_none() && !self.is_first_view);
         if let Some(view) = counted {
             self.state.batch.shown = Some(self.keep(view));
         }
@@ -142,7 +152,7 @@ impl App {
         self.state.batch.measuring = Some(measuring);
         let (source, digests) = (self.state.router.source.clone(), self.caches.digests.clone());
         let loaded = self.state.router.description.as_ref().and_then(|router| router.stamp.clone());
-        let prepare = move || {
+        let identify = move || {
             measurement.router_digest = router_digest(&source, digests.as_deref());
             // After the digest, which is then of the files that the router in memory was read from.
             if loaded.is_some_and(|stamp| stamp != RouterStamp::of(&source)) {
@@ -152,9 +162,35 @@ impl App {
                     measurement.name
                 ));
             }
-            plan(&measurement).map_err(|error| error.to_string())
+            Ok(measurement)
         };
-        self.files.run(prepare, move |app, planned| app.begin(planned, &ticket));
+        let abandoned = Arc::clone(&ticket);
+        // On a thread of its own: sets are opened and labels written while gigabytes are read.
+        self.background(
+            "waypost-digest",
+            move |send| {
+                let identified = identify();
+                send(Box::new(move |app: &mut App| app.prepare(identified, ticket)));
+            },
+            move |app, _| app.abandon_preparing(&abandoned),
+        );
+    }
+
+    /// Plans a measurement once its router is known. That waits for what is written of earlier runs, which it may go on with.
+    fn prepare(&mut self, identified: Result<Measurement, String>, ticket: Arc<()>) {
+        if !self.is_measured(&ticket) {
+            return;
+        }
+        let measurement = match identified {
+            Ok(measurement) => measurement,
+            Err(error) => return self.begin(Err(error), &ticket),
+        };
+        let abandoned = Arc::clone(&ticket);
+        self.files.run(
+            move || plan(&measurement).map_err(|error| error.to_string()),
+            move |app, planned| app.begin(planned, &ticket),
+            move |app| app.abandon_preparing(&abandoned),
+        );
     }
 
     fn begin(&mut self, planned: Result<(Requests, Collector), String>, ticket: &Arc<()>) {
@@ -225,8 +261,12 @@ impl App {
         let Some(collector) = ongoing.collector.take() else { return reading };
         ongoing.heard = false;
         let (results, ended) = (std::mem::take(&mut ongoing.waiting), ongoing.ended.take());
-        let is_over = ended.is_some();
-        self.figures.run(move || count(collector, results, is_over), move |app, counted| app.counted(counted, ended));
+        let (job, is_over) = (ongoing.job, ended.is_some());
+        self.figures.run(
+            move || count(collector, results, is_over),
+            move |app, counted| app.counted(counted, ended),
+            move |app| app.abandon_counting(job),
+        );
         reading
     }
 
@@ -282,7 +322,7 @@ impl App {
             let id = self.keep(Arc::clone(&view));
             self.correct_measured(&id, &view.run);
             // After the run in the order of that thread's work, so that a kill in between costs neither.
-            self.files.run(move || resumable.map_or((), Resumable::end), |_, ()| ());
+            self.files.run(move || resumable.map_or((), Resumable::end), |_, ()| (), |_| ());
             if is_shown {
                 self.state.batch.shown = Some(id.clone());
             }
@@ -313,7 +353,7 @@ fn count(mut collector: Collector, results: Results, is_over: bool) -> Counted {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::app::tasks::tests::{app, fail, measuring};
+    use crate::app::tasks::tests::{app, defective, fail, measuring};
 
     #[test]
     fn a_measurement_ends_when_counting_its_results_panics() {
@@ -323,7 +363,23 @@ mod tests {
         // Its collector is away while its results are counted.
         let count_at = Instant::now();
         app.ongoing = Some(Ongoing { job, collector: None, waiting: Vec::new(), heard: false, count_at, ended: None });
+        app.figures.run(defective, |_, ()| (), move |app| app.abandon_counting(job));
         fail(&mut app);
         assert!(app.state.batch.measuring.is_none() && app.ongoing.is_none());
+    }
+
+    #[test]
+    fn a_measurement_ends_when_its_preparing_panics_and_so_do_those_after_it() {
+        let mut app = app();
+        let measuring = measuring(None);
+        let ticket = Arc::clone(&measuring.ticket);
+        app.state.batch.measuring = Some(measuring);
+        app.to_measure.push_back(app.state.policy().id);
+        // That of one that was stopped before is no end of this one.
+        app.abandon_preparing(&Arc::default());
+        assert!(app.state.batch.measuring.is_some());
+        app.background("waypost-digest", |_| defective(), move |app, _| app.abandon_preparing(&ticket));
+        fail(&mut app);
+        assert!(app.state.batch.measuring.is_none() && app.to_measure.is_empty());
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! [`App`] owns the [`State`] and the engine thread. Whoever draws reads the state and sends [`Command`]s; nothing here knows how it is drawn,
 //! so all of it can be tested without a window. `App` is one type in several files, by concern: `session` starts it and dispatches
-//! commands, `edits` changes documents, `routing` asks the router, `reaction` takes the answers, `files` and `store` read and write,
+//! commands, `edits` changes documents, `routing` asks the router, `reaction` takes the answers, `files`, `stamp` and `store` read and write,
 //! `closing` asks before something is lost; `sets`, `labels`, `measuring`, `looking`, `keeping` and `comparing` are the work of the tabs
 //! Batch and Compare, `tasks` their threads.
 
@@ -49,13 +49,16 @@ mod sets;
 mod settings;
 mod shown;
 mod small_changes;
+mod stamp;
 mod state;
 mod store;
 mod study;
 mod tasks;
 mod word_diff;
 
-pub use crate::engine::{CacheStats, DeviceChoice, JobId, ListedRouter, Loader, Plan, Presence, Progress, RouterDescription, RouterSource};
+pub use crate::engine::{
+    CacheStats, DeviceChoice, JobId, ListedRouter, Loader, Plan, Presence, Progress, RouterDescription, RouterSource, Secret,
+};
 pub use action::{Action, Menu};
 pub use batch::{Batch, BatchCommand, BatchPart, Figure, Measuring, OpenCase, SampleSet};
 pub use carried::{CarriedFile, unpack_router};

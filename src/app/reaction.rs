@@ -12,22 +12,29 @@ use crate::engine::{EngineError, Event, JobId, JobResult};
 const BUDGET: Duration = Duration::from_millis(8);
 
 impl App {
-    /// Takes in what the engine said since the last call. Returns whether there is more, which the caller fetches in its next frame.
+    /// Takes in what threads made and the engine said since the last call. Returns whether there may be more, which the caller fetches in its
+    /// next frame.
     pub fn poll(&mut self) -> bool {
         let start = Instant::now();
-        while let Some(apply) = self.texts.next_done().or_else(|| self.files.next_done()).or_else(|| self.figures.next_done()) {
-            apply(self);
-        }
-        while let Ok(apply) = self.inbox.try_recv() {
-            apply(self);
-        }
-        while let Ok(event) = self.engine.events().try_recv() {
-            self.react(event);
+        while self.take_next() {
             if start.elapsed() > BUDGET {
-                return !self.engine.events().is_empty();
+                return true;
             }
         }
         false
+    }
+
+    /// Takes in one thing, if there is any.
+    fn take_next(&mut self) -> bool {
+        let done = self.texts.next_done().or_else(|| self.files.next_done()).or_else(|| self.figures.next_done());
+        if let Some(apply) = done.or_else(|| self.inbox.try_recv().ok()) {
+            apply(self);
+        } else if let Ok(event) = self.engine.events().try_recv() {
+            self.react(event);
+        } else {
+            return false;
+        }
+        true
     }
 
     fn react(&mut self, event: Event) {
@@ -161,5 +168,35 @@ impl App {
         if let Some(row) = study.and_then(|study| study.rows.get_mut(row)) {
             row.result = Some(result);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::mpsc::channel;
+
+    use super::*;
+    use crate::app::tasks::tests::app;
+
+    #[test]
+    fn a_flood_of_finished_work_is_taken_in_over_several_frames() {
+        let mut app = app();
+        let taken = Arc::new(AtomicUsize::new(0));
+        for _ in 0..3 {
+            let taken = Arc::clone(&taken);
+            let slow = move |_: &mut App, ()| {
+                taken.fetch_add(1, Ordering::Relaxed);
+                std::thread::sleep(BUDGET + Duration::from_millis(1));
+            };
+            app.figures.run(|| (), slow, |_| ());
+        }
+        // That thread does its work in order.
+        let (done, wait) = channel();
+        app.figures.run(move || done.send(()), |_, _| (), |_| ());
+        wait.recv().unwrap();
+        assert!(app.poll() && taken.load(Ordering::Relaxed) <= 1, "the budget of a frame");
+        while app.poll() {}
+        assert_eq!(taken.load(Ordering::Relaxed), 3);
     }
 }

@@ -13,17 +13,11 @@ use crate::engine::Licence;
 /// Decisions that the median is taken of, the newest ones.
 const KEPT: usize = 31;
 
-/// Where Waypost keeps what is the user's but no document: `waypost` in the system's folder for the data of programs.
+/// Where Waypost keeps what is the user's but no document: `waypost` in the system's folder for the data of programs. The window and the command
+/// line have it from here. A test compares it with the folder that eframe would take, where the first versions kept all of it.
 pub fn data_folder() -> Option<PathBuf> {
-    let set = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-    let home = std::env::home_dir();
-    if cfg!(windows) {
-        set("APPDATA").map(|folder| folder.join("waypost").join("data"))
-    } else if cfg!(target_os = "macos") {
-        home.map(|home| home.join("Library").join("Application Support").join("waypost"))
-    } else {
-        set("XDG_DATA_HOME").or_else(|| home.map(|home| home.join(".local").join("share"))).map(|folder| folder.join("waypost"))
-    }
+    let folder = dirs::data_dir()?.join("waypost");
+    Some(if cfg!(windows) { folder.join("data") } else { folder })
 }
 
 /// The file `routers.json` of the data folder.

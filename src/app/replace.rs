@@ -1,6 +1,6 @@
 //! Files that are replaced as a whole: whoever reads one, after a power cut too, finds the old text or the new one.
 
-use std::fs::OpenOptions;
+use std::fs::{Metadata, OpenOptions};
 use std::io::{BufWriter, Error, ErrorKind, Write};
 use std::path::Path;
 
@@ -10,12 +10,21 @@ use std::path::Path;
 /// # Errors
 /// `write` fails, the folder cannot be written to, or the file is read-only.
 pub fn replace_file(path: &Path, write: impl FnOnce(&mut dyn Write) -> std::io::Result<()>) -> std::io::Result<()> {
+    replace_known(path, write).map(drop)
+}
+
+/// As [`replace_file`], and returns what the new file is; `None` of what is no regular file. Looked up later by its name, it could be another
+/// program's.
+///
+/// # Errors
+/// As [`replace_file`].
+pub(super) fn replace_known(path: &Path, write: impl FnOnce(&mut dyn Write) -> std::io::Result<()>) -> std::io::Result<Option<Metadata>> {
     let target = path.canonicalize();
     // A pipe behind a link of /proc is there but has no path of its own.
     if std::fs::metadata(path).is_ok_and(|present| !present.is_file() || target.is_err()) {
         let mut file = BufWriter::new(OpenOptions::new().write(true).truncate(true).open(path)?);
         write(&mut file)?;
-        return file.flush();
+        return file.flush().map(|()| None);
     }
     let path = target.as_deref().unwrap_or(path);
     refuse_read_only(path)?;
@@ -33,8 +42,9 @@ pub fn replace_file(path: &Path, write: impl FnOnce(&mut dyn Write) -> std::io::
         file.as_file().set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))?;
     }
     file.as_file().sync_all()?;
+    let written = file.as_file().metadata().ok();
     file.persist(path).map_err(|error| error.error)?;
-    Ok(())
+    Ok(written)
 }
 
 /// Refuses a file that nobody is to change: in a folder that may be written to another file would take its place all the same.

@@ -1,6 +1,5 @@
 //! The router panel: which routers there are, and choosing one.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,9 +9,8 @@ use serde::{Deserialize, Serialize};
 use super::session::App;
 use super::settings::Settings;
 use super::state::Dialog;
-use super::tasks::{Apply, defect};
 use super::{DeviceChoice, Download, Job, JobKind, Remembered, RouterSource};
-use crate::engine::{EngineError, Hub, Limits, ListedRouter, Place, forget_key, list_routers, store_key};
+use crate::engine::{EngineError, Hub, Limits, ListedRouter, Place, Secret, forget_key, list_routers, store_key};
 
 /// Opens the Hub, when a download is asked for; tests bring their own.
 pub type OpenHub = Arc<dyn Fn() -> Result<Hub, EngineError> + Send + Sync>;
@@ -41,7 +39,7 @@ pub struct RouterPanel {
     /// Why what is written there is none.
     pub problem: Option<String>,
     /// What is being written in the field for a server's key; never kept.
-    pub key: String,
+    pub key: Secret,
     pub remembered: Remembered,
     /// Speeds that were measured since the start, which `remembered` has too: they are added to its file at the end.
     pub(super) fresh: Remembered,
@@ -104,7 +102,7 @@ pub enum RoutersCommand {
     /// What is written in the field for a router that is not listed.
     Address(String),
     /// What is written in the field for its key.
-    Key(String),
+    Key(Secret),
     /// Adds the router that is written there.
     Add,
     /// Asks for a router's folder, or for its .gguf file.
@@ -140,7 +138,7 @@ impl App {
                 self.state.routers.problem = None;
                 self.state.routers.address = text;
             }
-            RoutersCommand::Key(text) => self.state.routers.key = text,
+            RoutersCommand::Key(key) => self.state.routers.key = key,
             RoutersCommand::Add => self.add_router(),
             // Choosing a file is the window's business: it answers with `Open`.
             RoutersCommand::ChooseFolder | RoutersCommand::ChooseFile => {}
@@ -228,7 +226,7 @@ impl App {
             Err(reason) => self.state.routers.problem = Some(reason),
             Ok(source) => {
                 if let (RouterSource::Endpoint { url, .. } | RouterSource::Gateway { url, .. }, false) =
-                    (&source, self.state.routers.key.trim().is_empty())
+                    (&source, self.state.routers.key.as_str().trim().is_empty())
                 {
                     self.keep_key(url.clone());
                 }
@@ -293,7 +291,7 @@ impl App {
 
     /// The system may ask the user to unlock the keyring, so a thread waits for it.
     fn keep_key(&mut self, url: String) {
-        let key = std::mem::take(&mut self.state.routers.key).trim().to_owned();
+        let key = std::mem::take(&mut self.state.routers.key);
         self.background(
             "waypost-key",
             move |send| {
@@ -305,38 +303,6 @@ impl App {
             },
             |_, _| {},
         );
-    }
-
-    /// Does something on a thread of its own, which nothing else waits for; what it sends is done where the state is. Where a defect or the
-    /// want of a thread ends it early, that is told, and `abandon` is called with the sentence, so that nothing waits for it for ever.
-    pub(super) fn background(
-        &mut self,
-        name: &str,
-        work: impl FnOnce(&dyn Fn(Apply)) + Send + 'static,
-        abandon: impl FnOnce(&mut Self, String) + Clone + Send + 'static,
-    ) {
-        let (outbox, wake) = (self.outbox.clone(), Arc::clone(&self.wake));
-        let give_up = abandon.clone();
-        let run = move || {
-            let send = |apply: Apply| {
-                // Nobody listens any more when the window was closed.
-                if outbox.send(apply).is_ok() {
-                    wake();
-                }
-            };
-            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| work(&send))) {
-                let sentence = defect(panic.as_ref());
-                send(Box::new(move |app: &mut App| {
-                    app.state.log.error(sentence.as_str());
-                    give_up(app, sentence);
-                }));
-            }
-        };
-        if let Err(error) = std::thread::Builder::new().name(name.to_owned()).spawn(run) {
-            let sentence = format!("The system could not start a thread ({error}); close other programs and try again");
-            self.state.log.error(sentence.as_str());
-            abandon(self, sentence);
-        }
     }
 
     /// Notes how long the shown decision took.

@@ -62,17 +62,22 @@ impl Sample {
 
 impl App {
     /// Opens what was asked for, and the samples where nothing is open. Policies first: what else is opened stands beside one.
+    ///
+    /// The samples are there before anything is opened and give way afterwards, since a file may turn out to hold something else than it looked
+    /// like, and nothing of the window does without a policy and a conversation.
     pub(super) fn open_first(&mut self, files: &[PathBuf]) {
+        let sample = self.state.policies.is_empty().then(|| self.next_id());
+        self.state.policies.extend(sample.map(|id| SAMPLES[0].document(id)));
+        let quickstart = self.state.conversations.is_empty().then(|| self.next_id());
+        self.state.conversations.extend(quickstart.map(|id| Document::new(id, "Quickstart", conversation())));
         let (policies, others): (Vec<&PathBuf>, Vec<&PathBuf>) = files.iter().partition(|path| is_policy(path));
         policies.into_iter().for_each(|path| self.open(path));
-        if self.state.policies.is_empty() {
-            let id = self.next_id();
-            self.state.policies.push(SAMPLES[0].document(id));
+        if let Some(id) = sample.filter(|_| self.state.policies.len() > 1) {
+            self.close_now(id);
         }
         others.into_iter().for_each(|path| self.open(path));
-        if self.state.conversations.is_empty() {
-            let id = self.next_id();
-            self.state.conversations.push(Document::new(id, "Quickstart", conversation()));
+        if let Some(id) = quickstart.filter(|_| self.state.conversations.len() > 1) {
+            self.close_now(id);
         }
     }
 }

@@ -67,6 +67,7 @@ pub struct App {
     pub(super) checking: Option<Arc<PolicyText>>,
     pub(super) newest_check: Arc<AtomicU64>,
     pub(super) newest_export: Arc<AtomicU64>,
+    pub(super) newest_case: Arc<AtomicU64>,
     /// Whether something changed since the drafts were written.
     pub(super) unsaved: bool,
     pub(super) save_at: Option<Instant>,
@@ -82,9 +83,9 @@ pub struct App {
     pub(super) sample_of: Option<(DocId, Option<PathBuf>)>,
     /// Whether the Batch tab was shown since the start.
     pub(super) batch_seen: bool,
-    /// Corrected labels that are not in their set's file yet, and whether some are being written.
+    /// Corrected labels that are not in their set's file yet, and those that are being written, until they are known to be there.
     pub(super) unwritten: Vec<Correction>,
-    pub(super) writing: bool,
+    pub(super) writing: Arc<[Correction]>,
     /// Changes that the figures of kept runs do not know yet, and whether some are being counted.
     pub(super) uncounted: Vec<(RunId, RunChange)>,
     /// Changes of labels while a set is measured, for the run that comes of it.
@@ -189,6 +190,7 @@ impl App {
             checking: None,
             newest_check: Arc::default(),
             newest_export: Arc::default(),
+            newest_case: Arc::default(),
             unsaved: false,
             save_at: None,
             leaving: false,
@@ -198,7 +200,7 @@ impl App {
             sample_of: None,
             batch_seen: false,
             unwritten: Vec::new(),
-            writing: false,
+            writing: Arc::default(),
             uncounted: Vec::new(),
             corrected_meanwhile: Vec::new(),
             counting: false,

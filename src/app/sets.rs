@@ -73,8 +73,13 @@ impl App {
         let progress = Arc::new(Reading::default());
         self.state.batch.opening = Some(Opening { path: path.to_owned(), progress: Arc::clone(&progress) });
         let (path, policy) = (path.to_owned(), Arc::clone(self.state.routes()));
+        let abandoned = Arc::clone(&progress);
         let read = move || (read_set(&path, &policy, &progress), path);
-        self.files.run(read, |app, (read, path)| app.set_opened(read, &path));
+        self.files.run(
+            read,
+            |app, (read, path)| app.set_opened(read, &path),
+            move |app| drop(app.state.batch.opening.take_if(|opening| Arc::ptr_eq(&opening.progress, &abandoned))),
+        );
     }
 
     /// Opens a set and shows the tab for it.
@@ -124,11 +129,13 @@ impl App {
         let Some(open) = self.state.batch.set.as_ref().filter(|open| !Arc::ptr_eq(&open.policy, &policy)) else { return };
         let set = Arc::clone(&open.set);
         let find = move || OpenSet { findings: set.findings(&policy), set, policy };
-        self.files.run(find, |app, found| {
+        let apply = |app: &mut Self, found: OpenSet| {
             if app.state.batch.set.as_ref().is_some_and(|open| Arc::ptr_eq(&open.set, &found.set)) {
                 app.state.batch.set = Some(Arc::new(found));
             }
-        });
+        };
+        // Findings about an older policy stay beside it, and are looked for again the next time.
+        self.files.run(find, apply, |_| ());
     }
 
     /// Finds out which labelled set belongs to the policy on screen.
@@ -214,7 +221,7 @@ impl App {
         let (conversation, expected) = (add.conversation, add.expected.clone());
         let shown = path.clone();
         let append = move || append_case(&path, &conversation, &expected, &policy);
-        self.files.run(append, move |app, appended| match appended {
+        let apply = move |app: &mut Self, appended: Result<OpenSet, String>| match appended {
             Ok(set) => {
                 let labels = match &add.expected {
                     Expected::Last(label) => label.clone(),
@@ -224,7 +231,8 @@ impl App {
                 app.set_rewritten(Arc::new(set));
             }
             Err(sentence) => app.state.log.error(format!("The conversation was not added to {}: {sentence}", shown.display())),
-        });
+        };
+        self.files.run(append, apply, |_| ());
     }
 
     pub(super) fn set_command(&mut self, command: Command) {

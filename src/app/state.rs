@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::{
-    AddToSet, Batch, BatchPart, Checks, Compare, DocId, Document, ExportState, GatewayImport, Import, Job, JobKind, Library, Log,
-    OutlineRow, PolicyText, Purpose, RouterPanel, RouterPhase, RouterSource, RouterStatus, RunId, Settings, ShownDecision, Study,
+    AddToSet, Batch, BatchPart, Checks, Compare, DocId, Document, ExportState, FileStamp, GatewayImport, Import, Job, JobKind, Library,
+    Log, OutlineRow, PolicyText, Purpose, RouterPanel, RouterPhase, RouterSource, RouterStatus, RunId, Settings, ShownDecision, Study,
     StudyKind, Tab, proposed_name,
 };
 use crate::chat::{Conversation, Role};
@@ -47,8 +47,8 @@ pub struct Reveal {
 pub enum Question {
     /// The document has changes that are in no file.
     Close(DocId),
-    /// The document's file is not as it was; `saving` when it was about to be overwritten.
-    Changed { document: DocId, saving: bool },
+    /// The document's file is not as it was, but as `found`; `saving` when it was about to be overwritten.
+    Changed { document: DocId, found: FileStamp, saving: bool },
     /// Whether to delete a kept run from the disk.
     DeleteRun(RunId),
     /// The window is about to be closed, and with it changes are lost: to the documents of these titles, and labels of sets.

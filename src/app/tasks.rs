@@ -1,10 +1,13 @@
 //! Work that takes longer than a frame and needs no router: reading sets, computing figures, sorting, comparing, writing run folders.
 //!
 //! A thread does it in order. What it made comes back to the drawing thread as a closure over the [`App`], which costs next to nothing to run.
+//! What is so slow that nothing may wait behind it has a thread of its own ([`App::background`]). A panic ends the work that it happens in, and
+//! nothing else: each piece of work says what is to become of whatever waits for it.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender};
 use std::thread::JoinHandle;
 
@@ -32,8 +35,7 @@ impl Tasks {
         let (outbox, done) = std::sync::mpsc::channel();
         let run = move || {
             for work in inbox {
-                let apply = catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| failed(panic.as_ref()));
-                if outbox.send(apply).is_ok() {
+                if outbox.send(work()).is_ok() {
                     wake();
                 }
             }
@@ -42,12 +44,26 @@ impl Tasks {
         Ok(Self { works: Some(works), done, thread: Some(thread) })
     }
 
-    /// Does `work` on the thread, then `apply` with what it gave where the state is.
-    pub fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static, apply: impl FnOnce(&mut App, T) + Send + 'static) {
+    /// Does `work` on the thread, then `apply` with what it gave where the state is. Where a defect ends the work early, that is told, and
+    /// `abandon` is called in place of `apply`: it resets what waits for this work, and nothing that waits for other work.
+    pub fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+        apply: impl FnOnce(&mut App, T) + Send + 'static,
+        abandon: impl FnOnce(&mut App) + Send + 'static,
+    ) {
         if let Some(works) = &self.works {
             let work = move || -> Apply {
-                let made = work();
-                Box::new(move |app: &mut App| apply(app, made))
+                match catch_unwind(AssertUnwindSafe(work)) {
+                    Ok(made) => Box::new(move |app: &mut App| apply(app, made)),
+                    Err(panic) => {
+                        let sentence = defect(panic.as_ref());
+                        Box::new(move |app: &mut App| {
+                            app.state.log.error(sentence);
+                            abandon(app);
+                        })
+                    }
+                }
             };
             // The thread ends only after this sender is dropped, so the send cannot fail.
             works.send(Box::new(work)).ok();
@@ -70,22 +86,53 @@ impl Drop for Tasks {
 }
 
 /// Returns what to tell of a panic.
-pub(super) fn defect(panic: &(dyn Any + Send)) -> String {
+fn defect(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
     format!("Internal error; this result is missing: {}", text.unwrap_or("a panic without a message"))
 }
 
-fn failed(panic: &(dyn Any + Send)) -> Apply {
-    let sentence = defect(panic);
-    Box::new(move |app: &mut App| {
-        app.state.log.error(sentence);
-        // Whatever waited for it can be asked for again.
-        (app.state.batch.filtering, app.state.compare.computing, app.writing, app.counting) = (false, false, false, false);
-        app.state.batch.opening = None;
-        app.abandon_import();
-        app.abandon_measuring();
-        app.abandon_causes();
-    })
+impl App {
+    /// Does something on a thread of its own, which nothing else waits for; what it sends is done where the state is. Where a defect or the
+    /// want of a thread ends it early, that is told, and `abandon` is called with the sentence, so that nothing waits for it for ever.
+    pub(super) fn background(
+        &mut self,
+        name: &str,
+        work: impl FnOnce(&dyn Fn(Apply)) + Send + 'static,
+        abandon: impl FnOnce(&mut Self, String) + Clone + Send + 'static,
+    ) {
+        let (outbox, wake) = (self.outbox.clone(), Arc::clone(&self.wake));
+        let give_up = abandon.clone();
+        let run = move || {
+            let send = |apply: Apply| {
+                // Nobody listens any more when the window was closed.
+                if outbox.send(apply).is_ok() {
+                    wake();
+                }
+            };
+            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| work(&send))) {
+                let sentence = defect(panic.as_ref());
+                send(Box::new(move |app: &mut App| {
+                    app.state.log.error(sentence.as_str());
+                    give_up(app, sentence);
+                }));
+            }
+        };
+        if let Err(error) = std::thread::Builder::new().name(name.to_owned()).spawn(run) {
+            let sentence = format!("The system could not start a thread ({error}); close other programs and try again");
+            self.state.log.error(sentence.as_str());
+            abandon(self, sentence);
+        }
+    }
+}
+
+/// Makes work that is passed over where more of its kind was asked for before it begins, for example while somebody types: versions queue up
+/// then that nobody will look at any more. `newest` counts what was asked for.
+pub(super) fn unless_outdated<T>(
+    newest: Arc<AtomicU64>,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> impl FnOnce() -> Option<T> + Send + 'static {
+    let ticket = newest.fetch_add(1, Ordering::Relaxed) + 1;
+    move || (newest.load(Ordering::Relaxed) == ticket).then(work)
 }
 
 #[cfg(test)]
@@ -95,7 +142,7 @@ pub(super) mod tests {
     use super::*;
     use crate::app::batch::Measuring;
     use crate::app::measure::Progressed;
-    use crate::app::{Caches, DeviceChoice, Dialog, ImportSource, RouterSource, StartOptions};
+    use crate::app::{Caches, DeviceChoice, RouterSource, StartOptions};
     use crate::engine::EngineError;
 
     /// A workbench that keeps nothing and loads no router.
@@ -117,30 +164,52 @@ pub(super) mod tests {
         Measuring { job, name: "x".to_owned(), progress: Progressed::default(), fresh: 0, waiting: 0, ticket: Arc::default() }
     }
 
-    /// Has a piece of work panic, and takes in what follows.
+    /// Work with a defect, for any of the threads.
+    pub fn defective() {
+        panic!("a fake defect");
+    }
+
+    /// Takes in what becomes of [`defective`] work.
     pub fn fail(app: &mut App) {
-        app.files.run(|| panic!("a fake defect"), |_, ()| ());
+        wait_for_error(app, "a fake defect");
+    }
+
+    fn wait_for_error(app: &mut App, wanted: &str) {
         let start = Instant::now();
-        while app.state.log.open().0.is_none() {
-            assert!(start.elapsed() < Duration::from_secs(20), "nothing was told of the defect");
+        while !app.state.log.open().0.is_some_and(|entry| entry.text.contains(wanted)) {
+            assert!(start.elapsed() < Duration::from_secs(20), "nothing was told of: {wanted}");
             std::thread::sleep(Duration::from_millis(1));
             app.poll();
         }
-        assert!(app.state.log.open().0.unwrap().text.contains("a fake defect"));
     }
 
     #[test]
-    fn what_waited_for_work_that_panicked_can_be_asked_for_again() {
+    fn a_defect_ends_its_own_work_and_what_others_wait_for_goes_on() {
         let mut app = app();
-        (app.state.batch.filtering, app.state.compare.computing, app.writing, app.counting) = (true, true, true, true);
+        (app.state.batch.filtering, app.state.compare.computing, app.counting) = (true, true, true);
         app.state.compare.searching = true;
         app.state.batch.measuring = Some(measuring(None));
         app.to_measure.push_back(app.state.policy().id);
-        let source = Arc::new(ImportSource { name: "large.json".to_owned(), bytes: 1 });
-        app.state.dialog = Some(Dialog::Import(crate::app::Import::of_source(source, None)));
+        app.files.run(defective, |_, ()| (), |app| app.counting = false);
         fail(&mut app);
         let state = &app.state;
-        assert!(!state.batch.filtering && !state.compare.computing && !app.writing && !app.counting && !state.compare.searching);
-        assert!(state.batch.measuring.is_none() && app.to_measure.is_empty() && state.dialog.is_none());
+        assert!(!app.counting && state.batch.filtering && state.compare.computing && state.compare.searching);
+        assert!(state.batch.measuring.is_some() && app.to_measure.len() == 1);
+    }
+
+    #[test]
+    fn the_thread_goes_on_after_a_defect() {
+        let mut app = app();
+        app.files.run(defective, |_, ()| (), |_| ());
+        app.files.run(|| (), |app, ()| app.state.log.error("done"), |_| ());
+        wait_for_error(&mut app, "done");
+    }
+
+    #[test]
+    fn work_is_passed_over_where_more_of_its_kind_was_asked_for() {
+        let newest = Arc::new(AtomicU64::new(0));
+        let older = unless_outdated(Arc::clone(&newest), || "older");
+        let newer = unless_outdated(Arc::clone(&newest), || "newer");
+        assert_eq!((older(), newer()), (None, Some("newer")));
     }
 }

@@ -115,7 +115,7 @@ impl Hub {
         let client = client.user_agent(concat!("waypost/", env!("CARGO_PKG_VERSION"))).build().map_err(failed)?;
         let limits = Limits { timeout: STALL, attempts: 3, pause, ..Limits::default() };
         let has_token = token.is_some();
-        let server = Server::with_key(&endpoint, token, limits)?;
+        let server = Server::with_key(&endpoint, token.map(Into::into), limits)?;
         Ok(Self { server, client, endpoint, cache, has_token, pause })
     }
 

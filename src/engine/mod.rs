@@ -68,6 +68,6 @@ pub use protocol::{
 };
 pub use router_list::{ListedRouter, Presence, list_routers};
 pub use router_stamp::RouterStamp;
-pub use server_key::{forget_key, store_key};
+pub use server_key::{Secret, forget_key, store_key};
 pub use source::Limits;
 pub use worker::{Engine, Loader, OnDecided, OnProgress, Previous, Requests, Router};

@@ -13,7 +13,7 @@ use tokio::sync::Semaphore;
 
 use super::EngineError;
 use super::protocol::{CancelToken, RouteRequest};
-use super::server_key::{Keys, key};
+use super::server_key::{Keys, Secret, key};
 use super::source::Limits;
 use super::worker::{OnDecided, Requests};
 use crate::decision::Decision;
@@ -38,7 +38,7 @@ pub struct Server {
     runtime: Runtime,
     client: reqwest::Client,
     url: String,
-    key: Option<String>,
+    key: Option<Secret>,
     limits: Limits,
     /// What may still be opened: one decision can take several requests.
     free: Semaphore,
@@ -108,7 +108,7 @@ impl Server {
     ///
     /// # Errors
     /// As [`Self::new`].
-    pub fn with_key(url: &str, key: Option<String>, limits: Limits) -> Result<Self, EngineError> {
+    pub fn with_key(url: &str, key: Option<Secret>, limits: Limits) -> Result<Self, EngineError> {
         let failed = |error: &dyn std::fmt::Display| EngineError::router(format!("{url} cannot be asked: {error}"));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| failed(&error))?;
         let client = reqwest::Client::builder().connect_timeout(CONNECT).user_agent(concat!("waypost/", env!("CARGO_PKG_VERSION")));
@@ -249,7 +249,7 @@ impl Server {
 
     /// Adds the key to a request.
     pub fn authorised(&self, request: reqwest::RequestBuilder) -> reqwest::RequestBuilder {
-        if let Some(key) = &self.key { request.bearer_auth(key) } else { request }
+        if let Some(key) = &self.key { request.bearer_auth(key.as_str()) } else { request }
     }
 
     async fn once(&self, request: reqwest::RequestBuilder) -> Result<Reply, Failure> {

@@ -1,6 +1,31 @@
 //! The user's keys for servers: from the environment, or out of the system's keyring.
 
+use std::fmt;
+
 use super::EngineError;
+
+/// A key of the user's, which its `Debug` hides: what holds one may be written to a log as a whole.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Returns the key itself.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<String> for Secret {
+    fn from(key: String) -> Self {
+        Self(key)
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("***")
+    }
+}
 
 /// Under which name keys are kept in the system's keyring; the account is the server's host and port.
 const KEYRING_SERVICE: &str = "waypost";
@@ -15,8 +40,8 @@ pub enum Keys {
 }
 
 /// Returns the user's key for a server, where there is one.
-pub(super) fn key(url: &str, keys: Keys) -> Option<String> {
-    let set = |name: &str| std::env::var(name).ok().map(|key| key.trim().to_owned()).filter(|key| !key.is_empty());
+pub(super) fn key(url: &str, keys: Keys) -> Option<Secret> {
+    let set = |name: &str| std::env::var(name).ok().map(|key| key.trim().to_owned()).filter(|key| !key.is_empty()).map(Secret);
     if let Some(key) = set("WAYPOST_API_KEY") {
         return Some(key);
     }
@@ -24,7 +49,7 @@ pub(super) fn key(url: &str, keys: Keys) -> Option<String> {
     let host = parsed.host_str()?;
     // What was stored for this very server comes first; a machine without a keyring has no key in it.
     if let Ok(key) = keyring::Entry::new(KEYRING_SERVICE, &account(&parsed)).and_then(|entry| entry.get_password()) {
-        return Some(key);
+        return Some(Secret(key));
     }
     let is_here = matches!(host, "localhost" | "127.0.0.1" | "[::1]");
     // A key for somebody else's service must not travel in the clear to whatever server is tried out.
@@ -40,13 +65,13 @@ fn account(url: &reqwest::Url) -> String {
 ///
 /// # Errors
 /// Fails with a sentence on a machine without one, and where it stays locked.
-pub fn store_key(url: &str, key: &str) -> Result<(), EngineError> {
-    let failed = |error: &dyn std::fmt::Display| {
+pub fn store_key(url: &str, key: &Secret) -> Result<(), EngineError> {
+    let failed = |error: &dyn fmt::Display| {
         EngineError::router(format!("the system's keyring cannot be used ({error}); set WAYPOST_API_KEY in the environment instead"))
     };
     let parsed = reqwest::Url::parse(url).map_err(|error| failed(&error))?;
     let entry = keyring::Entry::new(KEYRING_SERVICE, &account(&parsed)).map_err(|error| failed(&error))?;
-    entry.set_password(key).map_err(|error| failed(&error))
+    entry.set_password(key.as_str().trim()).map_err(|error| failed(&error))
 }
 
 /// Takes the key of a server out of the system's keyring; returns whether it did. It stays where one of `others` has the same host and port.

@@ -62,7 +62,7 @@ fn question_ui(ui: &mut Ui, state: &State, question: &Question, commands: &mut V
             lost = format!("These changes are in no file or draft and will be lost: {}", named(titles));
             ("Close Waypost?".to_owned(), lost.as_str(), &[(Answer::Cancel, "Keep editing"), (Answer::Discard, "Close without saving")])
         }
-        Question::Changed { document, saving } => {
+        Question::Changed { document, saving, .. } => {
             let sentence = if saving {
                 "Another program changed its file since it was read; saving would overwrite that"
             } else {

@@ -16,6 +16,10 @@ const NAMED: usize = 3;
 pub fn evidence_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
     let palette = theme::palette(ui);
     widgets::heading_ui(ui, "Evidence");
+    // The preview says that there is none.
+    if state.export.failed {
+        return;
+    }
     let Some(made) = state.export_made() else {
         widgets::caption_ui(ui, "Looking it up…");
         return;

@@ -39,7 +39,10 @@ pub fn export_preview_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>
         ui.add(Label::new(RichText::new(format!("Written to {}", path.display())).small().color(theme::palette(ui).good)).wrap());
     }
     let Some(made) = made else {
-        return widgets::empty_ui(ui, "Making the export", "The policy is written as the gateway reads it");
+        return match state.export_obstacle().filter(|_| state.export.failed) {
+            Some(obstacle) => widgets::empty_ui(ui, "No export", obstacle),
+            None => widgets::empty_ui(ui, "Making the export", "The policy is written as the gateway reads it"),
+        };
     };
     match &made.text {
         Err(error) => refused_ui(ui, error),

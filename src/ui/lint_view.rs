@@ -16,6 +16,9 @@ const MARK: f32 = 12.0;
 
 /// Returns "1 error, 2 pieces of advice", or that there is nothing to say.
 fn counts(checks: &Checks) -> String {
+    if checks.failed {
+        return "Not checked".to_owned();
+    }
     let count = |severity: Severity| Some(checks.count(severity)).filter(|count| *count > 0).map(|count| severity.counted(count));
     let counts: Vec<String> = Severity::ALL.into_iter().filter_map(count).collect();
     if counts.is_empty() { "No findings".to_owned() } else { counts.join(", ") }
@@ -163,6 +166,9 @@ pub fn list_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
     );
     if checks.is_empty() {
         widgets::caption_ui(ui, "Gateways accept this policy as it is");
+    }
+    if checks.failed {
+        widgets::caption_ui(ui, "The check failed; it runs again when you change the policy");
     }
     ui.spacing_mut().item_spacing.y = 0.0;
     ScrollArea::vertical().auto_shrink(false).show_rows(ui, ROW_HEIGHT, checks.len(), |ui, rows| {

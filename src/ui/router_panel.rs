@@ -115,9 +115,9 @@ fn add_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
         let edit = TextEdit::singleline(&mut key).password(true).hint_text("API key, if the server needs one").desired_width(360.0);
         ui.add(edit).accessible_name("Key of the server");
         if let Cow::Owned(key) = key
-            && key != panel.key
+            && key != panel.key.as_str()
         {
-            commands.push(Command::Routers(RoutersCommand::Key(key)));
+            commands.push(Command::Routers(RoutersCommand::Key(key.into())));
         }
         widgets::caption_ui(ui, "Kept in the system's keyring, never in a file. WAYPOST_API_KEY in the environment comes first");
     }

@@ -9,7 +9,10 @@ use super::frame_times::FrameTimes;
 use super::{
     actions, batch_tab, compare_tab, dialogs, export_tab, log_panel, notice, playground_tab, policy_tab, status_bar, theme, tokens, top_bar,
 };
-use crate::app::{App, Command, DRAFTS, StartOptions, Tab, ThemeChoice, ZOOM_RANGE};
+use crate::app::{App, Command, DRAFTS, StartOptions, Tab, ThemeChoice, ZOOM_RANGE, data_folder};
+
+/// Where eframe keeps the window's size and place, in the folder for data.
+const PLACE: &str = "app.ron";
 
 /// Why the window could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -38,10 +41,12 @@ pub fn run(options: StartOptions) -> Result<(), WindowError> {
         .with_app_id("waypost")
         .with_inner_size([1280.0, 800.0])
         .with_min_inner_size([820.0, 520.0]);
-    let native = eframe::NativeOptions { viewport, ..eframe::NativeOptions::default() };
+    let data = data_folder();
+    let persistence_path = data.as_ref().map(|folder| folder.join(PLACE));
+    let drafts = data.map(|folder| folder.join(DRAFTS));
+    let native = eframe::NativeOptions { viewport, persistence_path, ..eframe::NativeOptions::default() };
     let create = |creation: &eframe::CreationContext<'_>| -> Result<Box<dyn eframe::App>, Box<dyn std::error::Error + Send + Sync>> {
         theme::apply(&creation.egui_ctx);
-        let drafts = eframe::storage_dir("waypost").map(|folder| folder.join(DRAFTS));
         Ok(Box::new(Window::with_drafts(&creation.egui_ctx, options, drafts)?))
     };
     eframe::run_native("waypost", native, Box::new(create)).map_err(|error| WindowError::new(&error.to_string()))
@@ -187,5 +192,13 @@ fn window_ui(ui: &mut Ui, app: &App, commands: &mut Vec<Command>) {
         Tab::Batch => batch_tab::batch_tab_ui(ui, state, commands),
         Tab::Compare => compare_tab::compare_tab_ui(ui, state, commands),
         Tab::Export => export_tab::export_tab_ui(ui, state, commands),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_folder_for_data_is_the_one_that_eframe_would_take() {
+        assert_eq!(crate::app::data_folder(), eframe::storage_dir("waypost"));
     }
 }

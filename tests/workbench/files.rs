@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use waypost::app::{Action, App, BatchCommand, Command, Dialog, DocId, Question, StartOptions};
+use waypost::app::{Action, Answer, App, BatchCommand, Command, Dialog, DocId, Question, StartOptions};
 use waypost::chat::{Conversation, ConversationEdit, Role};
 use waypost::policy::PolicyEdit;
 
@@ -28,6 +28,37 @@ fn what_is_opened_by_a_relative_path_is_remembered_for_other_working_directories
     assert!(state.policy().path.as_ref().unwrap().is_absolute() && state.settings.recent[0].is_absolute());
     app.run(Command::Batch(BatchCommand::OpenSet("sample_policies/travel/labelled.jsonl".into())));
     assert!(app.state().batch.opening.as_ref().unwrap().path.is_absolute());
+}
+
+#[test]
+fn a_list_that_is_routes_and_a_labelled_set_alike_is_opened_beside_the_samples() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("both.json");
+    let both = r#"[{"name": "a", "description": "b", "messages": [{"role": "user", "content": "x"}], "route": "a"}]"#;
+    std::fs::write(&path, both).unwrap();
+    let app = start(&[&path], None);
+    let state = app.state();
+    assert_eq!((state.policy().title.as_str(), state.conversation().title.as_str()), ("Coding assistant", "Quickstart"));
+    assert_eq!(state.batch.opening.as_ref().map(|opening| &opening.path), Some(&path));
+}
+
+#[test]
+fn the_samples_give_way_to_what_is_opened_at_the_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let (policy, talk) = (folder.path().join("p.yaml"), folder.path().join("talk.txt"));
+    std::fs::write(&policy, POLICY).unwrap();
+    std::fs::write(&talk, "User: hi\n").unwrap();
+    let titles = |files: &[&Path]| {
+        let app = start(files, None);
+        let policies: Vec<String> = app.state().policies.iter().map(|document| document.title.clone()).collect();
+        let conversations: Vec<String> = app.state().conversations.iter().map(|document| document.title.clone()).collect();
+        (policies, conversations)
+    };
+    let of = |policy: &str, conversation: &str| (vec![policy.to_owned()], vec![conversation.to_owned()]);
+    assert_eq!(titles(&[]), of("Coding assistant", "Quickstart"));
+    assert_eq!(titles(&[&policy]), of("p", "Quickstart"));
+    assert_eq!(titles(&[&talk]), of("Coding assistant", "talk"));
+    assert_eq!(titles(&[&talk, &policy]), of("p", "talk"));
 }
 
 #[test]
@@ -76,6 +107,31 @@ fn a_file_that_was_only_touched_is_not_asked_about_and_a_changed_one_is() {
     std::fs::write(&path, POLICY.replace("name: a", "name: other")).unwrap();
     app.check_disk();
     assert!(is_asked(&app));
+}
+
+#[test]
+fn what_is_changed_again_after_it_was_asked_about_is_asked_about_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("p.yaml");
+    std::fs::write(&path, POLICY).unwrap();
+    let mut app = start(&[&path], None);
+    app.run(Command::EditPolicy(PolicyEdit::Describe { route: 0, description: "unsaved".to_owned() }));
+    let written = || std::fs::read_to_string(&path).unwrap();
+    let [first, second, third] = ["other", "another", "yet_another"].map(|name| POLICY.replace("name: a", &format!("name: {name}")));
+    std::fs::write(&path, first).unwrap();
+    app.check_disk();
+    assert!(is_asked(&app));
+    std::fs::write(&path, &second).unwrap();
+    app.run(Command::Answer(Answer::KeepMine));
+    assert!(!is_asked(&app));
+    app.run(Command::Perform(Action::Save));
+    assert!(is_asked(&app) && written() == second);
+    // Overwriting it is for what was seen, too.
+    std::fs::write(&path, &third).unwrap();
+    app.run(Command::Answer(Answer::KeepMine));
+    assert!(is_asked(&app) && written() == third);
+    app.run(Command::Answer(Answer::KeepMine));
+    assert!(!is_asked(&app) && written().contains("unsaved") && !app.state().policy().is_modified());
 }
 
 #[test]

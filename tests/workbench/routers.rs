@@ -123,7 +123,7 @@ fn settle(app: &mut App, hub: &OpenHub) {
         assert!(start.elapsed() < Duration::from_secs(20), "a download does not end");
         std::thread::sleep(Duration::from_millis(1));
     }
-    app.poll();
+    while app.poll() {}
 }
 
 fn command(make: fn(String) -> RoutersCommand) -> Command {
@@ -169,6 +169,41 @@ fn a_download_that_panics_has_failed() {
     assert!(matches!(phase, DownloadPhase::Failed(why) if why.contains("a fake defect")), "{phase:?}");
 }
 
+/// To read all of a large router takes seconds; of this one it takes until the test says so.
+#[cfg(unix)]
+#[test]
+fn sets_are_opened_while_the_files_of_a_router_are_read() {
+    use super::batch::{POLICY, write_set};
+    use waypost::app::{BatchCommand, RouterPhase};
+
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = folder.path().join("large.gguf");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let router = Some(RouterSource::Gguf(pipe.clone()));
+    let mut app = App::start(StartOptions { router, ..options(Behaviour::Words) }, None, || {}).unwrap();
+    let wait = |app: &mut App, is_so: fn(&App) -> bool| {
+        let start = Instant::now();
+        while !is_so(app) && start.elapsed() < Duration::from_secs(20) {
+            std::thread::sleep(Duration::from_millis(1));
+            app.poll();
+            app.tick();
+        }
+        is_so(app)
+    };
+    let set = write_set(folder.path());
+    app.run(Command::EditYaml(POLICY.to_owned()));
+    app.run(Command::Batch(BatchCommand::OpenSet(set.clone())));
+    assert!(wait(&mut app, |app| app.state().batch.set.is_some() && app.state().router.phase == RouterPhase::Ready));
+    app.run(Command::Perform(Action::Measure));
+    app.run(Command::Batch(BatchCommand::OpenSet(set)));
+    let is_opened = wait(&mut app, |app| app.state().batch.opening.is_none());
+    let is_waiting = app.state().batch.measuring.as_ref().is_some_and(|measuring| measuring.job.is_none());
+    // Nothing is written, so that the file ends here.
+    drop(std::fs::File::options().write(true).open(&pipe).unwrap());
+    let is_measured = wait(&mut app, |app| app.state().batch.measuring.is_none());
+    assert!(is_opened && is_waiting && is_measured && app.state().batch.shown.is_some());
+}
+
 #[test]
 fn servers_are_added_by_address_and_used() {
     let (server, cache) = (FakeHub::new(repository(), []), tempfile::tempdir().unwrap());
@@ -183,6 +218,16 @@ fn servers_are_added_by_address_and_used() {
     let state = harness.state().app().state();
     assert!(matches!(&state.router.source, RouterSource::Endpoint { model, .. } if model == "arch"));
     assert_eq!(state.settings.router.as_deref(), Some("http://127.0.0.1:1/v1#arch"), "it is the router of the next start");
+}
+
+#[test]
+fn a_key_that_is_being_typed_comes_into_no_log() {
+    let mut app = App::start(options(Behaviour::Decide), None, || {}).unwrap();
+    let command = Command::Routers(RoutersCommand::Key("very-secret".to_owned().into()));
+    assert!(!format!("{command:?}").contains("very-secret"));
+    app.run(command);
+    assert_eq!(app.state().routers.key.as_str(), "very-secret");
+    assert!(!format!("{:?}", app.state()).contains("very-secret"));
 }
 
 #[test]
