@@ -145,9 +145,9 @@ pub fn add_dialog_ui(ui: &mut Ui, state: &State, add: &AddToSet, commands: &mut 
         ScrollArea::vertical().max_height(150.0).stick_to_bottom(true).show(ui, |ui| case_view::conversation_ui(ui, &add.conversation));
     });
     ui.add_space(space::S);
-    if add.conversation.user_turns().count() > 1 {
-        let mut each = matches!(add.expected, Expected::PerTurn(_));
-        let hint = "Then runs also tell how often whole spans and whole conversations are right";
+    let mut each = matches!(add.expected, Expected::PerTurn(_));
+    if each || add.conversation.user_turns().count() > 1 {
+        let hint = "Runs then also show how often whole spans and whole conversations are right";
         if ui.checkbox(&mut each, "A label for each user message").on_hover_text(hint).changed() {
             commands.push(Command::AddPerTurn(each));
         }

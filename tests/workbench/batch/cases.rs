@@ -137,6 +137,12 @@ fn a_case_opens_in_the_playground_and_a_conversation_joins_a_set() {
     assert_eq!(harness.get_by_label("Expected route of user message 2").value().unwrap(), "billing");
     click(&mut harness, "Add to set");
     wait_until(&mut harness, "the labels", |_| std::fs::read_to_string(&path).unwrap().contains("\"labels\": [\"shipping\", \"billing\"]"));
+    // Now the set has cases with a label for each, so the next one starts as such.
+    wait_until(&mut harness, "the set with them", |harness| {
+        harness.state().app().state().batch.set.as_ref().is_some_and(|open| open.set.is_per_turn())
+    });
+    press(&mut harness, Modifiers::COMMAND | Modifiers::SHIFT, Key::A);
+    assert!(has(&harness, "Expected route of user message 2"), "{:#?}", texts(&harness));
 }
 
 #[test]
