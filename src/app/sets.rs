@@ -93,6 +93,7 @@ impl App {
                 let to_label = if unlabelled > 0 { format!(", {unlabelled} to label") } else { String::new() };
                 self.state.log.info(format!("Opened {}: {labelled} cases{to_label}, {bad} bad lines", path.display()));
                 self.state.batch.set = Some(Arc::new(set));
+                self.state.batch.labelling = None;
                 self.note_recent_set(path.to_owned());
                 // What was said in the selected case can be read now, if it is of this set.
                 self.select_case(self.state.batch.selected);
@@ -182,7 +183,8 @@ impl App {
     /// Takes in a set that Waypost itself has just changed.
     pub(super) fn set_rewritten(&mut self, set: Arc<OpenSet>) {
         self.note_recent_set(set.set.path().to_owned());
-        self.state.batch.set = Some(set);
+        let before = self.state.batch.set.replace(set);
+        self.keep_labelling(before.as_deref());
         self.refresh_comparison();
     }
 

@@ -7,6 +7,7 @@ mod actions;
 mod bars;
 mod batch_tab;
 mod budget;
+mod case_keys;
 mod case_table;
 mod case_view;
 mod change_views;

@@ -223,6 +223,8 @@ fn cases_without_a_label_wait_for_it_and_get_it_in_their_place() {
     let set = open();
     assert_eq!((set.unlabelled(), set.labelled(), set.bad().len(), set.turns(None), set.turns(Some(1))), (&[0, 2][..], 1, 1, 1, 1));
     assert_eq!((&*set.cases()[2].id, &*set.cases()[2].preview), ("c", "three \"}\""));
+    assert_eq!((set.conversation(0).unwrap(), set.conversation(1).unwrap()), (talk("one"), talk("two }")));
+    assert!(set.read(0).unwrap_err().to_string().contains("the case has no label"));
 
     let before = std::fs::read(&path).unwrap();
     let mut text = before.clone();
