@@ -12,6 +12,8 @@ use crate::eval::TurnResult;
 
 const ROW_HEIGHT: f32 = 26.0;
 const HEADER_HEIGHT: f32 = 26.0;
+/// Characters that are shown of a tag among the filters.
+const TAG: usize = 28;
 
 const VERDICTS: [(Verdict, &str, &str); 6] = [
     (Verdict::All, "All", "Every case"),
@@ -74,6 +76,13 @@ fn filters_ui(ui: &mut Ui, batch: &Batch, view: &RunView, commands: &mut Vec<Com
         name_filter_ui(ui, "Label", &mut query.label, view);
         name_filter_ui(ui, "Decision", &mut query.decision, view);
         confidence_filter_ui(ui, &mut query.confidence);
+        // Set by a click on a part of the set among the figures.
+        if query.turn.is_some_and(|turn| is_removed_ui(ui, &format!("Turn {turn}"))) {
+            query.turn = None;
+        }
+        if query.tag.as_deref().is_some_and(|tag| is_removed_ui(ui, &format!("Tag {tag}"))) {
+            query.tag = None;
+        }
         if !query.shows_all() && widgets::quiet_button_ui(ui, "Clear", "Clear the filters").clicked() {
             query = CaseQuery { sort: query.sort, descending: query.descending, ..CaseQuery::default() };
         }
@@ -93,6 +102,19 @@ fn name_filter_ui(ui: &mut Ui, what: &str, chosen: &mut Option<String>, view: &R
         }
     });
     response.response.accessible_name(format!("Filter by {}", what.to_lowercase()));
+}
+
+/// Draws a filter that has no list of its own; returns whether it is taken away.
+fn is_removed_ui(ui: &mut Ui, filter: &str) -> bool {
+    let mut words: String = filter.chars().take(TAG).collect();
+    if words.len() < filter.len() {
+        words.push('…');
+    }
+    let button = ui.add(Button::selectable(true, RichText::new(words).small()).wrap_mode(TextWrapMode::Extend));
+    button
+        .accessible_name(format!("Remove the filter {filter}"))
+        .on_hover_text(format!("{filter}: click to show other cases too"))
+        .clicked()
 }
 
 fn confidence_filter_ui(ui: &mut Ui, confidence: &mut [f32; 2]) {

@@ -35,6 +35,9 @@ pub fn case_ui(ui: &mut Ui, state: &State, view: &RunView, commands: &mut Vec<Co
     );
     commands.append(&mut chosen);
     label_ui(ui, state, view, position, turn, commands);
+    if !turn.tags.is_empty() {
+        widgets::short_caption_ui(ui, format!("Tags: {}", turn.tags.join(", ")));
+    }
     ui.add_space(space::XS);
     let case = state.batch.case.as_ref().filter(|case| case.position == position);
     // Each case scrolls for itself.

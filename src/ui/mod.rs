@@ -29,6 +29,7 @@ mod gateway_dialog;
 mod import_dialog;
 mod lint_view;
 mod log_panel;
+mod more_figures;
 mod notice;
 mod overlap_view;
 mod palette;
