@@ -68,6 +68,7 @@ pub fn run(policy: Policy, mut turns: Vec<TurnResult>) -> Run {
         min_agreement: None,
         min_recall: None,
         per_turn: false,
+        one_label: Vec::new(),
         left_out: LeftOut::default(),
         incomplete: Vec::new(),
         labels,

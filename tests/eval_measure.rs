@@ -97,7 +97,9 @@ fn a_run_is_in_the_order_of_the_set_whatever_order_it_was_decided_in() {
     ];
     assert_eq!(seen, expected);
     assert_eq!(run.turns[3].error.as_deref(), Some("the prompt is too long"));
-    assert!(run.info.per_turn);
+    assert_eq!((run.info.per_turn, &run.info.one_label[..]), (true, &[0, 2, 3, 4][..]));
+    let of_run = figures(&run);
+    assert_eq!((of_run.spans.unwrap().by_length[0].spans, of_run.per_turn_number[0].slice.cases), (2, 1), "those of the second alone");
     assert!(run.turns.iter().all(|turn| turn.digest.is_some()) && run.turns[1].digest != run.turns[2].digest);
     // Once each, and without what stands between them in a table.
     assert_eq!(run.turns[2].tags.iter().map(|tag| &**tag).collect::<Vec<_>>(), ["multi turn", "a,b"]);

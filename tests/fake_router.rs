@@ -18,6 +18,8 @@ pub enum Behaviour {
     Moves,
     /// Loads, and chooses the route most of whose description's words the last message has; the first of equals, none without a word.
     Words,
+    /// As [`Self::Words`], and where no route has a word the gateway would fail.
+    Errors,
     /// As [`Self::Words`], with the words of all messages.
     AllWords,
     /// As [`Self::Words`], and takes its time.
@@ -103,6 +105,10 @@ impl Router for FakeRouter {
             Behaviour::Block => Err(wait_for(cancel)),
             Behaviour::DecideNone => Ok(decision(request, None)),
             Behaviour::Words => Ok(decision(request, by_words(request, 1))),
+            Behaviour::Errors => Ok(match by_words(request, 1) {
+                None => Decision { outcome: Outcome::Error, error: Some("HTTP 500".to_owned()), model: None, ..decision(request, None) },
+                route => decision(request, route),
+            }),
             Behaviour::AllWords => Ok(decision(request, by_words(request, usize::MAX))),
             Behaviour::Slow => {
                 std::thread::sleep(Duration::from_millis(20));

@@ -56,11 +56,15 @@ pub enum BatchCommand {
         turn: u32,
         label: String,
     },
-    /// Gives a case of the open set, by its position there, its first label.
+    /// Gives a case of the open set, by its position there, its first label. Where it is the selected one, the next is selected.
     Label {
         case: usize,
         label: String,
     },
+    /// Selects a case of the open set that has no label yet, by its position there.
+    SelectUnlabelled(Option<usize>),
+    /// Selects the one some rows further down among these, or up.
+    StepUnlabelled(i64),
     ShowFigure(Figure),
     ShowPart(BatchPart),
     /// Shows a kept run.
@@ -116,6 +120,15 @@ pub struct OpenCase {
     pub own_routes: bool,
 }
 
+/// A case without a label that is looked at.
+#[derive(Clone, Debug)]
+pub struct Labelling {
+    /// Position in the open set.
+    pub case: usize,
+    /// What was said up to the message that is to be labelled, or why it cannot be read; `None` while it is read.
+    pub conversation: Option<Result<Arc<Conversation>, String>>,
+}
+
 /// What the tab shows.
 #[derive(Debug, Default)]
 pub struct Batch {
@@ -150,6 +163,8 @@ pub struct Batch {
     /// A row to bring into view, and a number that differs from wish to wish.
     pub reveal: Option<(usize, u64)>,
     pub case: Option<OpenCase>,
+    /// The selected one of the open set's cases without a label.
+    pub labelling: Option<Labelling>,
     /// The case that was opened in the Playground last, where something else decides there than in its run.
     pub opened: Option<OpenedCase>,
     pub figure: Figure,

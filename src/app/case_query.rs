@@ -34,12 +34,16 @@ pub enum SortBy {
 /// What a user looks for among the cases of a run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CaseQuery {
-    /// In the id, the label, the decision or the conversation, in whatever case.
+    /// In the id, the label, the decision, a tag or the conversation, in whatever case.
     pub text: String,
     /// Exactly this label.
     pub label: Option<String>,
     /// Exactly this decision, `other` for no route.
     pub decision: Option<String>,
+    /// Has exactly this tag.
+    pub tag: Option<String>,
+    /// Is this one of the labelled user messages of its conversation, counted from 1; of conversations that have a label for each.
+    pub turn: Option<usize>,
     pub verdict: Verdict,
     /// Least and largest confidence.
     pub confidence: [f32; 2],
@@ -53,6 +57,8 @@ impl Default for CaseQuery {
             text: String::new(),
             label: None,
             decision: None,
+            tag: None,
+            turn: None,
             verdict: Verdict::All,
             confidence: [0.0, 1.0],
             sort: SortBy::Set,
@@ -70,8 +76,9 @@ impl CaseQuery {
     /// Returns the positions in [`Run::turns`] of the cases to show. `said` are the conversations in which the text occurs.
     pub fn rows(&self, run: &Run, said: &HashSet<usize>) -> Vec<u32> {
         let text = self.text.trim().to_lowercase();
-        let is_wanted =
-            |turn: &TurnResult| self.is_wanted(turn) && (text.is_empty() || mentions(turn, &text) || said.contains(&turn.conversation));
+        let is_wanted = |turn: &TurnResult| {
+            self.is_wanted(run, turn) && (text.is_empty() || mentions(turn, &text) || said.contains(&turn.conversation))
+        };
         let positions = run.turns.iter().enumerate().filter(|(_, turn)| is_wanted(turn)).filter_map(|(at, _)| u32::try_from(at).ok());
         let mut rows: Vec<u32> = positions.collect();
         let turn = |at: u32| &run.turns[at as usize];
@@ -85,7 +92,7 @@ impl CaseQuery {
         rows
     }
 
-    fn is_wanted(&self, turn: &TurnResult) -> bool {
+    fn is_wanted(&self, run: &Run, turn: &TurnResult) -> bool {
         let verdict = match self.verdict {
             Verdict::All => true,
             Verdict::Agrees => turn.agrees(),
@@ -97,7 +104,10 @@ impl CaseQuery {
         let [least, most] = self.confidence;
         // What has no confidence is in the whole range, which asks for nothing, and in no other.
         let is_sure = (least <= 0.0 && most >= 1.0) || turn.sure().is_some_and(|sure| (least..=most).contains(&sure));
+        let has_tag = |wanted: &str| turn.tags.iter().any(|tag| **tag == *wanted);
         verdict
+            && self.tag.as_deref().is_none_or(has_tag)
+            && self.turn.is_none_or(|number| turn.turn + 1 == number && run.is_per_turn(turn.conversation))
             && self.label.as_deref().is_none_or(|label| *turn.label == *label)
             && self.decision.as_deref().is_none_or(|decision| turn.decided.as_deref() == Some(decision))
             && is_sure
@@ -110,6 +120,7 @@ fn mentions(turn: &TurnResult, text: &str) -> bool {
         || contains(&turn.label)
         || turn.decided.as_deref().is_some_and(contains)
         || turn.error.as_deref().is_some_and(contains)
+        || turn.tags.iter().any(|tag| contains(tag))
 }
 
 fn compare(sort: SortBy, a: &TurnResult, b: &TurnResult) -> Ordering {

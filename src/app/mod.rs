@@ -3,8 +3,8 @@
 //! [`App`] owns the [`State`] and the engine thread. Whoever draws reads the state and sends [`Command`]s; nothing here knows how it is drawn,
 //! so all of it can be tested without a window. `App` is one type in several files, by concern: `session` starts it and dispatches
 //! commands, `edits` changes documents, `routing` asks the router, `reaction` takes the answers, `files`, `stamp` and `store` read and write,
-//! `closing` asks before something is lost; `sets`, `labels`, `measuring`, `looking`, `keeping` and `comparing` are the work of the tabs
-//! Batch and Compare, `tasks` their threads.
+//! `closing` asks before something is lost; `sets`, `labelling`, `labels`, `measuring`, `looking`, `keeping` and `comparing` are the work
+//! of the tabs Batch and Compare, `tasks` their threads.
 
 mod action;
 mod batch;
@@ -27,6 +27,7 @@ mod files;
 mod gateway_import;
 mod import;
 mod keeping;
+mod labelling;
 mod labels;
 mod library;
 mod log;
@@ -60,7 +61,7 @@ pub use crate::engine::{
     CacheStats, DeviceChoice, JobId, ListedRouter, Loader, Plan, Presence, Progress, RouterDescription, RouterSource, Secret,
 };
 pub use action::{Action, Menu};
-pub use batch::{Batch, BatchCommand, BatchPart, Figure, Measuring, OpenCase, SampleSet};
+pub use batch::{Batch, BatchCommand, BatchPart, Figure, Labelling, Measuring, OpenCase, SampleSet};
 pub use carried::{CarriedFile, unpack_router};
 pub use case_query::{CaseQuery, SortBy, Verdict};
 pub use checks::{CheckCommand, Checks};

@@ -98,6 +98,7 @@ impl App {
                 let to_label = if unlabelled > 0 { format!(", {unlabelled} to label") } else { String::new() };
                 self.state.log.info(format!("Opened {}: {labelled} cases{to_label}, {bad} bad lines", path.display()));
                 self.state.batch.set = Some(Arc::new(set));
+                self.state.batch.labelling = None;
                 self.note_recent_set(path.to_owned());
                 // What was said in the selected case can be read now, if it is of this set.
                 self.select_case(self.state.batch.selected);
@@ -189,7 +190,8 @@ impl App {
     /// Takes in a set that Waypost itself has just changed.
     pub(super) fn set_rewritten(&mut self, set: Arc<OpenSet>) {
         self.note_recent_set(set.set.path().to_owned());
-        self.state.batch.set = Some(set);
+        let before = self.state.batch.set.replace(set);
+        self.keep_labelling(before.as_deref());
         self.refresh_comparison();
     }
 
@@ -207,10 +209,16 @@ impl App {
         let labels: Vec<String> = state.routes().routes.iter().map(|route| route.name.clone()).chain([NO_ROUTE_LABEL.to_owned()]).collect();
         let decided = state.shown.as_ref().filter(|_| !state.is_shown_outdated()).and_then(|shown| shown.decision.label());
         let label = decided.or(labels.first().map(String::as_str)).unwrap_or(NO_ROUTE_LABEL).to_owned();
-        let open = state.batch.set.as_ref().map(|open| open.set.path().to_owned());
-        let set = open.or_else(|| state.settings.recent_sets.first().cloned());
+        let open = state.batch.set.as_ref().map(|open| &open.set);
+        let set = open.map(|set| set.path().to_owned()).or_else(|| state.settings.recent_sets.first().cloned());
         let conversation = Arc::clone(&state.conversation().text);
-        self.state.dialog = Some(Dialog::AddToSet(AddToSet { conversation, expected: Expected::Last(label), labels, set }));
+        // A case with one label among such with a label for each message would be in no figure of spans and conversations.
+        let expected = if open.is_some_and(|set| set.is_per_turn()) {
+            label_each(&conversation, &self.decided_turns(), label)
+        } else {
+            Expected::Last(label)
+        };
+        self.state.dialog = Some(Dialog::AddToSet(AddToSet { conversation, expected, labels, set }));
     }
 
     /// Appends the conversation to the chosen set, which is made where there is none.
@@ -248,16 +256,7 @@ impl App {
                     Expected::Last(label) => label.clone(),
                     Expected::PerTurn(labels) => labels.last().cloned().unwrap_or_else(|| NO_ROUTE_LABEL.to_owned()),
                 };
-                add.expected = if each {
-                    let turns: Vec<usize> = add.conversation.user_turns().collect();
-                    let proposed = |message: &usize| decided.iter().find(|(turn, _)| turn == message).map(|(_, label)| label.clone());
-                    let mut labels: Vec<String> = turns.iter().map(|turn| proposed(turn).unwrap_or_else(|| last.clone())).collect();
-                    labels.pop();
-                    labels.push(last);
-                    Expected::PerTurn(labels)
-                } else {
-                    Expected::Last(last)
-                };
+                add.expected = if each { label_each(&add.conversation, &decided, last) } else { Expected::Last(last) };
             }
             Command::AddSet(path) => add.set = Some(path),
             _ => self.add_to_set(),
@@ -275,6 +274,15 @@ impl App {
         };
         study.map(|study| study.rows.iter().filter_map(turn).collect()).unwrap_or_default()
     }
+}
+
+/// Proposes a label for each user message: what was `decided` after it, by its position, where that is known, otherwise the `last` one's.
+fn label_each(conversation: &Conversation, decided: &[(usize, String)], last: String) -> Expected {
+    let proposed = |message: usize| decided.iter().find(|(turn, _)| *turn == message).map(|(_, label)| label.clone());
+    let mut labels: Vec<String> = conversation.user_turns().map(|turn| proposed(turn).unwrap_or_else(|| last.clone())).collect();
+    labels.pop();
+    labels.push(last);
+    Expected::PerTurn(labels)
 }
 
 fn read_set(path: &Path, policy: &Arc<Policy>, progress: &Reading) -> Result<Option<OpenSet>, FormatError> {

@@ -30,7 +30,7 @@ pub struct Figures {
     pub per_route: Vec<RouteFigures>,
     pub confusion: Confusion,
     pub turn_accuracy: f64,
-    /// `None` for sets with one label a case, and before a conversation is whole.
+    /// Of the conversations with a label for each user message; `None` where there are none, and before one is whole.
     pub span_accuracy: Option<f64>,
     /// As `span_accuracy`.
     pub conversation_accuracy: Option<f64>,
@@ -64,13 +64,13 @@ pub struct Figures {
     pub own_routes: usize,
     /// By the paper's scenarios; `None` where the policy has no domains and actions.
     pub scenarios: Option<Scenarios>,
-    /// `None` for sets with one label a case.
+    /// As `span_accuracy`; `None` for sets with one label a case.
     pub spans: Option<Spans>,
     /// Conversations in which the run was stopped, which are in no figure of spans and conversations.
     pub incomplete_conversations: usize,
     /// By the cases' tags, the most frequent first, 50 at most.
     pub per_tag: Vec<TagFigures>,
-    /// By the number of the user turn, 50 at most; empty for sets with one label a case.
+    /// By the number of the user turn, 50 at most, of the conversations with a label for each.
     pub per_turn_number: Vec<TurnFigures>,
     /// Empty where the router gives no probabilities, as `review`.
     pub confidence: Vec<ConfidenceBin>,
@@ -139,8 +139,8 @@ pub fn figures(run: &Run) -> Figures {
     let (judged, undecided) = (run.judged(), run.undecided());
     let right = judged.iter().filter(|case| case.agrees()).count();
     let summary = summarise(&judged, run.info.labels.iter().cloned());
-    // Whether a conversation is right is known once each of its turns is; one label a case makes no spans.
-    let is_whole = |case: &&Judged| run.info.per_turn && !run.is_incomplete(case.conversation);
+    // Whether a conversation is right is known once each of its turns is; a case with one label makes no spans.
+    let is_whole = |case: &&Judged| run.is_per_turn(case.conversation) && !run.is_incomplete(case.conversation);
     let whole: Vec<Judged> = judged.iter().filter(is_whole).cloned().collect();
     let paper = paper_metrics(&whole);
     let tokens = run.turns.iter().fold(TokenCounts::default(), |sum, turn| TokenCounts {

@@ -73,9 +73,13 @@ pub struct RunInfo {
     /// The recall that was demanded of each route, in 0 to 1.
     #[serde(default)]
     pub min_recall: Option<f64>,
-    /// Whether the set has a label for each user message.
+    /// Whether cases of the set have a label for each user message.
     #[serde(default)]
     pub per_turn: bool,
+    /// Where it has: the conversations with a label for their last user message alone, by their position in the set, in order. Empty too in
+    /// runs of versions that did not tell them apart.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub one_label: Vec<usize>,
     /// Lines of the set that could not be used.
     #[serde(default)]
     pub left_out: LeftOut,
@@ -280,6 +284,12 @@ impl Run {
     /// Returns whether a conversation, by its position in the set, has labelled turns without a result: whether all of it is right is not known.
     pub fn is_incomplete(&self, conversation: usize) -> bool {
         self.info.incomplete.binary_search(&conversation).is_ok()
+    }
+
+    /// Returns whether each user message of a conversation, by its position in the set, has its label: of one with a single label only the last
+    /// was asked, which says nothing about its spans and turns.
+    pub fn is_per_turn(&self, conversation: usize) -> bool {
+        self.info.per_turn && self.info.one_label.binary_search(&conversation).is_err()
     }
 
     /// Returns what the metrics look at, in the order of the set.

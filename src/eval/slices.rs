@@ -69,10 +69,11 @@ pub(super) fn per_tag(run: &Run) -> Vec<TagFigures> {
     figures
 }
 
-/// Returns the agreement of the first user turns, the second, and so on; nothing for sets with one label a case.
+/// Returns the agreement of the first user turns, the second, and so on. Cases with one label are left out: of them the last turn alone was
+/// asked, whichever number it has.
 pub(super) fn per_turn_number(run: &Run) -> Vec<TurnFigures> {
     let mut counts: Vec<Count> = Vec::new();
-    for turn in run.answered().filter(|turn| run.info.per_turn && turn.turn < MOST) {
+    for turn in run.answered().filter(|turn| run.is_per_turn(turn.conversation) && turn.turn < MOST) {
         if counts.len() <= turn.turn {
             counts.resize(turn.turn + 1, Count::default());
         }

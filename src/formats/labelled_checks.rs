@@ -7,7 +7,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use crate::chat::labelled::LabelledCase;
 use crate::policy::{NO_ROUTE_LABEL, Policy};
 
-use super::labelled_set::LabelledSet;
+use super::labelled_set::{CaseEntry, LabelledSet};
 use super::tree::quoted;
 
 /// What is odd.
@@ -106,8 +106,8 @@ impl LabelledSet {
         }
         for (cases, exact) in self.alike() {
             let lines: Vec<usize> = cases.iter().map(|case| self.cases()[*case].place.line).collect();
-            let (count, first) = (cases.len(), &self.cases()[cases[0]].labels);
-            let agree = cases.iter().all(|case| self.cases()[*case].labels == *first);
+            let count = cases.len();
+            let agree = agree(&cases.iter().map(|case| &self.cases()[*case]).collect::<Vec<_>>());
             let (kind, message, remedy) = match (exact, agree) {
                 (true, true) => {
                     (FindingKind::Duplicate, format!("the same conversation appears {count} times"), "keep one of them: each counts")
@@ -161,6 +161,18 @@ impl LabelledSet {
         }
         groups
     }
+}
+
+/// Returns whether decisions can agree with all of these cases of one conversation: where some have a label for each user message and others
+/// one, that is the label of the last message.
+fn agree(cases: &[&CaseEntry]) -> bool {
+    let expect_same = |a: &CaseEntry, b: &CaseEntry| {
+        if a.per_turn == b.per_turn { a.labels == b.labels } else { a.labels.last() == b.labels.last() }
+    };
+    // Cases with one label agree with two that have several, also where these contradict each other.
+    let first_per_turn = cases.iter().find(|case| case.per_turn);
+    let mut known = cases.first().into_iter().chain(first_per_turn);
+    known.all(|known| cases.iter().all(|case| expect_same(known, case)))
 }
 
 /// Two cases, by their positions, that are the same or nearly so.

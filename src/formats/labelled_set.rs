@@ -201,10 +201,26 @@ impl LabelledSet {
     /// # Errors
     /// There is no such case, or as [`Self::reader`] and [`CaseReader::read`].
     pub fn read(&self, case: usize) -> Result<LabelledCase, FormatError> {
-        match self.cases.get(case) {
-            Some(entry) => self.reader()?.read(entry),
-            None => Err(Origin::new(&self.label).whole(format!("there is no case {case}"), "open the set again")),
+        self.read_any(case)?.map_err(NoCase::into_error)
+    }
+
+    /// Returns what was said in one case, which may have no label yet.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub fn conversation(&self, case: usize) -> Result<Conversation, FormatError> {
+        match self.read_any(case)? {
+            Ok(case) => Ok(case.conversation),
+            Err(NoCase::Unlabelled(case, _)) => Ok(case.conversation),
+            Err(NoCase::Bad(error)) => Err(error),
         }
+    }
+
+    fn read_any(&self, case: usize) -> Result<Result<LabelledCase, NoCase>, FormatError> {
+        let missing = || Origin::new(&self.label).whole(format!("there is no case {case}"), "open the set again");
+        let entry = self.cases.get(case).ok_or_else(missing)?;
+        let record = self.reader()?.record(entry)?;
+        Ok(read_case(record, self.columns.as_ref(), &entry.id, &self.label))
     }
 }
 

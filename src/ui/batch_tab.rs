@@ -284,6 +284,10 @@ fn run_ui(ui: &mut Ui, state: &State, view: &RunView, commands: &mut Vec<Command
 
 /// What to do first.
 fn empty_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
+    if state.batch.labelling.is_some() {
+        // Whoever labels needs the room.
+        return set_view::set_ui(ui, state, commands);
+    }
     let is_odd = |open: &OpenSet| !open.findings.is_empty() || !open.set.bad().is_empty() || !open.set.unlabelled().is_empty();
     let has_problems = state.batch.set.as_ref().is_some_and(|open| is_odd(open));
     ui.add_space(if has_problems { space::XL } else { ui.available_height() * 0.16 });

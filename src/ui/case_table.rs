@@ -1,17 +1,19 @@
 //! The cases of a run as a table: filters above it, sorted by its headers; only rows in view are laid out.
 
-use egui::{Align, Button, ComboBox, DragValue, FontId, Key, Layout, RichText, Role, Sense, TextEdit, Ui, WidgetInfo, pos2, vec2};
+use egui::{Align, Button, ComboBox, DragValue, FontId, Layout, RichText, Role, Sense, TextEdit, TextWrapMode, Ui, WidgetInfo, pos2, vec2};
 use egui_extras::{Column, TableBuilder};
 
+use super::case_keys::{self, Pressed};
 use super::confusion_view::title;
 use super::tokens::{self, space, text};
 use super::{bars, theme, widgets};
 use crate::app::{Batch, BatchCommand, CaseQuery, Command, RunView, SortBy, State, Verdict};
 use crate::eval::{self, TurnResult};
-use crate::policy::NO_ROUTE_LABEL;
 
 const ROW_HEIGHT: f32 = 26.0;
 const HEADER_HEIGHT: f32 = 26.0;
+/// Characters that are shown of a tag among the filters.
+const TAG: usize = 28;
 
 const VERDICTS: [(Verdict, &str, &str); 6] = [
     (Verdict::All, "All", "Every case"),
@@ -47,44 +49,16 @@ pub fn count_ui(ui: &mut Ui, batch: &Batch, view: &RunView) {
     widgets::caption_ui(ui, if batch.filtering { "Searching".to_owned() } else { words });
 }
 
-/// Digits in the order of the labels that they set; the first is for no route.
-const DIGITS: [Key; 10] = [Key::Num0, Key::Num1, Key::Num2, Key::Num3, Key::Num4, Key::Num5, Key::Num6, Key::Num7, Key::Num8, Key::Num9];
-
-/// Returns the labels that digits set for a case, no route first; there may be more labels than digits.
-pub fn keyed_labels<'a>(view: &'a RunView, turn: &'a TurnResult) -> Vec<&'a str> {
-    let labels = turn.routes.as_deref().unwrap_or(&view.run.info.labels).iter().map(String::as_str);
-    let routes = labels.filter(|label| *label != NO_ROUTE_LABEL);
-    std::iter::once(NO_ROUTE_LABEL).chain(routes).take(DIGITS.len()).collect()
-}
-
 /// Moves the selection with the arrow keys and labels the selected case with digits while nothing else has the keyboard.
 fn keys_ui(ui: &Ui, batch: &Batch, view: &RunView, commands: &mut Vec<Command>) {
-    if ui.memory(|memory| memory.focused().is_some()) {
-        return;
-    }
-    let steps = [
-        (Key::ArrowDown, 1),
-        (Key::ArrowUp, -1),
-        (Key::PageDown, 20),
-        (Key::PageUp, -20),
-        (Key::Home, i64::MIN / 2),
-        (Key::End, i64::MAX / 2),
-    ];
-    for (key, step) in steps {
-        if ui.input_mut(|input| input.consume_key(egui::Modifiers::NONE, key)) {
-            commands.push(Command::Batch(BatchCommand::Step(step)));
-        }
-    }
-    if let Some((turn, case)) = batch.selected.zip(batch.selected_turn()) {
-        for (digit, label) in DIGITS.into_iter().zip(keyed_labels(view, case)) {
-            if ui.input_mut(|input| input.consume_key(egui::Modifiers::NONE, digit)) {
-                commands.push(Command::Batch(BatchCommand::Relabel { turn, label: label.to_owned() }));
-            }
-        }
-    }
-    if ui.input_mut(|input| input.consume_key(egui::Modifiers::NONE, Key::Escape)) {
-        commands.push(Command::Batch(BatchCommand::Select(None)));
-    }
+    let labels = batch.selected_turn().map(|case| case_keys::keyed_labels(view, case)).unwrap_or_default();
+    commands.extend(case_keys::pressed(ui, &labels).into_iter().filter_map(|pressed| {
+        Some(Command::Batch(match pressed {
+            Pressed::Step(step) => BatchCommand::Step(step),
+            Pressed::Label(label) => BatchCommand::Relabel { turn: batch.selected?, label: label.to_owned() },
+            Pressed::Close => BatchCommand::Select(None),
+        }))
+    }));
 }
 
 fn filters_ui(ui: &mut Ui, batch: &Batch, view: &RunView, commands: &mut Vec<Command>) {
@@ -102,6 +76,13 @@ fn filters_ui(ui: &mut Ui, batch: &Batch, view: &RunView, commands: &mut Vec<Com
         name_filter_ui(ui, "Label", &mut query.label, view);
         name_filter_ui(ui, "Decision", &mut query.decision, view);
         confidence_filter_ui(ui, &mut query.confidence);
+        // Set by a click on a part of the set among the figures.
+        if query.turn.is_some_and(|turn| is_removed_ui(ui, &format!("Turn {turn}"))) {
+            query.turn = None;
+        }
+        if query.tag.as_deref().is_some_and(|tag| is_removed_ui(ui, &format!("Tag {tag}"))) {
+            query.tag = None;
+        }
         if !query.shows_all() && widgets::quiet_button_ui(ui, "Clear", "Clear the filters").clicked() {
             query = CaseQuery { sort: query.sort, descending: query.descending, ..CaseQuery::default() };
         }
@@ -121,6 +102,19 @@ fn name_filter_ui(ui: &mut Ui, what: &str, chosen: &mut Option<String>, view: &R
         }
     });
     response.response.accessible_name(format!("Filter by {}", what.to_lowercase()));
+}
+
+/// Draws a filter that has no list of its own; returns whether it is taken away.
+fn is_removed_ui(ui: &mut Ui, filter: &str) -> bool {
+    let mut words: String = filter.chars().take(TAG).collect();
+    if words.len() < filter.len() {
+        words.push('…');
+    }
+    let button = ui.add(Button::selectable(true, RichText::new(words).small()).wrap_mode(TextWrapMode::Extend));
+    button
+        .accessible_name(format!("Remove the filter {filter}"))
+        .on_hover_text(format!("{filter}: click to show other cases too"))
+        .clicked()
 }
 
 fn confidence_filter_ui(ui: &mut Ui, confidence: &mut [f32; 2]) {

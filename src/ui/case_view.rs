@@ -1,10 +1,12 @@
 //! One case of a run: what was said, what the router made of it, and the label, which can be corrected here.
 
+use std::sync::Arc;
+
 use egui::{ComboBox, Label, RichText, ScrollArea, Ui};
 
 use super::confusion_view::title;
 use super::tokens::{self, space, text};
-use super::{actions, bars, case_table, conversation_panel, theme, widgets};
+use super::{actions, bars, case_keys, case_table, conversation_panel, theme, widgets};
 use crate::app::{Action, BatchCommand, Command, OpenCase, RunView, State};
 use crate::chat::Conversation;
 use crate::eval::TurnResult;
@@ -33,6 +35,9 @@ pub fn case_ui(ui: &mut Ui, state: &State, view: &RunView, commands: &mut Vec<Co
     );
     commands.append(&mut chosen);
     label_ui(ui, state, view, position, turn, commands);
+    if !turn.tags.is_empty() {
+        widgets::short_caption_ui(ui, format!("Tags: {}", turn.tags.join(", ")));
+    }
     ui.add_space(space::XS);
     let case = state.batch.case.as_ref().filter(|case| case.position == position);
     // Each case scrolls for itself.
@@ -40,7 +45,7 @@ pub fn case_ui(ui: &mut Ui, state: &State, view: &RunView, commands: &mut Vec<Co
         let width = ui.available_width();
         ui.horizontal_top(|ui| {
             let size = egui::vec2((width * 0.56).floor(), ui.available_height());
-            ui.allocate_ui(size, |ui| ui.vertical(|ui| said_ui(ui, case)));
+            ui.allocate_ui(size, |ui| ui.vertical(|ui| said_ui(ui, case.map(|case| &case.conversation))));
             ui.add_space(space::M);
             ui.vertical(|ui| decision_ui(ui, case, turn));
         });
@@ -74,15 +79,16 @@ fn label_ui(ui: &mut Ui, state: &State, view: &RunView, position: u32, turn: &Tu
         if !turn.agrees() && turn.decided.is_some() {
             actions::action_button_ui(ui, state, Action::AcceptDecision, commands);
         }
-        let labels = case_table::keyed_labels(view, turn);
+        let labels = case_keys::keyed_labels(view, turn);
         let keys: Vec<String> = labels.iter().enumerate().map(|(digit, label)| format!("{digit}  {}", title(label))).collect();
         let place = format!("or press 1 to {}, 0 for no route; line {} of the set", labels.len() - 1, turn.line);
         widgets::caption_ui(ui, place).on_hover_text(keys.join("\n"));
     });
 }
 
-fn said_ui(ui: &mut Ui, case: Option<&OpenCase>) {
-    match case.map(|case| &case.conversation) {
+/// Draws what was said in a case, at the end of which is what the router is asked about; `None` while it is read.
+pub fn said_ui(ui: &mut Ui, conversation: Option<&Result<Arc<Conversation>, String>>) {
+    match conversation {
         None => drop(widgets::caption_ui(ui, "Reading the conversation")),
         Some(Err(sentence)) => drop(ui.colored_label(theme::palette(ui).error, sentence)),
         Some(Ok(conversation)) => {
@@ -101,7 +107,7 @@ pub fn conversation_ui(ui: &mut Ui, conversation: &Conversation) {
     let messages = &conversation.messages;
     let left_out = messages.len().saturating_sub(SHOWN);
     if left_out > 0 {
-        widgets::caption_ui(ui, format!("{left_out} earlier messages; the Playground shows them"));
+        widgets::caption_ui(ui, format!("{left_out} earlier messages are not shown here"));
     }
     for message in &messages[left_out..] {
         ui.label(RichText::new(conversation_panel::title(message.role)).font(tokens::strong_font(text::SMALL)).color(palette.text_weak));

@@ -6,8 +6,7 @@ use egui::{Color32, FontId, Key, Pos2, Rect, Response, Role, ScrollArea, Sense, 
 use super::tokens::{space, text};
 use super::widgets::{self, Row};
 use super::{bars, theme};
-use crate::app::{BatchCommand, CaseQuery, Command, RunView};
-use crate::eval::Confusion;
+use crate::app::{BatchCommand, CaseQuery, Command, RunView, Verdict};
 use crate::policy::NO_ROUTE_LABEL;
 
 /// Cells smaller than this cannot be hit, and larger ones only take place.
@@ -43,12 +42,28 @@ pub fn confusion_ui(ui: &mut Ui, view: &RunView, query: &CaseQuery, commands: &m
         Cells::List => list_ui(ui, view, query),
         cells => picture_ui(ui, view, cells, query),
     };
-    if let Some((label, decision)) = clicked {
-        let (label, decision) = (confusion.labels.get(label).cloned(), confusion.labels.get(decision).cloned());
-        let same = query.label == label && query.decision == decision;
-        let query = if same { CaseQuery::default() } else { CaseQuery { label, decision, ..CaseQuery::default() } };
+    if let Some((row, column)) = clicked {
+        let (label, decision) = (confusion.labels.get(row).cloned(), confusion.labels.get(column).cloned());
+        let verdict = if decision.is_none() { Verdict::Error } else { Verdict::All };
+        let same = is_chosen(view, query, row, column);
+        let query = if same { CaseQuery::default() } else { CaseQuery { label, decision, verdict, ..CaseQuery::default() } };
         commands.push(Command::Batch(BatchCommand::Query(query)));
     }
+}
+
+/// Returns whether the table of cases shows a cell, of which the one behind the last label is that of errors.
+fn is_chosen(view: &RunView, query: &CaseQuery, row: usize, column: usize) -> bool {
+    let labels = &view.figures.confusion.labels;
+    let is_decision = match labels.get(column) {
+        Some(label) => query.decision.as_ref() == Some(label),
+        None => query.decision.is_none() && query.verdict == Verdict::Error,
+    };
+    is_decision && query.label.as_ref() == labels.get(row)
+}
+
+/// Returns what stands over a column.
+fn column_title(view: &RunView, column: usize) -> &str {
+    view.figures.confusion.labels.get(column).map_or("Error", |label| title(label))
 }
 
 /// Returns a label as people read it.
@@ -59,21 +74,26 @@ pub fn title(label: &str) -> &str {
 fn picture_ui(ui: &mut Ui, view: &RunView, cells: Cells, query: &CaseQuery) -> Option<(usize, usize)> {
     let confusion = &view.figures.confusion;
     let count = confusion.labels.len();
+    // Behind the labels the errors, where there are any.
+    let columns = count + usize::from(!view.errors.is_empty());
     let font = FontId::proportional(text::SMALL);
-    let line = |label: &String| widgets::line(ui, title(label), font.clone(), Color32::PLACEHOLDER, 104.0);
-    let names: Vec<_> = confusion.labels.iter().map(line).collect();
+    let line = |column: usize| widgets::line(ui, column_title(view, column), font.clone(), Color32::PLACEHOLDER, 104.0);
+    let names: Vec<_> = (0..columns).map(line).collect();
     let longest = names.iter().map(|name| name.size().x).fold(0.0, f32::max);
     let (left, top) = (longest.min(ui.available_width() * 0.34) + space::S, longest + space::S + 18.0);
     // As large as the place allows without scrolling.
     let bar = ui.spacing().scroll.allocated_width();
-    let room = (ui.available_width() - left).min(ui.available_height() - top) - bar - 2.0;
-    let cell = (room / count.max(1) as f32).clamp(*CELL.start(), *CELL.end()).floor();
+    let room = |place: f32, many: usize| (place - bar - 2.0) / many.max(1) as f32;
+    let cell = room(ui.available_width() - left, columns).min(room(ui.available_height() - top, count));
+    let cell = cell.clamp(*CELL.start(), *CELL.end()).floor();
     let mut clicked = None;
     ScrollArea::both().id_salt("confusion").auto_shrink(false).show(ui, |ui| {
-        let size = vec2(left + cell * count as f32 + 1.0, top + cell * count as f32 + 1.0);
-        let (rect, response) = ui.allocate_exact_size(size, Sense::click());
-        let matrix = Rect::from_min_size(rect.min + vec2(left, top), vec2(cell, cell) * count as f32);
-        let name = format!("Confusion matrix of {count} labels; arrow keys move, Enter shows the cases, the list says the same in words");
+        let inside = vec2(columns as f32, count as f32) * cell;
+        let (rect, response) = ui.allocate_exact_size(vec2(left, top) + inside + vec2(1.0, 1.0), Sense::click());
+        let matrix = Rect::from_min_size(rect.min + vec2(left, top), inside);
+        let errors = if view.errors.is_empty() { "" } else { " and errors" };
+        let name =
+            format!("Confusion matrix of {count} labels{errors}; arrow keys move, Enter shows the cases, the list says the same in words");
         response.widget_info(|| WidgetInfo::labeled(Role::Image, true, &name));
         let palette = theme::palette(ui);
         let painter = ui.painter();
@@ -81,34 +101,42 @@ fn picture_ui(ui: &mut Ui, view: &RunView, cells: Cells, query: &CaseQuery) -> O
         painter.text(pos2(rect.left(), matrix.top() - 4.0), egui::Align2::LEFT_BOTTOM, "Label", font.clone(), palette.text_weak);
         for (index, name) in names.iter().enumerate() {
             let middle = cell * (index as f32 + 0.5);
-            let name_left = widgets::line(ui, title(&confusion.labels[index]), font.clone(), palette.text, left - space::S);
-            let at = pos2(matrix.left() - space::S - name_left.size().x, matrix.top() + middle - name_left.size().y / 2.0);
-            painter.galley(at, name_left, palette.text);
+            if let Some(label) = confusion.labels.get(index) {
+                let name_left = widgets::line(ui, title(label), font.clone(), palette.text, left - space::S);
+                let at = pos2(matrix.left() - space::S - name_left.size().x, matrix.top() + middle - name_left.size().y / 2.0);
+                painter.galley(at, name_left, palette.text);
+            }
             // Read from below: names of routes are longer than cells are wide.
             let at = pos2(matrix.left() + middle - name.size().y / 2.0, matrix.top() - space::XS);
             painter.add(TextShape::new(at, std::sync::Arc::clone(name), palette.text).with_angle(-std::f32::consts::FRAC_PI_2));
         }
         let place = |at: Pos2| -> Option<(usize, usize)> {
             let inside = matrix.contains(at).then(|| (at - matrix.min) / cell)?;
-            Some(((inside.y as usize).min(count.checked_sub(1)?), (inside.x as usize).min(count.checked_sub(1)?)))
+            Some(((inside.y as usize).min(count.checked_sub(1)?), (inside.x as usize).min(columns.checked_sub(1)?)))
         };
         let hovered = response.hover_pos().and_then(place);
         let clip = ui.clip_rect();
-        let visible = |from: f32, to: f32| (from / cell).floor().max(0.0) as usize..((to / cell).ceil().max(0.0) as usize).min(count);
-        for row in visible(clip.top() - matrix.top(), clip.bottom() - matrix.top()) {
+        let visible =
+            |from: f32, to: f32, most: usize| (from / cell).floor().max(0.0) as usize..((to / cell).ceil().max(0.0) as usize).min(most);
+        for row in visible(clip.top() - matrix.top(), clip.bottom() - matrix.top(), count) {
             let total = view.totals.get(row).copied().unwrap_or_default();
-            for column in visible(clip.left() - matrix.left(), clip.right() - matrix.left()) {
-                let cases = confusion.counts[row][column];
+            for column in visible(clip.left() - matrix.left(), clip.right() - matrix.left(), columns) {
+                let cases = view.count(row, column);
                 let at = Rect::from_min_size(matrix.min + vec2(column as f32, row as f32) * cell, vec2(cell, cell)).shrink(1.0);
                 let share = cases as f32 / total.max(1) as f32;
-                cell_ui(ui, at, &Cell { cases, share, right: row == column, as_share: cells == Cells::Shares });
-                let chosen = query.label.as_ref() == confusion.labels.get(row) && query.decision.as_ref() == confusion.labels.get(column);
-                if chosen || hovered == Some((row, column)) {
+                // Right, wrong and errors differ in hue and in place: right is the diagonal, errors are the last column.
+                let colour = match column {
+                    column if column == row => palette.accent,
+                    column if column == count => palette.error,
+                    _ => palette.warning,
+                };
+                cell_ui(ui, at, &Cell { cases, share, colour, as_share: cells == Cells::Shares });
+                if is_chosen(view, query, row, column) || hovered == Some((row, column)) {
                     painter.rect_stroke(at, 3.0, (1.5, palette.text), egui::StrokeKind::Inside);
                 }
             }
         }
-        let cursor = keyboard(ui, &response, count);
+        let cursor = keyboard(ui, &response, [count, columns]);
         if let Some((row, column)) = cursor.filter(|_| response.has_focus()) {
             let at = Rect::from_min_size(matrix.min + vec2(column as f32, row as f32) * cell, vec2(cell, cell));
             painter.rect_stroke(at, 3.0, (2.0, palette.accent), egui::StrokeKind::Inside);
@@ -116,15 +144,15 @@ fn picture_ui(ui: &mut Ui, view: &RunView, cells: Cells, query: &CaseQuery) -> O
         let pressed = response.has_focus() && ui.input(|input| input.key_pressed(Key::Enter));
         clicked = if pressed { cursor } else { response.interact_pointer_pos().filter(|_| response.clicked()).and_then(place) };
         if let Some((row, column)) = hovered {
-            response.on_hover_text_at_pointer(sentence(confusion, row, column));
+            response.on_hover_text_at_pointer(sentence(view, row, column));
         }
     });
     clicked
 }
 
 /// Moves a cursor over the cells while the picture has the keyboard.
-fn keyboard(ui: &Ui, response: &Response, count: usize) -> Option<(usize, usize)> {
-    let last = count.checked_sub(1)?;
+fn keyboard(ui: &Ui, response: &Response, [rows, columns]: [usize; 2]) -> Option<(usize, usize)> {
+    let last = (rows.checked_sub(1)?, columns.checked_sub(1)?);
     let id = response.id.with("cursor");
     let (mut row, mut column) = ui.data(|data| data.get_temp::<(usize, usize)>(id)).unwrap_or_default();
     if response.has_focus() {
@@ -136,7 +164,7 @@ fn keyboard(ui: &Ui, response: &Response, count: usize) -> Option<(usize, usize)
                 (column + usize::from(input.key_pressed(Key::ArrowRight))).saturating_sub(usize::from(input.key_pressed(Key::ArrowLeft)));
         });
     }
-    let cursor = (row.min(last), column.min(last));
+    let cursor = (row.min(last.0), column.min(last.1));
     ui.data_mut(|data| data.insert_temp(id, cursor));
     Some(cursor)
 }
@@ -144,16 +172,15 @@ fn keyboard(ui: &Ui, response: &Response, count: usize) -> Option<(usize, usize)
 struct Cell {
     cases: usize,
     share: f32,
-    right: bool,
+    /// Of a full cell.
+    colour: Color32,
     as_share: bool,
 }
 
 fn cell_ui(ui: &Ui, at: Rect, cell: &Cell) {
     let palette = theme::palette(ui);
-    // Right and wrong differ in hue and in place: right is the diagonal.
-    let colour = if cell.right { palette.accent } else { palette.warning };
     let strength = if cell.cases == 0 { 0.0 } else { 0.12 + 0.88 * cell.share };
-    let ground = palette.bar_track.lerp_to_gamma(colour, strength);
+    let ground = palette.bar_track.lerp_to_gamma(cell.colour, strength);
     let painter = ui.painter();
     painter.rect_filled(at, 3.0, ground);
     if cell.cases == 0 || at.width() < 18.0 {
@@ -175,26 +202,31 @@ fn short_count(cases: usize, narrow: bool) -> String {
     }
 }
 
-fn sentence(confusion: &Confusion, row: usize, column: usize) -> String {
-    let counts = &confusion.counts[row];
-    let (cases, total) = (counts[column], counts.iter().sum::<usize>());
-    let (label, decision) = (title(&confusion.labels[row]), title(&confusion.labels[column]));
+fn sentence(view: &RunView, row: usize, column: usize) -> String {
+    let labels = &view.figures.confusion.labels;
+    let (cases, total) = (view.count(row, column), view.totals.get(row).copied().unwrap_or_default());
+    let label = labels.get(row).map_or("", |label| title(label));
+    let what = labels.get(column).map_or_else(|| "with an error".to_owned(), |decision| format!("decided as {}", title(decision)));
     let share = bars::percent(cases as f64 / total.max(1) as f64);
     let noun = if cases == 1 { "case" } else { "cases" };
-    format!("{label} decided as {decision}: {cases} {noun}, {share} of the label's")
+    format!("{label} {what}: {cases} {noun}, {share} of the label's")
 }
 
 /// Draws what occurs, the most frequent confusions first and what is right after them.
 fn list_ui(ui: &mut Ui, view: &RunView, query: &CaseQuery) -> Option<(usize, usize)> {
-    let (confusion, cells) = (&view.figures.confusion, &view.cells);
+    let (labels, cells) = (&view.figures.confusion.labels, &view.cells);
     let mut clicked = None;
     ui.spacing_mut().item_spacing.y = 0.0;
     ScrollArea::vertical().id_salt("confusion list").auto_shrink(false).show_rows(ui, ROW_HEIGHT, cells.len(), |ui, visible| {
         for &(row, column, cases) in visible.filter_map(|at| cells.get(at)) {
-            let name = sentence(confusion, row, column);
-            let (label, decision) = (&confusion.labels[row], &confusion.labels[column]);
-            let title = if row == column { format!("{}, right", title(label)) } else { format!("{} as {}", title(label), title(decision)) };
-            let selected = query.label.as_ref() == Some(label) && query.decision.as_ref() == Some(decision);
+            let name = sentence(view, row, column);
+            let label = labels.get(row).map_or("", |label| title(label));
+            let title = match labels.get(column) {
+                None => format!("{label}, error"),
+                Some(_) if row == column => format!("{label}, right"),
+                Some(decision) => format!("{label} as {}", title(decision)),
+            };
+            let selected = is_chosen(view, query, row, column);
             let note = cases.to_string();
             let line = Row { name: &name, title: &title, detail: "", note: &note, selected, height: ROW_HEIGHT, indent: 0.0 };
             if widgets::row_ui(ui, line).clicked() {

@@ -1,12 +1,12 @@
 //! The figures of one run: agreement with its interval at the top, below it one of several views of the same results.
 
-use egui::{Label, RichText, ScrollArea, Sense, Ui, pos2, vec2};
+use egui::{RichText, ScrollArea, Sense, Ui, pos2, vec2};
 
 use super::confusion_view::{self, title};
 use super::tokens::{self, space, text};
-use super::{bars, case_table, plots, theme, widgets};
+use super::{bars, case_table, more_figures, plots, theme, widgets};
 use crate::app::{Batch, BatchCommand, CaseQuery, Command, Figure, RunView};
-use crate::eval::{Figures, ModelCount, RouteFigures, Share, Slice};
+use crate::eval::{Figures, RouteFigures};
 
 const ROW_HEIGHT: f32 = 26.0;
 
@@ -29,7 +29,7 @@ pub fn figures_ui(ui: &mut Ui, batch: &Batch, view: &RunView, commands: &mut Vec
         Figure::Matrix => confusion_view::confusion_ui(ui, view, &batch.query, commands),
         Figure::Routes => routes_ui(ui, &view.figures.per_route, &batch.query, commands),
         Figure::Confidence => confidence_ui(ui, &view.figures, commands),
-        Figure::More => drop(ScrollArea::vertical().id_salt("more").auto_shrink(false).show(ui, |ui| more_ui(ui, view))),
+        Figure::More => more_figures::more_ui(ui, view, &batch.query, commands),
     }
 }
 
@@ -189,118 +189,4 @@ fn routes_ui(ui: &mut Ui, routes: &[RouteFigures], query: &CaseQuery, commands: 
             }
         });
     });
-}
-
-fn more_ui(ui: &mut Ui, view: &RunView) {
-    let figures = &view.figures;
-    widgets::subheading_ui(ui, "Accuracy as in arXiv 2506.16655");
-    fact_ui(ui, "Turn", bars::percent(figures.turn_accuracy), "Share of turns whose route equals the label");
-    let not_labelled = || if view.run.info.per_turn { "no whole conversation yet" } else { "needs a label per turn" }.to_owned();
-    let span = figures.span_accuracy.map_or_else(not_labelled, bars::percent);
-    fact_ui(ui, "Span", span, "Share of runs of one label inside a conversation in which every turn is right");
-    let conversation = figures.conversation_accuracy.map_or_else(not_labelled, bars::percent);
-    fact_ui(ui, "Conversation", conversation, "Share of conversations with every turn right");
-    if figures.incomplete_conversations > 0 {
-        let explanation = "Conversations with turns that are not decided yet; left out of the figures for spans and conversations";
-        fact_ui(ui, "Decided in part", case_table::grouped(figures.incomplete_conversations), explanation);
-    }
-    if let Some(scenarios) = &figures.scenarios {
-        let share = |share: &Option<Share>| {
-            share.map_or_else(|| "no cases".to_owned(), |share| format!("{} of {}", bars::percent(share.accuracy), share.cases))
-        };
-        fact_ui(ui, "fQfA", share(&scenarios.fqfa), "Turns that expect a route with an action");
-        fact_ui(ui, "fQcA", share(&scenarios.fqca), "Turns that expect a domain's own route, without an action");
-        fact_ui(ui, "Irrelevance", share(&scenarios.irrelevance), "Turns that expect no route");
-    }
-    if figures.own_routes > 0 {
-        let explanation = "Cases that chose between routes of their own line, left out of scenarios and models";
-        fact_ui(ui, "With own routes", case_table::grouped(figures.own_routes), explanation);
-    }
-    slices_ui(ui, "By user turn", figures.per_turn_number.iter().map(|part| (format!("Turn {}", part.turn), &part.slice)));
-    slices_ui(ui, "By tag", figures.per_tag.iter().map(|part| (part.tag.clone(), &part.slice)));
-    ui.add_space(space::M);
-    widgets::subheading_ui(ui, "No route and errors");
-    let no_route = &figures.no_route;
-    let words = format!("{} cases, precision {:.2}, recall {:.2}", no_route.support, no_route.precision, no_route.recall);
-    fact_ui(ui, "No route", words, "How well requests that no route fits are recognised");
-    for kind in &figures.error_kinds {
-        fact_ui(ui, &kind.error, case_table::grouped(kind.count), &kind.error);
-    }
-    for (at, kind) in figures.undecided_kinds.iter().enumerate() {
-        if at == 0 {
-            ui.add_space(space::M);
-            widgets::subheading_ui(ui, "Not decided, left out of every figure");
-        }
-        fact_ui(ui, &kind.error, case_table::grouped(kind.count), &kind.error);
-    }
-    if let Some(models) = &figures.models {
-        ui.add_space(space::M);
-        widgets::subheading_ui(ui, "Models");
-        if models.distinct < 2 {
-            widgets::caption_ui(ui, "All routes lead to one model, so routing changes nothing");
-        } else {
-            let explanation = "Share of cases that got the model of their expected route: wrong routes may have the right model";
-            fact_ui(ui, "Right model", bars::percent(models.agreement), explanation);
-        }
-        if models.unknown > 0 {
-            let explanation = "Cases whose right model depends on prices or speeds that only the gateway knows: a route's selection_policy";
-            fact_ui(ui, "Not known here", case_table::grouped(models.unknown), explanation);
-        }
-        for ModelCount { model, one_of, count } in &models.decisions {
-            let several = one_of.join(" or ");
-            let (name, explanation) = match model {
-                Some(model) => (model.as_str(), "Cases that went to this model"),
-                None if one_of.is_empty() => ("no model", "Cases that went to no model"),
-                None => (several.as_str(), "Cases that go to one of these, by prices or speeds that only the gateway knows"),
-            };
-            fact_ui(ui, name, case_table::grouped(*count), explanation);
-        }
-    }
-    ui.add_space(space::M);
-    widgets::subheading_ui(ui, "Time");
-    let latency = &figures.latency_ms;
-    fact_ui(ui, "Median", format!("{:.0} ms", latency.p50), "Half of the decisions took no longer");
-    fact_ui(ui, "95th percentile", format!("{:.0} ms", latency.p95), "One in twenty took longer");
-    fact_ui(ui, "Speed", format!("{:.1} a second", figures.decisions_per_second), "Decisions a second over the whole set");
-    if figures.tokens.prompt > 0 {
-        fact_ui(ui, "From prefix cache", bars::percent(figures.cache_hit_rate), "Share of the prompts' tokens that needed no computing");
-    }
-    if figures.reused > 0 {
-        fact_ui(
-            ui,
-            "Kept from before",
-            case_table::grouped(figures.reused),
-            "Cases that an earlier run had already decided; they were not decided again",
-        );
-    }
-    if let Some(order) = &figures.order_stability {
-        ui.add_space(space::M);
-        widgets::subheading_ui(ui, "Order of the routes");
-        let words = format!("{} of {} cases", order.changed_cases, figures.cases);
-        fact_ui(ui, "Depend on it", words, "Cases whose decision changed under one of the other orders");
-        let explanation = "Mean share of all orders, the policy's own included, that decide as it does";
-        fact_ui(ui, "Mean agreement, own included", bars::percent(order.mean_agreement), explanation);
-    }
-}
-
-/// The agreement in parts of the set, one row each; nothing where there are none.
-fn slices_ui<'a>(ui: &mut Ui, heading: &str, parts: impl Iterator<Item = (String, &'a Slice)>) {
-    for (at, (name, Slice { cases, agreement, agreement_ci95: [low, high] })) in parts.enumerate() {
-        if at == 0 {
-            ui.add_space(space::M);
-            widgets::subheading_ui(ui, heading);
-        }
-        let words = format!("{} of {}", bars::percent(*agreement), case_table::grouped(*cases));
-        fact_ui(ui, &name, words, &format!("{name}: 95 % interval {} to {}", bars::percent(*low), bars::percent(*high)));
-    }
-}
-
-fn fact_ui(ui: &mut Ui, name: &str, value: String, explanation: &str) {
-    let weak = theme::palette(ui).text_weak;
-    widgets::ends_ui(
-        ui,
-        20.0,
-        |ui| drop(ui.add(Label::new(RichText::new(name).color(weak)).truncate()).on_hover_text(explanation)),
-        |ui| drop(ui.label(value)),
-    );
 }

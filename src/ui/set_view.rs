@@ -1,18 +1,23 @@
 //! What has no label yet and what is wrong or odd with the open set, by lines; and the dialog that adds a conversation to one.
 
-use egui::{ComboBox, Key, Label, RichText, ScrollArea, Ui};
+use egui::{Button, ComboBox, Id, Key, Label, Rect, RichText, ScrollArea, TextWrapMode, Ui, vec2};
 
 use super::batch_tab::file_name;
+use super::case_keys::{self, Pressed};
 use super::confusion_view::title;
 use super::tokens::{self, space, text};
-use super::{actions, case_table, case_view, theme, widgets};
-use crate::app::{Action, AddToSet, BatchCommand, Command, OpenSet, State};
+use super::widgets::{self, Row};
+use super::{actions, case_table, case_view, theme};
+use crate::app::{Action, AddToSet, BatchCommand, Command, Labelling, OpenSet, State};
 use crate::chat::labelled::Expected;
-use crate::formats::{FindingKind, LabelledSet};
+use crate::formats::{CaseEntry, FindingKind, LabelledSet};
 use crate::policy::NO_ROUTE_LABEL;
 
 /// Problems that are drawn at most: a file of another kind has one on each line.
 const SHOWN: usize = 200;
+
+/// Height of the list of cases to label, and of what is said in one, in a low window.
+const LEAST_LIST: f32 = 90.0;
 
 /// Lines of one problem that are named.
 const NAMED: usize = 6;
@@ -32,10 +37,14 @@ pub fn set_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
             actions::short_button_ui(ui, state, Action::Undo, "Undo", commands);
         });
     }
+    let is_odd = bad > 0 || !findings.is_empty();
     if !set.unlabelled().is_empty() {
-        unlabelled_ui(ui, state, set, commands);
-    } else if bad == 0 && findings.is_empty() {
-        return widgets::empty_ui(ui, "Nothing is wrong", "Every line can be read and every label is a route of the policy");
+        unlabelled_ui(ui, state, set, is_odd, commands);
+    } else if !is_odd {
+        widgets::empty_ui(ui, "Nothing is wrong", "Every line can be read and every label is a route of the policy");
+    }
+    if !is_odd {
+        return;
     }
     if bad > SHOWN || findings.len() > SHOWN || findings.iter().any(|finding| finding.lines.len() > NAMED) {
         widgets::caption_ui(ui, "Measure the set and save the report to have all of them, in its file set_findings.csv");
@@ -64,35 +73,120 @@ pub fn set_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
     });
 }
 
-/// Draws the cases without a label, each with the routes to choose from.
-fn unlabelled_ui(ui: &mut Ui, state: &State, set: &LabelledSet, commands: &mut Vec<Command>) {
+/// Draws the cases without a label, each with the routes to choose from, and what is said in the selected one. `has_more` where something else
+/// is to be drawn below.
+fn unlabelled_ui(ui: &mut Ui, state: &State, set: &LabelledSet, has_more: bool, commands: &mut Vec<Command>) {
     let unlabelled = set.unlabelled();
+    let labelling = state.batch.labelling.as_ref();
+    let digits = case_keys::with_digits(state.routes().routes.iter().map(|route| route.name.as_str()));
+    if state.dialog.is_none() {
+        keys_ui(ui, labelling, &digits, commands);
+    }
     widgets::subheading_ui(ui, &format!("To label, {} lines", case_table::grouped(unlabelled.len())));
-    let height = ui.available_height() / 2.0;
-    let area = ScrollArea::vertical().id_salt("unlabelled").auto_shrink([false, true]).max_height(height);
+    let height = ui.available_height() * if labelling.is_some() { 0.3 } else { 0.5 };
+    let reveal = revealed(ui, labelling.map(|labelling| labelling.case)).and_then(|case| unlabelled.binary_search(&case).ok());
+    let area = ScrollArea::vertical().id_salt("unlabelled").auto_shrink([false, true]).max_height(height.max(LEAST_LIST));
     area.show_rows(ui, tokens::CONTROL_HEIGHT, unlabelled.len(), |ui, rows| {
+        if let Some(row) = reveal {
+            let pitch = tokens::CONTROL_HEIGHT + ui.spacing().item_spacing.y;
+            let top = ui.max_rect().top() + (row as f32 - rows.start as f32) * pitch;
+            ui.scroll_to_rect(Rect::from_x_y_ranges(ui.max_rect().x_range(), top..=top + tokens::CONTROL_HEIGHT), None);
+        }
         for &case in unlabelled.get(rows).unwrap_or_default() {
             let Some(entry) = set.cases().get(case) else { continue };
-            let said = |ui: &mut Ui| {
-                ui.add(Label::new(format!("Line {}: {}", entry.place.line, entry.preview)).truncate());
-            };
-            widgets::item_ui(ui, case, |ui| {
-                widgets::header_ui(ui, said, |ui| {
-                    let combo = ComboBox::from_id_salt(("first label", case)).selected_text("Choose…").width(180.0).truncate();
-                    let response = combo.show_ui(ui, |ui| {
-                        let routes = state.routes().routes.iter().map(|route| route.name.as_str());
-                        for label in routes.chain([NO_ROUTE_LABEL]) {
-                            if ui.selectable_label(false, title(label)).clicked() {
-                                commands.push(Command::Batch(BatchCommand::Label { case, label: label.to_owned() }));
-                            }
-                        }
-                    });
-                    response.response.accessible_name(format!("Label of line {}", entry.place.line));
-                });
-            });
+            let selected = labelling.is_some_and(|labelling| labelling.case == case);
+            widgets::item_ui(ui, case, |ui| unlabelled_row_ui(ui, state, case, entry, selected, commands));
         }
     });
+    match labelling {
+        Some(labelling) => selected_ui(ui, state, set, labelling, has_more, &digits, commands),
+        None => drop(widgets::caption_ui(ui, "Click a line to read it, or press the down arrow key; a digit then gives its label")),
+    }
     ui.add_space(space::M);
+}
+
+fn unlabelled_row_ui(ui: &mut Ui, state: &State, case: usize, entry: &CaseEntry, selected: bool, commands: &mut Vec<Command>) {
+    let (line, mut chosen) = (entry.place.line, None);
+    let said = |ui: &mut Ui| {
+        let (name, title) = (format!("Case to label on line {line}: {}", entry.preview), format!("Line {line}: {}", entry.preview));
+        let row = Row { name: &name, title: &title, detail: "", note: "", selected, height: tokens::CONTROL_HEIGHT, indent: 0.0 };
+        if widgets::row_ui(ui, row).clicked() {
+            commands.push(Command::Batch(BatchCommand::SelectUnlabelled(Some(case))));
+        }
+    };
+    widgets::header_ui(ui, said, |ui| {
+        let combo = ComboBox::from_id_salt(("first label", case)).selected_text("Choose…").width(180.0).truncate();
+        let response = combo.show_ui(ui, |ui| {
+            let routes = state.routes().routes.iter().map(|route| route.name.as_str());
+            for label in routes.chain([NO_ROUTE_LABEL]) {
+                if ui.selectable_label(false, title(label)).clicked() {
+                    chosen = Some(label.to_owned());
+                }
+            }
+        });
+        response.response.accessible_name(format!("Label of line {line}"));
+    });
+    commands.extend(chosen.map(|label| Command::Batch(BatchCommand::Label { case, label })));
+}
+
+/// Goes through the cases with the arrow keys and gives the selected one its label with a digit, while nothing else has the keyboard.
+fn keys_ui(ui: &Ui, labelling: Option<&Labelling>, digits: &[&str], commands: &mut Vec<Command>) {
+    // Nobody labels what cannot be read yet.
+    let readable = labelling.filter(|labelling| is_readable(labelling));
+    let digits: &[&str] = if readable.is_some() { digits } else { &[] };
+    commands.extend(case_keys::pressed(ui, digits).into_iter().filter_map(|pressed| {
+        Some(Command::Batch(match pressed {
+            Pressed::Step(step) => BatchCommand::StepUnlabelled(step),
+            Pressed::Label(label) => BatchCommand::Label { case: readable?.case, label: label.to_owned() },
+            Pressed::Close => BatchCommand::SelectUnlabelled(None),
+        }))
+    }));
+}
+
+fn is_readable(labelling: &Labelling) -> bool {
+    matches!(labelling.conversation, Some(Ok(_)))
+}
+
+/// Returns the selected case once after it was selected: its row is brought into view, and the user may scroll on.
+fn revealed(ui: &Ui, selected: Option<usize>) -> Option<usize> {
+    let followed = Id::unique("followed case to label");
+    let is_new = ui.data(|data| data.get_temp::<Option<usize>>(followed)).flatten() != selected;
+    ui.data_mut(|data| data.insert_temp(followed, selected));
+    selected.filter(|_| is_new)
+}
+
+/// Draws the labels of the selected case, with their digits, and below them what is said in it.
+fn selected_ui(
+    ui: &mut Ui,
+    state: &State,
+    set: &LabelledSet,
+    labelling: &Labelling,
+    has_more: bool,
+    digits: &[&str],
+    commands: &mut Vec<Command>,
+) {
+    let case = labelling.case;
+    let line = set.cases().get(case).map_or(0, |entry| entry.place.line);
+    ui.horizontal_wrapped(|ui| {
+        widgets::caption_ui(ui, format!("Line {line}, the last user message is"));
+        for (digit, label) in digits.iter().enumerate() {
+            let button = Button::new(RichText::new(format!("{digit}  {}", title(label))).small()).wrap_mode(TextWrapMode::Extend);
+            let response = ui.add_enabled(is_readable(labelling), button).accessible_name(format!("Label as {}", title(label)));
+            if response.on_hover_text("The digit does the same, and both go on to the next line").clicked() {
+                commands.push(Command::Batch(BatchCommand::Label { case, label: (*label).to_owned() }));
+            }
+        }
+        if state.routes().routes.len() >= digits.len() {
+            widgets::caption_ui(ui, "or another route from the list of its line");
+        }
+        if widgets::quiet_button_ui(ui, "Close", "Close the case to label").clicked() {
+            commands.push(Command::Batch(BatchCommand::SelectUnlabelled(None)));
+        }
+    });
+    let height = ui.available_height() * if has_more { 0.6 } else { 1.0 };
+    let size = vec2(ui.available_width(), height.max(LEAST_LIST));
+    // Each case scrolls for itself.
+    ui.push_id(case, |ui| ui.allocate_ui(size, |ui| case_view::said_ui(ui, labelling.conversation.as_ref())));
 }
 
 /// Names the first lines and counts the others.
@@ -145,8 +239,8 @@ pub fn add_dialog_ui(ui: &mut Ui, state: &State, add: &AddToSet, commands: &mut 
         ScrollArea::vertical().max_height(150.0).stick_to_bottom(true).show(ui, |ui| case_view::conversation_ui(ui, &add.conversation));
     });
     ui.add_space(space::S);
-    if add.conversation.user_turns().count() > 1 {
-        let mut each = matches!(add.expected, Expected::PerTurn(_));
+    let mut each = matches!(add.expected, Expected::PerTurn(_));
+    if each || add.conversation.user_turns().count() > 1 {
         let hint = "Runs then also show how often whole spans and whole conversations are right";
         if ui.checkbox(&mut each, "A label for each user message").on_hover_text(hint).changed() {
             commands.push(Command::AddPerTurn(each));

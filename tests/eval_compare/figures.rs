@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use waypost::app::CaseQuery;
+use waypost::app::{CaseQuery, RunView};
 use waypost::decision::{OrderStability, TokenCounts};
 use waypost::eval::{RecallGate, TurnResult, compare, figures, overlap, wilson_interval};
 use waypost::formats::{
@@ -267,6 +267,10 @@ fn parts_of_a_set_have_their_own_figures() {
     assert_eq!(figures.per_tag[1].slice.agreement_ci95, wilson_interval(1, 2));
     let turns: Vec<_> = figures.per_turn_number.iter().map(|part| (part.turn, part.slice.cases, part.slice.agreement)).collect();
     assert_eq!(turns, [(1, 3, 2.0 / 3.0), (2, 1, 0.0)]);
+    let rows = |query: CaseQuery| query.rows(&run, &HashSet::new());
+    assert_eq!(rows(CaseQuery { tag: Some("long".to_owned()), ..CaseQuery::default() }), [0, 1, 2]);
+    assert_eq!(rows(CaseQuery { text: "DE|".to_owned(), ..CaseQuery::default() }), [0, 1]);
+    assert_eq!(rows(CaseQuery { turn: Some(2), ..CaseQuery::default() }), [1]);
     let json = serde_json::to_value(&figures).unwrap();
     assert_eq!(
         json["per_tag"][1],
@@ -286,6 +290,33 @@ fn parts_of_a_set_have_their_own_figures() {
         .map(|(at, turn)| TurnResult { tags: [format!("{at}").into()].into(), ..turn.clone() })
         .collect();
     assert_eq!(waypost::eval::figures(&run).per_tag.len(), 50);
+}
+
+#[test]
+fn cases_with_one_label_are_in_no_figure_of_conversations() {
+    let turns = vec![turn(0, 0, "a", Some("a"), 0.5), turn(1, 0, "b", Some("a"), 0.5), turn(2, 1, "a", Some("a"), 0.5)];
+    let mut run = run(routes(&["a", "b"]), turns);
+    run.info.per_turn = true;
+    let older = figures(&run);
+    assert_eq!((older.span_accuracy, older.conversation_accuracy), (Some(2.0 / 3.0), Some(0.5)), "older versions did not tell");
+    run.info.one_label = vec![1];
+    let here = figures(&run);
+    assert_eq!((here.turn_accuracy, here.span_accuracy, here.conversation_accuracy), (2.0 / 3.0, Some(0.5), Some(0.0)));
+    assert_eq!(here.per_turn_number.iter().map(|part| part.slice.cases).collect::<Vec<_>>(), [1, 1]);
+    let first = CaseQuery { turn: Some(1), ..CaseQuery::default() };
+    assert_eq!(first.rows(&run, &HashSet::new()), [0]);
+}
+
+#[test]
+fn errors_are_cases_of_their_label_in_the_matrix_too() {
+    let decided = [Some("a"), Some("a"), Some("b"), None, None];
+    let turns = decided.into_iter().enumerate().map(|(at, decided)| turn(at, at, "a", decided, 0.5));
+    let view = RunView::new(Arc::new(run(routes(&["a", "b"]), turns.collect())));
+    assert_eq!((view.totals.as_slice(), view.errors.as_slice()), (&[5, 0, 0][..], &[2, 0, 0][..]));
+    assert_eq!((view.count(0, 1), view.count(0, 3), view.count(1, 3)), (1, 2, 0));
+    assert_eq!(view.cells, [(0, 3, 2), (0, 1, 1), (0, 0, 2)]);
+    let right = RunView::new(Arc::new(run(routes(&["a"]), vec![turn(0, 0, "a", Some("a"), 0.5)])));
+    assert!(right.errors.is_empty(), "without any there is no column for them");
 }
 
 #[test]
@@ -312,7 +343,7 @@ fn a_run_that_is_read_back_is_the_same() {
     for turn in &mut run.turns[..2] {
         (turn.error, turn.model) = (None, Some("p/\"quoted\", model".into()));
     }
-    run.info.incomplete = vec![2];
+    (run.info.incomplete, run.info.one_label) = (vec![2], vec![1, 3]);
     let mut cases = Vec::new();
     write_cases(&run, &mut cases).unwrap();
     let json = report_json(&run, "digest");

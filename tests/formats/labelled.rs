@@ -195,6 +195,23 @@ fn what_is_odd_about_a_set_is_told_with_its_lines() {
 }
 
 #[test]
+fn one_label_and_one_for_each_message_agree_where_the_last_are_the_same() {
+    let said = r#""messages": [{"role": "user", "content": "pay now"}, {"role": "user", "content": "thanks"}]"#;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("s.jsonl");
+    let policy = Policy { routes: ["pay", "chat"].map(|name| Route::new(name, "")).to_vec(), ..Policy::default() };
+    let kind = |labels: &[&str]| {
+        std::fs::write(&path, labels.iter().map(|labels| format!("{{{said}, {labels}}}\n")).collect::<String>()).unwrap();
+        LabelledSet::open(&path, &mut |_, _| true).unwrap().unwrap().findings(&policy)[0].kind
+    };
+    let (last, each) = (r#""route": "chat""#, r#""labels": ["pay", "chat"]"#);
+    assert_eq!(kind(&[last, each]), FindingKind::Duplicate);
+    assert_eq!(kind(&[last, r#""labels": ["chat", "pay"]"#]), FindingKind::Contradiction);
+    // Both agree with the first, but not with each other.
+    assert_eq!(kind(&[last, each, r#""labels": ["chat", "chat"]"#]), FindingKind::Contradiction);
+}
+
+#[test]
 fn cases_without_a_label_wait_for_it_and_get_it_in_their_place() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("s.jsonl");
@@ -206,6 +223,8 @@ fn cases_without_a_label_wait_for_it_and_get_it_in_their_place() {
     let set = open();
     assert_eq!((set.unlabelled(), set.labelled(), set.bad().len(), set.turns(None), set.turns(Some(1))), (&[0, 2][..], 1, 1, 1, 1));
     assert_eq!((&*set.cases()[2].id, &*set.cases()[2].preview), ("c", "three \"}\""));
+    assert_eq!((set.conversation(0).unwrap(), set.conversation(1).unwrap()), (talk("one"), talk("two }")));
+    assert!(set.read(0).unwrap_err().to_string().contains("the case has no label"));
 
     let before = std::fs::read(&path).unwrap();
     let mut text = before.clone();

@@ -150,6 +150,7 @@ fn run_of(policy: &Arc<Policy>) -> Run {
         min_agreement: Some(0.8),
         min_recall: None,
         per_turn: false,
+        one_label: Vec::new(),
         left_out: LeftOut::default(),
         incomplete: Vec::new(),
         labels: labels.clone(),

@@ -75,6 +75,10 @@ pub fn plan(measurement: &Measurement) -> Result<(Requests, Collector), FormatEr
     let labels: Vec<String> = measurement.policy.routes.iter().map(|route| route.name.clone()).chain([NO_ROUTE_LABEL.to_owned()]).collect();
     let labels = deduplicated(labels);
     let answers = labels.len();
+    let per_turn = measurement.set.is_per_turn();
+    let measured = measurement.set.cases().iter().enumerate().filter(|(_, case)| case.is_labelled());
+    let measured = measured.take(measurement.limit.unwrap_or(usize::MAX));
+    let one_label = measured.filter(|(_, case)| per_turn && !case.per_turn).map(|(at, _)| at).collect();
     let info = RunInfo {
         name: name(measurement),
         date: super::clock::now(),
@@ -93,7 +97,8 @@ pub fn plan(measurement: &Measurement) -> Result<(Requests, Collector), FormatEr
         seconds: 0.0,
         min_agreement: measurement.min_agreement,
         min_recall: measurement.min_recall,
-        per_turn: measurement.set.is_per_turn(),
+        per_turn,
+        one_label,
         left_out: LeftOut::new(measurement.set.bad().iter().map(ToString::to_string)),
         incomplete: Vec::new(),
         labels,

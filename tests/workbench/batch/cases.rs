@@ -3,7 +3,7 @@
 use egui::{Key, Modifiers};
 use egui_kittest::Harness;
 use egui_kittest::kittest::Queryable as _;
-use waypost::app::{Action, BatchCommand, CaseQuery, Command, Verdict};
+use waypost::app::{Action, BatchCommand, CaseQuery, Command, Figure, Verdict};
 use waypost::chat::{Conversation, ConversationEdit, Message};
 use waypost::policy::{DialectId, PolicyEdit};
 use waypost::ui::Window;
@@ -39,6 +39,58 @@ fn cases_are_found_by_verdict_words_and_the_matrix() {
     click(&mut harness, "Sort by Label, sorted upwards");
     let first = |harness: &Harness<'_, Window>| harness.state().app().state().batch.rows.first().copied();
     wait_until(&mut harness, "the last label first", |harness| first(harness) == Some(5));
+}
+
+#[test]
+fn errors_stand_in_the_matrix_and_lead_to_their_cases() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut harness = measured(Behaviour::Errors, folder.path(), None);
+    assert!(has(&harness, "Confusion matrix of 3 labels and errors; "), "{:#?}", texts(&harness));
+    click(&mut harness, "List");
+    // Of three cases b is right, d an error and f taken for billing.
+    assert!(has(&harness, "shipping decided as billing: 1 case, 33.3 % of the label's"), "{:#?}", texts(&harness));
+    harness.get_by_label_contains("shipping with an error: 1 case, 33.3 % of the label's").click();
+    harness.run();
+    wait_for(&mut harness, "1 of 6");
+    assert!(has(&harness, "Case d: label shipping, decided Error") && !has(&harness, "Case e: "), "{:#?}", texts(&harness));
+    // Once more for all.
+    harness.get_by_label_contains("shipping with an error: ").click();
+    wait_until(&mut harness, "all rows", |harness| harness.state().app().state().batch.rows.len() == 6);
+}
+
+#[test]
+fn parts_of_the_set_lead_to_their_cases() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("tagged.jsonl");
+    let said = |text: &str| format!("{{\"role\": \"user\", \"content\": \"{text}\"}}");
+    let (first, second, alone) = (said("where is my parcel"), said("refund please"), said("charge it"));
+    let lines = format!(
+        "{{\"id\": \"a\", \"messages\": [{first}, {second}], \"labels\": [\"shipping\", \"shipping\"], \"tags\": [\"long\"]}}\n\
+         {{\"id\": \"b\", \"messages\": [{alone}], \"route\": \"billing\", \"tags\": [\"short\"]}}\n"
+    );
+    std::fs::write(&path, lines).unwrap();
+    let mut harness = measured_set(Behaviour::Words, &path, None);
+    perform(&mut harness, Command::Batch(BatchCommand::ShowFigure(Figure::More)));
+    for text in ["With one label", "By length of the span", "2 turns", "First wrong turn of the span", "Turn 2 of the span"] {
+        assert!(has(&harness, text), "{text:?} is not on screen: {:#?}", texts(&harness));
+    }
+    let rows = |harness: &Harness<'_, Window>| harness.state().app().state().batch.rows.to_vec();
+    let press_part = |harness: &mut Harness<'_, Window>, part: &str| {
+        harness.get_by_label(part).focus();
+        harness.run();
+        press(harness, Modifiers::NONE, Key::Enter);
+    };
+    press_part(&mut harness, "Tag long: 50.0 % of 2 cases");
+    wait_until(&mut harness, "the cases of the tag", |harness| rows(harness) == [0, 1]);
+    press_part(&mut harness, "Turn 2: 0.0 % of 1 case");
+    wait_until(&mut harness, "the second turn", |harness| rows(harness) == [1]);
+    perform(&mut harness, Command::Batch(BatchCommand::Select(Some(1))));
+    assert!(has(&harness, "Tags: long"), "{:#?}", texts(&harness));
+    click(&mut harness, "Remove the filter Turn 2");
+    wait_until(&mut harness, "all cases", |harness| rows(harness) == [0, 1, 2]);
+    // What is typed finds tags too.
+    write_in(&mut harness, "Search cases", "SHOR");
+    wait_until(&mut harness, "the other tag", |harness| rows(harness) == [2]);
 }
 
 #[test]
@@ -137,6 +189,12 @@ fn a_case_opens_in_the_playground_and_a_conversation_joins_a_set() {
     assert_eq!(harness.get_by_label("Expected route of user message 2").value().unwrap(), "billing");
     click(&mut harness, "Add to set");
     wait_until(&mut harness, "the labels", |_| std::fs::read_to_string(&path).unwrap().contains("\"labels\": [\"shipping\", \"billing\"]"));
+    // Now the set has cases with a label for each, so the next one starts as such.
+    wait_until(&mut harness, "the set with them", |harness| {
+        harness.state().app().state().batch.set.as_ref().is_some_and(|open| open.set.is_per_turn())
+    });
+    press(&mut harness, Modifiers::COMMAND | Modifiers::SHIFT, Key::A);
+    assert!(has(&harness, "Expected route of user message 2"), "{:#?}", texts(&harness));
 }
 
 #[test]

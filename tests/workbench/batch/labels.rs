@@ -1,9 +1,10 @@
 //! Labels: corrected in the file and in every run of the set, given to conversations that have none, and undone.
 
 use egui::{Key, Modifiers};
+use egui_kittest::kittest::Queryable as _;
 use waypost::app::{Action, BatchCommand, BatchPart, Command, Figure};
 
-use super::{CASES, POLICY, agreement, measured, measured_set, wait_for_run};
+use super::{CASES, POLICY, agreement, measured, measured_set, open_set, wait_for_run};
 use crate::fake_router::{Behaviour, options};
 use crate::workbench::{click, has, perform, press, texts, wait_for, wait_until, window, write_in};
 
@@ -162,4 +163,47 @@ fn conversations_of_an_export_are_saved_as_a_set_and_labelled() {
     wait_for_run(&mut harness);
     let view = harness.state().app().state().batch.view.clone().unwrap();
     assert_eq!((view.run.turns.len(), view.run.turns[0].line, view.figures.agreement), (1, 2, 1.0));
+}
+
+#[test]
+fn a_set_is_labelled_with_the_keyboard() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("to_label.jsonl");
+    // The list shows the last message alone.
+    let line = |number: usize| {
+        format!(
+            "{{\"messages\": [{{\"role\": \"user\", \"content\": \"parcel {number} is late\"}}, \
+             {{\"role\": \"user\", \"content\": \"and now?\"}}, {{\"role\": \"assistant\", \"content\": \"answer {number}\"}}]}}\n"
+        )
+    };
+    std::fs::write(&path, (1..4).map(line).collect::<String>()).unwrap();
+    let mut harness = window(options(Behaviour::Words));
+    perform(&mut harness, Command::EditYaml(POLICY.to_owned()));
+    perform(&mut harness, Command::Perform(Action::ShowBatch));
+    open_set(&mut harness, &path);
+    wait_for(&mut harness, "To label, 3 lines");
+    press(&mut harness, Modifiers::NONE, Key::Num2);
+    press(&mut harness, Modifiers::NONE, Key::ArrowDown);
+    wait_for(&mut harness, "parcel 1 is late");
+    assert!(has(&harness, "Label as shipping") && !has(&harness, "answer 1"), "{:#?}", texts(&harness));
+    press(&mut harness, Modifiers::NONE, Key::Num2);
+    wait_for(&mut harness, "To label, 2 lines");
+    wait_for(&mut harness, "parcel 2 is late");
+    press(&mut harness, Modifiers::NONE, Key::ArrowDown);
+    wait_for(&mut harness, "parcel 3 is late");
+    press(&mut harness, Modifiers::NONE, Key::Num0);
+    wait_for(&mut harness, "To label, 1 lines");
+    // The one that was left out.
+    wait_for(&mut harness, "parcel 2 is late");
+    let labels = || -> Vec<String> {
+        let written = std::fs::read_to_string(&path).unwrap();
+        written.lines().map(|line| line.split("\"route\": ").nth(1).unwrap_or_default().to_owned()).collect()
+    };
+    assert_eq!(labels(), ["\"shipping\"}", "", "\"other\"}"]);
+    press(&mut harness, Modifiers::COMMAND, Key::Z);
+    wait_for(&mut harness, "To label, 2 lines");
+    press(&mut harness, Modifiers::NONE, Key::Escape);
+    assert!(harness.state().app().state().batch.labelling.is_none() && !has(&harness, "parcel 2 is late"));
+    harness.get_by_label_contains("Case to label on line 3: and now?").click();
+    wait_for(&mut harness, "parcel 3 is late");
 }
