@@ -54,7 +54,10 @@ pub fn set_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
         if !findings.is_empty() {
             widgets::subheading_ui(ui, "Measured, but look at these");
             for finding in findings.iter().take(SHOWN) {
-                let serious = matches!(finding.kind, FindingKind::UnknownLabel | FindingKind::LabelCase | FindingKind::Contradiction);
+                let serious = matches!(
+                    finding.kind,
+                    FindingKind::UnknownLabel | FindingKind::LabelCase | FindingKind::Contradiction | FindingKind::NothingSent
+                );
                 problem_ui(ui, lines(&finding.lines), &finding.message, &finding.remedy, serious);
             }
             if findings.len() > SHOWN {
