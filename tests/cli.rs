@@ -112,6 +112,15 @@ fn prompt_tells_what_the_budget_did() {
     told("plano-0.4.20", "bytes cut out of its middle");
     told("archgw-0.3.1", "note: message 1 is sent whole although it exceeds the budget");
     told("model-card", "note: --budget has no effect: the dialect model-card sends everything");
+    // A policy keeps what its gateway is set to; gateways of other dialects heed no such number.
+    let policy = "dialect: plano-0.4.20\nbudget: 400\nroutes: [{name: a, description: b}]\n";
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("policy.yaml").display().to_string();
+    for (text, is_cut) in [(policy.to_owned(), true), (policy.replace("plano-0.4.20", "archgw-0.3.1"), false)] {
+        std::fs::write(&path, text).unwrap();
+        let output = run(&["prompt", "--policy", &path, "--conversation", "-"], &long);
+        assert_eq!(!output.stderr.is_empty(), is_cut, "{}", String::from_utf8_lossy(&output.stderr));
+    }
 }
 
 #[test]
@@ -258,6 +267,18 @@ fn standard_input_and_transcripts_are_read() {
         r#"[{"name":"only","description":"one"}]"#,
         "",
     );
+}
+
+#[test]
+fn what_a_router_does_not_see_is_told() {
+    let say = |part: &str| format!(r#"{{"messages":[{{"role":"user","content":[{part}]}}]}}"#);
+    let prompt = ["prompt", "--policy", POLICY, "--conversation", "-"];
+    let nothing = "warning: <stdin>: nothing of the conversation reaches the router";
+    check(&prompt, &say(r#"{"type":"image_url","image_url":{"url":"x"}}"#), 0, "<conversation>\n[]\n", nothing);
+    let heard = run(&prompt, &say(r#"{"type":"input_text","text":"Write a Python function"}"#));
+    assert!(String::from_utf8_lossy(&heard.stdout).contains(r#"{"role":"user","content":"Write a Python function"}"#));
+    assert!(heard.stderr.is_empty(), "{}", String::from_utf8_lossy(&heard.stderr));
+    check(&["prompt", "--policy", "-", "--conversation", CONVERSATION], "routes: []\n", 0, "<routes>", "gateways then skip the router");
 }
 
 #[test]

@@ -185,6 +185,7 @@ proptest! {
         let two_others = answers_are_lists(case.dialect) && names.contains(&NO_ROUTE_LABEL);
         prop_assert_eq!(listed.len(), known.len() + usize::from(two_others));
         prop_assert_eq!(known, listed.into_iter().collect::<BTreeSet<_>>());
+        prop_assert_eq!(decision.probabilities.iter().filter(|route| route.no_route).count(), 1);
         let tokens = decision.tokens;
         prop_assert!(tokens.cached < tokens.prompt && tokens.cached + tokens.computed > tokens.prompt, "{tokens:?}");
         match decision.outcome {

@@ -107,6 +107,11 @@ fn eval_reports_gates_and_reuses() {
     let (_, out, _) = folder.run("eval --policy policy.yaml --set set.csv --router router --json --no-cache --orders 2 --limit 2");
     assert_eq!((&json(&out)["reused"], &json(&out)["order_stability"]["orders"], &json(&out)["cases"]), (&0.into(), &2.into(), &2.into()));
 
+    let (_, out, err) = folder.run("eval --policy policy.yaml --set set.csv --router router --json --dialect plano-0.4.20 --budget 300");
+    assert_eq!(json(&out)["budget"], 300, "{err}");
+    let (_, _, err) = folder.run("eval --policy policy.yaml --set set.csv --router router --dialect model-card --budget 300");
+    assert!(err.contains("note: --budget has no effect: the dialect model-card sends everything"), "{err}");
+
     for (arguments, sentence) in [
         ("eval --policy policy.yaml --set set.csv --router router --min-agreement 85", "write a share from 0 to 1"),
         ("eval --policy policy.yaml --set set.csv --router router --min-recall 85", "write a share from 0 to 1"),

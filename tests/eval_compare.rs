@@ -59,6 +59,7 @@ pub fn run(policy: Policy, mut turns: Vec<TurnResult>) -> Run {
         router: Default::default(),
         router_digest: None,
         dialect: DialectId::DEFAULT,
+        budget: None,
         orders: 0,
         seed: 0,
         planned: turns.len(),

@@ -1,5 +1,6 @@
 //! Measuring from the inside: requests and results in any order, results that are kept, causes of flips.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -10,7 +11,7 @@ use waypost::decision::{Decision, RouterInfo};
 use waypost::engine::{EngineError, RouteRequest};
 use waypost::eval::{Cause, Causes, Run, RunInfo, Source, compare, figures};
 use waypost::formats::{CompareReport, Compared, LabelledSet, Standing, evidence_problems, policy_digest, run_evidence, standing};
-use waypost::policy::{DialectId, Policy, Route};
+use waypost::policy::{DialectId, Policy, PolicyChange, Route};
 
 use crate::fake_router::decision;
 
@@ -39,6 +40,7 @@ fn measurement(set: &Arc<LabelledSet>, policy: &Arc<Policy>, kept: Option<&Path>
         policy_source: Source::default(),
         set: Arc::clone(set),
         dialect: DialectId::DEFAULT,
+        budget: None,
         orders: 0,
         seed: 0,
         limit: None,
@@ -384,6 +386,46 @@ fn one_edit_explains_every_flip_and_of_several_what_broke_is_looked_into_first()
     std::fs::write(&path, line("last", "hello", "talk")).unwrap();
     let said = attribute(&first, &two, &comparison, &open_set(&path)).err().unwrap();
     assert!(said.contains("is not the set that was measured"), "{said}");
+}
+
+#[test]
+fn the_budget_of_a_policy_is_that_of_its_prompts_unless_another_one_is_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let set = set_file(folder.path());
+    let short = Arc::new(Policy { budget: Some(300), ..Policy::clone(&policy(["sort", "hello"])) });
+    let plano = Measurement { dialect: DialectId::Plano0420, ..measurement(&set, &short, None) };
+    let wider = Measurement { budget: Some(500), ..plano.clone() };
+    let older = Measurement { dialect: DialectId::Archgw031, ..plano.clone() };
+    for (measurement, budget) in [(&plano, Some(300_usize)), (&wider, Some(500)), (&older, None)] {
+        let budgets: Vec<Option<usize>> = plan(measurement).unwrap().0.map(|request| request.budget).collect();
+        assert_eq!(budgets, [budget; 6]);
+    }
+    let [run, other] = [&plano, &wider].map(|measurement| measure(measurement, usize::MAX).0);
+    write_run(folder.path(), &run).unwrap();
+    assert_eq!(open_run(folder.path()).unwrap().info.budget, Some(300));
+    let is_told = |run: &Run| evidence_problems(&short, Some(&run_evidence(run))).iter().any(|problem| problem.contains("budget of 500"));
+    assert!(!is_told(&run) && is_told(&other));
+
+    let path = folder.path().join("flips.jsonl");
+    std::fs::write(&path, line("1", "sort", "code") + &line("2", "bye", "talk")).unwrap();
+    let set = open_set(&path);
+    let of = |descriptions: [&str; 2], own: Option<usize>, budget: Option<usize>| {
+        let policy = Arc::new(Policy { budget: own, ..Policy::clone(&policy(descriptions)) });
+        measure(&Measurement { dialect: DialectId::Plano0420, budget, ..measurement(&set, &policy, None) }, usize::MAX).0
+    };
+    let (a, b) = (of(["", "hello"], None, None), of(["sort", "hello bye"], Some(300), None));
+    let comparison = compare(&a, &b, ["A", "B"], 0, None);
+    let mut search = attribute(&a, &b, &comparison, &set).unwrap();
+    assert_eq!(search.changes().last(), Some(&PolicyChange::Budget(Some(300))));
+    let budgets: BTreeSet<Option<usize>> = search.next_round().unwrap().iter().map(|request| request.budget).collect();
+    assert_eq!(budgets, BTreeSet::from([None, Some(300)]));
+    // One that was asked for takes the place of both policies' own.
+    let (a, b) = (of(["", "hello"], None, Some(500)), of(["sort", "hello bye"], Some(300), Some(500)));
+    let mut search = attribute(&a, &b, &comparison, &set).unwrap();
+    assert_eq!(search.changes().len(), 2);
+    assert!(search.next_round().unwrap().iter().all(|request| request.budget == Some(500)));
+    let said = attribute(&a, &of(["sort", "hello bye"], None, None), &comparison, &set).err().unwrap();
+    assert!(said.starts_with("the runs differ in the budget too, 500 tokens and the dialect's own"), "{said}");
 }
 
 #[test]

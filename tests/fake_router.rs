@@ -174,26 +174,21 @@ fn info() -> RouterInfo {
 
 pub fn decision(request: &RouteRequest, route: Option<String>) -> Decision {
     let chosen = route.clone().unwrap_or_else(|| NO_ROUTE_LABEL.to_owned());
-    let rest: Vec<String> = request
-        .policy
-        .routes
-        .iter()
-        .map(|route| route.name.clone())
-        .chain([NO_ROUTE_LABEL.to_owned()])
-        .filter(|name| *name != chosen)
-        .collect();
-    let mut probabilities = vec![RouteProbability { route: chosen.clone(), p: 0.913 }];
+    let answers = request.policy.routes.iter().map(|route| Some(route.name.as_str())).chain([None]);
+    let rest: Vec<Option<&str>> = answers.filter(|answer| *answer != route.as_deref()).collect();
+    let mut probabilities = vec![RouteProbability::new(route.as_deref(), 0.913)];
     // Halves of what is left, so that the list is sorted and sums to 0.998.
     let mut left = 0.085;
     for (position, name) in rest.iter().enumerate() {
         let p = if position + 1 == rest.len() { left } else { left / 2.0 };
         left -= p;
-        probabilities.push(RouteProbability { route: name.clone(), p });
+        probabilities.push(RouteProbability::new(*name, p));
     }
     let margin = 0.913 - probabilities.get(1).map_or(0.0, |second| second.p);
     Decision {
         outcome: if route.is_some() { Outcome::Route } else { Outcome::NoRoute },
         model: request.policy.model_for(route.as_deref()).map(str::to_owned),
+        one_of: request.policy.one_of(route.as_deref()).to_vec(),
         answer: format!("{{\"route\": \"{chosen}\"}}"),
         route,
         error: None,

@@ -93,7 +93,7 @@ fn the_button_routes_too_and_no_route_is_named_with_its_fallback() {
     let mut harness = window(Behaviour::DecideNone);
     harness.get_by_role_and_label(Role::Button, "Route").click();
     wait_for(&mut harness, "No route fits");
-    assert!(has(&harness, "falls back to openai/gpt-5-mini"));
+    assert!(has(&harness, "falls back to openai/gpt-5-mini") && has(&harness, "Plano serves what fits no route with the model that"));
     assert!(has(&harness, "No route: 91.3 %, chosen"));
 }
 

@@ -61,6 +61,9 @@ enum DraftText {
 struct DraftPolicy {
     name: Option<String>,
     dialect: Option<DialectId>,
+    /// Drafts of older versions have none.
+    #[serde(default)]
+    budget: Option<usize>,
     fallback: Option<String>,
     routes: Vec<DraftRoute>,
     extra: Vec<(String, String)>,
@@ -94,10 +97,10 @@ enum DraftPart {
 
 /// Returns an open policy as a draft.
 pub fn from_policy(document: &Document<PolicyText>) -> Draft {
-    let Policy { name, dialect, fallback, routes, extra } = Policy::clone(&document.text.policy);
+    let Policy { name, dialect, budget, fallback, routes, extra } = Policy::clone(&document.text.policy);
     let route =
         |Route { name, description, domain, action, models, extra }| DraftRoute { name, description, domain, action, models, extra };
-    let policy = DraftPolicy { name, dialect, fallback, routes: routes.into_iter().map(route).collect(), extra };
+    let policy = DraftPolicy { name, dialect, budget, fallback, routes: routes.into_iter().map(route).collect(), extra };
     draft(document, DraftText::Policy { policy, yaml: document.text.kept_yaml().map(str::to_owned) })
 }
 
@@ -144,10 +147,12 @@ impl Draft {
 
     /// Returns the policy, unless the draft is of something else.
     pub fn into_policy(self, id: DocId) -> Option<Document<PolicyText>> {
-        let DraftText::Policy { policy: DraftPolicy { name, dialect, fallback, routes, extra }, yaml } = self.text else { return None };
+        let DraftText::Policy { policy: DraftPolicy { name, dialect, budget, fallback, routes, extra }, yaml } = self.text else {
+            return None;
+        };
         let route =
             |DraftRoute { name, description, domain, action, models, extra }| Route { name, description, domain, action, models, extra };
-        let policy = Policy { name, dialect, fallback, routes: routes.into_iter().map(route).collect(), extra };
+        let policy = Policy { name, dialect, budget, fallback, routes: routes.into_iter().map(route).collect(), extra };
         let text = PolicyText::from_draft(policy, yaml.as_deref());
         let (title, given) = (self.title, self.given);
         let envelope = Envelope { title, given, path: self.path, stamp: self.stamp, digest: self.digest, modified: self.modified };

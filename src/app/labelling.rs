@@ -23,14 +23,15 @@ impl App {
             let said = said_in(&set, case);
             (set, said)
         };
-        self.files.run(read, move |app, (set, said)| {
+        let show = move |app: &mut Self, (set, said): (Arc<LabelledSet>, Result<Conversation, String>)| {
             let batch = &mut app.state.batch;
             // Of a set that was written meanwhile the case is read once more.
             let is_present = batch.set.as_ref().is_some_and(|open| Arc::ptr_eq(&open.set, &set));
             if let Some(labelling) = batch.labelling.as_mut().filter(|labelling| is_present && labelling.case == case) {
                 labelling.conversation = Some(said.map(Arc::new));
             }
-        });
+        };
+        self.files.run(read, show, |app| app.state.batch.labelling = None);
     }
 
     /// Goes on with the selected case where it still waits for its label, now that its set was written: by the new index, since the file is no

@@ -213,13 +213,15 @@ fn conversations_with(set: &LabelledSet, text: &str, is_cancelled: &AtomicBool) 
 /// Reads what was said in a case, and brings what the run kept of the decision into the shape that decisions are drawn in.
 fn open_case(run: &Run, position: u32, turn: &TurnResult, set: Option<&LabelledSet>) -> OpenCase {
     let names = turn.routes.as_deref().unwrap_or(&run.info.labels);
-    let mut probabilities: Vec<RouteProbability> =
-        names.iter().zip(&turn.probabilities).map(|(route, &p)| RouteProbability { route: route.clone(), p: f64::from(p) }).collect();
+    // A run has one number for all answers that are labelled `other`.
+    let named = |name: &str, p: f32| RouteProbability::new(Some(name).filter(|name| *name != NO_ROUTE_LABEL), f64::from(p));
+    let mut probabilities: Vec<RouteProbability> = names.iter().zip(&turn.probabilities).map(|(name, &p)| named(name, p)).collect();
     probabilities.sort_by(|a, b| b.p.total_cmp(&a.p));
     let decision = Decision {
         outcome: turn.outcome,
         route: turn.decided.as_deref().filter(|decided| *decided != NO_ROUTE_LABEL).map(str::to_owned),
         model: turn.model.as_deref().map(str::to_owned),
+        one_of: Vec::new(),
         answer: String::new(),
         error: turn.error.clone(),
         greedy_proved: true,

@@ -136,6 +136,7 @@ impl App {
             policy,
             policy_source: Source { path, sha256: digest },
             set: Arc::clone(&open.set),
+            budget: None,
             orders: self.state.batch.orders,
             seed: 0,
             limit: self.state.batch.limit,

@@ -43,8 +43,10 @@ impl App {
     pub(super) fn refresh_prompt(&mut self) {
         if std::mem::take(&mut self.prompt_outdated) {
             let state = &self.state;
-            let routes: Vec<&Route> = state.routes().routes.iter().collect();
-            self.state.prompt = Arc::new(crate::dialect::render(state.dialect(), &routes, &state.conversation().text, None));
+            let (policy, dialect) = (state.routes(), state.dialect());
+            let routes: Vec<&Route> = policy.routes.iter().collect();
+            let budget = policy.budget_for(dialect);
+            self.state.prompt = Arc::new(crate::dialect::render(dialect, &routes, &state.conversation().text, budget));
         }
     }
 
@@ -76,7 +78,9 @@ impl App {
             self.cancel_where(|job| matches!(job.kind, JobKind::Count { .. }));
             let prompt = Arc::clone(&self.state.prompt);
             let (policy, conversation) = (Arc::clone(self.state.routes()), Arc::clone(&self.state.conversation().text));
-            let request = RouteRequest { policy, conversation, dialect: self.state.dialect(), budget: None, orders: 0, seed: 0 };
+            let dialect = self.state.dialect();
+            let budget = policy.budget_for(dialect);
+            let request = RouteRequest { policy, conversation, dialect, budget, orders: 0, seed: 0 };
             let id = self.engine.count(request);
             self.state.jobs.push(Job { id, kind: JobKind::Count { prompt }, started: false, cancelling: false, progress: None });
         }
@@ -108,8 +112,9 @@ impl App {
     }
 
     fn submit(&mut self, purpose: Purpose, policy: Arc<Policy>, conversation: Arc<Conversation>, dialect: DialectId, orders: usize) {
+        let budget = policy.budget_for(dialect);
         let request =
-            RouteRequest { policy: Arc::clone(&policy), conversation: Arc::clone(&conversation), dialect, budget: None, orders, seed: 0 };
+            RouteRequest { policy: Arc::clone(&policy), conversation: Arc::clone(&conversation), dialect, budget, orders, seed: 0 };
         let id = self.engine.route(request);
         let kind = JobKind::Route { purpose, policy, conversation, dialect };
         self.state.jobs.push(Job { id, kind, started: false, cancelling: false, progress: None });

@@ -24,6 +24,10 @@ pub fn changed_words(before: &Policy, edit: &PolicyChange) -> Vec<Piece> {
             let order: Vec<&str> = before.routes.iter().map(|route| route.name.as_str()).collect();
             words(&order.join(", "), &names.join(", "))
         }
+        PolicyChange::Budget(budget) => {
+            let text = |budget: Option<usize>| budget.map_or_else(|| "the dialect's own".to_owned(), |budget| budget.to_string());
+            words(&text(before.budget), &text(*budget))
+        }
     }
 }
 

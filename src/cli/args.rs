@@ -94,15 +94,15 @@ pub struct CaseArguments {
     /// Whose prompt to send: model-card, archgw-0.3.1, plano-0.4.19 or plano-0.4.20 [default: the policy's, else archgw-0.3.1]
     #[arg(long, value_name = "ID", hide_possible_values = true)]
     pub dialect: Option<DialectId>,
+    /// Estimated tokens (bytes / 4) the gateway allows a prompt [default: the policy's, else the dialect's own]
+    #[arg(long, value_name = "TOKENS")]
+    pub budget: Option<usize>,
 }
 
 #[derive(Args)]
 pub struct PromptArguments {
     #[command(flatten)]
     pub case: CaseArguments,
-    /// Estimated tokens (bytes / 4) the gateway allows [default: the dialect's own]
-    #[arg(long, value_name = "TOKENS")]
-    pub budget: Option<usize>,
     /// Wrap the prompt in the router's chat template
     #[arg(long)]
     pub chat: bool,
@@ -190,6 +190,9 @@ pub struct EvalArguments {
     /// Whose prompt to send: model-card, archgw-0.3.1, plano-0.4.19 or plano-0.4.20 [default: the policy's, else archgw-0.3.1]
     #[arg(long, value_name = "ID")]
     pub dialect: Option<DialectId>,
+    /// Estimated tokens (bytes / 4) the gateway allows a prompt [default: the policy's, else the dialect's own]
+    #[arg(long, value_name = "TOKENS")]
+    pub budget: Option<usize>,
     #[command(flatten)]
     pub router: RouterArguments,
     /// Measure only the first N conversations of the set
@@ -231,6 +234,9 @@ pub struct CompareArguments {
     /// Whose prompt, once or for each variant: model-card, archgw-0.3.1, plano-0.4.19, plano-0.4.20 [default: the policy's, else archgw-0.3.1]
     #[arg(long, value_name = "ID")]
     pub dialect: Vec<DialectId>,
+    /// Estimated tokens (bytes / 4) the gateway allows a prompt, for all variants [default: each policy's, else the dialect's own]
+    #[arg(long, value_name = "TOKENS", requires = "policy")]
+    pub budget: Option<usize>,
     /// Who decides, once or for each variant; as for route [default: builtin]
     #[arg(long, value_name = "ROUTER")]
     pub router: Vec<String>,

@@ -117,11 +117,12 @@ pub fn requests(arguments: &BenchArguments) -> Result<Vec<RouteRequest>, Failure
         _ => (ten_routes(), (0..count).map(invented).collect()),
     };
     let (dialect, policy) = (policy.dialect.unwrap_or(DialectId::DEFAULT), Arc::new(policy));
+    let budget = policy.budget_for(dialect);
     let request = |conversation| RouteRequest {
         policy: Arc::clone(&policy),
         conversation: Arc::new(conversation),
         dialect,
-        budget: None,
+        budget,
         orders: 0,
         seed: 0,
     };

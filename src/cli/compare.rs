@@ -8,7 +8,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::args::{CompareArguments, RouterArguments};
 use super::eval::{check_folder, write, write_set};
-use super::input::refuse_two_stdins;
+use super::input::{note_budget, refuse_two_stdins};
 use super::measure::{Measured, OpenSet, ReadPolicy, kept, measure, open_set, read_policy_file, stop_at_interrupt, warn_findings};
 use super::{Failure, report, router};
 use crate::app::measure::{Measurement, Resumable, attribute, open_run};
@@ -169,8 +169,11 @@ fn measured(
         let router = routers.get(&router_name)?;
         let description = router.description();
         let router_digest = router::digest(&description, &router::source(&router_name)?)?;
+        let dialect = dialect.or(read.policy.dialect).unwrap_or(DialectId::DEFAULT);
+        note_budget(arguments.budget, description.info.dialect_of(dialect));
         let measurement = Measurement {
-            dialect: dialect.or(read.policy.dialect).unwrap_or(DialectId::DEFAULT),
+            dialect,
+            budget: arguments.budget,
             policy: read.policy,
             policy_source: read.source,
             set: Arc::clone(set),

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::args::EvalArguments;
-use super::input::refuse_two_stdins;
+use super::input::{note_budget, refuse_two_stdins};
 use super::measure::{Measured, ReadPolicy, asked_again, kept, measure, open_set, read_policy_file, stop_at_interrupt, warn_findings};
 use super::{Failure, report, router};
 use crate::app::measure::{Measurement, write_findings, write_run};
@@ -32,8 +32,11 @@ pub fn run(arguments: &EvalArguments) -> Result<(), Failure> {
     let mut router = router::open(&arguments.router)?;
     let description = router.description();
     let router_digest = router::digest(&description, &router::source_of(&arguments.router)?)?;
+    let dialect = arguments.dialect.or(policy.dialect).unwrap_or(DialectId::DEFAULT);
+    note_budget(arguments.budget, description.info.dialect_of(dialect));
     let measurement = Measurement {
-        dialect: arguments.dialect.or(policy.dialect).unwrap_or(DialectId::DEFAULT),
+        dialect,
+        budget: arguments.budget,
         policy,
         policy_source: source,
         set: Arc::clone(set),

@@ -5,14 +5,17 @@ use std::path::Path;
 use super::args::CaseArguments;
 use super::{Failure, report};
 use crate::chat::Conversation;
+use crate::dialect::{default_budget, says_nothing};
 use crate::formats::{FormatError, STDIN, Warning, open, parse_conversation, parse_policy, read_text, read_text_from, read_unchanged};
 use crate::policy::{DialectId, Policy};
 
-/// A policy, a conversation and the dialect to decide in.
+/// A policy, a conversation, the dialect to decide in and the budget of its prompt.
 pub struct Case {
     pub policy: Policy,
     pub conversation: Conversation,
     pub dialect: DialectId,
+    /// As in [`crate::engine::RouteRequest`].
+    pub budget: Option<usize>,
 }
 
 /// Reads what a case names; warnings go to standard error.
@@ -27,7 +30,27 @@ pub fn read_case(arguments: &CaseArguments) -> Result<Case, Failure> {
     let (conversation, warnings) = parse_conversation(&text, &path)?;
     print(&warnings);
     let dialect = arguments.dialect.or(policy.dialect).unwrap_or(DialectId::DEFAULT);
-    Ok(Case { policy, conversation, dialect })
+    // The model card's own example sends whatever there is.
+    if dialect != DialectId::ModelCard && says_nothing(&conversation.messages) {
+        report::tell(&format!(
+            "warning: {path}: nothing of the conversation reaches the router, which is asked about an empty one; write what the user says as text"
+        ));
+    }
+    note_budget(arguments.budget, Some(dialect));
+    let budget = arguments.budget.or_else(|| policy.budget_for(dialect));
+    Ok(Case { policy, conversation, dialect, budget })
+}
+
+/// Says where a `--budget` changes nothing; no dialect is that of a running gateway.
+pub fn note_budget(budget: Option<usize>, dialect: Option<DialectId>) {
+    let reason = match dialect {
+        Some(dialect) if default_budget(dialect).is_some() => return,
+        Some(dialect) => format!("the dialect {dialect} sends everything"),
+        None => "a running gateway cuts conversations as it is configured".to_owned(),
+    };
+    if budget.is_some() {
+        report::tell(&format!("note: --budget has no effect: {reason}"));
+    }
 }
 
 /// Reads a named file, or standard input for `-`; returns its text and its name for messages.

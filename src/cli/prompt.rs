@@ -12,13 +12,10 @@ use crate::policy::Route;
 /// # Errors
 /// Fails on bad input, and with `--chat` when the router cannot be loaded.
 pub fn run(arguments: &PromptArguments) -> Result<(), Failure> {
-    let Case { policy, conversation, dialect } = read_case(&arguments.case)?;
+    let Case { policy, conversation, dialect, budget } = read_case(&arguments.case)?;
     let routes: Vec<&Route> = policy.routes.iter().collect();
-    let rendered = render(dialect, &routes, &conversation, arguments.budget);
+    let rendered = render(dialect, &routes, &conversation, budget);
     tell_cuts(&rendered.selection);
-    if arguments.budget.is_some() && rendered.selection.budget.is_none() {
-        report::tell(&format!("note: --budget has no effect: the dialect {dialect} sends everything"));
-    }
     let text = if arguments.chat { chat_prompt(&router::source(&arguments.router)?, &rendered.text)? } else { rendered.text };
     report::print(&text)
 }

@@ -6,8 +6,8 @@ use std::io::{ErrorKind, Write as _};
 use serde::Serialize;
 
 use super::Failure;
-use crate::decision::{Decision, Outcome};
-use crate::policy::NO_ROUTE_LABEL;
+use crate::decision::{Decision, Outcome, RouteProbability};
+use crate::policy::{Policy, Route};
 
 /// Prints a value as indented JSON.
 ///
@@ -40,17 +40,23 @@ pub fn ask(question: &str) {
     write!(std::io::stderr(), "{question}").ok();
 }
 
-/// Returns a decision for people: the choice, every probability, the order test and the timings.
-pub fn decision_text(decision: &Decision) -> String {
+/// Returns a decision for people: the choice, every probability, the order test and the timings. `policy` is the one that was decided with.
+pub fn decision_text(decision: &Decision, policy: &Policy) -> String {
     let mut text = match decision.outcome {
         Outcome::Route => shown(decision.route.as_deref().unwrap_or_default()),
         Outcome::NoRoute => "no route".to_owned(),
         Outcome::Error => "error".to_owned(),
     };
-    if let Some(model) = &decision.model {
-        text += &format!(" (model {})", shown(model));
+    let choice = decision.route.as_deref().and_then(|route| policy.route(route)).and_then(Route::choice);
+    match (&decision.model, decision.outcome) {
+        (Some(model), Outcome::NoRoute) => text += &format!(" (fallback {})", shown(model)),
+        (Some(model), _) => text += &format!(" (model {})", shown(model)),
+        (None, _) => text += &choice.map_or_else(String::new, |choice| format!(", served by {}", shown(&choice))),
     }
     text.push('\n');
+    if decision.outcome == Outcome::NoRoute {
+        text += "  Plano serves what fits no route with the model that the request names\n";
+    }
     if let Some(error) = &decision.error {
         text += &format!("  {error}\n");
         // A running gateway's own words are in the error already, and its router's are known to nobody.
@@ -59,8 +65,7 @@ pub fn decision_text(decision: &Decision) -> String {
         }
     }
     text.push('\n');
-    let no_routes = decision.probabilities.iter().filter(|route| route.route == NO_ROUTE_LABEL).count();
-    let names: Vec<String> = decision.probabilities.iter().map(|route| answer_name(&route.route, no_routes)).collect();
+    let names: Vec<String> = decision.probabilities.iter().map(answer_name).collect();
     let width = names.iter().map(|name| name.chars().count()).max().unwrap_or(0).max(7);
     for (route, name) in decision.probabilities.iter().zip(&names) {
         // A terminal's twin of the window's bars, 40 characters for certainty.
@@ -107,13 +112,9 @@ pub fn decision_text(decision: &Decision) -> String {
     text
 }
 
-/// Returns what an answer is called in the table, where so many are labelled `other`: in list dialects a route may have that name too.
-fn answer_name(route: &str, no_routes: usize) -> String {
-    match route {
-        NO_ROUTE_LABEL if no_routes == 1 => "no route".to_owned(),
-        NO_ROUTE_LABEL => "other or no route".to_owned(),
-        route => shown(route),
-    }
+/// Returns what an answer is called in the table.
+fn answer_name(entry: &RouteProbability) -> String {
+    if entry.no_route { "no route".to_owned() } else { shown(&entry.route) }
 }
 
 /// Returns a text of a policy on one line, without what a terminal would obey.
@@ -133,12 +134,12 @@ mod tests {
     use super::*;
     use crate::decision::{Latency, RouterInfo, TokenCounts};
 
-    #[test]
-    fn a_running_gateway_is_quoted_once_and_no_router_is_made_up() {
-        let decision = Decision {
+    fn failed() -> Decision {
+        Decision {
             outcome: Outcome::Error,
             route: None,
             model: None,
+            one_of: Vec::new(),
             answer: "Failed to determine route".to_owned(),
             error: Some("the gateway answered HTTP 500: Failed to determine route".to_owned()),
             greedy_proved: false,
@@ -155,16 +156,34 @@ mod tests {
                 temperature: None,
             },
             order_stability: None,
-        };
-        let text = decision_text(&decision);
+        }
+    }
+
+    #[test]
+    fn a_running_gateway_is_quoted_once_and_no_router_is_made_up() {
+        let text = decision_text(&failed(), &Policy::default());
         assert!(text.contains("  gateway  http://g, with its own prompt\n"), "{text}");
         assert_eq!(text.matches("Failed to determine route").count(), 1, "{text}");
         assert!(!text.contains("tokens") && !text.contains("dialect"), "{text}");
     }
 
     #[test]
+    fn what_plano_decides_itself_is_not_claimed() {
+        let models = ["m/dear", "m/cheap"].map(str::to_owned).to_vec();
+        let extra = vec![("selection_policy".to_owned(), r#"{"prefer":"cheapest"}"#.to_owned())];
+        let policy = Policy { routes: vec![Route { models, extra, ..Route::new("pay", "") }], ..Policy::default() };
+        let decided = Decision { outcome: Outcome::Route, route: Some("pay".to_owned()), error: None, ..failed() };
+        let text = decision_text(&decided, &policy);
+        assert!(text.starts_with("pay, served by one of m/dear, m/cheap (Plano picks the cheapest)\n"), "{text}");
+        let none = Decision { outcome: Outcome::NoRoute, model: Some("m/dear".to_owned()), error: None, ..failed() };
+        let text = decision_text(&none, &policy);
+        assert!(text.starts_with("no route (fallback m/dear)\n  Plano serves what fits no route with the model that"), "{text}");
+    }
+
+    #[test]
     fn names_stay_on_their_line() {
-        assert_eq!(answer_name("a\nb\u{1b}[31m\u{e9}", 1), "a\\nb\\u{1b}[31m\u{e9}");
-        assert_eq!([1, 2].map(|count| answer_name("other", count)), ["no route", "other or no route"]);
+        let name = |route| answer_name(&RouteProbability::new(route, 0.5));
+        assert_eq!(name(Some("a\nb\u{1b}[31m\u{e9}")), "a\\nb\\u{1b}[31m\u{e9}");
+        assert_eq!([name(Some("other")), name(None)], ["other", "no route"]);
     }
 }

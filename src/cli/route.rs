@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::args::RouteArguments;
-use super::input::{Case, read_case};
+use super::input::{Case, note_budget, read_case};
 use super::prompt::tell_cuts;
 use super::{Failure, report, router};
 use crate::decision::Decision;
@@ -18,16 +18,19 @@ use crate::policy::Route;
 /// # Errors
 /// Fails on bad input and when the router cannot be loaded or run.
 pub fn run(arguments: &RouteArguments) -> Result<(), Failure> {
-    let Case { policy, conversation, dialect } = read_case(&arguments.case)?;
+    let Case { policy, conversation, dialect, budget } = read_case(&arguments.case)?;
     let request = RouteRequest {
         policy: Arc::new(policy),
         conversation: Arc::new(conversation),
         dialect,
-        budget: None,
+        budget,
         orders: arguments.orders,
         seed: arguments.seed,
     };
     let mut router = router::open(&arguments.router)?;
+    if router.description().info.live_gateway().is_some() {
+        note_budget(arguments.case.budget, None);
+    }
     // Its answer is a choice already: no router's text that another version could read otherwise.
     if arguments.gateways && router.description().info.live_gateway().is_some() {
         return Err(Failure::Input(
@@ -45,7 +48,10 @@ pub fn run(arguments: &RouteArguments) -> Result<(), Failure> {
     let decision = decide(&request)?;
     let mut gateways = Vec::new();
     for gateway in GATEWAYS.iter().filter(|_| arguments.gateways) {
-        let asked = decide(&RouteRequest { dialect: gateway.dialect, orders: 0, ..request.clone() })?;
+        let dialect = gateway.dialect;
+        // Of the others nobody can set it.
+        let budget = arguments.case.budget.filter(|_| dialect.takes_budget()).or_else(|| request.policy.budget_for(dialect));
+        let asked = decide(&RouteRequest { dialect, budget, orders: 0, ..request.clone() })?;
         let names: Vec<&str> = request.policy.routes.iter().map(|route| route.name.as_str()).collect();
         let outlook = outlook(gateway, &names, &asked.answer);
         gateways.push(AsGateway { versions: gateway.versions, decision: asked, outlook });
@@ -55,7 +61,7 @@ pub fn run(arguments: &RouteArguments) -> Result<(), Failure> {
         (true, false) => report::print_json(&decision),
         (false, _) => {
             let lines: String = gateways.iter().map(|asked| format!("  {}\n", asked.outlook)).collect();
-            report::print(&(report::decision_text(&decision) + &lines))
+            report::print(&(report::decision_text(&decision, &request.policy) + &lines))
         }
     }
 }

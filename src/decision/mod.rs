@@ -23,9 +23,19 @@ pub enum Outcome {
 pub struct RouteProbability {
     /// A route's name; `other` stands for no route.
     pub route: String,
+    /// Whether it is no route: in list dialects a route may be called `other` too.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub no_route: bool,
     /// In answer-object dialects, of writing exactly this answer and ending the turn; in list dialects, of all answers whose first name this is.
     /// Rescaled among the answers where [`RouterInfo::temperature`] is set.
     pub p: f64,
+}
+
+impl RouteProbability {
+    /// Returns the probability of a route, or of no route.
+    pub fn new(route: Option<&str>, p: f64) -> Self {
+        Self { route: route.unwrap_or(NO_ROUTE_LABEL).to_owned(), no_route: route.is_none(), p }
+    }
 }
 
 /// Prompt tokens of one decision. `cached + computed` exceeds `prompt` by the nodes of the answer tree and decoded tokens.
@@ -130,8 +140,11 @@ pub struct Decision {
     pub outcome: Outcome,
     /// The route's name, `null` unless the outcome is `route`.
     pub route: Option<String>,
-    /// The model the policy maps the decision to, `null` where the policy names none.
+    /// The model the policy maps the decision to, `null` where the policy names none or `one_of` names several.
     pub model: Option<String>,
+    /// The models of which the gateway takes one, by prices or speeds that it alone knows; empty where the model is known.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub one_of: Vec<String>,
     /// What the router writes under greedy decoding, the end of turn left out.
     pub answer: String,
     /// Why the gateway could not read the answer, and what it would do.
@@ -155,6 +168,15 @@ pub struct Decision {
 }
 
 impl Decision {
+    /// Returns whether an entry of `probabilities` is the answer that was decided.
+    pub fn chose(&self, entry: &RouteProbability) -> bool {
+        match self.outcome {
+            Outcome::Route => !entry.no_route && self.route.as_deref() == Some(entry.route.as_str()),
+            Outcome::NoRoute => entry.no_route,
+            Outcome::Error => false,
+        }
+    }
+
     /// Returns the label this decision carries in data sets: the route's name, `other`, or `None` for an error.
     pub fn label(&self) -> Option<&str> {
         match self.outcome {

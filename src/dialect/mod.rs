@@ -22,7 +22,7 @@ pub use answer::{all_names_text, answer_text, first_name_prefix};
 pub use gateways::{GATEWAYS, Gateway, Version, dialect_warning, gateway_of_version, outlook, session_limit, version};
 pub use parse::{AnswerError, parse_answer};
 pub use prompt::{RenderedPrompt, render};
-pub use select::{Budget, DropReason, Dropped, Fit, Kept, Selection, WINDOW, is_cut};
+pub use select::{Budget, DropReason, Dropped, Fit, Kept, Selection, WINDOW, is_cut, says_nothing};
 pub use template::{answers_are_lists, default_budget, estimated_tokens, template_tokens};
 pub use trim::{Trim, trim_middle};
 

@@ -82,6 +82,8 @@ pub struct Dropped {
 pub enum DropReason {
     /// Only the user's and the assistant's messages reach a router.
     Role,
+    /// As [`Self::Role`], in the dialect of archgw 0.3.1 to Plano 0.4.18, of which most versions do something else with the role.
+    Developer,
     /// The text is empty: nothing but tool calls, images or an empty string. White space alone is a text.
     EmptyText,
     /// Older than the last [`WINDOW`] messages.
@@ -94,6 +96,10 @@ impl fmt::Display for DropReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Role => f.write_str("the gateway does not send this role to the router"),
+            Self::Developer => f.write_str(
+                "Plano 0.4.17 and 0.4.18 do not send this role to the router; archgw 0.3.11 to Plano 0.4.16 refuse the request, up to 0.3.10 \
+                 the message is sent",
+            ),
             Self::EmptyText => f.write_str("it has no text"),
             Self::BeyondWindow => write!(f, "it is older than the last {WINDOW} messages"),
             Self::OverBudget => f.write_str("it does not fit the token budget"),
@@ -109,9 +115,9 @@ pub(super) fn select(dialect: DialectId, conversation: &Conversation, budget: Op
     let mut dropped = Vec::new();
     let mut candidates = Vec::new();
     for (index, message) in conversation.messages.iter().enumerate() {
-        match kept_whole(index, message) {
-            Ok(kept) => candidates.push(kept),
-            Err(reason) => dropped.push(Dropped { index, reason }),
+        match unsent(dialect, message) {
+            None => candidates.push(Kept { index, role: message.role, text: message.text().into_owned(), fit: Fit::Whole }),
+            Some(reason) => dropped.push(Dropped { index, reason }),
         }
     }
     if dialect == DialectId::Plano0420 {
@@ -169,17 +175,18 @@ fn overflow(dialect: DialectId, room: usize, message: &Kept) -> Option<(String, 
     Some((text, trim.map_or(Fit::Whole, Fit::Trimmed)))
 }
 
-/// Returns a message as gateways send it when there is room, or why they never do.
-fn kept_whole(index: usize, message: &Message) -> Result<Kept, DropReason> {
+/// Returns why gateways never send a message, even where there is room.
+fn unsent(dialect: DialectId, message: &Message) -> Option<DropReason> {
     match message.role {
-        Role::System | Role::Developer | Role::Tool => return Err(DropReason::Role),
-        Role::User | Role::Assistant => {}
+        Role::Developer if dialect == DialectId::Archgw031 => Some(DropReason::Developer),
+        Role::System | Role::Developer | Role::Tool => Some(DropReason::Role),
+        Role::User | Role::Assistant => message.text().is_empty().then_some(DropReason::EmptyText),
     }
-    let text = message.text();
-    if text.is_empty() {
-        return Err(DropReason::EmptyText);
-    }
-    Ok(Kept { index, role: message.role, text: text.into_owned(), fit: Fit::Whole })
+}
+
+/// Returns whether a gateway of any version sends nothing of these messages. It asks the router all the same, about an empty conversation.
+pub fn says_nothing(messages: &[Message]) -> bool {
+    messages.iter().all(|message| unsent(DialectId::Plano0420, message).is_some())
 }
 
 /// Returns the selection of the model card's quickstart, which hands the whole list to `json.dumps`: every role, empty texts too.

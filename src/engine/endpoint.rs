@@ -160,6 +160,7 @@ impl Service for EndpointRouter {
             Err(error) => (Outcome::Error, None, Some(error.to_string())),
         };
         let model = if outcome == Outcome::Error { None } else { request.policy.model_for(route.as_deref()).map(str::to_owned) };
+        let one_of = request.policy.one_of(route.as_deref()).to_vec();
         let unknown = (1.0 - probabilities.iter().map(|route| route.p).sum::<f64>()).max(0.0);
         let second = probabilities.get(1).map_or(0.0, |second| second.p);
         // What is left may all be one route's.
@@ -168,6 +169,7 @@ impl Service for EndpointRouter {
             outcome,
             route,
             model,
+            one_of,
             answer,
             error,
             greedy_proved: false,

@@ -84,6 +84,7 @@ impl GatewayRouter {
             outcome,
             route,
             model,
+            one_of: Vec::new(),
             answer,
             error,
             greedy_proved: false,

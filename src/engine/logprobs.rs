@@ -54,11 +54,10 @@ pub fn probabilities(dialect: DialectId, names: &[&str], written: &[WrittenToken
             break;
         }
     }
-    let name = |answer: usize| names.get(answer).map_or(NO_ROUTE_LABEL, |name| name).to_owned();
     let mut known: Vec<RouteProbability> = found
         .into_iter()
         .filter(|(_, p)| p.is_finite())
-        .map(|(answer, p)| RouteProbability { route: name(answer), p: p.min(1.0) })
+        .map(|(answer, p)| RouteProbability::new(names.get(answer).copied(), p.min(1.0)))
         .collect();
     known.sort_by(|a, b| b.p.total_cmp(&a.p));
     known

@@ -7,7 +7,6 @@ use super::calibration;
 use super::scoring::Answered;
 use crate::decision::{Decision, Latency, Outcome, RouteProbability, RouterInfo, TokenCounts};
 use crate::dialect::parse_answer;
-use crate::policy::NO_ROUTE_LABEL;
 
 /// What is known of a prompt before it is scored.
 pub struct Timed {
@@ -20,11 +19,8 @@ pub struct Timed {
 /// Reads an answer, whose text is `greedy`, as the gateway does and puts the decision together.
 pub fn decision(ask: &Ask, timed: &Timed, answered: Answered, greedy: String, router: RouterInfo) -> Decision {
     let (request, names) = (&ask.request, ask.names());
-    let mut probabilities: Vec<RouteProbability> = answered
-        .answers
-        .iter()
-        .map(|answer| RouteProbability { route: answer.route.map_or(NO_ROUTE_LABEL, |route| names[route]).to_owned(), p: answer.p })
-        .collect();
+    let mut probabilities: Vec<RouteProbability> =
+        answered.answers.iter().map(|answer| RouteProbability::new(answer.route.map(|route| names[route]), answer.p)).collect();
     probabilities.sort_by(|a, b| b.p.total_cmp(&a.p));
     let invalid_mass = (1.0 - probabilities.iter().map(|route| route.p).sum::<f64>()).max(0.0);
     if let Some(temperature) = router.temperature {
@@ -48,11 +44,13 @@ pub fn decision(ask: &Ask, timed: &Timed, answered: Answered, greedy: String, ro
         Outcome::Error => None,
         _ => request.policy.model_for(route.as_deref()).map(str::to_owned),
     };
+    let one_of = request.policy.one_of(route.as_deref()).to_vec();
     let total = timed.render + timed.tokenize + answered.forward + answered.decode;
     Decision {
         outcome,
         route,
         model,
+        one_of,
         answer: greedy,
         error,
         greedy_proved: answered.proved,

@@ -44,6 +44,9 @@ pub struct Figures {
     pub router: RouterInfo,
     /// `null` where a running gateway decided, with a prompt of its own.
     pub dialect: Option<DialectId>,
+    /// As in [`super::RunInfo`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub budget: Option<usize>,
     /// Whether there are fewer decisions than planned.
     pub partial: bool,
     /// Turns for which the router gave no decision, in no other figure.
@@ -166,6 +169,7 @@ pub fn figures(run: &Run) -> Figures {
         set: run.info.set.clone(),
         router: run.info.router.clone(),
         dialect: run.info.router.dialect_of(run.info.dialect),
+        budget: run.info.budget,
         partial: run.is_partial(),
         undecided,
         undecided_kinds: kinds(run.turns.iter().filter(|turn| turn.undecided)),

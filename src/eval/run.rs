@@ -53,6 +53,10 @@ pub struct RunInfo {
     pub router_digest: Option<String>,
     /// As it was asked for; a running gateway ignores it: [`RouterInfo::dialect_of`].
     pub dialect: DialectId,
+    /// Estimated tokens that a prompt was allowed: what was asked for (`--budget`), else the policy's for this dialect; `None` is the dialect's
+    /// own number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget: Option<usize>,
     /// Permutations of the routes tried for each turn besides the policy's own; 0 without an order test.
     pub orders: usize,
     pub seed: u64,

@@ -12,7 +12,8 @@ use super::{json, transcript};
 
 /// Reads a conversation: an object with `messages` as gateways receive it, a bare list of messages, or a transcript.
 ///
-/// Other keys of a request (`model`, `temperature`) and of a message are kept for saving, and change nothing.
+/// Other keys of a request (`model`, `temperature`) and of a message are kept for saving, and change nothing. Warned about: parts of a type
+/// that is neither text nor known to be none.
 ///
 /// # Errors
 /// Names the place and the remedy: text that starts like JSON but is not, a missing or unknown role, a value of the wrong type,
@@ -195,6 +196,30 @@ fn content_from(number: usize, node: Node, origin: &mut Origin<'_>) -> Result<Co
     }
 }
 
+/// Types of parts that say something: of chat completions and of OpenAI's Responses, whose texts gateways turn into the former.
+const TEXTS: [&str; 3] = ["text", "input_text", "output_text"];
+
+/// Types of parts of OpenAI's and Anthropic's requests that are known to say nothing to a router: images, sounds, files, tools, thoughts.
+const SILENT: [&str; 17] = [
+    "image_url",
+    "input_image",
+    "image",
+    "input_audio",
+    "file",
+    "input_file",
+    "refusal",
+    "document",
+    "search_result",
+    "thinking",
+    "redacted_thinking",
+    "tool_use",
+    "tool_result",
+    "server_tool_use",
+    "web_search_tool_result",
+    "code_execution_tool_result",
+    "container_upload",
+];
+
 fn part_from(number: usize, node: Node, origin: &mut Origin<'_>) -> Result<Part, FormatError> {
     let Value::Map(entries) = &node.value else {
         let message = format!("each part of message {number} must be an object, found {}", node.describe());
@@ -204,7 +229,12 @@ fn part_from(number: usize, node: Node, origin: &mut Origin<'_>) -> Result<Part,
     let Some(kind) = find("type") else {
         return Err(origin.error(node.at, format!("a part of message {number} has no \"type\""), "add \"type\": \"text\""));
     };
-    if text(&kind.node, &format!("the type of a part of message {number}"), origin)? != "text" {
+    let name = text(&kind.node, &format!("the type of a part of message {number}"), origin)?;
+    if !TEXTS.contains(&name.as_str()) {
+        if !SILENT.contains(&name.as_str()) {
+            let message = format!("a part of message {number} has the type {}, which no router sees", quoted(&name));
+            origin.warn(kind.node.at, message, "give it the type \"text\" if it is what somebody says");
+        }
         return Ok(Part::Other(node.to_json()));
     }
     let Some(said) = find("text") else {

@@ -19,6 +19,8 @@ pub enum FindingKind {
     LabelCase,
     /// A conversation stands in the set several times with different labels.
     Contradiction,
+    /// Of a conversation no gateway sends anything to its router, which is asked about nothing.
+    NothingSent,
     /// No case expects this route, so nothing is known about it.
     RouteWithoutCases,
     /// A conversation stands in the set several times.
@@ -129,6 +131,11 @@ impl LabelledSet {
                 ),
             };
             findings.push(finding(kind, lines, message, remedy.to_owned()));
+        }
+        if !self.silent.is_empty() {
+            let message = "nothing of these conversations reaches a router: no message of the user or the assistant has a text";
+            let remedy = "write what is said as text, or take the cases out";
+            findings.push(finding(FindingKind::NothingSent, self.silent.clone(), message.to_owned(), remedy.to_owned()));
         }
         // Where cases bring their own routes, the policy's need none.
         if self.cases().iter().any(|case| !case.own_routes) {

@@ -11,6 +11,7 @@ use sha2::{Digest, Sha256};
 
 use crate::chat::Conversation;
 use crate::chat::labelled::{Expected, LabelledCase};
+use crate::dialect::says_nothing;
 use crate::policy::NO_ROUTE_LABEL;
 
 use super::error::{FormatError, Origin};
@@ -59,6 +60,8 @@ pub struct LabelledSet {
     unlabelled: Vec<usize>,
     bad: Vec<FormatError>,
     pub(super) duplicates: Vec<Duplicate>,
+    /// Lines of the cases of which no gateway sends anything to its router, at the first of their decisions.
+    pub(super) silent: Vec<usize>,
     turns: usize,
     /// Names of routes among the labels, of cases that do not bring their own routes.
     pub(super) routes: HashSet<Arc<str>>,
@@ -91,10 +94,14 @@ impl LabelledSet {
         let format = reader.format()?;
         let (mut cases, mut unlabelled, mut bad, mut turns) = (Vec::new(), Vec::new(), Vec::new(), 0);
         let (mut names, mut duplicates, mut routes) = (HashSet::new(), Duplicates::default(), HashSet::new());
+        let mut silent = Vec::new();
         while let Some(case) = reader.next() {
             match case {
                 Ok(case) => {
                     duplicates.add(cases.len(), &case);
+                    if is_silent(&case) {
+                        silent.push(reader.line());
+                    }
                     let entry = entry(case, &reader, &mut names);
                     turns += entry.labels.len();
                     if !entry.own_routes {
@@ -123,7 +130,7 @@ impl LabelledSet {
         let sha256 = hashing.digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
         let (path, label) = (path.to_owned(), label.to_owned());
         let duplicates = duplicates.found();
-        Ok(Some(Self { path, label, sha256, stamp, format, columns, cases, unlabelled, bad, duplicates, turns, routes }))
+        Ok(Some(Self { path, label, sha256, stamp, format, columns, cases, unlabelled, bad, duplicates, silent, turns, routes }))
     }
 
     /// Returns the file.
@@ -288,6 +295,16 @@ fn entry<R: std::io::BufRead>(case: LabelledCase, reader: &LabelledReader<R>, na
     let column = column(reader);
     let preview = conversation_preview(&case.conversation);
     CaseEntry { place: reader.place(), id: case.id.into(), labels, per_turn, own_routes, tags: tags.into(), preview, column }
+}
+
+/// Returns whether nothing of a case reaches a router when it is first asked about it.
+fn is_silent(case: &LabelledCase) -> bool {
+    let mut turns = case.conversation.user_turns();
+    let first = match &case.expected {
+        Expected::Last(_) => turns.last(),
+        Expected::PerTurn(_) => turns.next(),
+    };
+    first.is_some_and(|first| says_nothing(&case.conversation.messages[..=first]))
 }
 
 fn unlabelled_entry<R: std::io::BufRead>(case: Unlabelled, reader: &LabelledReader<R>) -> CaseEntry {

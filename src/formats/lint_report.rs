@@ -48,6 +48,7 @@ pub fn policy_lines(text: &str, path: &str) -> PolicyLines {
             for Entry { key, at, node } in entries {
                 match (key.as_str(), node.value) {
                     ("fallback", _) => lines.whole.push((Field::Fallback, at.line)),
+                    ("budget", _) => lines.whole.push((Field::Budget, at.line)),
                     (PROVIDERS, _) => lines.whole.push((Field::Providers, at.line)),
                     (SOURCES, _) => lines.whole.push((Field::Sources, at.line)),
                     ("routes", Value::List(items)) => {

@@ -16,7 +16,7 @@ use super::{json, yaml};
 ///
 /// # Errors
 /// Names the place and the remedy: bad YAML or JSON, a missing key, a value of the wrong type, an empty or repeated route name,
-/// an unknown dialect.
+/// an unknown dialect, a budget that is no number.
 pub fn parse_policy(text: &str, path: &str) -> Result<(Policy, Vec<Warning>), FormatError> {
     read(text, Origin::new(path))
 }
@@ -42,7 +42,7 @@ fn read(text: &str, mut origin: Origin<'_>) -> Result<(Policy, Vec<Warning>), Fo
         }
     };
     if policy.routes.is_empty() {
-        origin.warn(root.at, "the policy has no routes", "add a route with a name and a description");
+        origin.warn(root.at, "the policy has no routes, and gateways then skip the router", "add a route with a name and a description");
     }
     Ok((policy, origin.warnings))
 }
@@ -73,6 +73,7 @@ fn policy_from(at: Pos, entries: Vec<Entry>, origin: &mut Origin<'_>) -> Result<
             "name" => policy.name = optional_text(&node, "`name`", origin)?,
             "fallback" => policy.fallback = optional_text(&node, "`fallback`", origin)?,
             "dialect" => policy.dialect = dialect(&node, origin)?,
+            "budget" => policy.budget = budget(&node, origin)?,
             "routes" => {
                 policy.routes = match node.value {
                     Value::List(items) => routes_from(items, origin)?,
@@ -191,6 +192,19 @@ fn dialect(node: &Node, origin: &Origin<'_>) -> Result<Option<DialectId>, Format
         let known: Vec<&str> = DialectId::ALL.into_iter().map(DialectId::as_str).collect();
         origin.error(node.at, format!("unknown dialect {}", quoted(&name)), format!("use one of {}", known.join(", ")))
     })
+}
+
+fn budget(node: &Node, origin: &Origin<'_>) -> Result<Option<usize>, FormatError> {
+    let tokens = match &node.value {
+        Value::Null => return Ok(None),
+        Value::Number(number) => number.parse().ok(),
+        _ => None,
+    };
+    let refused = || {
+        let message = format!("`budget` must be a whole number of tokens, found {}", node.describe());
+        origin.error(node.at, message, "write it as in `budget: 8192`, or leave it out")
+    };
+    tokens.map(Some).ok_or_else(refused)
 }
 
 /// Returns text that may be left out or `null`.

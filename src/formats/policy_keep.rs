@@ -60,17 +60,18 @@ fn rewrite_policy(text: &str, old: &Policy, new: &Policy, whole_routes: bool) ->
 
 /// Changes the policy's own values, above and below its routes.
 fn change_scalars(edits: &mut YamlEdits<'_>, text: &str, root: &Span, routes_key: &Span, old: &Policy, new: &Policy) {
-    let fields = [
-        ("name", old.name.as_deref(), new.name.as_deref()),
-        ("dialect", old.dialect.map(DialectId::as_str), new.dialect.map(DialectId::as_str)),
-        ("fallback", old.fallback.as_deref(), new.fallback.as_deref()),
-    ];
-    let above = fields.iter().filter_map(|(key, ..)| root.entry(key)).filter(|(key, _)| key.start < routes_key.start);
+    let values = |policy: &Policy| {
+        let texts = [policy.name.as_deref(), policy.dialect.map(DialectId::as_str), policy.fallback.as_deref()];
+        let [name, dialect, fallback] = texts.map(|text| text.map(quoted));
+        [("name", name), ("dialect", dialect), ("budget", policy.budget.map(|budget| budget.to_string())), ("fallback", fallback)]
+    };
+    let (before, after) = (values(old), values(new));
+    let above = after.iter().filter_map(|(key, _)| root.entry(key)).filter(|(key, _)| key.start < routes_key.start);
     let last = above.map(|(key, value)| next_line(text, key.end.max(value.end))).max();
     let at = last.unwrap_or_else(|| line_start(text, root.start));
-    for (key, before, after) in fields {
+    for ((key, before), (_, after)) in before.into_iter().zip(after) {
         if before != after {
-            edits.set(root, key, after.map(quoted).as_deref(), at);
+            edits.set(root, key, after.as_deref(), at);
         }
     }
 }

@@ -19,6 +19,10 @@ pub fn write_policy(policy: &Policy) -> String {
         out.push_str(dialect.as_str());
         out.push('\n');
     }
+    if let Some(budget) = policy.budget {
+        // Writing to a string cannot fail.
+        let _ = writeln!(out, "budget: {budget}");
+    }
     optional(&mut out, 0, "fallback", policy.fallback.as_deref());
     if policy.routes.is_empty() {
         out.push_str("routes: []\n");

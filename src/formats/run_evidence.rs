@@ -45,6 +45,7 @@ pub fn run_evidence(run: &Run) -> Evidence {
         router: info.router.clone(),
         router_sha256: info.router_digest.clone(),
         dialect: info.router.dialect_of(info.dialect),
+        budget: info.router.dialect_of(info.dialect).and(info.budget),
         gateway_versions: info
             .router
             .live_gateway()

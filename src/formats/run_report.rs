@@ -151,7 +151,8 @@ pub fn report_markdown(run: &Run) -> String {
         ("waypost", info.waypost.clone()),
     ];
     text += "| | |\n|---|---|\n";
-    for (name, value) in rows {
+    let budget = info.budget.map(|budget| ("budget", format!("{budget} estimated tokens")));
+    for (name, value) in rows.into_iter().chain(budget) {
         let _ = writeln!(text, "| {name} | {} |", cell(&value));
     }
     text.push('\n');

@@ -29,6 +29,7 @@ fn word(kind: FindingKind) -> &'static str {
         FindingKind::UnknownLabel => "unknown_label",
         FindingKind::LabelCase => "label_case",
         FindingKind::Contradiction => "contradiction",
+        FindingKind::NothingSent => "nothing_sent",
         FindingKind::RouteWithoutCases => "route_without_cases",
         FindingKind::Duplicate => "duplicate",
         FindingKind::NearDuplicate => "near_duplicate",

@@ -69,7 +69,7 @@ const SENTENCES: [(&str, &str, &str); 22] = [
     ("invalid trailing content", "more text follows a closing quote", QUOTE_REMEDY),
     ("unknown escape", ESCAPE, ESCAPE_REMEDY),
     ("hexadecimal", ESCAPE, ESCAPE_REMEDY),
-    ("Unicode character escape", ESCAPE, ESCAPE_REMEDY),
+    ("Unicode character escape", HALF, HALF_REMEDY),
     ("unknown anchor", "an alias names an anchor that is not defined above", "write the value out"),
     (NO_COLON, "a key has no colon after it", "write `key: value`, with a space after the colon"),
     ("unexpected character", "unquoted text may not start with this character", "put the text in double quotes"),
@@ -89,6 +89,9 @@ const COLON: &str = "there is a colon where no key can be";
 const COLON_REMEDY: &str = "put text that holds a colon in double quotes, or check the indentation";
 const ESCAPE: &str = "text in double quotes holds an unknown backslash escape";
 const ESCAPE_REMEDY: &str = "write a backslash as \\\\";
+/// Programs that write JSON spell what lies beyond the first 65,536 characters as a pair of escapes, which YAML does not have.
+const HALF: &str = "text in double quotes holds a \\u escape that is no character, such as half of a pair";
+const HALF_REMEDY: &str = "write the character itself";
 const QUOTE_REMEDY: &str = "inside double quotes write \\\" for a quote, inside single quotes ''";
 const BRACKET: &str = "a list or object in brackets is not closed, or lacks a comma";
 const BRACKET_REMEDY: &str = "check the brackets and commas";

@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::{Policy, Route};
 
-/// One change of what a router is told: names, descriptions, which routes there are and their order.
+/// One change of what a router is told: names, descriptions, which routes there are and their order, how much of the conversation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PolicyChange {
     /// A route is described otherwise.
@@ -29,6 +29,8 @@ pub enum PolicyChange {
     Reorder {
         names: Vec<String>,
     },
+    /// Another budget cuts conversations elsewhere; `None` leaves it to the dialect.
+    Budget(Option<usize>),
 }
 
 impl fmt::Display for PolicyChange {
@@ -39,6 +41,8 @@ impl fmt::Display for PolicyChange {
             Self::Remove { route } => write!(f, "the removed route {route}"),
             Self::Add { route, .. } => write!(f, "the new route {}", route.name),
             Self::Reorder { .. } => f.write_str("the order of the routes"),
+            Self::Budget(Some(budget)) => write!(f, "the budget of {budget} tokens"),
+            Self::Budget(None) => f.write_str("the budget left to the dialect"),
         }
     }
 }
@@ -70,6 +74,7 @@ impl PolicyChange {
             Self::Reorder { names } => {
                 routes.sort_by_key(|route| names.iter().position(|name| *name == route.name).unwrap_or(usize::MAX));
             }
+            Self::Budget(budget) => policy.budget = *budget,
         }
     }
 }
@@ -95,6 +100,9 @@ pub fn policy_changes(a: &Policy, b: &Policy) -> Vec<PolicyChange> {
     let names = |policy: &Policy| policy.routes.iter().map(|route| route.name.clone()).collect::<Vec<_>>();
     if names(&applied) != names(b) {
         changes.push(PolicyChange::Reorder { names: names(b) });
+    }
+    if a.budget != b.budget {
+        changes.push(PolicyChange::Budget(b.budget));
     }
     changes
 }

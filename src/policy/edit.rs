@@ -42,6 +42,8 @@ pub enum PolicyEdit {
     SetName(Option<String>),
     SetFallback(Option<String>),
     SetDialect(Option<DialectId>),
+    /// In estimated tokens; `None` leaves it to the dialect.
+    SetBudget(Option<usize>),
 }
 
 impl PolicyEdit {
@@ -75,6 +77,7 @@ impl PolicyEdit {
             Self::SetName(name) => policy.name = name,
             Self::SetFallback(model) => policy.fallback = model,
             Self::SetDialect(dialect) => policy.dialect = dialect,
+            Self::SetBudget(budget) => policy.budget = budget,
         }
     }
 
@@ -93,6 +96,7 @@ impl PolicyEdit {
             Self::SetName(_) => "policy name",
             Self::SetFallback(_) => "fallback",
             Self::SetDialect(_) => "dialect",
+            Self::SetBudget(_) => "budget",
         }
     }
 
@@ -106,7 +110,7 @@ impl PolicyEdit {
             | Self::SetDomain { route, .. }
             | Self::SetAction { route, .. }
             | Self::SetModels { route, .. } => Some(*route),
-            Self::SetName(_) | Self::SetFallback(_) => Some(0),
+            Self::SetName(_) | Self::SetFallback(_) | Self::SetBudget(_) => Some(0),
             Self::AddRoute | Self::DuplicateRoute { .. } | Self::RemoveRoute { .. } | Self::MoveRoute { .. } | Self::SetDialect(_) => None,
         }
     }

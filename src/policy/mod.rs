@@ -36,24 +36,31 @@ impl Route {
         Self { name: name.into(), description: description.into(), ..Self::default() }
     }
 
-    /// Returns the model a gateway would use for this route: the first of `models`, unless Plano orders them itself ([`Self::reordering`]).
+    /// Returns the first of `models`, which a gateway uses for this route unless Plano orders them itself ([`Self::reordering`]).
     pub fn model(&self) -> Option<&str> {
         self.models.first().map(String::as_str)
     }
 
-    /// Returns the `selection_policy` by which Plano puts several models into an order of its own, by prices or speeds that it alone knows;
+    /// Returns what a `selection_policy` makes Plano take of several models, "cheapest" or "fastest", by prices or speeds that it alone knows;
     /// `None` where the first of `models` is the one it takes.
-    pub fn reordering(&self) -> Option<&str> {
-        let selection = self.extra.iter().find(|(key, _)| key == SELECTION).map(|(_, value)| value.as_str());
-        selection.filter(|value| self.models.len() > 1 && REORDERING.contains(value))
+    pub fn reordering(&self) -> Option<&'static str> {
+        let (_, selection) = self.extra.iter().find(|(key, _)| key == SELECTION)?;
+        let (_, prefer) = REORDERING.into_iter().find(|(json, _)| json == selection)?;
+        (self.models.len() > 1).then_some(prefer)
+    }
+
+    /// Returns for people which models Plano chooses from itself, and how; `None` where it takes the first.
+    pub fn choice(&self) -> Option<String> {
+        let prefer = self.reordering()?;
+        Some(format!("one of {} (Plano picks the {prefer})", self.models.join(", ")))
     }
 }
 
 /// The key of a route that lets Plano order its models.
 pub const SELECTION: &str = "selection_policy";
 
-/// The values that do, as [`ExtraKeys`] spells them.
-const REORDERING: [&str; 2] = [r#"{"prefer":"cheapest"}"#, r#"{"prefer":"fastest"}"#];
+/// The values that do, as [`ExtraKeys`] spells them, and what Plano then takes.
+const REORDERING: [(&str, &str); 2] = [(r#"{"prefer":"cheapest"}"#, "cheapest"), (r#"{"prefer":"fastest"}"#, "fastest")];
 
 /// Unknown keys of a file in their order: the key and its value as compact JSON text.
 ///
@@ -67,7 +74,9 @@ pub struct Policy {
     pub name: Option<String>,
     /// The gateway generation this policy is meant for.
     pub dialect: Option<DialectId>,
-    /// Model used when no route fits.
+    /// Estimated tokens that a gateway allows a prompt, where its operator sets them; see [`Self::budget_for`] for which gateways heed it.
+    pub budget: Option<usize>,
+    /// Model used when no route fits. Plano serves such a request with the model that it names.
     pub fallback: Option<String>,
     /// In the order of the file. Gateways feed them to the router in an order nobody controls.
     pub routes: Vec<Route>,
@@ -81,12 +90,25 @@ impl Policy {
         self.routes.iter().find(|route| route.name == name)
     }
 
-    /// Returns the model that serves `route`, or the fallback when `route` is `None`.
+    /// Returns the model that serves `route`, or the fallback when `route` is `None`; `None` too where Plano alone knows it
+    /// ([`Self::one_of`]).
     pub fn model_for(&self, route: Option<&str>) -> Option<&str> {
         match route {
-            Some(name) => self.route(name).and_then(Route::model),
+            Some(name) => self.route(name).filter(|route| route.reordering().is_none()).and_then(Route::model),
             None => self.fallback.as_deref(),
         }
+    }
+
+    /// Returns the models of which Plano takes one for `route` by an order of its own; none where the model is known.
+    pub fn one_of(&self, route: Option<&str>) -> &[String] {
+        let chosen = route.and_then(|name| self.route(name)).filter(|route| route.reordering().is_some());
+        chosen.map_or(&[][..], |route| route.models.as_slice())
+    }
+
+    /// Returns the policy's budget where the gateways that send a dialect heed one: Plano 0.4.19 and later, as
+    /// `overrides.orchestrator_model_context_length`. `None` stands for the dialect's own.
+    pub fn budget_for(&self, dialect: DialectId) -> Option<usize> {
+        self.budget.filter(|_| dialect.takes_budget())
     }
 }
 
@@ -116,6 +138,11 @@ impl DialectId {
 
     /// Used when neither the command nor the policy names one: the prompt Arch-Router-1.5B was trained on, as gateways sent it.
     pub const DEFAULT: Self = Self::Archgw031;
+
+    /// Returns whether the operator of a gateway that sends this prompt can set its budget.
+    pub fn takes_budget(self) -> bool {
+        matches!(self, Self::Plano0419 | Self::Plano0420)
+    }
 
     /// Returns the id as files and the command line spell it.
     pub fn as_str(self) -> &'static str {

@@ -3,9 +3,9 @@
 use egui::{FontId, Rect, Role, Sense, Ui, WidgetInfo, pos2, vec2};
 
 use super::tokens::{self, space, text};
-use super::{theme, widgets};
-use crate::decision::{Decision, Outcome};
-use crate::policy::{NO_ROUTE_LABEL, Policy};
+use super::{result_view, theme, widgets};
+use crate::decision::{Decision, Outcome, RouteProbability};
+use crate::policy::{Policy, Route};
 
 const ROW_HEIGHT: f32 = 26.0;
 const BAR_HEIGHT: f32 = 12.0;
@@ -18,12 +18,10 @@ const CHANGE_WIDTH: f32 = 48.0;
 pub fn bars_ui(ui: &mut Ui, decision: &Decision, policy: &Policy, before: Option<&Decision>) {
     ui.spacing_mut().item_spacing.y = 0.0;
     for entry in &decision.probabilities {
-        let chosen = decision.label() == Some(entry.route.as_str());
-        let none = entry.route == NO_ROUTE_LABEL;
-        let title = if none { "No route" } else { &entry.route };
-        let model = policy.model_for((!none).then_some(entry.route.as_str()));
-        let before = before.map(|before| p_of(before, &entry.route));
-        bar_ui(ui, &Bar { title, model, p: entry.p, before, kind: if chosen { Kind::Chosen } else { Kind::Other } });
+        let title = if entry.no_route { "No route" } else { &entry.route };
+        let before = before.map(|before| p_of(before, &entry.route, entry.no_route));
+        let kind = if decision.chose(entry) { Kind::Chosen } else { Kind::Other };
+        bar_ui(ui, &Bar { title, answer: Some((policy, entry)), p: entry.p, before, kind });
     }
     let rule = ui.available_rect_before_wrap();
     ui.add_space(space::XS);
@@ -31,12 +29,24 @@ pub fn bars_ui(ui: &mut Ui, decision: &Decision, policy: &Policy, before: Option
     let kind = if decision.outcome == Outcome::Error { Kind::Chosen } else { Kind::Outside };
     let before = before.map(|before| before.invalid_mass);
     let title = if decision.router.tells_all() { "Outside valid answers" } else { "Not reported by the server" };
-    bar_ui(ui, &Bar { title, model: None, p: decision.invalid_mass, before, kind });
+    bar_ui(ui, &Bar { title, answer: None, p: decision.invalid_mass, before, kind });
 }
 
-/// Returns the probability of an answer; a route that was not there had none.
-pub fn p_of(decision: &Decision, route: &str) -> f64 {
-    decision.probabilities.iter().find(|entry| entry.route == route).map_or(0.0, |entry| entry.p)
+/// Returns the probability of a route, or of no route; a route that was not there had none. Where answers are no lists, a route that is called
+/// as no route is labelled is the same answer.
+pub fn p_of(decision: &Decision, route: &str, no_route: bool) -> f64 {
+    let mut called = decision.probabilities.iter().filter(|entry| entry.route == route);
+    let any = called.clone().next();
+    called.find(|entry| entry.no_route == no_route).or(any).map_or(0.0, |entry| entry.p)
+}
+
+/// Returns in a sentence which model serves an answer; `None` where the policy names none.
+fn served(policy: &Policy, entry: &RouteProbability) -> Option<String> {
+    if entry.no_route {
+        return policy.model_for(None).map(|model| format!("Falls back to {model}. {}", result_view::NO_ROUTE));
+    }
+    let choice = policy.route(&entry.route).and_then(Route::choice);
+    choice.or_else(|| policy.model_for(Some(&entry.route)).map(str::to_owned)).map(|model| format!("Served by {model}"))
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -49,7 +59,7 @@ enum Kind {
 
 struct Bar<'a> {
     title: &'a str,
-    model: Option<&'a str>,
+    answer: Option<(&'a Policy, &'a RouteProbability)>,
     p: f64,
     before: Option<f64>,
     kind: Kind,
@@ -107,8 +117,8 @@ fn bar_ui(ui: &mut Ui, bar: &Bar<'_>) {
             ui.label(bar.title);
         }
         ui.label(format!("Probability {:.6}", bar.p));
-        if let Some(model) = bar.model {
-            ui.label(format!("Served by {model}"));
+        if let Some(served) = bar.answer.and_then(|(policy, entry)| served(policy, entry)) {
+            ui.label(served);
         }
     });
 }

@@ -1,11 +1,11 @@
 //! The dialect, and what its budget leaves for the conversation.
 
-use egui::{ComboBox, Ui};
+use egui::{ComboBox, DragValue, Ui};
 
 use super::tokens::space;
 use super::widgets;
 use crate::app::{Action, Command, State};
-use crate::dialect::estimated_tokens;
+use crate::dialect::{default_budget, estimated_tokens};
 use crate::policy::{DialectId, PolicyEdit};
 
 /// Draws the line under the editor.
@@ -18,6 +18,7 @@ pub fn budget_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
         ui.spacing_mut().item_spacing.x = space::L;
         let (count, explanation) = prompt_tokens(state);
         widgets::caption_ui(ui, count).on_hover_text(explanation);
+        length_ui(ui, state, commands);
         if let Some(budget) = state.prompt.selection.budget {
             let left = budget.limit.saturating_sub(budget.used);
             let sentence = if budget.used > budget.limit {
@@ -53,6 +54,28 @@ fn prompt_tokens(state: &State) -> (String, &'static str) {
         ),
     }
 }
+
+/// The number that the operator of a gateway can set, where gateways that send the dialect heed one.
+fn length_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
+    let dialect = state.dialect();
+    let Some(usual) = default_budget(dialect).filter(|_| dialect.takes_budget()) else { return };
+    let present = state.routes().budget.unwrap_or(usual);
+    let mut budget = present;
+    // What a file says beyond the range stays: drawing changes no policy.
+    let drag = DragValue::new(&mut budget).range(0..=MOST_TOKENS).clamp_existing_to_range(false);
+    let drag = drag.prefix("Budget ").speed(16.0).update_while_editing(false);
+    let response = ui.add(drag).accessible_name("Budget of the prompt");
+    let hint = format!(
+        "overrides.orchestrator_model_context_length of the gateway, in tokens as it estimates them; {usual} where it is not set. The policy keeps it"
+    );
+    response.on_hover_text(hint);
+    if budget != present {
+        commands.push(Command::EditPolicy(PolicyEdit::SetBudget((budget != usual).then_some(budget))));
+    }
+}
+
+/// More than any router reads.
+const MOST_TOKENS: usize = 10_000_000;
 
 fn dialect_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
     let caption = widgets::caption_ui(ui, "Dialect");

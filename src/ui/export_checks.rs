@@ -186,10 +186,9 @@ fn outlook_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
                 None => (format!("{}: {waiting}", gateway.versions), palette.text_weak),
                 Some(Err(error)) => (format!("{}: {error}", gateway.versions), palette.error),
                 Some(Ok(decision)) => {
-                    let label = decision.label();
-                    let share = label.filter(|_| !decision.probabilities.is_empty());
-                    let share = share.map(|label| format!(" ({})", bars::percent(bars::p_of(decision, label))));
-                    let colour = if label.is_some() { palette.text } else { palette.error };
+                    let chosen = decision.probabilities.iter().find(|entry| decision.chose(entry));
+                    let share = chosen.map(|entry| format!(" ({})", bars::percent(entry.p)));
+                    let colour = if decision.label().is_some() { palette.text } else { palette.error };
                     (outlook(gateway, &names, &decision.answer) + &share.unwrap_or_default(), colour)
                 }
             };

@@ -6,7 +6,7 @@ use super::tokens::{self, space, text};
 use super::{bars, decision_facts, study_views, theme, widgets};
 use crate::app::{Action, Command, RouterPhase, State, StudyKind, Subject};
 use crate::decision::{Decision, Outcome};
-use crate::policy::Policy;
+use crate::policy::{Policy, Route};
 
 /// Above this margin nobody has to think twice about a decision.
 const CLEAR: f64 = 0.5;
@@ -15,6 +15,9 @@ const CLOSE: f64 = 0.2;
 
 /// Of live gateways and of servers that give no log-probabilities.
 pub const NO_PROBABILITIES: &str = "This router gives no probabilities";
+
+/// What a policy's fallback does not say.
+pub const NO_ROUTE: &str = "Plano serves what fits no route with the model that the request names";
 
 /// Draws the decision on screen: that of the whole conversation, or of the turn that was clicked in the timeline.
 pub fn result_view_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
@@ -78,7 +81,7 @@ pub fn waiting_ui(ui: &mut Ui, state: &State) {
 
 fn decision_ui(ui: &mut Ui, decision: &Decision, policy: &Policy, before: Option<&Decision>) {
     ui.spacing_mut().item_spacing.y = space::S;
-    chosen_ui(ui, decision);
+    chosen_ui(ui, decision, policy);
     ui.add_space(space::XS);
     if decision.probabilities.is_empty() {
         // Zeros would look like an unsure router.
@@ -101,7 +104,7 @@ fn decision_ui(ui: &mut Ui, decision: &Decision, policy: &Policy, before: Option
     decision_facts::facts_ui(ui, decision);
 }
 
-fn chosen_ui(ui: &mut Ui, decision: &Decision) {
+fn chosen_ui(ui: &mut Ui, decision: &Decision, policy: &Policy) {
     let palette = theme::palette(ui);
     let (title, colour, ground) = match (decision.outcome, &decision.route) {
         (Outcome::Route, Some(route)) => (route.as_str(), palette.text, palette.accent_soft),
@@ -115,7 +118,7 @@ fn chosen_ui(ui: &mut Ui, decision: &Decision) {
         if let Some(error) = &decision.error {
             ui.add(Label::new(RichText::new(error).color(palette.text)).wrap().selectable(true));
         }
-        let model = match (&decision.model, decision.outcome) {
+        let model = match (served_by(decision, policy), decision.outcome) {
             (_, Outcome::Error) => None,
             (Some(model), Outcome::NoRoute) => Some(format!("falls back to {model}")),
             (Some(model), Outcome::Route) => Some(format!("served by {model}")),
@@ -125,11 +128,20 @@ fn chosen_ui(ui: &mut Ui, decision: &Decision) {
         if let Some(model) = model {
             ui.add(Label::new(RichText::new(model).color(palette.text_weak)).wrap().selectable(true));
         }
+        if decision.outcome == Outcome::NoRoute {
+            widgets::caption_ui(ui, NO_ROUTE);
+        }
         if decision.outcome != Outcome::Error && !decision.probabilities.is_empty() {
             ui.add_space(space::XS);
             margin_ui(ui, decision.margin);
         }
     });
+}
+
+/// Returns the model that serves a decision, or those of which the gateway takes one; `None` where the policy names none.
+pub fn served_by(decision: &Decision, policy: &Policy) -> Option<String> {
+    let choice = || decision.route.as_deref().and_then(|route| policy.route(route)).and_then(Route::choice);
+    decision.model.clone().or_else(choice)
 }
 
 /// Returns the plain word for a margin.

@@ -63,7 +63,10 @@ pub fn set_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
         if !findings.is_empty() {
             widgets::subheading_ui(ui, "Measured, but look at these");
             for finding in findings.iter().take(SHOWN) {
-                let serious = matches!(finding.kind, FindingKind::UnknownLabel | FindingKind::LabelCase | FindingKind::Contradiction);
+                let serious = matches!(
+                    finding.kind,
+                    FindingKind::UnknownLabel | FindingKind::LabelCase | FindingKind::Contradiction | FindingKind::NothingSent
+                );
                 problem_ui(ui, lines(&finding.lines), &finding.message, &finding.remedy, serious);
             }
             if findings.len() > SHOWN {
@@ -281,7 +284,7 @@ pub fn add_dialog_ui(ui: &mut Ui, state: &State, add: &AddToSet, commands: &mut 
             commands.push(Command::CloseDialog);
         }
         let ready = add.set.is_some();
-        let button = egui::Button::new("Add to set").min_size(egui::vec2(0.0, tokens::CONTROL_HEIGHT));
+        let button = Button::new("Add to set").min_size(vec2(0.0, tokens::CONTROL_HEIGHT));
         let pressed = ui.add_enabled(ready, button).on_disabled_hover_text("Choose a set first").clicked();
         let entered = ready && ui.input(|input| input.key_pressed(Key::Enter)) && ui.memory(|memory| memory.focused().is_none());
         if pressed || entered {

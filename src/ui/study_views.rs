@@ -112,9 +112,8 @@ fn variant_ui(ui: &mut Ui, row: &StudyRow, reference: Option<&Decision>, waiting
             Some(Ok(decision)) => {
                 let name = result_view::chosen_name(decision);
                 ui.add(Label::new(RichText::new(name).font(tokens::strong_font(text::HEADING))).truncate());
-                ui.add(
-                    Label::new(RichText::new(decision.model.as_deref().unwrap_or("no model")).small().color(palette.text_weak)).truncate(),
-                );
+                let model = result_view::served_by(decision, &row.policy).unwrap_or_else(|| "no model".to_owned());
+                ui.add(Label::new(RichText::new(model).small().color(palette.text_weak)).truncate());
                 let differs = reference.is_some_and(|reference| reference.label() != decision.label());
                 let differs = if differs { "Differs, " } else { "" };
                 let sure = match decision.outcome {
@@ -182,7 +181,7 @@ pub fn wording_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
     for row in &study.rows {
         let (note, detail) = match (row.decision(), base, &row.result) {
             (Some(decision), Some(base), _) => {
-                let (p, was) = (bars::p_of(decision, &route.name), bars::p_of(base, &route.name));
+                let (p, was) = (bars::p_of(decision, &route.name, false), bars::p_of(base, &route.name, false));
                 let flips = if std::ptr::eq(decision, base) {
                     "decides"
                 } else if decision.label() == base.label() {

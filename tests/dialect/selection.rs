@@ -2,7 +2,9 @@
 
 use serde_json::json;
 use waypost::chat::Role::{Assistant, Developer, System, Tool, User};
-use waypost::dialect::{Budget, DialectId, DropReason, Fit, Trim, WINDOW, default_budget, estimated_tokens, template_tokens, trim_middle};
+use waypost::dialect::{
+    Budget, DialectId, DropReason, Fit, Trim, WINDOW, default_budget, estimated_tokens, says_nothing, template_tokens, trim_middle,
+};
 
 use super::{GATEWAYS, conversation, indices, render_talk, talk, texts};
 
@@ -19,7 +21,8 @@ fn only_user_and_assistant_reach_a_gateways_router() {
     for dialect in GATEWAYS {
         let rendered = render_talk(dialect, &talk, None);
         let role = |index| (index, DropReason::Role);
-        assert_eq!(indices(&rendered.selection), (vec![2, 3], vec![role(0), role(1), role(4)]), "{dialect}");
+        let developer = if dialect == DialectId::Archgw031 { (1, DropReason::Developer) } else { role(1) };
+        assert_eq!(indices(&rendered.selection), (vec![2, 3], vec![role(0), developer, role(4)]), "{dialect}");
     }
 }
 
@@ -204,4 +207,13 @@ fn without_messages_the_router_is_still_called() {
         let rendered = render_talk(dialect, &talk(&[(System, "only this")]), None);
         assert_eq!(&rendered.text[rendered.conversation], "[]", "{dialect}");
     }
+    assert!(says_nothing(&talk(&[(System, "only this"), (User, ""), (Tool, "42")]).messages));
+    assert!(!says_nothing(&talk(&[(User, " ")]).messages));
+}
+
+#[test]
+fn the_oldest_dialect_tells_what_its_versions_do_with_a_developers_message() {
+    let dropped = render_talk(DialectId::Archgw031, &talk(&[(Developer, "d"), (User, "u")]), None).selection.dropped;
+    let told = dropped[0].reason.to_string();
+    assert!(told.contains("0.3.11 to Plano 0.4.16 refuse the request") && told.contains("up to 0.3.10 the message is sent"), "{told}");
 }

@@ -32,6 +32,9 @@ fn values_below_the_routes_are_changed_in_place() {
     let text = "# head\nroutes: # list\n  # a\n  - name: a\n    description: b # short\n# below\nfallback: x # cheap\n# end\n";
     becomes(text, PolicyEdit::SetFallback(Some("y".to_owned())), &text.replace("fallback: x", "fallback: \"y\""));
     becomes(text, PolicyEdit::SetFallback(None), &text.replace("fallback: x", "fallback: null"));
+    becomes(text, PolicyEdit::SetBudget(Some(4096)), &text.replace("routes: #", "budget: 4096\nroutes: #"));
+    let set = text.replace("fallback: x", "budget: 300");
+    becomes(&set, PolicyEdit::SetBudget(Some(4096)), &set.replace("300", "4096"));
     becomes(text, PolicyEdit::SetName(Some("n".to_owned())), &text.replace("routes: #", "name: \"n\"\nroutes: #"));
 }
 
@@ -148,6 +151,7 @@ fn any_edit() -> impl Strategy<Value = PolicyEdit> {
         proptest::option::of(text()).prop_map(PolicyEdit::SetName),
         proptest::option::of(text()).prop_map(PolicyEdit::SetFallback),
         Just(PolicyEdit::SetDialect(Some(DialectId::Plano0420))),
+        Just(PolicyEdit::SetBudget(Some(4096))),
     ]
 }
 

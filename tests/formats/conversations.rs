@@ -190,6 +190,22 @@ fn content_and_other_keys_are_kept() {
 }
 
 #[test]
+fn texts_of_responses_are_read_and_parts_that_nobody_knows_are_warned_about() {
+    let parts = r#"[{"role":"user","content":[{"type":"input_text","text":"Write"},{"type":"input_text","text":"a test"}]},
+        {"role":"assistant","content":[{"type":"output_text","text":"def"},{"type":"refusal","refusal":"no"}]}]"#;
+    assert_eq!(reads(parts), [(Role::User, "Write\na test".to_owned()), (Role::Assistant, "def".to_owned())]);
+    let other = r#"[{"role":"user","content":[{"type":"txt","text":"a"},{"type":"tool_result","content":"b"}]}]"#;
+    let (conversation, warnings) = parse_conversation(other, "c.json").unwrap();
+    assert_eq!(conversation.messages[0].text(), "");
+    assert_eq!(
+        sentences(&warnings),
+        [
+            "c.json:1:36: a part of message 1 has the type \"txt\", which no router sees; give it the type \"text\" if it is what somebody says"
+        ]
+    );
+}
+
+#[test]
 fn a_list_stays_a_list_and_an_object_an_object() {
     let object = "{\n  \"messages\": [\n    {\n      \"role\": \"user\",\n      \"content\": \"hi\"\n    }\n  ]\n}\n";
     let list = "[\n  {\n    \"role\": \"user\",\n    \"content\": \"hi\"\n  }\n]\n";

@@ -212,6 +212,21 @@ fn one_label_and_one_for_each_message_agree_where_the_last_are_the_same() {
 }
 
 #[test]
+fn a_case_of_which_nothing_reaches_the_router_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("s.jsonl");
+    let case = |parts: &str| format!("{{\"messages\": [{{\"role\": \"user\", \"content\": [{parts}]}}], \"route\": \"a\"}}\n");
+    let image = r#"{"type": "image_url", "image_url": {"url": "x"}}"#;
+    let text =
+        [case(image), case(r#"{"type": "input_text", "text": "sort it"}"#), case(r#"{"type": "input_text", "text": "hello"}"#)].concat();
+    std::fs::write(&path, text).unwrap();
+    let set = LabelledSet::open(&path, &mut |_, _| true).unwrap().unwrap();
+    let findings = set.findings(&Policy { routes: vec![Route::new("a", "")], ..Policy::default() });
+    let found: Vec<(FindingKind, &[usize])> = findings.iter().map(|finding| (finding.kind, finding.lines.as_slice())).collect();
+    assert_eq!(found, [(FindingKind::NothingSent, &[1][..])], "the other two differ, and are no duplicates");
+}
+
+#[test]
 fn cases_without_a_label_wait_for_it_and_get_it_in_their_place() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("s.jsonl");

@@ -85,7 +85,10 @@ fn oddities_are_warned_about_and_unknown_keys_survive_saving() {
     for text in ["routes: []\n", "routes:\n", "[]"] {
         let (policy, warnings) = parse_policy(text, "p.yaml").unwrap();
         assert_eq!(policy, Policy::default());
-        assert_eq!(sentences(&warnings), ["p.yaml:1:1: the policy has no routes; add a route with a name and a description"]);
+        assert_eq!(
+            sentences(&warnings),
+            ["p.yaml:1:1: the policy has no routes, and gateways then skip the router; add a route with a name and a description"]
+        );
     }
 }
 
@@ -111,6 +114,14 @@ fn each_mistake_has_its_sentence() {
         (
             "routes: []\ndialect: arch\n",
             "p.yaml:2:10: unknown dialect \"arch\"; use one of model-card, archgw-0.3.1, plano-0.4.19, plano-0.4.20",
+        ),
+        (
+            "routes: []\nbudget: \"8192\"\n",
+            "p.yaml:2:9: `budget` must be a whole number of tokens, found the text \"8192\"; write it as in `budget: 8192`, or leave it out",
+        ),
+        (
+            "routes: []\nbudget: -1\n",
+            "p.yaml:2:9: `budget` must be a whole number of tokens, found the number -1; write it as in `budget: 8192`, or leave it out",
         ),
         (
             "routes:\n  - bug_fixing\n",
@@ -152,7 +163,10 @@ fn each_mistake_has_its_sentence() {
 fn broken_yaml_and_json_are_explained() {
     let yaml: &[(&str, &str)] = &[
         ("- name: \"\\xZZ\"\n", "p.yaml:1:9: text in double quotes holds an unknown backslash escape; write a backslash as \\\\"),
-        ("- name: \"\\ud800\"\n", "p.yaml:1:9: text in double quotes holds an unknown backslash escape; write a backslash as \\\\"),
+        (
+            "- name: a\n  description: \"x \\ud83d\\ude84 y\"\n",
+            "p.yaml:2:16: text in double quotes holds a \\u escape that is no character, such as half of a pair; write the character itself",
+        ),
         (
             "- {name: a, description b: [}\n",
             "p.yaml:1:29: a list or object in brackets is not closed, or lacks a comma; check the brackets and commas",
@@ -287,6 +301,7 @@ fn a_written_policy_looks_as_people_would_write_it() {
     let policy = Policy {
         name: Some("Coding".into()),
         dialect: Some(DialectId::Archgw031),
+        budget: Some(4096),
         fallback: Some("openai/gpt-4o-mini".into()),
         routes: vec![Route {
             models: vec!["a/b".into()],
@@ -297,7 +312,7 @@ fn a_written_policy_looks_as_people_would_write_it() {
     };
     let written = write_policy(&policy);
     let expected = format!(
-        "name: \"Coding\"\ndialect: archgw-0.3.1\nfallback: \"openai/gpt-4o-mini\"\nroutes:\n  - name: \"no\"\n    \
+        "name: \"Coding\"\ndialect: archgw-0.3.1\nbudget: 4096\nfallback: \"openai/gpt-4o-mini\"\nroutes:\n  - name: \"no\"\n    \
          description: \"Say \\\"no\\\"\\nor C:\\\\x\\u0085\\ufeff.\"\n    domain: \"code\"\n    models:\n      - \"a/b\"\n\"on\": \"x\"\n\
          ? \"{}\"\n:\n  -\n    a:\n      -\n        - 1\n",
         "k".repeat(2000)

@@ -73,8 +73,9 @@ fn any_policy() -> impl Strategy<Value = Policy> {
         routes.retain(|route| seen.insert(route.name.clone()));
         routes
     });
-    (proptest::option::of(any_text()), dialect, proptest::option::of(any_text()), routes, any_extra())
-        .prop_map(|(name, dialect, fallback, routes, extra)| Policy { name, dialect, fallback, routes, extra })
+    let budget = proptest::option::of(any::<usize>());
+    (proptest::option::of(any_text()), dialect, budget, proptest::option::of(any_text()), routes, any_extra())
+        .prop_map(|(name, dialect, budget, fallback, routes, extra)| Policy { name, dialect, budget, fallback, routes, extra })
 }
 
 /// A policy as a person keeps it: comments above each route and behind values, and indented in one of the usual ways.

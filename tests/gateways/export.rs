@@ -18,6 +18,7 @@ fn policy() -> Policy {
     let mut policy = Policy {
         name: Some("Kitchen #1 – grüß".to_owned()),
         dialect: Some(DialectId::Plano0420),
+        budget: None,
         fallback: Some("openai/gpt-5-nano".to_owned()),
         routes: vec![
             route("no", "2024-01-01", &["anthropic/claude-sonnet-4-6", "openai/gpt-5"]),
@@ -64,6 +65,7 @@ fn evidence(policy: &Policy) -> Evidence {
         },
         router_sha256: None,
         dialect: Some(DialectId::Plano0420),
+        budget: None,
         gateway_versions: gateway_versions(DialectId::Plano0420).to_owned(),
         date: "2026-11-23".to_owned(),
         order_stability: Some(Stability { orders: 5, changed_cases: 3 }),
@@ -363,6 +365,31 @@ fn failed_requests_and_the_built_in_router_are_told() {
     let text = exported(&weak).text;
     assert!(text.contains("# waypost: WARNING, tested with the built-in router, which is not the one that your gateway asks"), "{text}");
     assert_eq!(standing(&policy, Some(&weak)), Standing::Tested);
+}
+
+#[test]
+fn a_budget_travels_and_evidence_of_another_one_does_not_hold() {
+    let policy = Policy { budget: Some(4096), ..policy() };
+    let overrides = "overrides:\n  orchestrator_model_context_length: 4096\n";
+    let whole = export(&policy, ExportFormat::Plano04);
+    assert!(whole.text.contains(&format!("\n{overrides}routing_preferences:\n")), "{}", whole.text);
+    assert!(whole.notes.iter().any(|note| note.contains("which Plano 0.4.19 and later know")), "{:?}", whole.notes);
+    for format in [ExportFormat::Plano04, ExportFormat::Plano03] {
+        assert_eq!(imported(&export(&policy, format).text).policy, policy, "{format}");
+    }
+    let left_out = export(&policy, ExportFormat::RoutingApi).notes;
+    assert!(left_out.iter().any(|note| note.contains("(name, dialect, budget, ")), "{left_out:?}");
+
+    let mut evidence = evidence(&policy);
+    let problem = "this policy was tested with a budget of 8192 tokens, but gateways that send plano-0.4.20 allow 4096";
+    assert_eq!(evidence_problems(&policy, Some(&evidence)), [problem]);
+    evidence.budget = Some(4096);
+    assert_eq!(standing(&policy, Some(&evidence)), Standing::Tested);
+    let config = whole.text.replace(overrides, "");
+    let options = ExportOptions { into: Some((&config, "c.yaml")), evidence: Some(&evidence), ..ExportOptions::default() };
+    let text = export_gateway(&policy, options).unwrap().text;
+    let warning = "# waypost: WARNING, with this configuration Plano 0.4.19 and later cut conversations at 8192 estimated tokens";
+    assert!(text.contains(warning) && text.contains("dialect plano-0.4.20, budget 4096, holds for"), "{text}");
 }
 
 #[test]

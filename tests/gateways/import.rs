@@ -59,6 +59,20 @@ model_metrics_sources:
 }
 
 #[test]
+fn the_length_to_which_plano_cuts_is_the_budget() {
+    let config = |length: &str| {
+        format!(
+            "version: v0.4.0\nlisteners: []\nmodel_providers: [{{model: openai/m, default: true}}]\noverrides:\n  \
+             orchestrator_model_context_length: {length}\nrouting_preferences: [{{name: wine, description: Wine, models: [openai/m]}}]\n"
+        )
+    };
+    let read = imported(&config("4096"));
+    let note = "changed 5: overrides.orchestrator_model_context_length is the `budget` of the policy: 4096 estimated tokens for a prompt";
+    assert_eq!((read.policy.budget, notes(&read)), (Some(4096), vec![note.to_owned()]));
+    assert_eq!(imported(&config("long")).policy.budget, None, "what the gateway refuses is none");
+}
+
+#[test]
 fn inline_preferences_are_lifted_as_the_gateway_does() {
     let read = imported(&fixture("inline_0.3.10.yaml"));
     assert_eq!(models(&read.policy.routes), ["small talk: openai/gpt-4o-mini xai/grok-4", "news: xai/grok-4"]);

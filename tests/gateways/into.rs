@@ -91,6 +91,21 @@ fn every_layout_is_edited() {
 }
 
 #[test]
+fn a_configuration_that_cuts_elsewhere_is_told() {
+    let usual = "version: v0.4.0\nlisteners: []\nmodel_providers:\n- model: openai/gpt-4o-mini\n  default: true\n".to_owned();
+    let short = format!("{usual}overrides: {{orchestrator_model_context_length: 300}}\n");
+    let notes = |budget: Option<usize>, text: &str| into(&Policy { budget, ..beer() }, text).notes;
+    for (budget, text) in [(None, &usual), (Some(8192), &usual), (Some(300), &short)] {
+        assert_eq!(notes(budget, text), Vec::<String>::new());
+    }
+    for (budget, text, set, own) in [(None, &short, 300, 8192), (Some(4096), &usual, 8192, 4096)] {
+        let told = notes(budget, text).join("\n");
+        assert!(told.contains(&format!("cut conversations at {set} estimated tokens")), "{told}");
+        assert!(told.contains(&format!("not at the policy's {own} (`budget`)")), "{told}");
+    }
+}
+
+#[test]
 fn a_default_in_other_words_stays_the_only_one() {
     let text = "version: v0.4.0\nlisteners: []\nmodel_providers:\n- model: openai/x\n  default: yes\n";
     let exported = into(&beer(), text);

@@ -51,6 +51,10 @@ fn dialect(policy: Policy, dialect: DialectId) -> Policy {
     Policy { dialect: Some(dialect), ..policy }
 }
 
+fn budget(policy: Policy) -> Policy {
+    Policy { budget: Some(4096), ..policy }
+}
+
 /// Returns code, a bad policy, a good policy.
 fn examples() -> Vec<(&'static str, Policy, Policy)> {
     let long = "Wine, cellars, grapes and vintages. ".repeat(300);
@@ -87,6 +91,7 @@ fn examples() -> Vec<(&'static str, Policy, Policy)> {
         ("WP210", policy(&[("wine", &long)]), policy(&[WINE])),
         ("WP211", models(&["openai/m0", "openai/m0"], &["openai/m1"]), models(&["openai/m0", "openai/m1"], &["openai/m1"])),
         ("WP212", dialect(named("other"), DialectId::Plano0420), named("other")),
+        ("WP213", budget(policy(&[WINE])), dialect(budget(policy(&[WINE])), DialectId::Plano0420)),
         (
             "WP301",
             policy(&[("math", "Solving quadratic equations and proving theorems")]),

@@ -141,6 +141,7 @@ fn run_of(policy: &Arc<Policy>) -> Run {
         router: RouterInfo { id: "fake".to_owned(), device: "cpu".to_owned(), dtype: "f32".to_owned(), temperature: None },
         router_digest: None,
         dialect: DialectId::DEFAULT,
+        budget: None,
         orders: 0,
         seed: 0,
         planned: 1,

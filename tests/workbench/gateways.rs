@@ -2,6 +2,7 @@
 
 use egui::{Key, Modifiers};
 use waypost::app::{Command, Dialog};
+use waypost::policy::{DialectId, PolicyEdit};
 
 use super::{click, has, perform, press, texts, wait_for, window};
 use crate::fake_router::{Behaviour, options};
@@ -83,4 +84,34 @@ fn a_configuration_without_routes_is_a_sentence() {
     perform(&mut harness, Command::Open(path));
     assert!(has(&harness, "holds no routes; add routes"), "{:#?}", texts(&harness));
     assert!(harness.state().app().state().dialog.is_none());
+}
+
+#[test]
+fn the_budget_of_a_plano_is_set_beside_its_dialect() {
+    let mut harness = window(options(Behaviour::Decide));
+    assert!(!has(&harness, "Budget of the prompt"), "gateways of the usual dialect have no such setting");
+    let limits = [
+        (PolicyEdit::SetBudget(Some(300)), 2048),
+        (PolicyEdit::SetDialect(Some(DialectId::Plano0420)), 300),
+        (PolicyEdit::SetBudget(None), 8192),
+    ];
+    for (edit, limit) in limits {
+        perform(&mut harness, Command::EditPolicy(edit));
+        assert_eq!(harness.state().app().state().prompt.selection.budget.unwrap().limit, limit);
+    }
+    assert!(has(&harness, "Budget of the prompt"), "{:#?}", texts(&harness));
+    press(&mut harness, Modifiers::COMMAND, Key::Z);
+    assert_eq!(harness.state().app().state().routes().budget, Some(300));
+}
+
+#[test]
+fn a_route_called_other_is_not_taken_for_no_route_nor_the_first_model_for_the_cheapest() {
+    let mut harness = window(options(Behaviour::Decide));
+    let yaml = "dialect: plano-0.4.20\nroutes:\n  - {name: a, description: b}\n  - name: other\n    description: c\n    \
+                models: [m/x, m/y]\n    selection_policy: {prefer: cheapest}\n";
+    perform(&mut harness, Command::EditYaml(yaml.to_owned()));
+    wait_for(&mut harness, "other: 91.3 %, chosen");
+    let none: Vec<String> = texts(&harness).into_iter().filter(|text| text.starts_with("No route: ")).collect();
+    assert!(none.len() == 1 && !none[0].contains("chosen"), "{none:?}");
+    assert!(has(&harness, "served by one of m/x, m/y (Plano picks the cheapest)"), "{:#?}", texts(&harness));
 }

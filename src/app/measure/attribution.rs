@@ -16,6 +16,9 @@ pub struct Attribution {
     changes: Vec<PolicyChange>,
     a: Arc<Policy>,
     dialect: DialectId,
+    /// Whether the budgets of the prompts are those of the policies; otherwise `budget` is that of all.
+    follows: bool,
+    budget: Option<usize>,
     flips: Vec<Flipped>,
     round: Round,
     asked: Vec<(usize, usize)>,
@@ -48,7 +51,12 @@ enum Round {
 /// # Errors
 /// A sentence for people: the runs measured the same routes, something else than the policy differs too, or the set cannot be read again.
 pub fn attribute(a: &Run, b: &Run, comparison: &Comparison, set: &LabelledSet) -> Result<Attribution, String> {
-    let changes = policy_changes(&a.policy, &b.policy);
+    let mut changes = policy_changes(&a.policy, &b.policy);
+    let follows = follow_their_budgets(a, b);
+    if !follows {
+        // Another one counted in the place of both.
+        changes.retain(|change| !matches!(change, PolicyChange::Budget(_)));
+    }
     if changes.is_empty() {
         return Err("the policies say the same to the router".to_owned());
     }
@@ -87,7 +95,13 @@ pub fn attribute(a: &Run, b: &Run, comparison: &Comparison, set: &LabelledSet) -
         });
     }
     let round = if is_single { Round::Done } else { Round::Alone };
-    Ok(Attribution { changes, a: Arc::clone(&a.policy), dialect: b.info.dialect, flips, round, asked: Vec::new() })
+    let (dialect, budget) = (b.info.dialect, b.info.budget);
+    Ok(Attribution { changes, a: Arc::clone(&a.policy), dialect, follows, budget, flips, round, asked: Vec::new() })
+}
+
+/// Returns whether each run allowed a prompt what its policy says.
+fn follow_their_budgets(a: &Run, b: &Run) -> bool {
+    [a, b].into_iter().all(|run| run.info.budget == run.policy.budget_for(run.info.dialect))
 }
 
 /// Returns why deciding cases again would not tell what the edits do.
@@ -96,6 +110,11 @@ fn obstacle(a: &Run, b: &Run, set: &LabelledSet) -> Option<String> {
     let [first, second] = [before, now].map(|info| info.router.dialect_words(info.dialect));
     if first != second {
         return Some(format!("the runs differ in the dialect too, {first} and {second}; measure both with the same"));
+    }
+    if before.budget != now.budget && !follow_their_budgets(a, b) {
+        let [first, second] =
+            [before, now].map(|info| info.budget.map_or_else(|| "the dialect's own".to_owned(), |n| format!("{n} tokens")));
+        return Some(format!("the runs differ in the budget too, {first} and {second}; measure both with the same"));
     }
     if !before.router.decides_as(&now.router) {
         let words = |router: &RouterInfo| format!("{} on {} in {}", router.id, router.device, router.dtype);
@@ -129,13 +148,14 @@ impl Attribution {
         let mut requests = Vec::new();
         for change in 0..self.changes.len() {
             let policy = Arc::new(self.applied(|at| (at == change) == alone));
+            let budget = if self.follows { policy.budget_for(self.dialect) } else { self.budget };
             for (position, flipped) in self.flips.iter().enumerate().filter(|(_, flipped)| flipped.found.is_none()) {
                 self.asked.push((position, change));
                 requests.push(RouteRequest {
                     policy: Arc::clone(&policy),
                     conversation: Arc::clone(&flipped.conversation),
                     dialect: self.dialect,
-                    budget: None,
+                    budget,
                     orders: 0,
                     seed: 0,
                 });

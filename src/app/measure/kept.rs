@@ -156,8 +156,9 @@ impl KeptResults {
 
 /// Tells a run from every other one of the same router and dialect, whose end must not cost this one its results.
 fn this_run(measurement: &Measurement) -> String {
-    let Measurement { policy, set, limit, orders, seed, .. } = measurement;
-    format!("\0{}\0{}\0{limit:?}\0{orders}\0{seed}", policy_digest(policy), set.sha256())
+    let Measurement { policy, set, budget, limit, orders, seed, .. } = measurement;
+    let budget = budget.map_or_else(String::new, |budget| format!("\0{budget}"));
+    format!("\0{}\0{}\0{limit:?}\0{orders}\0{seed}{budget}", policy_digest(policy), set.sha256())
 }
 
 /// Beside the file itself, since Windows lets nobody write what is locked.

@@ -36,6 +36,8 @@ pub struct Measurement {
     pub policy_source: Source,
     pub set: Arc<LabelledSet>,
     pub dialect: DialectId,
+    /// Estimated tokens that a prompt is allowed, whatever the policy says; `None` follows the policy.
+    pub budget: Option<usize>,
     /// Permutations of the routes to decide besides the policy's own.
     pub orders: usize,
     pub seed: u64,
@@ -50,6 +52,13 @@ pub struct Measurement {
     pub min_recall: Option<f64>,
     /// Where results are kept and taken from; `None` decides everything anew.
     pub kept: Option<PathBuf>,
+}
+
+impl Measurement {
+    /// Returns the budget of each prompt; `None` stands for the dialect's own.
+    fn prompt_budget(&self) -> Option<usize> {
+        self.budget.or_else(|| self.policy.budget_for(self.dialect))
+    }
 }
 
 /// Prepares a measurement: hand the requests to the router, and each of its results to the collector.
@@ -89,6 +98,7 @@ pub fn plan(measurement: &Measurement) -> Result<(Requests, Collector), FormatEr
         router: measurement.router.clone(),
         router_digest: measurement.router_digest.clone(),
         dialect: measurement.dialect,
+        budget: measurement.prompt_budget(),
         orders: measurement.orders,
         seed: measurement.seed,
         planned,

@@ -128,7 +128,7 @@ impl Requests {
                         policy: Arc::clone(&policy),
                         conversation: Arc::new(conversation),
                         dialect: self.measurement.dialect,
-                        budget: None,
+                        budget: self.measurement.prompt_budget(),
                         orders: self.measurement.orders,
                         seed: self.measurement.seed,
                     };

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::decision::RouterInfo;
-use crate::dialect::GATEWAYS;
+use crate::dialect::{GATEWAYS, default_budget};
 use crate::eval::RecallGate;
 use crate::formats::policy_writer::write_policy;
 use crate::policy::{DialectId, Policy};
@@ -81,6 +81,9 @@ pub struct Evidence {
     pub router_sha256: Option<String>,
     /// `null` where a running gateway decided, with a prompt of its own.
     pub dialect: Option<DialectId>,
+    /// Estimated tokens that a prompt was allowed; `null` is the dialect's own number.
+    #[serde(default)]
+    pub budget: Option<usize>,
     /// As [`gateway_versions`] gives it, and in an export those of them that read it; the address of a running gateway that decided itself.
     pub gateway_versions: String,
     /// ISO 8601.
@@ -232,6 +235,12 @@ pub fn evidence_problems(policy: &Policy, evidence: Option<&Evidence>) -> Vec<St
     {
         problems.push(format!("this policy was tested with the dialect {sent}, but is meant for {dialect}"));
     }
+    if let Some((sent, usual)) = evidence.dialect.and_then(|sent| Some((sent, default_budget(sent)?))) {
+        let (tested, own) = (evidence.budget.unwrap_or(usual), policy.budget_for(sent).unwrap_or(usual));
+        if tested != own {
+            problems.push(format!("this policy was tested with a budget of {tested} tokens, but gateways that send {sent} allow {own}"));
+        }
+    }
     problems
 }
 
@@ -241,11 +250,18 @@ pub fn evidence_json(evidence: &Evidence) -> String {
     serde_json::to_string_pretty(evidence).unwrap_or_default() + "\n"
 }
 
+/// Returns a sentence as a comment line that warns.
+pub(super) fn warning(sentence: &str) -> String {
+    let mut out = String::new();
+    line(&mut out, &format!("WARNING, {sentence}"));
+    out
+}
+
 /// Returns the comment lines of an export.
 pub(super) fn comments(policy: &Policy, evidence: Option<&Evidence>) -> String {
     let mut out = String::new();
     for problem in evidence_problems(policy, evidence) {
-        line(&mut out, &format!("WARNING, {problem}"));
+        out.push_str(&warning(&problem));
     }
     let Some(evidence) = evidence else { return out };
     if let Some(note) = evidence.router_note() {
@@ -272,7 +288,8 @@ pub(super) fn comments(policy: &Policy, evidence: Option<&Evidence>) -> String {
             let digest = evidence.router_sha256.as_ref().map(|digest| format!(", sha256 {digest}")).unwrap_or_default();
             line(&mut out, &format!("router {} on {} in {}{digest}", router.id, router.device, router.dtype));
             let dialect = dialect.map_or_else(String::new, |dialect| format!("dialect {dialect}, "));
-            line(&mut out, &format!("{dialect}holds for {}", evidence.gateway_versions));
+            let budget = evidence.budget.map_or_else(String::new, |budget| format!("budget {budget}, "));
+            line(&mut out, &format!("{dialect}{budget}holds for {}", evidence.gateway_versions));
         }
     }
     match &evidence.order_stability {

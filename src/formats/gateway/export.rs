@@ -12,6 +12,7 @@ use crate::policy::{DialectId, Policy};
 
 use super::evidence::{self, Evidence, evidence_json};
 use super::import::{NoteKind, import_gateway};
+use super::plano::BUDGET;
 use super::providers::{Declaration, declaration, declarations, incomplete, models, secret, sources_problem};
 use super::{into, litellm, meta, others, plano_writer, vllm_sr};
 
@@ -181,7 +182,15 @@ pub fn export_gateway(policy: &Policy, options: ExportOptions<'_>) -> Result<Exp
     // Of most requests it is a problem, which whoever exports asks about.
     notes.extend(options.evidence.filter(|evidence| !evidence.fails_most()).and_then(Evidence::errors_note));
     let evidence = options.evidence.map(|evidence| evidence.clone().within(options.format));
-    let comments = evidence::comments(policy, evidence.as_ref()) + &meta::comment(policy, options.format);
+    let mut comments = evidence::comments(policy, evidence.as_ref()) + &meta::comment(policy, options.format);
+    notes.extend(budget_note(policy, options));
+    let is_of_budget = options.evidence.and_then(|evidence| evidence.dialect).is_some_and(DialectId::takes_budget);
+    if let Some(gap) = options.into.and_then(|(text, path)| into::budget_gap(policy, text, path)) {
+        if is_of_budget {
+            comments.insert_str(0, &evidence::warning(&gap));
+        }
+        notes.push(gap);
+    }
     let text = match options.format {
         ExportFormat::Plano04 => match options.into {
             Some((text, path)) => into::write_into(policy, &kept, &comments, text, path, &mut notes)?,
@@ -259,6 +268,21 @@ fn whole(policy: &Policy, kept: &[Declaration]) -> Vec<String> {
     }
     problems.extend(sources_problem(policy));
     problems
+}
+
+/// Returns where the policy's budget stands in the export; an existing configuration keeps its own.
+fn budget_note(policy: &Policy, options: ExportOptions<'_>) -> Option<String> {
+    policy.budget?;
+    match options.format {
+        ExportFormat::Plano04 if options.into.is_none() => {
+            Some(format!("the budget became overrides.{BUDGET}, which Plano 0.4.19 and later know"))
+        }
+        ExportFormat::Plano03 => {
+            Some(format!("the budget stands in a comment only; add overrides.{BUDGET} where Plano 0.4.22 or later reads the file"))
+        }
+        // A request names what it has no place for, and other gateways cut conversations in their own way.
+        _ => None,
+    }
 }
 
 /// Returns a note about providers that only the later of the gateways know that read routes inside providers.

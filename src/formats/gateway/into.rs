@@ -1,17 +1,18 @@
 //! Writing routes into an existing Plano configuration, so that every byte that is not about them stays.
 
+use crate::dialect::default_budget;
 use crate::formats::error::{FormatError, Origin};
 use crate::formats::policy::document;
 use crate::formats::policy_writer::push_quoted;
 use crate::formats::source::without_bom;
 use crate::formats::tree::{Node, Value, quoted};
-use crate::policy::Policy;
+use crate::policy::{DialectId, Policy};
 
 use super::edit::{Edits, after_colon, line_end, line_start, next_line};
 use super::export::ExportError;
-use super::import::{NoteKind, import_gateway};
+use super::import::{NoteKind, at_path, import_gateway};
 use super::meta::MARK;
-use super::plano::{TOP_LEVEL_SINCE, version};
+use super::plano::{BUDGET, TOP_LEVEL_SINCE, version};
 use super::plano_writer::{keys, preferences, prefers, provider};
 use super::providers::{Declaration, SOURCES, declaration, incomplete, models};
 use super::spans::{Kind, Span, spans};
@@ -65,6 +66,24 @@ pub(super) fn write_into(
     let edited = edits.apply(body);
     check(policy, &before, &edited, path, missing.len()).map_err(refuse)?;
     Ok(text[..text.len() - body.len()].to_owned() + &edited)
+}
+
+/// Returns a note where the configuration, in which that stays as it is, cuts conversations at another length than the policy says.
+pub(super) fn budget_gap(policy: &Policy, text: &str, path: &str) -> Option<String> {
+    let root = document(without_bom(text), path, &Origin::new(path)).ok()?;
+    let usual = default_budget(DialectId::Plano0420)?;
+    let set = match at_path(&root, &["overrides", BUDGET]).map(|node| &node.value) {
+        None => usual,
+        Some(Value::Number(number)) => number.parse().ok()?,
+        Some(_) => return None,
+    };
+    let own = policy.budget.unwrap_or(usual);
+    (set != own).then(|| {
+        format!(
+            "with this configuration Plano 0.4.19 and later cut conversations at {set} estimated tokens (overrides.{BUDGET}), not at the \
+             policy's {own} (`budget`), so results with the policy do not hold there; give both the same number"
+        )
+    })
 }
 
 /// Returns what the configuration calls a model: the provider's own name where it has one.

@@ -24,6 +24,8 @@ struct Meta {
     name: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     dialect: Option<DialectId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    budget: Option<usize>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     extra: ExtraKeys,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -71,8 +73,10 @@ pub(super) fn comment(policy: &Policy, format: ExportFormat) -> String {
             is_grouped || domain.is_some() || action.is_some() || !models.is_empty() || !extra.is_empty()
         })
         .collect();
-    let meta = Meta { name: policy.name.clone(), dialect: policy.dialect, extra: unwritten(&policy.extra, of_policy), routes };
-    if meta.name.is_none() && meta.dialect.is_none() && meta.extra.is_empty() && meta.routes.is_empty() {
+    // The one has a key for it.
+    let budget = policy.budget.filter(|_| format != ExportFormat::Plano04);
+    let meta = Meta { name: policy.name.clone(), dialect: policy.dialect, budget, extra: unwritten(&policy.extra, of_policy), routes };
+    if meta.name.is_none() && meta.dialect.is_none() && budget.is_none() && meta.extra.is_empty() && meta.routes.is_empty() {
         return String::new();
     }
     // Plain strings always serialise.
@@ -87,7 +91,8 @@ pub(super) fn restore(text: &str, shape: GatewayShape, policy: &mut Policy) {
     meta.extra.retain(|(key, json)| key != PROVIDERS || is_of_use(json));
     policy.name = policy.name.take().or(meta.name);
     policy.dialect = policy.dialect.or(meta.dialect);
-    add(&mut policy.extra, meta.extra, &["name", "dialect", "fallback", "routes"]);
+    policy.budget = policy.budget.or(meta.budget);
+    add(&mut policy.extra, meta.extra, &["name", "dialect", "budget", "fallback", "routes"]);
     for route in &mut policy.routes {
         let Some(kept) = meta.routes.iter().find(|kept| kept.name == route.name) else { continue };
         route.domain.clone_from(&kept.domain);

@@ -96,7 +96,7 @@ pub(super) fn write_routing_api(policy: &Policy) -> String {
 /// Returns a note about what the policy says and the body of a request has no place for.
 pub(super) fn left_out(policy: &Policy) -> Option<String> {
     let mut left_out: Vec<String> = Vec::new();
-    let own = [("name", policy.name.is_some()), ("dialect", policy.dialect.is_some())];
+    let own = [("name", policy.name.is_some()), ("dialect", policy.dialect.is_some()), ("budget", policy.budget.is_some())];
     let of_routes = [
         ("domain", policy.routes.iter().any(|route| route.domain.is_some())),
         ("action", policy.routes.iter().any(|route| route.action.is_some())),

@@ -43,6 +43,9 @@ impl Provider<'_> {
 /// The first version whose gateways read routes at the top level.
 pub(super) const TOP_LEVEL_SINCE: (u64, u64, u64) = (0, 4, 0);
 
+/// What `overrides` calls a policy's budget; known to Plano 0.4.19 and later.
+pub(super) const BUDGET: &str = "orchestrator_model_context_length";
+
 /// Reads a configuration of any era.
 ///
 /// # Errors
@@ -71,6 +74,8 @@ pub(super) fn read(root: Node, reader: &mut Reader<'_>) -> Result<(), FormatErro
     reader.policy.fallback =
         providers.iter().find(|provider| provider.is_default && !provider.is_wildcard()).map(|provider| provider.canonical.clone());
 
+    budget(&root, reader);
+
     if let Some(entry) = field(&root, "routing_preferences") {
         reader.routes_at(entry.at);
         for (index, node) in items(Some(&entry.node)).iter().enumerate() {
@@ -94,6 +99,16 @@ pub(super) fn read(root: Node, reader: &mut Reader<'_>) -> Result<(), FormatErro
         reader.note(NoteKind::Refused, root.at, message, "keep the configuration it was rendered from, or export the policy as a new one");
     }
     Ok(())
+}
+
+/// Takes the length to which Plano cuts conversations; what is no whole number is left to the checks.
+fn budget(root: &Node, reader: &mut Reader<'_>) {
+    let Some(entry) = field(root, "overrides").and_then(|overrides| field(&overrides.node, BUDGET)) else { return };
+    let Value::Number(number) = &entry.node.value else { return };
+    let Ok(tokens) = number.parse::<usize>() else { return };
+    reader.policy.budget = Some(tokens);
+    let message = format!("overrides.{BUDGET} is the `budget` of the policy: {tokens} estimated tokens for a prompt");
+    reader.note(NoteKind::Changed, entry.at, message, "test with the dialect plano-0.4.20 (or plano-0.4.19), which heeds it");
 }
 
 /// Reads one provider; what is no object with a model is left to the checks.

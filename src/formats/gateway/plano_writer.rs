@@ -3,6 +3,7 @@
 use crate::formats::policy_writer::{extra_keys, push_quoted};
 use crate::policy::{ExtraKeys, Policy, Route};
 
+use super::plano::BUDGET;
 use super::providers::{Declaration, SELECTION, SOURCES, declaration, models};
 
 /// How a file for Plano 0.4.15 and later starts.
@@ -39,6 +40,9 @@ pub(super) fn write_top_level(policy: &Policy, kept: &[Declaration], comments: &
     let usual = prefers(policy, "cheapest").then(|| format!("[{USUAL_COST_SOURCE}]"));
     if let Some(json) = sources.or(usual) {
         extra_keys(&mut out, 0, &vec![(SOURCES.to_owned(), json)]);
+    }
+    if let Some(budget) = policy.budget {
+        out.push_str(&format!("overrides:\n  {BUDGET}: {budget}\n"));
     }
     out.push_str(&preferences(policy, |model| model.to_owned()));
     out

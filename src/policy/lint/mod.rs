@@ -59,6 +59,7 @@ pub enum Field {
     Models,
     Action,
     Fallback,
+    Budget,
     Routes,
     #[serde(rename = "selection_policy")]
     SelectionPolicy,
@@ -76,6 +77,7 @@ impl Field {
             Self::Models => "models",
             Self::Action => "action",
             Self::Fallback => "fallback",
+            Self::Budget => "budget",
             Self::Routes => "routes",
             Self::SelectionPolicy => "selection_policy",
             Self::Providers => "providers",

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use super::rules::{
     BAD_MODEL, BAD_SELECTION, NO_ADDRESS, NO_FALLBACK, NO_MODELS, NO_MODELS_AT_ALL, ONE_MODEL, REFUSED_KEY, REPEATED_MODEL,
-    SAME_FIRST_MODEL, UNDECLARED_MODEL,
+    SAME_FIRST_MODEL, UNDECLARED_MODEL, UNHEEDED_BUDGET,
 };
 use super::{Field, Findings, Fix, LintContext, shown};
 use crate::policy::provider::{Address, address};
@@ -53,6 +53,12 @@ pub(super) fn check(findings: &mut Findings<'_>, context: &LintContext) {
     each_model(findings, context);
     if mapped && policy.fallback.is_none() {
         findings.whole(&NO_FALLBACK, Field::Fallback, "the policy names no fallback model".to_owned());
+    }
+    // Of a gateway's configuration its notes say how to test it.
+    let heeds = policy.dialect.unwrap_or(DialectId::DEFAULT).takes_budget();
+    if let Some(budget) = policy.budget.filter(|_| !heeds && context.declared.is_none()) {
+        let message = format!("the budget of {budget} tokens counts in the dialects plano-0.4.19 and plano-0.4.20 alone");
+        findings.whole(&UNHEEDED_BUDGET, Field::Budget, message);
     }
     shared(findings);
 }

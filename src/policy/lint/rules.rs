@@ -94,6 +94,9 @@ rules! {
     LABELLED_OTHER = "WP212", Warning, "a route called other that labels cannot name",
         "Plano 0.4.19 and later can choose it, but in labelled sets and figures \"other\" means that no route fits.",
         "orchestrator_model_v1.rs, Plano 0.4.19 to 0.4.36";
+    UNHEEDED_BUDGET = "WP213", Warning, "a budget that no gateway of the dialect heeds",
+        "Plano 0.4.19 and later alone let their operator set it; prompts of other dialects are made without it.",
+        "orchestrator_model_v1.rs and config/plano_config_schema.yaml, Plano 0.4.19 to 0.4.36";
     DISAGREE = "WP301", Advice, "name and description share no word",
         "The name is what the router answers with; it should say the same as the description.",
         "Best practices in docs/source/guides/llm_router.rst of katanemo/plano";
@@ -119,7 +122,7 @@ rules! {
         "Routing then costs a call to the router and changes nothing.",
         "huggingface/chat-ui #2265, which removed its router for this reason";
     NO_FALLBACK = "WP309", Advice, "no fallback model",
-        "Plano's guide asks for exactly one default provider.",
+        "Plano's guide asks for exactly one default provider; what fits no route Plano serves with the model that the request names.",
         "skills/rules/routing-default.md of katanemo/plano";
     NON_ASCII = "WP310", Advice, "letters that dialects spell differently",
         "The model card sends non-ASCII letters as \\u escapes, gateways send them as they are: results of one do not carry over to the other.",
