@@ -347,7 +347,7 @@ fn failed_requests_and_the_built_in_router_are_told() {
         let options = ExportOptions { evidence: Some(evidence), ..ExportOptions::default() };
         export_gateway(&policy, options).unwrap()
     };
-    let some = Evidence { cases: 20, errors: 6, ..evidence(&policy) };
+    let some = Evidence { cases: 20, planned: 20, errors: 6, ..evidence(&policy) };
     let note = "6 of 20 requests fail with HTTP 500, since the gateway cannot read what the router answers";
     let Exported { text, notes, .. } = exported(&some);
     assert!(text.contains(&format!("# waypost: {note}\n")) && notes.iter().any(|told| told == note), "{text}{notes:?}");
