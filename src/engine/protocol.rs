@@ -124,7 +124,6 @@ pub enum JobResult {
     Counted(Option<usize>),
     /// All results were sent before.
     Measured,
-    Unloaded,
 }
 
 /// What the engine thread says. Each job ends in exactly one [`Event::Finished`], whatever happens.
