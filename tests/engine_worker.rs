@@ -154,15 +154,7 @@ fn load_that(engine: &Engine, what: &str) -> JobId {
 
 fn request(what: &str) -> RouteRequest {
     let policy = Policy { name: Some(what.to_owned()), routes: vec![Route::new("code", "Programs")], ..Policy::default() };
-    let conversation = Conversation::from_prompt("Sort a list");
-    RouteRequest {
-        policy: Arc::new(policy),
-        conversation: Arc::new(conversation),
-        dialect: DialectId::DEFAULT,
-        budget: None,
-        orders: 0,
-        seed: 0,
-    }
+    RouteRequest::new(policy, Conversation::from_prompt("Sort a list"), DialectId::DEFAULT)
 }
 
 fn route(engine: &Engine, what: &str) -> JobId {
