@@ -24,6 +24,7 @@ mod formats;
 mod gateways;
 mod harness;
 mod hub;
+mod licences;
 mod program;
 mod samples;
 mod test_server;
