@@ -61,7 +61,7 @@ mod tests {
         // As `printf abc | sha256sum` has it.
         let expected = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
         let mut read = Digesting::new(&b"abc"[..]);
-        let mut written = Digesting::new(Vec::new());
+        let mut written = Digesting::new(Vec::<u8>::new());
         std::io::copy(&mut read, &mut written).expect("memory can be read and written");
         assert_eq!((written.inner.as_slice(), sha256("abc").as_str()), (&b"abc"[..], expected));
         assert_eq!([read.finish(), written.finish()], [expected, expected]);

@@ -1,7 +1,7 @@
 //! Runs in folders: `report.json`, `cases.csv`, `report.md` and `junit.xml`, in reports also `set_findings.csv`.
 
 use std::fs::File;
-use std::io::{BufReader, Write};
+use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
 use crate::app::replace::replace_file;
