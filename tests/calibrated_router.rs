@@ -1,7 +1,6 @@
 //! A router in one file with its calibration beside it, as the built-in router is kept.
 
 use std::path::Path;
-use std::sync::Arc;
 
 use candle_core::quantized::GgmlDType;
 use waypost::chat::Conversation;
@@ -24,14 +23,7 @@ fn folder_with(json: Option<&str>) -> tempfile::TempDir {
 fn decide(folder: &Path, dialect: DialectId) -> Decision {
     let route = |name: &str| Route { name: name.to_owned(), description: format!("All about {name}"), ..Route::default() };
     let policy = Policy { routes: ["code", "math", "law"].map(route).to_vec(), ..Policy::default() };
-    let request = RouteRequest {
-        policy: Arc::new(policy),
-        conversation: Arc::new(Conversation::from_prompt("Sort a list")),
-        dialect,
-        budget: None,
-        orders: 0,
-        seed: 0,
-    };
+    let request = RouteRequest::new(policy, Conversation::from_prompt("Sort a list"), dialect);
     open(&RouterSource::Folder(folder.to_owned())).decide(&request, &mut |_| {}, &CancelToken::default()).unwrap()
 }
 

@@ -1,6 +1,6 @@
 //! The examples for CI in the documentation: they are YAML, and this version understands every command in them.
 
-use std::process::Command;
+use crate::program::waypost;
 
 /// Returns every `waypost …` command of a YAML document, wherever it stands.
 fn commands(yaml: &serde_yaml::Value) -> Vec<String> {
@@ -24,7 +24,7 @@ fn every_command_of_the_examples_is_understood() {
     let empty = tempfile::tempdir().unwrap();
     for command in all {
         let arguments = command.split(" > ").next().unwrap().split_whitespace().skip(1);
-        let output = Command::new(env!("CARGO_BIN_EXE_waypost")).args(arguments).current_dir(empty.path()).output().unwrap();
+        let output = waypost(empty.path()).args(arguments).current_dir(empty.path()).output().unwrap();
         let said = String::from_utf8_lossy(&output.stderr);
         // Past the arguments: the next thing that a command does is to read the policy, which is not here.
         assert!(said.contains("routing/policy.yaml: there is no such file"), "{command}: {said}");

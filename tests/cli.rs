@@ -2,15 +2,17 @@
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Output, Stdio};
 
 use serde_json::Value;
 
+use crate::program::waypost;
 use crate::tiny_model::{Shape, Storage, TinyModel};
 
 /// Runs the program with `stdin` and without any display.
 fn run(arguments: &[&str], stdin: &str) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_waypost"));
+    let home = tempfile::tempdir().unwrap();
+    let mut command = waypost(home.path());
     command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
     // A program that stops before reading closes the pipe, which is no failure of the test.
@@ -35,7 +37,8 @@ const CONVERSATION: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/sample_policies
 fn nobody_who_reads_errors_is_no_reason_to_panic() {
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
-    let status = Command::new(env!("CARGO_BIN_EXE_waypost")).args(["lint", "not-there.yaml"]).stderr(writer).status().unwrap();
+    let home = tempfile::tempdir().unwrap();
+    let status = waypost(home.path()).args(["lint", "not-there.yaml"]).stderr(writer).status().unwrap();
     assert_eq!(status.code(), Some(2));
 }
 
@@ -43,8 +46,8 @@ fn nobody_who_reads_errors_is_no_reason_to_panic() {
 fn who_has_read_enough_is_no_reason_to_fail() {
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
-    let mut command = Command::new(env!("CARGO_BIN_EXE_waypost"));
-    let output = command.args(["prompt", "--policy", POLICY, "--conversation", CONVERSATION]).stdout(writer).output().unwrap();
+    let (home, prompt) = (tempfile::tempdir().unwrap(), ["prompt", "--policy", POLICY, "--conversation", CONVERSATION]);
+    let output = waypost(home.path()).args(prompt).stdout(writer).output().unwrap();
     let err = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success() && !err.contains("error"), "{err}");
 }
@@ -169,7 +172,8 @@ fn bad_usage_and_bad_input_end_with_2_and_one_sentence() {
 #[cfg(target_os = "linux")]
 #[test]
 fn without_a_display_the_window_says_why_and_ends_with_2() {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_waypost"));
+    let home = tempfile::tempdir().unwrap();
+    let mut command = waypost(home.path());
     let output = command.env_remove("DISPLAY").env_remove("WAYLAND_DISPLAY").env_remove("WAYLAND_SOCKET").output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(2), "{said}");
@@ -303,12 +307,11 @@ fn help_says_what_a_newcomer_needs() {
 #[cfg(not(any(windows, target_os = "macos")))]
 #[test]
 fn routers_are_listed_with_the_speed_of_where_they_would_run() {
-    let folder = tempfile::tempdir().unwrap();
-    std::fs::create_dir(folder.path().join("waypost")).unwrap();
-    std::fs::write(folder.path().join("waypost/routers.json"), r#"{"speeds": {"builtin on cpu": [340.0]}}"#).unwrap();
+    let home = tempfile::tempdir().unwrap();
+    std::fs::create_dir_all(home.path().join("data/waypost")).unwrap();
+    std::fs::write(home.path().join("data/waypost/routers.json"), r#"{"speeds": {"builtin on cpu": [340.0]}}"#).unwrap();
     for (device, expected) in [("cpu", Value::from(340.0)), ("cuda", Value::Null)] {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_waypost"));
-        let output = command.args(["models", "list", "--json", "--device", device]).env("XDG_DATA_HOME", folder.path()).output().unwrap();
+        let output = waypost(home.path()).args(["models", "list", "--json", "--device", device]).output().unwrap();
         let listed: Value = serde_json::from_slice(&output.stdout).unwrap();
         let line = listed.as_array().unwrap().iter().find(|line| line["router"] == "builtin").unwrap();
         assert_eq!(line["decision_ms"], expected, "{device}");
@@ -317,13 +320,12 @@ fn routers_are_listed_with_the_speed_of_where_they_would_run() {
 
 #[test]
 fn bench_tells_the_slow_end_and_on_which_machine() {
-    let folder = tempfile::tempdir().unwrap();
-    let router = folder.path().join("router");
+    let home = tempfile::tempdir().unwrap();
+    let router = home.path().join("router");
     TinyModel::random(Shape { context: 32_768, ..Shape::SMALL }, 6).write(&router, Storage::F32, 1);
     let router = router.display().to_string();
     let arguments = ["bench", "--json", "--router", &router, "--device", "cpu", "--runs", "2", "--cases", "1"];
-    // What is measured here is nothing to remember.
-    let output = Command::new(env!("CARGO_BIN_EXE_waypost")).args(arguments).env("XDG_DATA_HOME", folder.path()).output().unwrap();
+    let output = waypost(home.path()).args(arguments).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let figures: Value = serde_json::from_slice(&output.stdout).unwrap();
     for kind in ["cold", "warm"] {

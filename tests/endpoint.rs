@@ -5,7 +5,6 @@ mod gateway;
 mod measuring;
 mod openai;
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use waypost::chat::Conversation;
@@ -31,12 +30,5 @@ fn policy() -> Policy {
 }
 
 fn request(text: &str) -> RouteRequest {
-    RouteRequest {
-        policy: Arc::new(policy()),
-        conversation: Arc::new(Conversation::from_prompt(text)),
-        dialect: DialectId::Archgw031,
-        budget: None,
-        orders: 0,
-        seed: 0,
-    }
+    RouteRequest::new(policy(), Conversation::from_prompt(text), DialectId::Archgw031)
 }

@@ -103,14 +103,7 @@ impl Case {
     }
 
     fn request(&self, orders: usize, seed: u64) -> RouteRequest {
-        RouteRequest {
-            policy: Arc::clone(&self.policy),
-            conversation: Arc::clone(&self.conversation),
-            dialect: self.dialect,
-            budget: None,
-            orders,
-            seed,
-        }
+        RouteRequest { orders, seed, ..RouteRequest::new(Arc::clone(&self.policy), Arc::clone(&self.conversation), self.dialect) }
     }
 
     fn decide(&self, router: &mut LocalRouter, orders: usize, seed: u64) -> Decision {
@@ -268,12 +261,10 @@ fn many() -> impl Strategy<Value = Many> {
             let messages: Vec<_> = messages[..length.min(messages.len())].iter().cloned().chain(last).collect();
             let case = [&first, &second][policy];
             RouteRequest {
-                policy: Arc::clone(&case.policy),
-                conversation: Arc::new(Conversation::from(messages)),
-                dialect,
                 budget: (length == 2).then_some(230),
                 orders: orders.saturating_sub(3),
                 seed: 3,
+                ..RouteRequest::new(Arc::clone(&case.policy), Conversation::from(messages), dialect)
             }
         };
         let requests = requests.into_iter().map(request).collect();
@@ -327,14 +318,8 @@ fn a_cancel_ends_many_after_what_was_decided() {
     let cancel = CancelToken::default();
     let mut requests = (0..10_000).map(|number| {
         taken += 1;
-        RouteRequest {
-            policy: Arc::clone(&policy),
-            conversation: Arc::new(Conversation::from_prompt(format!("Sort {number} numbers"))),
-            dialect: DialectId::Archgw031,
-            budget: None,
-            orders: 0,
-            seed: 0,
-        }
+        let conversation = Conversation::from_prompt(format!("Sort {number} numbers"));
+        RouteRequest::new(Arc::clone(&policy), conversation, DialectId::Archgw031)
     });
     let mut done = |index: usize, result: Result<Decision, EngineError>| {
         assert!(result.is_ok());
@@ -350,14 +335,7 @@ fn a_cancel_ends_many_after_what_was_decided() {
 #[test]
 fn the_cache_gives_way_when_memory_gets_scarce_and_comes_back() {
     let policy = Arc::new(Policy { routes: vec![Route::new("code", "Programs")], ..Policy::default() });
-    let request = |text: &str| RouteRequest {
-        policy: Arc::clone(&policy),
-        conversation: Arc::new(Conversation::from_prompt(text)),
-        dialect: DialectId::Archgw031,
-        budget: None,
-        orders: 0,
-        seed: 0,
-    };
+    let request = |text: &str| RouteRequest::new(Arc::clone(&policy), Conversation::from_prompt(text), DialectId::Archgw031);
     let mut router = TinyModel::random(Shape { layers: 1, ..Shape::SMALL }, 5).load();
     let available = Arc::new(AtomicU64::new(1 << 40));
     let probe = Arc::clone(&available);

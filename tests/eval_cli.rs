@@ -5,6 +5,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
+use crate::program::waypost;
 use crate::tiny_model::{Shape, Storage, TinyModel};
 
 struct Folder(tempfile::TempDir);
@@ -43,8 +44,8 @@ impl Folder {
     }
 
     fn command(&self, arguments: &str) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_waypost"));
-        command.args(arguments.split(' ')).current_dir(self.0.path()).env("XDG_CACHE_HOME", self.0.path().join("caches"));
+        let mut command = waypost(self.0.path());
+        command.args(arguments.split(' ')).current_dir(self.0.path());
         command
     }
 

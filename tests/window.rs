@@ -1,7 +1,5 @@
 //! The window, driven by accessible names, with a router that is none.
 
-use std::time::{Duration, Instant};
-
 use egui::accesskit::Role;
 use egui::{Key, Modifiers};
 use egui_kittest::Harness;
@@ -10,6 +8,7 @@ use waypost::app::Action;
 use waypost::ui::{Window, theme};
 
 use crate::fake_router::{Behaviour, on_request};
+use crate::harness::{has, texts, wait_for, wait_until};
 
 fn window(behaviour: Behaviour) -> Harness<'static, Window> {
     Harness::builder()
@@ -18,31 +17,6 @@ fn window(behaviour: Behaviour) -> Harness<'static, Window> {
         .with_max_steps(16)
         .with_context_setup(theme::apply)
         .build_eframe(move |creation| Window::new(&creation.egui_ctx, on_request(behaviour)).unwrap())
-}
-
-/// Draws frames until a text is there.
-fn wait_for(harness: &mut Harness<'_, Window>, text: &str) {
-    wait_until(harness, text, |harness| has(harness, text));
-}
-
-/// Draws frames until something is so. The engine is another thread, so the wait is by the clock, and bounded.
-fn wait_until(harness: &mut Harness<'_, Window>, what: &str, is_so: impl Fn(&Harness<'_, Window>) -> bool) {
-    let start = Instant::now();
-    while !is_so(harness) {
-        assert!(start.elapsed() < Duration::from_secs(10), "waited for {what:?} in vain: {:#?}", texts(harness));
-        std::thread::sleep(Duration::from_millis(2));
-        harness.step();
-    }
-    harness.run();
-}
-
-/// Returns what a screen reader would find, for messages of failed tests.
-fn texts(harness: &Harness<'_, Window>) -> Vec<String> {
-    harness.root().children_recursive().filter_map(|node| node.accesskit_node().label().or(node.value())).collect()
-}
-
-fn has(harness: &Harness<'_, Window>, text: &str) -> bool {
-    harness.query_all_by_label_contains(text).next().is_some()
 }
 
 fn press_route(harness: &mut Harness<'_, Window>) {

@@ -14,7 +14,6 @@ mod routers;
 mod studies;
 
 use std::path::Path;
-use std::time::{Duration, Instant};
 
 use egui::accesskit::Role;
 use egui::{Key, Modifiers};
@@ -26,6 +25,7 @@ use waypost::policy::PolicyEdit;
 use waypost::ui::{Window, theme};
 
 use crate::fake_router::{Behaviour, on_request, options};
+use crate::harness::{has, texts, wait_for, wait_until};
 use crate::tiny_model::{Shape, Storage, TinyModel};
 
 fn window(options: StartOptions) -> Harness<'static, Window> {
@@ -40,29 +40,6 @@ fn window_sized(size: [f32; 2], options: StartOptions, drafts: Option<&Path>) ->
     let drafts = drafts.map(Path::to_owned);
     let builder = Harness::builder().with_size(size).with_max_steps(16).allow_missing_glyphs().with_context_setup(theme::apply);
     builder.build_eframe(move |creation| Window::with_drafts(&creation.egui_ctx, options, drafts).unwrap())
-}
-
-fn wait_for(harness: &mut Harness<'_, Window>, text: &str) {
-    wait_until(harness, text, |harness| has(harness, text));
-}
-
-/// Draws frames until something is so. The engine is another thread, so the wait is by the clock, and bounded.
-fn wait_until(harness: &mut Harness<'_, Window>, what: &str, is_so: impl Fn(&Harness<'_, Window>) -> bool) {
-    let start = Instant::now();
-    while !is_so(harness) {
-        assert!(start.elapsed() < Duration::from_secs(20), "waited for {what:?} in vain: {:#?}", texts(harness));
-        std::thread::sleep(Duration::from_millis(2));
-        harness.step();
-    }
-    harness.run();
-}
-
-fn texts(harness: &Harness<'_, Window>) -> Vec<String> {
-    harness.root().children_recursive().filter_map(|node| node.accesskit_node().label().or(node.value())).collect()
-}
-
-fn has(harness: &Harness<'_, Window>, text: &str) -> bool {
-    harness.query_all_by_label_contains(text).next().is_some()
 }
 
 fn click(harness: &mut Harness<'_, Window>, label: &str) {

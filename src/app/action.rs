@@ -6,9 +6,23 @@ use super::settings::Tab;
 use super::state::{Section, State};
 use super::{Dialog, RouterPhase, ThemeChoice};
 
-/// Something a user can do from anywhere in the window.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Action {
+// Enum and list are one, so that no action is missing from menus and palette.
+macro_rules! actions {
+    ($($action:ident,)*) => {
+        /// Something a user can do from anywhere in the window.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum Action {
+            $($action,)*
+        }
+
+        impl Action {
+            /// Every action, in the order menus show them.
+            pub const ALL: [Self; [$(stringify!($action)),*].len()] = [$(Self::$action),*];
+        }
+    };
+}
+
+actions! {
     NewPolicy,
     Open,
     Save,
@@ -96,65 +110,6 @@ const CTRL_SHIFT: Modifiers = Modifiers::COMMAND.plus(Modifiers::SHIFT);
 type Line = (Menu, &'static str, &'static str, Option<(Modifiers, Key)>);
 
 impl Action {
-    /// Every action, in the order menus show them.
-    pub const ALL: [Self; 52] = {
-        use Action::*;
-        [
-            NewPolicy,
-            Open,
-            Save,
-            SaveAs,
-            NewVariant,
-            Close,
-            NewConversation,
-            ImportConversation,
-            SaveConversation,
-            CloseConversation,
-            Undo,
-            Redo,
-            AddRoute,
-            DuplicateRoute,
-            RemoveRoute,
-            MoveRouteUp,
-            MoveRouteDown,
-            AddMessage,
-            Route,
-            Cancel,
-            Live,
-            TestOrder,
-            TestWording,
-            TestHistory,
-            TestRobustness,
-            ChooseRouter,
-            LoadRouter,
-            OpenSet,
-            AddToSet,
-            Measure,
-            MeasureVariants,
-            SaveReport,
-            NextWrong,
-            PreviousWrong,
-            AcceptDecision,
-            OpenCase,
-            Palette,
-            ShowPolicy,
-            ShowPlayground,
-            ShowBatch,
-            ShowCompare,
-            ShowExport,
-            ToggleYaml,
-            ToggleFindings,
-            ToggleDock,
-            ToggleLog,
-            ZoomIn,
-            ZoomOut,
-            ZoomReset,
-            ThemeSystem,
-            ThemeLight,
-            ThemeDark,
-        ]
-    };
-
     #[rustfmt::skip] // a table reads best as one
     fn line(self) -> Line {
         use Menu::{Edit, File, Measure, Router, View};

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest as _, Sha256};
 
 use super::store::write_atomically;
+use crate::formats::hex;
 
 /// A file that the program carries in itself.
 #[derive(Clone, Copy, Debug)]
@@ -33,8 +34,7 @@ fn unpack_below(files: &[CarriedFile], folder: &Path) -> Result<PathBuf, String>
         digest.update(&bytes[..bytes.len().min(HEAD)]);
         digest.update(&bytes[bytes.len().saturating_sub(TAIL)..]);
     }
-    let id: String = digest.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-    let folder = folder.join(id);
+    let folder = folder.join(hex(&digest.finalize()[..8]));
     let failed = |error: std::io::Error| {
         let place = folder.display();
         format!(

@@ -3,8 +3,6 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use sha2::{Digest, Sha256};
-
 use super::batch::Measuring;
 use super::measure::{Collector, Measurement, Progressed, Requests, Resumable, plan, router_digest};
 use super::session::App;
@@ -13,6 +11,7 @@ use super::{DocId, Document, Job, JobId, JobKind, PolicyText, RunView};
 use crate::decision::Decision;
 use crate::engine::{EngineError, RouterStamp};
 use crate::eval::{Run, Source};
+use crate::formats::sha256;
 use crate::policy::DialectId;
 
 /// Time between two versions of the figures while results come in, at least; and how many times longer than computing them takes.
@@ -128,7 +127,7 @@ impl App {
             return self.measure_next();
         }
         let policy = Arc::clone(&document.text.policy);
-        let digest = Sha256::digest(document.text.yaml().as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
+        let digest = sha256(document.text.yaml().as_bytes());
         let path = document.path.as_ref().map_or_else(String::new, |path| path.display().to_string());
         let name = self.state.library.free_name(&document.title);
         let mut measurement = Measurement {

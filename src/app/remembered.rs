@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 
 use super::store::write_atomically;
 use crate::decision::RouterInfo;
 use crate::engine::Licence;
+use crate::formats::sha256;
 
 /// Decisions that the median is taken of, the newest ones.
 const KEPT: usize = 31;
@@ -94,6 +94,5 @@ fn key(id: &str, device: &str) -> String {
 
 /// Terms that change are other terms.
 fn digest(licence: &Licence) -> String {
-    let bytes = Sha256::digest(format!("{}\n{}", licence.name, licence.text));
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    sha256(format!("{}\n{}", licence.name, licence.text))
 }

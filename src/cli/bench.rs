@@ -106,14 +106,7 @@ fn decide(router: &mut LocalRouter, policy: &Arc<Policy>, number: usize) -> Resu
     let text = format!(
         "{number}: my build fails since I updated the parser crate, the borrow checker complains in a loop, can you find out why and fix it?"
     );
-    let request = RouteRequest {
-        policy: Arc::clone(policy),
-        conversation: Arc::new(Conversation::from_prompt(text)),
-        dialect: DialectId::Archgw031,
-        budget: None,
-        orders: 0,
-        seed: 0,
-    };
+    let request = RouteRequest::new(Arc::clone(policy), Conversation::from_prompt(text), DialectId::Archgw031);
     Ok(router.decide(&request, &mut |_| {}, &CancelToken::default())?)
 }
 

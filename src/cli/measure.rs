@@ -1,7 +1,6 @@
 //! What `waypost eval` and `waypost compare` share: opening a set, measuring with a progress bar, stopping at Ctrl+C.
 
 use std::cell::{Cell, RefCell};
-use std::fmt::Write as _;
 use std::io::{Read, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -9,7 +8,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
-use sha2::{Digest as _, Sha256};
 
 use super::args::KeepArguments;
 use super::input::{is_stdin, read_policy};
@@ -17,7 +15,7 @@ use super::{Failure, report};
 use crate::app::measure::{Collector, Measurement, Progressed, Resumable, Step, plan, results_folder};
 use crate::engine::{CancelToken, EngineError, Router};
 use crate::eval::{Run, Source};
-use crate::formats::{LabelledSet, STDIN, SetFinding, open, read_text_from};
+use crate::formats::{Digesting, LabelledSet, STDIN, SetFinding, open, read_text_from};
 use crate::policy::Policy;
 
 /// A policy and the file it came from.
@@ -34,33 +32,11 @@ pub struct ReadPolicy {
 pub fn read_policy_file(path: &Path) -> Result<ReadPolicy, Failure> {
     // Of the bytes as they are, so that `sha256sum` says the same: reading them as text drops a byte order mark. And of those that were read,
     // since a pipe gives them once.
-    let mut digest = Sha256::new();
-    let (text, label) = if is_stdin(path) {
-        (read_text_from(Digested { from: std::io::stdin().lock(), digest: &mut digest }, STDIN)?, STDIN.to_owned())
-    } else {
-        let label = path.display().to_string();
-        (read_text_from(Digested { from: open(path)?, digest: &mut digest }, &label)?, label)
-    };
-    let policy = Arc::new(read_policy(&text, &label)?);
-    let sha256 = digest.finalize().iter().fold(String::new(), |mut hex, byte| {
-        // Writing to a string cannot fail.
-        let _ = write!(hex, "{byte:02x}");
-        hex
-    });
-    Ok(ReadPolicy { policy, source: Source { path: label, sha256 } })
-}
-
-struct Digested<'a, R> {
-    from: R,
-    digest: &'a mut Sha256,
-}
-
-impl<R: Read> Read for Digested<'_, R> {
-    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        let read = self.from.read(buffer)?;
-        self.digest.update(&buffer[..read]);
-        Ok(read)
-    }
+    let label = if is_stdin(path) { STDIN.to_owned() } else { path.display().to_string() };
+    let from: Box<dyn Read> = if is_stdin(path) { Box::new(std::io::stdin().lock()) } else { Box::new(open(path)?) };
+    let mut from = Digesting::new(from);
+    let policy = Arc::new(read_policy(&read_text_from(&mut from, &label)?, &label)?);
+    Ok(ReadPolicy { policy, source: Source { path: label, sha256: from.finish() } })
 }
 
 /// A set that is open, and the copy of standard input or of a pipe that it may be read from.

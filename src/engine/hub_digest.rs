@@ -10,6 +10,7 @@ use sha2::{Digest as _, Sha256};
 use super::EngineError;
 use super::hub::find;
 use super::protocol::CancelToken;
+use crate::formats::hex;
 
 /// The digest of a file. Large files are declared by their SHA-256, small ones by the identifier that git gives them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,7 +68,6 @@ pub fn check_file(path: &Path, like: &Digest, progress: &mut dyn FnMut(u64), can
         done += read as u64;
         progress(done);
     }
-    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect();
     Ok(match like {
         Digest::Sha256(_) => Digest::Sha256(hex(&sha256.finalize())),
         Digest::Git(_) => Digest::Git(hex(&git.finalize())),

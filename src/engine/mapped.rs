@@ -156,10 +156,15 @@ impl<T: GgmlType> QuantizedType for MappedBlocks<T> {
         T::BLCK_SIZE
     }
 
+    #[expect(
+        clippy::unreachable,
+        reason = "candle's trait lets it return no error, and to do nothing would leave other weights than asked for"
+    )]
     fn from_float(&mut self, _: &[f32]) {
         unreachable!("mapped weights are read-only, and nothing here quantises")
     }
 
+    #[expect(clippy::unreachable, reason = "as for from_float")]
     fn from_float_imatrix(&mut self, _: &[f32], _: &[f32], _: usize) {
         unreachable!("mapped weights are read-only, and nothing here quantises")
     }

@@ -77,6 +77,13 @@ pub struct RouteRequest {
     pub seed: u64,
 }
 
+impl RouteRequest {
+    /// Returns a request with the dialect's own budget and no order test.
+    pub fn new(policy: impl Into<Arc<Policy>>, conversation: impl Into<Arc<Conversation>>, dialect: DialectId) -> Self {
+        Self { policy: policy.into(), conversation: conversation.into(), dialect, budget: None, orders: 0, seed: 0 }
+    }
+}
+
 /// What a loaded router is, for people and for reports.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct RouterDescription {
@@ -124,7 +131,6 @@ pub enum JobResult {
     Counted(Option<usize>),
     /// All results were sent before.
     Measured,
-    Unloaded,
 }
 
 /// What the engine thread says. Each job ends in exactly one [`Event::Finished`], whatever happens.

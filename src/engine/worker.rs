@@ -91,7 +91,6 @@ enum Work {
     Route(Box<RouteRequest>),
     Count(Box<RouteRequest>),
     Measure(Steps),
-    Unload,
 }
 
 struct Job {
@@ -167,11 +166,6 @@ impl Engine {
     /// cancelled, single decisions pass, and an [`Event::Results`] without results tells that it got on.
     pub fn measure_steps(&self, steps: impl Iterator<Item = Option<RouteRequest>> + Send + 'static) -> JobId {
         self.submit(Work::Measure(Box::new(steps)))
-    }
-
-    /// Drops the router and its cache.
-    pub fn unload(&self) -> JobId {
-        self.submit(Work::Unload)
     }
 
     /// Asks a job to stop; it still ends in one [`Event::Finished`]. Unknown and ended jobs are ignored.
@@ -283,10 +277,6 @@ impl Worker {
             },
             Work::Count(request) => self.router.as_mut().map_or(Ok(None), |router| router.count(&request)).map(JobResult::Counted),
             Work::Measure(steps) => self.measure(job, steps, cancel),
-            Work::Unload => {
-                (self.router, self.loaded) = (None, None);
-                Ok(JobResult::Unloaded)
-            }
         }
     }
 

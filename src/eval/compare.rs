@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::Judged;
 use super::metrics::summarise;
 use super::pairs::{Paired, paired};
 use super::run::{Run, TurnResult, case_name};
 use super::significance::{Cluster, McNemar, bootstrap, mcnemar, sign_test};
+use super::{Judged, RouteFigures};
 
 /// What became of a turn from the first run to the second.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
@@ -174,95 +174,22 @@ pub fn compare(a: &Run, b: &Run, names: [&str; 2], seed: u64, present: Option<&s
     let Paired { pairs, mismatched } = paired(a, b);
     let is_present = |run: &Run| present == Some(run.info.set.sha256.as_str());
     let labels_of = if is_present(a) && !is_present(b) { Side::A } else { Side::B };
-    let mut flips = Vec::new();
-    let (mut relabelled, mut undecided, mut right) = (0, 0, [0_usize; 2]);
-    let (mut clusters, mut last): (Vec<Cluster>, Option<usize>) = (Vec::new(), None);
-    let (mut judged_a, mut judged_b) = (Vec::with_capacity(pairs.len()), Vec::with_capacity(pairs.len()));
-    for &(at_a, at_b) in &pairs {
-        let (before, now) = (&a.turns[at_a], &b.turns[at_b]);
-        if before.undecided || now.undecided {
-            undecided += 1;
-            continue;
-        }
-        let label = match labels_of {
-            Side::A => &before.label,
-            Side::B => &now.label,
-        };
-        relabelled += usize::from(before.label != now.label);
-        let agrees = |turn: &TurnResult| turn.decided.as_ref() == Some(label);
-        let (was, is) = (agrees(before), agrees(now));
-        right[0] += usize::from(was);
-        right[1] += usize::from(is);
-        if last != Some(now.conversation) {
-            let is_whole = !a.is_incomplete(before.conversation) && !b.is_incomplete(now.conversation);
-            clusters.push(Cluster { is_whole, ..Cluster::default() });
-            last = Some(now.conversation);
-        }
-        if let Some(cluster) = clusters.last_mut() {
-            cluster.turns += 1;
-            cluster.gain += i64::from(is) - i64::from(was);
-        }
-        let judged = |turn: &TurnResult| Judged { label: label.to_string(), ..turn.judged() };
-        judged_a.push(judged(before));
-        judged_b.push(judged(now));
-        if before.decided != now.decided {
-            let kind = match (was, is) {
-                (false, true) => FlipKind::Fixed,
-                (true, false) => FlipKind::Broken,
-                _ => FlipKind::Changed,
-            };
-            flips.push(Flip {
-                id: Arc::clone(&now.id),
-                label: Arc::clone(label),
-                a: before.decided.clone(),
-                b: now.decided.clone(),
-                kind,
-                line: now.line,
-                turn: now.turn,
-                confidence_a: before.confidence,
-                confidence_b: now.confidence,
-                cause: None,
-                at_a,
-                at_b,
-            });
-        }
-    }
+    let counted = count(a, b, &pairs, labels_of);
+    let per_route = route_deltas(a, b, &counted.judged);
+    let Counted { undecided, relabelled, right, clusters, mut flips, .. } = counted;
     flips.sort_by_key(|flip| flip.kind as u8);
-    let count = |kind| flips.iter().filter(|flip| flip.kind == kind).count();
-    let (fixed, broken, changed) = (count(FlipKind::Fixed), count(FlipKind::Broken), count(FlipKind::Changed));
+    let of_kind = |kind| flips.iter().filter(|flip| flip.kind == kind).count();
+    let (fixed, broken, changed) = (of_kind(FlipKind::Fixed), of_kind(FlipKind::Broken), of_kind(FlipKind::Changed));
     let cases = pairs.len() - undecided;
     let share = |right: usize| right as f64 / cases.max(1) as f64;
     let (ci95, resamples) = bootstrap(&clusters, seed);
     let difference = Difference { value: share(right[1]) - share(right[0]), ci95, resamples, seed };
     let (mcnemar, by_conversation) = (mcnemar(broken, fixed), sign_test(&clusters));
-    let labels = |run: &Run| run.info.labels.clone();
-    let order: Vec<String> = labels(b).into_iter().chain(labels(a)).collect();
-    let of_a = summarise(&judged_a, order.clone());
-    let of_b = summarise(&judged_b, order);
-    let per_route = of_b
-        .per_route
-        .iter()
-        .map(|now| {
-            let before = of_a.per_route.iter().find(|before| before.route == now.route);
-            let of = |figure: fn(&super::RouteFigures) -> f64| [before.map_or(0.0, figure), figure(now)];
-            RouteDelta {
-                route: now.route.clone(),
-                support: now.support,
-                precision: of(|figures| figures.precision),
-                recall: of(|figures| figures.recall),
-                f1: of(|figures| figures.f1),
-            }
-        })
-        .collect();
     let (better, verdict) = if mismatched > cases {
         (Better::Unknown, different_sets(cases, mismatched))
     } else {
-        let (better, mut verdict) = verdict(cases, [fixed, broken, changed], [&mcnemar, &by_conversation], &difference, names);
-        if undecided > 0 {
-            let were = if undecided == 1 { "1 case was".to_owned() } else { format!("{undecided} cases were") };
-            verdict += &format!("; {were} not decided by both and left out");
-        }
-        (better, verdict)
+        let (better, verdict) = verdict(cases, [fixed, broken, changed], [&mcnemar, &by_conversation], &difference, names);
+        (better, verdict + &left_out(undecided))
     };
     Comparison {
         cases,
@@ -283,6 +210,107 @@ pub fn compare(a: &Run, b: &Run, names: [&str; 2], seed: u64, present: Option<&s
         per_route,
         better,
         verdict,
+    }
+}
+
+/// What the turns of two runs add up to.
+#[derive(Default)]
+struct Counted {
+    undecided: usize,
+    relabelled: usize,
+    /// Turns that each run decides right.
+    right: [usize; 2],
+    /// One for each conversation.
+    clusters: Vec<Cluster>,
+    /// What the figures by route are made of, for each run.
+    judged: [Vec<Judged>; 2],
+    /// In the order of the set.
+    flips: Vec<Flip>,
+}
+
+/// Counts turns that belong together, by their positions in the two runs.
+fn count(a: &Run, b: &Run, pairs: &[(usize, usize)], labels_of: Side) -> Counted {
+    let (mut counted, mut last) = (Counted::default(), None);
+    for &(at_a, at_b) in pairs {
+        let (before, now) = (&a.turns[at_a], &b.turns[at_b]);
+        if before.undecided || now.undecided {
+            counted.undecided += 1;
+            continue;
+        }
+        let label = match labels_of {
+            Side::A => &before.label,
+            Side::B => &now.label,
+        };
+        counted.relabelled += usize::from(before.label != now.label);
+        let agrees = [before, now].map(|turn| turn.decided.as_ref() == Some(label));
+        if last != Some(now.conversation) {
+            let is_whole = !a.is_incomplete(before.conversation) && !b.is_incomplete(now.conversation);
+            counted.clusters.push(Cluster { is_whole, ..Cluster::default() });
+            last = Some(now.conversation);
+        }
+        if let Some(cluster) = counted.clusters.last_mut() {
+            cluster.turns += 1;
+            cluster.gain += i64::from(agrees[1]) - i64::from(agrees[0]);
+        }
+        for (side, turn) in [before, now].into_iter().enumerate() {
+            counted.right[side] += usize::from(agrees[side]);
+            counted.judged[side].push(Judged { label: label.to_string(), ..turn.judged() });
+        }
+        if before.decided != now.decided {
+            counted.flips.push(flip([before, now], [at_a, at_b], label, agrees));
+        }
+    }
+    counted
+}
+
+/// Returns the flip of a turn: in the first and the second run, with its positions there and whether each decides it right.
+fn flip([before, now]: [&TurnResult; 2], [at_a, at_b]: [usize; 2], label: &Arc<str>, agrees: [bool; 2]) -> Flip {
+    let kind = match agrees {
+        [false, true] => FlipKind::Fixed,
+        [true, false] => FlipKind::Broken,
+        _ => FlipKind::Changed,
+    };
+    Flip {
+        id: Arc::clone(&now.id),
+        label: Arc::clone(label),
+        a: before.decided.clone(),
+        b: now.decided.clone(),
+        kind,
+        line: now.line,
+        turn: now.turn,
+        confidence_a: before.confidence,
+        confidence_b: now.confidence,
+        cause: None,
+        at_a,
+        at_b,
+    }
+}
+
+/// Returns the figures of each route in both runs, in the order of the second run's labels.
+fn route_deltas(a: &Run, b: &Run, [judged_a, judged_b]: &[Vec<Judged>; 2]) -> Vec<RouteDelta> {
+    let order: Vec<String> = b.info.labels.iter().chain(&a.info.labels).cloned().collect();
+    let of_a = summarise(judged_a, order.clone());
+    let of_b = summarise(judged_b, order);
+    let delta = |now: &RouteFigures| {
+        let before = of_a.per_route.iter().find(|before| before.route == now.route);
+        let of = |figure: fn(&RouteFigures) -> f64| [before.map_or(0.0, figure), figure(now)];
+        RouteDelta {
+            route: now.route.clone(),
+            support: now.support,
+            precision: of(|figures| figures.precision),
+            recall: of(|figures| figures.recall),
+            f1: of(|figures| figures.f1),
+        }
+    };
+    of_b.per_route.iter().map(delta).collect()
+}
+
+/// Says in a verdict what it does not count.
+fn left_out(undecided: usize) -> String {
+    match undecided {
+        0 => String::new(),
+        1 => "; 1 case was not decided by both and left out".to_owned(),
+        more => format!("; {more} cases were not decided by both and left out"),
     }
 }
 

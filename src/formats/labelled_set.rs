@@ -7,13 +7,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use sha2::{Digest, Sha256};
-
 use crate::chat::Conversation;
 use crate::chat::labelled::{Expected, LabelledCase};
 use crate::dialect::says_nothing;
 use crate::policy::NO_ROUTE_LABEL;
 
+use super::digest::Digesting;
 use super::error::{FormatError, Origin};
 use super::labelled::{LabelledReader, NoCase, Place, Unlabelled, read_case};
 use super::labelled_checks::{Duplicate, Duplicates};
@@ -89,8 +88,8 @@ impl LabelledSet {
     pub fn open_as(path: &Path, label: &str, progress: &mut dyn FnMut(u64, u64) -> bool) -> Result<Option<Self>, FormatError> {
         let file = open_file(path, label)?;
         let stamp = stamp(&file);
-        let mut hashing = Hashing { file, digest: Sha256::new() };
-        let mut reader = LabelledReader::new(BufReader::with_capacity(1 << 18, &mut hashing), label);
+        let mut file = Digesting::new(file);
+        let mut reader = LabelledReader::new(BufReader::with_capacity(1 << 18, &mut file), label);
         let format = reader.format()?;
         let (mut cases, mut unlabelled, mut bad, mut turns) = (Vec::new(), Vec::new(), Vec::new(), 0);
         let (mut names, mut duplicates, mut routes) = (HashSet::new(), Duplicates::default(), HashSet::new());
@@ -126,8 +125,8 @@ impl LabelledSet {
         drop(reader);
         let origin = Origin::new(label);
         // What was not read as cases, such as the text after a list, belongs to the file all the same.
-        std::io::copy(&mut hashing, &mut std::io::sink()).map_err(|error| unreadable(&error, &origin))?;
-        let sha256 = hashing.digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+        std::io::copy(&mut file, &mut std::io::sink()).map_err(|error| unreadable(&error, &origin))?;
+        let sha256 = file.finish();
         let (path, label) = (path.to_owned(), label.to_owned());
         let duplicates = duplicates.found();
         Ok(Some(Self { path, label, sha256, stamp, format, columns, cases, unlabelled, bad, duplicates, silent, turns, routes }))
@@ -349,18 +348,4 @@ pub fn conversation_preview(conversation: &Conversation) -> Arc<str> {
 
 fn stamp(file: &File) -> (u64, Option<SystemTime>) {
     file.metadata().map_or((0, None), |metadata| (metadata.len(), metadata.modified().ok()))
-}
-
-/// Digests what is read, so that a set is read once.
-struct Hashing {
-    file: File,
-    digest: Sha256,
-}
-
-impl Read for Hashing {
-    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        let read = self.file.read(buffer)?;
-        self.digest.update(&buffer[..read]);
-        Ok(read)
-    }
 }

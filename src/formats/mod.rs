@@ -5,6 +5,7 @@
 
 mod compare_report;
 mod conversation;
+mod digest;
 mod error;
 mod exports;
 mod gateway;
@@ -34,6 +35,7 @@ mod yaml_errors;
 
 pub use compare_report::{CompareReport, Compared};
 pub use conversation::{conversation_digest, messages_json, parse_conversation, write_conversation};
+pub use digest::{Digesting, hex, sha256};
 pub use error::{FormatError, PASTED, STDIN, Warning};
 pub use exports::{Found, Understood, find_conversations};
 pub use gateway::{

@@ -277,7 +277,7 @@ impl Cases<'_> {
 
     /// Reads the case's own routes and the probabilities. In a file without the column for the routes, names other than the policy's are
     /// such routes, and where there are no probabilities nobody knows them.
-    #[allow(clippy::type_complexity, reason = "the two fields of a turn that these columns hold")]
+    #[expect(clippy::type_complexity, reason = "the two fields of a turn that these columns hold")]
     fn probabilities(&self, json: &str, routes: Option<&str>) -> Option<(Option<Arc<[String]>>, Vec<f32>)> {
         let read: Map<String, Value> = if json.is_empty() { Map::new() } else { serde_json::from_str(json).ok()? };
         let values = read.values().map(|p| p.as_f64().map(|p| p as f32)).collect::<Option<Vec<f32>>>()?;

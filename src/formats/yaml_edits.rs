@@ -2,36 +2,28 @@
 
 use std::ops::Range;
 
-use super::gateway::edit::{after_colon, line_start, next_line};
+use super::gateway::edit::{Edits, after_colon, line_start, next_line};
 use super::gateway::spans::{Kind, Span};
 
 /// Changes of ranges of one text, whose last line ends with a line feed.
 pub(super) struct YamlEdits<'a> {
     text: &'a str,
-    edits: Vec<(Range<usize>, String)>,
+    edits: Edits,
 }
 
 impl<'a> YamlEdits<'a> {
     pub(super) fn new(text: &'a str) -> Self {
-        Self { text, edits: Vec::new() }
+        Self { text, edits: Edits::default() }
     }
 
     /// Returns a part of the text with the changes in it; `None` where they overlap or stand elsewhere.
-    pub(super) fn apply(mut self, part: Range<usize>) -> Option<String> {
-        self.edits.sort_by_key(|(range, _)| (range.start, range.end));
-        let (mut out, mut done) = (String::new(), part.start);
-        for (range, new) in self.edits {
-            out.push_str(self.text.get(done..range.start)?);
-            out.push_str(&new);
-            done = range.end;
-        }
-        out.push_str(self.text.get(done..part.end)?);
-        Some(out)
+    pub(super) fn apply(self, part: Range<usize>) -> Option<String> {
+        self.edits.apply(self.text, part)
     }
 
     /// Puts text in the place of a range, which may be empty.
     pub(super) fn replace(&mut self, range: Range<usize>, new: impl Into<String>) {
-        self.edits.push((range, new.into()));
+        self.edits.replace(range, new);
     }
 
     /// Puts `new`, which is written on one line, in the place of a value.

@@ -31,6 +31,13 @@ pub struct Route {
 }
 
 impl Route {
+    /// Returns whether the route's `selection_policy` lets Plano prefer its models in this way: "cheapest", "fastest", or "none" for their own
+    /// order.
+    pub fn prefers(&self, what: &str) -> bool {
+        let json = format!("{{\"prefer\":\"{what}\"}}");
+        self.extra.iter().any(|(key, value)| key == SELECTION && *value == json)
+    }
+
     /// Returns a route with a name and a description and nothing else.
     pub fn new(name: impl Into<String>, description: impl Into<String>) -> Self {
         Self { name: name.into(), description: description.into(), ..Self::default() }

@@ -1,20 +1,21 @@
 //! Servers as `--router`.
 
-use std::process::{Command, Output};
+use std::process::Output;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use super::openai::completion;
+use crate::program::waypost;
 use crate::test_server::{Answer, TestServer};
 
 fn route(router: &str, more: &[&str], environment: &[(&str, &str)]) -> Output {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/sample_policies/coding_assistant");
     let (policy, conversation) = (format!("{folder}/policy.yaml"), format!("{folder}/conversations/quickstart.json"));
-    let mut command = Command::new(env!("CARGO_BIN_EXE_waypost"));
+    let home = tempfile::tempdir().unwrap();
+    let mut command = waypost(home.path());
     command.args(["route", "--json", "--policy", &policy, "--conversation", &conversation, "--router", router]).args(more);
-    command.env_remove("WAYPOST_API_KEY").env_remove("OPENAI_API_KEY").envs(environment.iter().copied());
-    command.output().unwrap()
+    command.envs(environment.iter().copied()).output().unwrap()
 }
 
 #[track_caller]

@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::openai::completion;
+use crate::program;
 use crate::test_server::{Answer, Gate, Request, TestServer};
 
 const POLICY: &str = "routes:\n  - {name: billing, description: Invoices and payments, models: [m/small]}\n  - {name: bugs, description: Programs that fail, models: [m/large]}\nfallback: m/fallback\n";
@@ -26,9 +27,8 @@ fn folder() -> tempfile::TempDir {
 }
 
 fn command(folder: &tempfile::TempDir, arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_waypost"));
-    command.args(arguments).current_dir(folder.path()).env("XDG_CACHE_HOME", folder.path().join("caches"));
-    command.env_remove("OPENAI_API_KEY").env("WAYPOST_API_KEY", "very-secret");
+    let mut command = program::waypost(folder.path());
+    command.args(arguments).current_dir(folder.path()).env("WAYPOST_API_KEY", "very-secret");
     command
 }
 

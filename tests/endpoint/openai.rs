@@ -1,6 +1,6 @@
 //! OpenAI-compatible servers.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -275,24 +275,24 @@ fn refusals_are_no_lost_connections() {
 
 #[test]
 fn a_server_may_ask_for_any_pause() {
-    let asked = AtomicUsize::new(0);
-    let server = server(move |_| match asked.fetch_add(1, Ordering::SeqCst) {
-        0 => Answer::new(429, "").header("Retry-After", u64::MAX),
-        _ => completion("{\"route\": \"bugs\"}"),
+    let (cancel, is_decided, refused) = (CancelToken::default(), [const { AtomicBool::new(false) }; 2], AtomicUsize::new(0));
+    let of_server = cancel.clone();
+    let server = server(move |request| {
+        let case = usize::from(request.body.contains("case 1."));
+        if !is_decided[case].swap(true, Ordering::SeqCst) {
+            return completion("{\"route\": \"bugs\"}");
+        }
+        // Two may be open at once: of three that are told to wait, one is in its pause.
+        if refused.fetch_add(1, Ordering::SeqCst) == 2 {
+            of_server.cancel();
+        }
+        Answer::new(429, "").header("Retry-After", u64::MAX)
     });
-    let mut router = router(&server, LIMITS);
-    let cancel = CancelToken::default();
-    let result = std::thread::scope(|scope| {
-        scope.spawn(|| {
-            while server.seen().len() < 2 {
-                std::thread::sleep(Duration::from_millis(1));
-            }
-            std::thread::sleep(Duration::from_millis(50));
-            cancel.cancel();
-        });
-        router.decide(&request("x"), &mut |_| {}, &cancel)
-    });
-    assert_eq!(result.map(|decision| decision.outcome), Err(EngineError::Cancelled));
+    let mut router = router(&server, Limits { in_flight: 2, ..LIMITS });
+    // Each has its decision and two of other orders, which wait for each other's places.
+    let mut requests = (0..2).map(|number| RouteRequest { orders: 2, ..request(&format!("case {number}.")) });
+    let outcome = router.decide_all(&mut requests, &mut |_, result| panic!("decided: {result:?}"), &cancel);
+    assert_eq!(outcome, Err(EngineError::Cancelled));
 }
 
 #[test]
@@ -323,20 +323,17 @@ fn an_order_test_of_any_size_is_made_piece_by_piece() {
 
 #[test]
 fn requests_in_flight_can_be_cancelled() {
-    let server = server(|_| completion("{\"route\": \"bugs\"}").after(Duration::from_secs(5)));
-    let mut router = router(&server, LIMITS);
-    let cancel = CancelToken::default();
-    let later = cancel.clone();
-    let watched = std::thread::scope(|scope| {
-        scope.spawn(|| {
-            while server.most_open() < LIMITS.in_flight {
-                std::thread::sleep(Duration::from_millis(1));
-            }
-            later.cancel();
-        });
-        router.decide_all(&mut (0..100).map(|_| request("x")), &mut |_, result| panic!("decided: {result:?}"), &cancel)
+    let (cancel, open) = (CancelToken::default(), AtomicUsize::new(0));
+    let of_server = cancel.clone();
+    let server = server(move |_| {
+        if open.fetch_add(1, Ordering::SeqCst) + 1 == LIMITS.in_flight {
+            of_server.cancel();
+        }
+        completion("{\"route\": \"bugs\"}").after(Duration::from_secs(5))
     });
-    assert_eq!(watched, Err(EngineError::Cancelled));
+    let mut requests = (0..100).map(|_| request("x"));
+    let outcome = router(&server, LIMITS).decide_all(&mut requests, &mut |_, result| panic!("decided: {result:?}"), &cancel);
+    assert_eq!(outcome, Err(EngineError::Cancelled));
 }
 
 #[test]

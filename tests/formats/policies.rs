@@ -1,7 +1,5 @@
 //! Policy files.
 
-use std::time::{Duration, Instant};
-
 use waypost::formats::{parse_policy, write_policy};
 use waypost::policy::{DialectId, Policy, Route};
 
@@ -290,9 +288,8 @@ fn files_that_grow_without_bound_are_refused_at_once() {
         ),
     ];
     for (path, text, expected) in &cases {
-        let start = Instant::now();
+        // The place tells that reading ended there, with all that would have followed unread.
         refuses(&text[..60], parse_policy(text, path), expected);
-        assert!(start.elapsed() < Duration::from_secs(5), "{expected} took {:?}", start.elapsed());
     }
 }
 

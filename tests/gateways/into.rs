@@ -75,6 +75,7 @@ fn every_layout_is_edited() {
         "version: v0.4.0\nlisteners: []\nmodel_providers: [{model: openai/gpt-4o-mini, default: true}]\n",
         "version: v0.4.0\nlisteners: []\nmodel_providers:\n- model: openai/gpt-4o-mini\n  default: true # yes\n# after\n",
         "version: v0.3.0\nlisteners: []\nmodel_providers:\n- routing_preferences: [{name: a, description: b}]\n  model: openai/gpt-4o-mini\n",
+        "version: v0.3.0\nlisteners: []\nmodel_providers:\n- model: openai/gpt-4o-mini\n  routing_preferences:\n# waypost: # gone\n  - {name: a, description: b}\n",
         "version: v0.3.0\nlisteners: []\nmodel_providers: [{model: openai/x, routing_preferences: [{name: a, description: b}]}]\n",
         "version: v0.4.0\nlisteners: []\nrouting_preferences:\n- name: a\n  description: >\n    folded\n    text\n\n  models: [x/y]\n\n\ntracing: {}\n",
         "version: v0.4.0\nlisteners: []\nrouting_preferences:\n- name: a\n  description: b\n  models:\n  - x/y # gone\n# after\n",

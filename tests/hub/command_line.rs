@@ -3,22 +3,20 @@
 use std::io::Read as _;
 use std::net::TcpListener;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Output;
 
 use candle_core::quantized::GgmlDType;
 use serde_json::Value;
 
 use super::{bytes_of, repository};
 use crate::fake_hub::{FakeHub, REPO, sha256};
+use crate::program;
 use crate::tiny_model::{Shape, Storage, TinyModel};
 
 /// A home of its own, with the Hub at this address.
 fn waypost(home: &Path, endpoint: &str, arguments: &[&str], environment: &[(&str, &str)]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_waypost"));
-    for name in ["HF_TOKEN", "HF_HUB_OFFLINE", "HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "TRANSFORMERS_OFFLINE", "HF_TOKEN_PATH"] {
-        command.env_remove(name);
-    }
-    command.args(arguments).env("HOME", home).env("HF_HOME", home.join("hf")).env("XDG_DATA_HOME", home.join("data"));
+    let mut command = program::waypost(home);
+    command.args(arguments).env("HF_HOME", home.join("hf"));
     command.env("HF_ENDPOINT", endpoint).envs(environment.iter().copied()).stdin(std::process::Stdio::null());
     command.output().unwrap()
 }

@@ -22,6 +22,7 @@ const LAST: &str = "Refund asked twice";
 
 /// The process that is killed: it edits, and then works on until it ends.
 #[test]
+#[ignore = "a_killed_process_leaves_its_drafts runs it, in a process of its own"]
 fn child_that_is_killed() {
     let Some(folder) = std::env::var_os(FOLDER) else { return };
     let folder = PathBuf::from(folder);
@@ -56,7 +57,7 @@ fn is_in_drafts(folder: &Path, text: &str) -> bool {
 fn a_killed_process_leaves_its_drafts() {
     let folder = tempfile::tempdir().unwrap();
     let mut child = Process::new(std::env::current_exe().unwrap())
-        .args(["--exact", "workbench::drafts::child_that_is_killed", "--nocapture"])
+        .args(["--ignored", "--exact", "workbench::drafts::child_that_is_killed", "--nocapture"])
         .env(FOLDER, folder.path())
         .stdout(Stdio::null())
         .spawn()

@@ -167,14 +167,7 @@ fn run_of(policy: &Arc<Policy>) -> Run {
         tags: Arc::default(),
         routes: None,
     };
-    let request = RouteRequest {
-        policy: Arc::clone(policy),
-        conversation: Arc::new(Conversation::default()),
-        dialect: DialectId::DEFAULT,
-        budget: None,
-        orders: 0,
-        seed: 0,
-    };
+    let request = RouteRequest::new(Arc::clone(policy), Conversation::default(), DialectId::DEFAULT);
     let decided = decision(&request, Some(labels[1].clone()));
     Run { info, policy: Arc::clone(policy), turns: vec![TurnResult::new(key, &decided, &labels)] }
 }

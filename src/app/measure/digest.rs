@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 
 use crate::app::replace::replace_file;
 use crate::engine::{RouterSource, router_files};
+use crate::formats::hex;
 
 /// Returns the SHA-256 over the names and contents of a router's files, in hexadecimal; `None` for a router that runs elsewhere or cannot be read.
 ///
@@ -67,8 +68,4 @@ fn remember(path: &Path, known: &BTreeMap<String, String>) {
     if let (Some(folder), Ok(json)) = (path.parent(), serde_json::to_vec_pretty(known)) {
         std::fs::create_dir_all(folder).and_then(|()| replace_file(path, |file| file.write_all(&json))).ok();
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

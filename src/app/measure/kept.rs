@@ -21,7 +21,7 @@ use crate::decision::{OrderStability, Outcome, TokenCounts};
 use crate::dialect::render;
 use crate::engine::RouteRequest;
 use crate::eval::{TurnKey, TurnResult};
-use crate::formats::policy_digest;
+use crate::formats::{hex, policy_digest};
 use crate::policy::{NO_ROUTE_LABEL, Policy, Route};
 
 /// Half of a SHA-256: no two of any number of results that a disk holds share one by chance.
@@ -337,10 +337,6 @@ impl Drop for Keep {
     fn drop(&mut self) {
         self.flush();
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn unhex(text: &[u8]) -> Option<Key> {

@@ -1,16 +1,14 @@
 //! Runs in folders: `report.json`, `cases.csv`, `report.md` and `junit.xml`, in reports also `set_findings.csv`.
 
 use std::fs::File;
-use std::io::{BufReader, Read, Write};
+use std::io::BufReader;
 use std::path::{Path, PathBuf};
-
-use sha2::{Digest, Sha256};
 
 use crate::app::replace::replace_file;
 use crate::eval::{Run, RunInfo};
 use crate::formats::{
-    FormatError, LabelledSet, RunSummary, SetFinding, junit_xml, read_run, read_summary, read_text, report_json, report_markdown,
-    write_cases, write_set_findings,
+    Digesting, FormatError, LabelledSet, RunSummary, SetFinding, junit_xml, read_run, read_summary, read_text, report_json,
+    report_markdown, write_cases, write_set_findings,
 };
 
 const REPORT: &str = "report.json";
@@ -30,9 +28,9 @@ pub struct SavedRun {
 /// # Errors
 /// The folder cannot be written to.
 pub fn write_run(folder: &Path, run: &Run) -> std::io::Result<()> {
-    let mut digest = Sha256::new();
-    write_cases(run, Digesting(&mut digest))?;
-    let digest = hex(digest);
+    let mut digesting = Digesting::new(std::io::sink());
+    write_cases(run, &mut digesting)?;
+    let digest = digesting.finish();
     let texts = [("report.md", report_markdown(run)), ("junit.xml", junit_xml(run)), (REPORT, report_json(run, &digest))];
     std::fs::create_dir_all(folder)?;
     let new = folder.join(new_cases(&digest));
@@ -77,9 +75,9 @@ pub fn open_run(path: &Path) -> Result<Run, FormatError> {
         remedy: "keep the files of a run together, or measure again with `waypost eval --out`".to_owned(),
     };
     let file = File::open(&cases).map_err(|error| failed(format!("the cases of {label} cannot be read ({error})")))?;
-    let mut digesting = Digested { file: BufReader::new(file), digest: Sha256::new() };
+    let mut digesting = Digesting::new(BufReader::new(file));
     let run = read_run(&json, &label, &mut digesting, &cases_label)?;
-    if hex(digesting.digest) != summary.cases_sha256 {
+    if digesting.finish() != summary.cases_sha256 {
         return Err(failed(format!("these are not the cases of {label}, or they were changed")));
     }
     Ok(run)
@@ -104,35 +102,4 @@ pub fn run_folder_name(info: &RunInfo) -> String {
         text.chars().take(most).map(|c| if c.is_alphanumeric() || matches!(c, '-' | '_') { c } else { '-' }).collect()
     };
     format!("{}-{}", tame(info.date.trim_end_matches('Z'), 19), tame(&info.name, 40))
-}
-
-fn hex(digest: Sha256) -> String {
-    digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// Digests what is written, and writes it nowhere.
-struct Digesting<'a>(&'a mut Sha256);
-
-impl Write for Digesting<'_> {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.update(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-struct Digested<R> {
-    file: R,
-    digest: Sha256,
-}
-
-impl<R: Read> Read for Digested<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        let read = self.file.read(buffer)?;
-        self.digest.update(&buffer[..read]);
-        Ok(read)
-    }
 }

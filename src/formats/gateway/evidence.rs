@@ -1,13 +1,13 @@
 //! What an exported policy was tested with: plain data that the caller gives, as comments and as `routes.evidence.json`.
 
-use std::fmt::{self, Write};
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use crate::decision::RouterInfo;
 use crate::dialect::{GATEWAYS, default_budget};
 use crate::eval::RecallGate;
+use crate::formats::digest::sha256;
 use crate::formats::policy_writer::write_policy;
 use crate::policy::{DialectId, Policy};
 
@@ -152,11 +152,7 @@ impl Evidence {
 
 /// Returns the digest of what a policy says, whatever file it is in and however that is laid out.
 pub fn policy_digest(policy: &Policy) -> String {
-    Sha256::digest(write_policy(policy).as_bytes()).iter().fold(String::new(), |mut hex, byte| {
-        // Writing to a string cannot fail.
-        let _ = write!(hex, "{byte:02x}");
-        hex
-    })
+    sha256(write_policy(policy))
 }
 
 /// Returns the gateway versions that send the prompts of a dialect, for people.

@@ -63,7 +63,9 @@ pub(super) fn write_into(
     let block = comments.to_owned() + &preferences(policy, |model| reference(model, providers));
     place_block(body, &root, block, &mut edits);
 
-    let edited = edits.apply(body);
+    let overlap =
+        || refuse("the configuration cannot be edited in place (two changes are about the same part); export a new one".to_owned());
+    let edited = edits.with_line_breaks_of(body).apply(body, 0..body.len()).ok_or_else(overlap)?;
     check(policy, &before, &edited, path, missing.len()).map_err(refuse)?;
     Ok(text[..text.len() - body.len()].to_owned() + &edited)
 }
@@ -213,9 +215,9 @@ fn place_block(text: &str, root: &Span, block: String, edits: &mut Edits) {
     for line in text.split_inclusive('\n') {
         let place = at..at + line.len();
         at = place.end;
-        // They tell of other routes, and those of a whole export stand at its start. A line of the old block goes with it.
+        // They tell of other routes, and those of a whole export stand at its start. A line of an old block goes with it.
         let goes_anyway = old.is_some_and(|(key, list)| (key.start..list.end).contains(&place.start));
-        if line.starts_with(MARK.trim_end()) && !goes_anyway {
+        if line.starts_with(MARK.trim_end()) && !goes_anyway && !edits.covers(place.start) {
             edits.replace(place, "");
         }
     }

@@ -6,6 +6,7 @@ use crate::policy::Route;
 
 use super::import::{NoteKind, Reader, at_path, field, items, plain_text};
 use super::plano_checks as checks;
+use super::plano_writer::{USUAL_COST_SOURCE, prefers};
 use super::providers::{Declaration, SELECTION, SOURCES, without_credentials};
 use super::yaml_1_1::Unquoted;
 
@@ -317,11 +318,7 @@ fn usage(provider: &Provider<'_>, reader: &mut Reader<'_>) -> Result<(), FormatE
 
 /// Keeps where costs and latencies come from, where a route needs them.
 fn sources(root: &Node, reader: &mut Reader<'_>) {
-    let wanted = |kind: &str| {
-        let json = format!("{{\"prefer\":\"{kind}\"}}");
-        reader.policy.routes.iter().any(|route| route.extra.iter().any(|(key, value)| key == SELECTION && *value == json))
-    };
-    let (cheapest, fastest) = (wanted("cheapest"), wanted("fastest"));
+    let (cheapest, fastest) = (prefers(&reader.policy, "cheapest"), prefers(&reader.policy, "fastest"));
     let listed = items(at_path(root, &[SOURCES]));
     let has = |kind: &str| listed.iter().any(|source| plain_text(source, "type").as_deref() == Some(kind));
     for (is_wanted, prefer, kind) in [(cheapest, "cheapest", "cost"), (fastest, "fastest", "latency")] {
@@ -340,7 +337,7 @@ fn sources(root: &Node, reader: &mut Reader<'_>) {
         })
         .map(|source| without_secrets(source, reader).to_json())
         .collect();
-    let usual = [super::plano_writer::USUAL_COST_SOURCE.to_owned()];
+    let usual = [USUAL_COST_SOURCE.to_owned()];
     if !kept.is_empty() && kept != usual {
         reader.policy.extra.push((SOURCES.to_owned(), format!("[{}]", kept.join(","))));
     }

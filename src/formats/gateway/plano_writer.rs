@@ -102,8 +102,7 @@ pub(super) fn keys(declaration: &Declaration, is_default: bool) -> ExtraKeys {
 
 /// Returns whether a route lets Plano reorder its models in this way.
 pub(super) fn prefers(policy: &Policy, what: &str) -> bool {
-    let json = format!("{{\"prefer\":\"{what}\"}}");
-    policy.routes.iter().any(|route| route.extra.iter().any(|(key, value)| key == SELECTION && *value == json))
+    policy.routes.iter().any(|route| route.prefers(what))
 }
 
 fn named(out: &mut String, indent: &str, route: &Route) {

@@ -10,8 +10,8 @@ use super::{Field, Findings, Fix, LintContext, shown};
 use crate::policy::provider::{Address, address};
 use crate::policy::{DialectId, PolicyEdit, Route, SELECTION};
 
-/// The values that Plano accepts, as [`crate::policy::ExtraKeys`] spells them.
-const SELECTIONS: [&str; 3] = [r#"{"prefer":"cheapest"}"#, r#"{"prefer":"fastest"}"#, r#"{"prefer":"none"}"#];
+/// What Plano can be told to prefer.
+const SELECTIONS: [&str; 3] = ["cheapest", "fastest", "none"];
 
 pub(super) fn check(findings: &mut Findings<'_>, context: &LintContext) {
     let policy = findings.policy;
@@ -41,7 +41,7 @@ pub(super) fn check(findings: &mut Findings<'_>, context: &LintContext) {
             findings.route(&REPEATED_MODEL, index, Field::Models, message, Some(fix));
         }
         for (key, value) in &route.extra {
-            if key == SELECTION && !SELECTIONS.contains(&value.as_str()) {
+            if key == SELECTION && !SELECTIONS.iter().any(|what| route.prefers(what)) {
                 let message = format!("the selection policy {value} of route {} is unknown", shown(&route.name));
                 findings.route(&BAD_SELECTION, index, Field::SelectionPolicy, message, None);
             }
