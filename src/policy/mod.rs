@@ -51,9 +51,7 @@ impl Route {
     /// Returns what a `selection_policy` makes Plano take of several models, "cheapest" or "fastest", by prices or speeds that it alone knows;
     /// `None` where the first of `models` is the one it takes.
     pub fn reordering(&self) -> Option<&'static str> {
-        let (_, selection) = self.extra.iter().find(|(key, _)| key == SELECTION)?;
-        let (_, prefer) = REORDERING.into_iter().find(|(json, _)| json == selection)?;
-        (self.models.len() > 1).then_some(prefer)
+        ["cheapest", "fastest"].into_iter().find(|prefer| self.prefers(prefer)).filter(|_| self.models.len() > 1)
     }
 
     /// Returns for people which models Plano chooses from itself, and how; `None` where it takes the first.
@@ -65,9 +63,6 @@ impl Route {
 
 /// The key of a route that lets Plano order its models.
 pub const SELECTION: &str = "selection_policy";
-
-/// The values that do, as [`ExtraKeys`] spells them, and what Plano then takes.
-const REORDERING: [(&str, &str); 2] = [(r#"{"prefer":"cheapest"}"#, "cheapest"), (r#"{"prefer":"fastest"}"#, "fastest")];
 
 /// Unknown keys of a file in their order: the key and its value as compact JSON text.
 ///
