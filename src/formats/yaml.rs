@@ -65,6 +65,11 @@ impl Builder<'_> {
             }
             Event::DocumentStart(_) => Ok(()),
             Event::Scalar(text, style, anchor, tag) => {
+                // In quotes it is a key like any other.
+                let is_key = matches!(self.open.last(), Some(Open { held: Held::Map(_, None), .. }));
+                if is_key && text == "<<" && style == ScalarStyle::Plain && tag.is_none() {
+                    return Err(self.origin.error(at, "merge keys (`<<`) are not supported", "write the merged keys out"));
+                }
                 let value = self.scalar(&text, style, tag.as_deref(), at)?;
                 self.anchored(Node { at, value }, anchor)
             }
@@ -137,9 +142,6 @@ impl Builder<'_> {
                             return Err(self.origin.error(at, "there is a list or an object where a key should be", "use text as the key"));
                         }
                     };
-                    if key == "<<" {
-                        return Err(self.origin.error(at, "merge keys (`<<`) are not supported", "write the merged keys out"));
-                    }
                     *waiting = Some((key, at));
                 }
             },
@@ -157,9 +159,10 @@ impl Builder<'_> {
 
     fn scalar(&self, text: &str, style: ScalarStyle, tag: Option<&Tag>, at: Pos) -> Result<Value, FormatError> {
         match tag {
-            Some(tag) if tag.is_yaml_core_schema() && tag.suffix == "str" => Ok(Value::Text(text.to_owned())),
             Some(tag) if !tag.is_yaml_core_schema() => Err(self.unknown_tag(tag, at)),
-            _ if style == ScalarStyle::Plain => Ok(plain(text)),
+            // Any other than that of text says what a scalar is in quotes as well.
+            Some(tag) if tag.suffix != "str" => Ok(plain(text)),
+            None if style == ScalarStyle::Plain => Ok(plain(text)),
             _ => Ok(Value::Text(text.to_owned())),
         }
     }

@@ -70,7 +70,7 @@ impl<'a> YamlEdits<'a> {
 
 /// Returns whether nothing is written after a key's colon.
 pub(super) fn is_nothing(value: &Span) -> bool {
-    matches!(&value.kind, Kind::Scalar { text, plain: true } if text.is_empty())
+    value.is_plain() && value.text() == Some("")
 }
 
 /// Returns how many spaces stand before the keys of an object in block style, a dash counted as one.

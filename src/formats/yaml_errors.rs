@@ -19,7 +19,9 @@ pub(super) fn explain(text: &str, error: &ScanError, origin: &Origin<'_>) -> For
     if info.contains("recursion limit") {
         return too_deep(at, origin);
     }
+    let at_bracket = || text.chars().nth(error.marker().index()).is_some_and(|c| matches!(c, ']' | '}'));
     match known {
+        Some((_, INDENT, _)) if at_bracket() => origin.error(at, CLOSING, CLOSING_REMEDY),
         Some((_, message, remedy)) => origin.error(at, *message, *remedy),
         None => origin.error(at, format!("this is not YAML ({info})"), "check the indentation and the quotes around here"),
     }
@@ -95,5 +97,8 @@ const HALF_REMEDY: &str = "write the character itself";
 const QUOTE_REMEDY: &str = "inside double quotes write \\\" for a quote, inside single quotes ''";
 const BRACKET: &str = "a list or object in brackets is not closed, or lacks a comma";
 const BRACKET_REMEDY: &str = "check the brackets and commas";
+/// Most readers of YAML allow that, this one only behind some values.
+const CLOSING: &str = "a closing bracket stands no further in than the key that its list or object belongs to";
+const CLOSING_REMEDY: &str = "put a space or more before the bracket";
 const INDENT: &str = "the indentation does not fit the lines above";
 const INDENT_REMEDY: &str = "give the keys of one object the same indentation";

@@ -35,16 +35,25 @@ pub fn is_interface(name: &str) -> bool {
 
 /// Returns whether Plano can reach a `base_url`: http or https, a host, and a number where there is a port.
 pub fn is_base_url(url: &str) -> bool {
-    let Some((scheme, rest)) = url.split_once("://") else { return false };
+    let Some((scheme, host, port)) = place(url) else { return false };
+    ["http", "https"].iter().any(|known| scheme.eq_ignore_ascii_case(known)) && !host.is_empty() && port.is_none_or(is_port)
+}
+
+/// Returns scheme, host and port of a URL as Plano takes it apart; `None` where there is no scheme.
+pub fn place(url: &str) -> Option<(&str, &str, Option<&str>)> {
+    let (scheme, rest) = url.split_once("://")?;
     let place = rest.split(['/', '?', '#']).next().unwrap_or_default();
     let place = place.rsplit('@').next().unwrap_or_default();
     let (host, port) = match place.strip_prefix('[').and_then(|inner| inner.split_once(']')) {
         Some((host, rest)) => (host, rest.strip_prefix(':')),
         None => place.split_once(':').map_or((place, None), |(host, port)| (host, Some(port))),
     };
-    // Plano reads the address before it fills in variables, so the port cannot be one.
-    let fits = |port: &str| port.is_empty() || port.parse::<u16>().is_ok();
-    ["http", "https"].iter().any(|known| scheme.eq_ignore_ascii_case(known)) && !host.is_empty() && port.is_none_or(fits)
+    Some((scheme, host, port))
+}
+
+/// Returns whether Plano takes the port of a URL. It reads addresses before it fills in variables, so a variable is none.
+pub fn is_port(port: &str) -> bool {
+    port.is_empty() || port.parse::<u16>().is_ok()
 }
 
 /// Returns the environment variable that conventionally holds a provider's key: `OPENAI_API_KEY` for `openai/gpt-4o`.

@@ -39,6 +39,21 @@ fn values_below_the_routes_are_changed_in_place() {
 }
 
 #[test]
+fn comments_behind_quoted_values_stay() {
+    let text = "name: 'it''s' # \"mine\"\nroutes: # list\n  - name: \"a\"\n    description: \"say \\\"b\\\" # c\" # agreed \"so\"\n    \
+                models:\n      - \"m\" # 200k\nfallback: &f \"x\" # cheap\n";
+    becomes(text, PolicyEdit::SetName(Some("n".to_owned())), &text.replace("'it''s'", "\"n\""));
+    becomes(text, describe("new"), &text.replace("\"say \\\"b\\\" # c\"", "\"new\""));
+    becomes(text, models(&["o"]), &text.replace("\"m\"", "\"o\""));
+    becomes(text, PolicyEdit::SetFallback(Some("y".to_owned())), &text.replace("&f \"x\"", "\"y\""));
+    becomes(text, PolicyEdit::SetFallback(None), &text.replace("&f \"x\"", "null"));
+    let inline = "routes:\n- {name: \"a\", description: b} # one\n# two\n- {name: c, description: d} # three\n# end\n";
+    becomes(inline, PolicyEdit::Rename { route: 0, name: "z".to_owned() }, &inline.replace("\"a\"", "\"z\""));
+    becomes(inline, PolicyEdit::RemoveRoute { route: 0 }, &inline.replace("- {name: \"a\", description: b} # one\n", ""));
+    becomes(inline, PolicyEdit::AddRoute, &inline.replace("# end\n", "- name: \"new_route\"\n  description: \"\"\n# end\n"));
+}
+
+#[test]
 fn texts_in_block_style_are_changed_alone() {
     let text = "routes:\n  - name: a\n    # hands off\n    description: >- # folded\n      one\n      two\n    # the models\n    models:\n      \
                 - m # 200k context\n      - n # fallback\n";

@@ -237,6 +237,11 @@ fn broken_yaml_and_json_are_explained() {
             "routes:\n  - name: a\n   description: b\n",
             "p.yaml:3:4: the indentation does not fit the lines above; give the keys of one object the same indentation",
         ),
+        (
+            "- name: a\n  description: b\n  models: [\n    \"m\"\n  ]\n",
+            "p.yaml:5:3: a closing bracket stands no further in than the key that its list or object belongs to; put a space or more before \
+             the bracket",
+        ),
         ("- name: a\n  description: b\n---\n- name: b\n", "p.yaml:3:1: a second YAML document starts here; keep one document a file"),
         ("base: &b {x: 1}\nroutes:\n- <<: *b\n", "p.yaml:3:3: merge keys (`<<`) are not supported; write the merged keys out"),
         ("- name: !env NAME\n", "p.yaml:1:9: the tag `!env` is not supported; remove it and write the value itself"),

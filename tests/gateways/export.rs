@@ -195,6 +195,20 @@ fn litellm_has_names_of_its_own_for_some_providers() {
 }
 
 #[test]
+fn what_litellm_trims_is_told_and_keeps_what_the_comment_says() {
+    let mut policy = policy();
+    policy.routes[0].name = "beer ".to_owned();
+    policy.routes[0].domain = Some("drinks".to_owned());
+    policy.routes[1].description = "Soups".to_owned();
+    policy.routes[2].name = "<<".to_owned();
+    let exported = export(&policy, ExportFormat::LiteLlm);
+    let note = "LiteLLM removes the spaces around names and descriptions, here of \"beer \"";
+    assert!(exported.notes.iter().any(|told| told == note), "{:?}", exported.notes);
+    policy.routes[0].name = "beer".to_owned();
+    assert_eq!(imported(&exported.text).policy, policy);
+}
+
+#[test]
 fn into_a_whole_export_leaves_nothing_of_its_old_comments() {
     let first = policy();
     let evidence = evidence(&first);
@@ -220,7 +234,7 @@ fn what_a_gateway_would_refuse_is_not_exported() {
         (wine(&[]), ExportFormat::RoutingApi, "no route has models"),
         (wine(&["gpt-5"]), ExportFormat::Plano04, "\"gpt-5\" is not a model name of the form provider/model"),
         (wine(&["ollama/llama3"]), ExportFormat::Plano04, "model \"ollama/llama3\" needs a base_url; add it to `providers` of the policy"),
-        (wine(&["openai/m", "groq/m"]), ExportFormat::Plano03, "Plano does not tell models called \"m\" of two providers apart"),
+        (wine(&["openai/m", "groq/m"]), ExportFormat::Plano03, "Plano does not tell \"groq/m\" and \"openai/m\" apart"),
         (wine(&["openai/m"]), ExportFormat::LiteLlm, "LiteLLM needs a model for requests that fit no route"),
     ];
     for (policy, format, expected) in cases {
@@ -258,6 +272,7 @@ fn what_a_gateway_would_refuse_is_not_exported() {
         ("providers", r#"[{"model":"ollama/x","base_url":"http://me:word@x/v1"}]"#, "needs a base_url without user, password and query"),
         ("providers", r#"[{"model":"ollama/x","base_url":"http://x/v1?key=word"}]"#, "needs a base_url without user, password and query"),
         ("providers", r#"[{"model":"ollama/x","base_url":"http://x","headers":{"a":5}}]"#, "needs headers whose values are text"),
+        ("providers", r#"[{"model":"ollama/x","base_url":"http://x","headers":{"X-Key":"word"}}]"#, "needs headers that name environment"),
         ("providers", r#"[{"model":"ollama/x","base_url":"http://x","provider_interface":"openai"}]"#, "needs no provider_interface"),
         ("model_metrics_sources", "5", "the gateway refuses model_metrics_sources that are no list, found the number 5"),
         ("model_metrics_sources", r#"[{"type":"cost"}]"#, "the gateway refuses a cost source without `provider`"),
@@ -274,6 +289,9 @@ fn what_a_gateway_would_refuse_is_not_exported() {
     // The comment of this one holds what the policy says of models that it does not use, too.
     let unused = with("providers", r#"[{"model":"openai/unused","access_key":"sk-live"}]"#);
     assert!(refusal(&unused, ExportFormat::VllmSr).contains("model \"openai/unused\" needs an access_key that names"));
+    let mut own = wine(&["plano/orchestrator"]);
+    own.extra = vec![("providers".to_owned(), r#"[{"model":"plano/orchestrator","base_url":"http://x"}]"#.to_owned())];
+    assert!(refusal(&own, ExportFormat::Plano04).contains("model \"plano/orchestrator\" needs another name"));
     let whole = with("model_metrics_sources", r#"[{"type":"cost","provider":"models.dev","url":"http://x/latency"}]"#);
     assert!(lint_context(&whole).refused.is_empty());
     export(&whole, ExportFormat::Plano04);
@@ -303,6 +321,7 @@ fn a_route_called_other_is_a_trap_of_the_gateways_that_the_export_is_for() {
     assert!(!is_told(new, ExportFormat::Plano03, new), "Plano 0.4.22 and later read the format too");
     assert!(!is_told(new, ExportFormat::Plano04, None) && is_told(new, ExportFormat::Plano04, old));
     assert!(is_told(None, ExportFormat::Plano04, None) && !is_told(None, ExportFormat::Plano04, new));
+    assert!(refusal(&policy, ExportFormat::VllmSr).contains("takes the signal \"other\" for requests that fit no route"));
 }
 
 #[test]

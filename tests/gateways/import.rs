@@ -1,6 +1,6 @@
 //! Configurations of every era, written for this project.
 
-use waypost::formats::{GatewayShape, import_gateway, looks_like_gateway, parse_policy};
+use waypost::formats::{GatewayShape, NoteKind, import_gateway, lint_text, looks_like_gateway, parse_policy};
 use waypost::policy::Route;
 
 use super::{fixture, imported, notes};
@@ -303,6 +303,11 @@ fn unquoted_text_is_what_the_gateways_reader_takes_it_for() {
             notes(&found)
         );
     }
+    let text = format!("{CONFIG}{}", ROUTES.replace("name: a", "name: yes"));
+    for ending in ["\r", "\r\n", "\r\r\n"] {
+        let found = notes(&imported(&text.replace('\n', ending)));
+        assert!(found.len() == 1 && found[0].contains("takes the name of routing preference 1 (yes) for true"), "{ending:?}: {found:?}");
+    }
 }
 
 #[test]
@@ -347,6 +352,19 @@ fn what_else_the_schema_and_the_validator_refuse_is_noted() {
         (CONFIG.replace("$K", "12"), "`access_key` of the provider \"openai/m\", found the number 12"),
         (CONFIG.replace("- {", "- {model: /claude}\n- {"), "the gateway does not know the provider of \"/claude\""),
         (CONFIG.replace("- {", "- {model: openrouter/openai/m}\n- {"), "a second provider of a model called like \"openai/m\""),
+        (CONFIG.replace("- {", "- {model: xai/*}\n- {model: xai/*}\n- {"), "two providers named \"xai/*\""),
+        (CONFIG.replace("- {", "- {name: openai/m, model: openai/o}\n- {"), "two providers named \"openai/m\""),
+        (CONFIG.replace("- {", "- {name: plano-orchestrator, model: openai/o}\n- {"), "it adds one of that name itself"),
+        (CONFIG.replace("- {", "- {model: plano/orchestrator, base_url: 'http://x'}\n- {"), "it adds one of that name itself"),
+        (format!("{CONFIG}model_aliases: {{4.1: {{target: m}}}}\n"), "the key \"4.1\" of `model_aliases` for a number"),
+        (format!("{CONFIG}endpoints: {{on: {{endpoint: h}}}}\n"), "the key \"on\" of `endpoints` for true or false"),
+        (format!("{CONFIG}endpoints: {{e: {{endpoint: 'http://h:80'}}}}\n"), "the endpoint \"http://h:80\", which is no host with a port"),
+        (format!("{CONFIG}agents: [{{id: a, url: 'http://h:x'}}]\n"), "the url of \"a\", whose port is no number"),
+        (format!("{CONFIG}overrides: {{use_agent_orchestrator: yes}}\n"), "unless there is one endpoint, and here are 0"),
+        (
+            format!("{CONFIG}prompt_targets: [{{name: t, description: d, endpoint: {{name: e, path: /}}}}]\n"),
+            "a prompt target of the endpoint \"e\", which is not declared",
+        ),
     ];
     for (config, expected) in cases {
         let found = imported(&format!("{config}{ROUTES}"));
@@ -362,6 +380,51 @@ fn what_else_the_schema_and_the_validator_refuse_is_noted() {
     let fine = "endpoints: {my-host: {endpoint: x, port: 80}}\noverrides: {anything: 1}\nprompt_caching: {enabled: yes}\n";
     let fine = imported(&format!("{}{fine}{ROUTES}", listeners("[{type: model, name: n, port: 0x50}]")));
     assert_eq!(notes(&fine), Vec::<String>::new());
+    let orchestrator = "agents: [{id: a, url: 'http://h'}]\noverrides: {use_agent_orchestrator: yes}\n\
+                        prompt_targets: [{name: t, description: d, endpoint: {name: a, path: /}}]\n";
+    let named = CONFIG.replace("- {", "- {name: plano-orchestrator, model: plano/Plano-Orchestrator, base_url: 'http://x'}\n- {");
+    for fine in [format!("{CONFIG}{orchestrator}"), CONFIG.replace("$K", "$K, base_url: ''"), named] {
+        assert_eq!(notes(&imported(&format!("{fine}{ROUTES}"))), Vec::<String>::new(), "{fine}");
+    }
+}
+
+#[test]
+fn what_the_gateways_reader_of_yaml_cannot_read_is_noted() {
+    let twice = "- {model: openai/o, access_key: &k $A}\n- {model: openai/p, access_key: &k $B}\n- {";
+    let cases = [
+        ("true}", "true}\t# main", "4: the gateway's YAML reader refuses a tab outside of quotes"),
+        ("$K", "$K,\tname: openai/m", "4: the gateway's YAML reader refuses a tab"),
+        ("version: v0.4.0", "# a\tb\nversion: 'v0.4.0'\t", "2: the gateway's YAML reader refuses a tab"),
+        ("$K", "what?", "4: inside brackets the gateway's YAML reader ends unquoted text at a question mark"),
+        ("- {", twice, "5: the gateway's YAML reader refuses a second anchor \"k\""),
+        ("$K", "&a.b $K", "4: the gateway's YAML reader does not take the anchor \"a.b\" as it is"),
+        ("$K", "!!int \"5\"", "4: the gateway refuses `access_key` of the provider \"openai/m\", found the number 5"),
+        ("$K", "!!timestamp 2024-01-01", "found \"2024-01-01\", which its YAML reader takes for what its tag says"),
+    ];
+    for (old, new, expected) in cases {
+        let found = notes(&imported(&format!("{}{ROUTES}", CONFIG.replace(old, new))));
+        let refused: Vec<&String> = found.iter().filter(|note| note.starts_with("refused")).collect();
+        assert!(refused.len() == 1 && refused[0].contains(expected), "{expected}: {found:#?}");
+    }
+    let tagged = imported(&format!("{CONFIG}{}", ROUTES.replace("name: a", "name: !!int '5'")));
+    assert_eq!(tagged.policy.routes[0].name, "5");
+    assert_eq!(tagged.notes[0].warning.remedy, "remove its tag, and put it in double quotes");
+    let start = CONFIG.replace("[]", "[{type: model, name: n, port: !!int \"12000\"}]").replace("true", "!!bool \"true\"");
+    let routes = "routing_preferences:\n- name: what? # c\td\n  description: |\n    b\tc\n    \t\n  models: [&m \"openai/m\"] # \"e\tf\n\
+                  - name: \"x\ty\" # \"g\t\n  description: 'h''\ti'\n  models: [*m]\n";
+    let fine = imported(&format!("{start}{routes}"));
+    assert_eq!((fine.policy.fallback.as_deref(), notes(&fine)), (Some("openai/m"), Vec::new()));
+}
+
+#[test]
+fn headers_stay_where_they_name_a_variable() {
+    let headers = "{Authorization: Bearer sk-word, X-Key: $KEY, User-Agent: me}";
+    let config = CONFIG.replace("- {", &format!("- {{model: ollama/x, base_url: 'http://h', headers: {headers}}}\n- {{"));
+    let read = imported(&format!("{config}{}", ROUTES.replace("openai/m", "ollama/x")));
+    assert_eq!(notes(&read), ["changed 4: what stands in a header of \"ollama/x\" may be secret and is not kept"]);
+    assert!(read.notes[0].warning.remedy.starts_with("add it to the exported configuration by hand"), "{:?}", read.notes);
+    let kept = format!("{:?}", read.policy.extra);
+    assert!(kept.contains("$KEY") && kept.contains("User-Agent") && !kept.contains("Authorization"), "{kept}");
 }
 
 #[test]
@@ -382,6 +445,12 @@ fn inline_preferences_without_a_name_are_dropped_and_said_so() {
     assert!(notes(&none).iter().any(|note| note.starts_with("refused 7: the gateway refuses a routing preference whose name")));
     let error = import_gateway(&config("  - description: x\n"), "c.yaml").unwrap_err().to_string();
     assert!(error.starts_with("c.yaml:7:5: the configuration holds no routes: the gateway drops this routing preference"), "{error}");
+    // Without a route there is nothing that a provider's own name could keep from being found.
+    let is_refused = |preference: &str| {
+        let report = lint_text(&config(preference).replace("default", "name: general\n  default"), "c.yaml").unwrap();
+        report.notes.iter().any(|note| note.kind == NoteKind::Refused)
+    };
+    assert!(!is_refused("  - description: x\n") && is_refused("  - {name: wine, description: x}\n"));
 }
 
 #[test]

@@ -79,6 +79,10 @@ fn every_layout_is_edited() {
         "version: v0.3.0\nlisteners: []\nmodel_providers: [{model: openai/x, routing_preferences: [{name: a, description: b}]}]\n",
         "version: v0.4.0\nlisteners: []\nrouting_preferences:\n- name: a\n  description: >\n    folded\n    text\n\n  models: [x/y]\n\n\ntracing: {}\n",
         "version: v0.4.0\nlisteners: []\nrouting_preferences:\n- name: a\n  description: b\n  models:\n  - x/y # gone\n# after\n",
+        "version: \"v0.3.0\" # now\nlisteners: []\nmodel_providers:\n- {model: \"openai/gpt-4o-mini\", default: true} # yes\nrouting_preferences:\n\
+         - {name: a, description: b, models: [openai/gpt-4o-mini]}\n\n# after\n# end\n",
+        "version: v0.4.0\nlisteners: []\nmodel_providers:\n  - # yes\n    model: openai/gpt-4o-mini\n    default: true\n# after\n...\n# end\n",
+        "version: v0.4.0\nlisteners: []\n# after\n...\n",
     ];
     for layout in layouts {
         let exported = into(&beer(), layout);
@@ -143,6 +147,7 @@ fn what_cannot_be_edited_is_refused() {
         (beer(), format!("{}model_providers: []\n", start.replace("[]", "[{name: n, port: 1}]")), "an item of `listeners` without `type`"),
         (cheapest, start.to_owned(), "add `model_metrics_sources` with `type: cost` to the configuration first"),
         (beer(), format!("{start}kitchen: 4\n"), "the gateway refuses the key \"kitchen\""),
+        (beer(), format!("{start}model_providers:\n- model: openai/x\t# main\n"), "the gateway's YAML reader refuses a tab"),
         (
             beer(),
             format!("{start}routing_preferences:\n- &a {{name: a, description: b, models: [x/y]}}\ntracing: {{static: *a}}\n"),

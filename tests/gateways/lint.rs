@@ -92,6 +92,7 @@ fn examples() -> Vec<(&'static str, Policy, Policy)> {
         ("WP211", models(&["openai/m0", "openai/m0"], &["openai/m1"]), models(&["openai/m0", "openai/m1"], &["openai/m1"])),
         ("WP212", dialect(named("other"), DialectId::Plano0420), named("other")),
         ("WP213", budget(policy(&[WINE])), dialect(budget(policy(&[WINE])), DialectId::Plano0420)),
+        ("WP214", models(&["openai/m"], &["openrouter/openai/m"]), models(&["openai/m"], &["groq/n"])),
         (
             "WP301",
             policy(&[("math", "Solving quadratic equations and proving theorems")]),

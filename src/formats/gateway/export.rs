@@ -6,7 +6,7 @@ use std::str::FromStr;
 use crate::dialect::{GATEWAYS, Gateway, Version};
 use crate::formats::error::FormatError;
 use crate::formats::tree::quoted;
-use crate::policy::lint::{Severity, lint};
+use crate::policy::lint::{Finding, Severity, lint_for_gateways};
 use crate::policy::provider::{Address, address};
 use crate::policy::{DialectId, Policy};
 
@@ -155,7 +155,8 @@ pub enum ExportError {
 /// # Errors
 /// The gateway would refuse the result, or the configuration to write into cannot be read.
 pub fn export_gateway(policy: &Policy, options: ExportOptions<'_>) -> Result<Exported, ExportError> {
-    let mut problems = refusals(policy);
+    let findings = lint_for_gateways(policy, &super::lint_context(policy));
+    let mut problems = refusals(policy, &findings);
     let kept = declarations(policy).unwrap_or_else(|problem| {
         problems.push(problem);
         Vec::new()
@@ -165,10 +166,12 @@ pub fn export_gateway(policy: &Policy, options: ExportOptions<'_>) -> Result<Exp
         problems.push(format!("routes can be written into an existing file as plano-0.4 only, not as {}", options.format));
     }
     if is_plano && options.into.is_none() {
-        problems.extend(whole(policy, &kept));
+        problems.extend(whole(policy, &kept, &findings));
     }
-    if options.format == ExportFormat::LiteLlm {
-        problems.extend(litellm::problems(policy));
+    match options.format {
+        ExportFormat::LiteLlm => problems.extend(litellm::problems(policy)),
+        ExportFormat::VllmSr => problems.extend(vllm_sr::problem(policy)),
+        ExportFormat::Plano04 | ExportFormat::Plano03 | ExportFormat::RoutingApi => {}
     }
     if matches!(options.format, ExportFormat::VllmSr | ExportFormat::LiteLlm) {
         // Their comment line holds all of them, used or not.
@@ -216,6 +219,7 @@ pub fn export_gateway(policy: &Policy, options: ExportOptions<'_>) -> Result<Exp
                 notes
                     .push("LiteLLM picks among several models of a tier at random, so only each route's first model is written".to_owned());
             }
+            notes.extend(litellm::trimmed(policy));
             litellm::write(policy, &comments)
         }
     };
@@ -238,21 +242,22 @@ fn check(text: &str) -> Result<(), ExportError> {
 }
 
 /// Returns what every target refuses.
-fn refusals(policy: &Policy) -> Vec<String> {
-    const REFUSED: [&str; 5] = ["WP101", "WP102", "WP103", "WP106", "WP203"];
-    let findings = lint(policy, &super::lint_context(policy));
-    let mut problems: Vec<String> =
-        findings.into_iter().filter(|finding| REFUSED.contains(&finding.rule.code)).map(|finding| finding.message).collect();
+fn refusals(policy: &Policy, findings: &[Finding]) -> Vec<String> {
+    let mut problems = messages(findings, &["WP101", "WP102", "WP103", "WP106", "WP203"]);
     if policy.routes.is_empty() {
         problems.push("the policy has no routes".to_owned());
     }
     problems
 }
 
+/// Returns what findings of these rules say.
+fn messages(findings: &[Finding], codes: &[&str]) -> Vec<String> {
+    findings.iter().filter(|finding| codes.contains(&finding.rule.code)).map(|finding| finding.message.clone()).collect()
+}
+
 /// Returns what else Plano refuses of a configuration that holds nothing but this policy.
-fn whole(policy: &Policy, kept: &[Declaration]) -> Vec<String> {
-    let mut problems = Vec::new();
-    let mut names: Vec<String> = Vec::new();
+fn whole(policy: &Policy, kept: &[Declaration], findings: &[Finding]) -> Vec<String> {
+    let mut problems = messages(findings, &["WP214"]);
     for model in models(policy) {
         let remedy = format!("; add it to `providers` of the policy, with `model: {}`", quoted(&model));
         if address(&model).is_none() {
@@ -260,11 +265,6 @@ fn whole(policy: &Policy, kept: &[Declaration]) -> Vec<String> {
         } else {
             problems.extend(incomplete(&declaration(kept, &model)).map(|problem| problem + &remedy));
         }
-        let id = model.split_once('/').map_or(model.clone(), |(_, id)| id.to_owned());
-        if names.contains(&id) || names.contains(&model) {
-            problems.push(format!("Plano does not tell models called {} of two providers apart", quoted(&id)));
-        }
-        names.extend([id, model]);
     }
     problems.extend(sources_problem(policy));
     problems
@@ -311,7 +311,7 @@ fn traps(policy: &Policy, options: ExportOptions<'_>) -> Vec<String> {
         _ => None,
     };
     let judged = Policy { dialect: options.dialect.or(sent).or(policy.dialect), ..policy.clone() };
-    let findings = lint(&judged, &super::lint_context(&judged)).into_iter();
+    let findings = lint_for_gateways(&judged, &super::lint_context(&judged)).into_iter();
     findings
         .filter(|finding| finding.rule.severity == Severity::Error)
         .map(|finding| format!("{} ({}): {}", finding.message, finding.rule.code, finding.rule.reason))

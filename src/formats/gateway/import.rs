@@ -11,7 +11,8 @@ use crate::policy::lint::{Field, Severity};
 use crate::policy::{Policy, Route};
 
 use super::providers::Declaration;
-use super::yaml_1_1::{Taken, Unquoted, unprintable};
+use super::spans::layout;
+use super::yaml_1_1::{Flaw, Taken, Unquoted, flaws};
 use super::{litellm, meta, others, plano, providers, vllm_sr};
 
 /// Whose configuration a text is.
@@ -219,8 +220,8 @@ pub(super) struct Reader<'a> {
     pub(super) declared: Option<Vec<String>>,
     /// What to say where the file turns out to hold no routes.
     pub(super) no_routes: (String, String),
-    /// The first character that the gateway's YAML reader refuses, and where it stands.
-    pub(super) unprintable: Option<(Pos, char)>,
+    /// What the gateway's YAML reader refuses to read.
+    pub(super) flaws: Vec<Flaw>,
     /// What the gateway does where two routes have one name.
     pub(super) twice: &'static str,
     /// Whether the file lists routes by their model, so that their order says nothing.
@@ -236,6 +237,7 @@ impl<'a> Reader<'a> {
             "the configuration holds no routes".to_owned(),
             "add routes with a name, a description and models, then import it again".to_owned(),
         );
+        let layout = layout(text);
         Self {
             origin,
             policy: Policy::default(),
@@ -244,11 +246,11 @@ impl<'a> Reader<'a> {
             declarations: Vec::new(),
             declared: None,
             no_routes,
-            unprintable: unprintable(text),
+            flaws: flaws(text, layout.as_ref()),
             twice: "the gateway refuses that",
             grouped_by_model: false,
             dropped: None,
-            unquoted: Unquoted::of(text),
+            unquoted: Unquoted::of(text, layout.as_ref()),
         }
     }
 
@@ -279,7 +281,9 @@ impl<'a> Reader<'a> {
         };
         if let Some(taken_for) = taken_for {
             let message = format!("the gateway's YAML reader takes {what} ({text}) for {taken_for} and refuses it");
-            self.note(NoteKind::Refused, node.at, message, "put it in double quotes");
+            let is_tagged = scalar.is_some_and(|scalar| scalar.is_tagged);
+            let remedy = if is_tagged { "remove its tag, and put it in double quotes" } else { "put it in double quotes" };
+            self.note(NoteKind::Refused, node.at, message, remedy);
         }
         Ok(text)
     }

@@ -16,7 +16,7 @@ use super::plano::{BUDGET, TOP_LEVEL_SINCE, version};
 use super::plano_writer::{keys, preferences, prefers, provider};
 use super::providers::{Declaration, SOURCES, declaration, incomplete, models};
 use super::spans::{Kind, Span, spans};
-use super::yaml_1_1::{Taken, taken};
+use super::yaml_1_1::{Taken, meant};
 
 /// Keys that only configurations before 0.3.4, or rendered ones, have in a provider.
 const TOO_OLD: [&str; 3] = ["usage", "endpoint", "internal"];
@@ -59,9 +59,10 @@ pub(super) fn write_into(
     remove_inline(body, providers, &mut edits, notes);
     let missing = missing(policy, kept, providers).map_err(refuse)?;
     let default = default_for(policy, providers, &missing, notes);
-    add_providers(body, listed, &missing, default, &mut edits);
+    let end = document_end(body, &root);
+    add_providers(body, listed, &missing, default, end, &mut edits);
     let block = comments.to_owned() + &preferences(policy, |model| reference(model, providers));
-    place_block(body, &root, block, &mut edits);
+    place_block(body, &root, block, end, &mut edits);
 
     let overlap =
         || refuse("the configuration cannot be edited in place (two changes are about the same part); export a new one".to_owned());
@@ -171,11 +172,29 @@ fn default_for<'m>(policy: &'m Policy, providers: &[Span], missing: &[Declaratio
 
 /// Returns whether the gateway takes a provider for the default; its reader of YAML knows more words for true than Waypost's.
 fn is_default(provider: &Span) -> bool {
-    let kind = provider.entry("default").map(|(_, value)| &value.kind);
-    matches!(kind, Some(Kind::Scalar { text, plain: true }) if taken(text) == Some(Taken::Truth(true)))
+    provider.entry("default").and_then(|(_, value)| meant(value)) == Some(Taken::Truth(true))
 }
 
-fn add_providers(text: &str, list: Option<(&Span, &Span)>, missing: &[Declaration], default: Option<&str>, edits: &mut Edits) {
+/// Returns where something can be added to the document: its end, which three dots may mark, or that of the text.
+fn document_end(text: &str, root: &Span) -> usize {
+    let mut at = next_line(text, root.end);
+    while at < text.len() && !text[at..].starts_with("...") {
+        at = next_line(text, at);
+    }
+    at
+}
+
+/// Returns the spaces before the dash of an item, which may stand on a line of its own above it.
+fn indent_of<'t>(text: &'t str, item: &Span) -> &'t str {
+    let mut at = line_start(text, item.start);
+    while at > 0 && !text[at..].trim_start_matches(' ').starts_with('-') {
+        at = line_start(text, at - 1);
+    }
+    let line = &text[at..];
+    &line[..line.len() - line.trim_start_matches(' ').len()]
+}
+
+fn add_providers(text: &str, list: Option<(&Span, &Span)>, missing: &[Declaration], default: Option<&str>, end: usize, edits: &mut Edits) {
     if missing.is_empty() {
         return;
     }
@@ -193,23 +212,20 @@ fn add_providers(text: &str, list: Option<(&Span, &Span)>, missing: &[Declaratio
         return;
     }
     let last = list.and_then(|(_, list)| list.items().last());
-    let indent = last.map_or("  ".to_owned(), |item| {
-        let line = &text[line_start(text, item.start)..item.start];
-        line[..line.find('-').unwrap_or(0)].to_owned()
-    });
+    let indent = last.map_or("  ", |item| indent_of(text, item));
     let mut out = String::new();
-    missing.iter().for_each(|declaration| provider(&mut out, &indent, declaration, is_default(declaration), &[]));
+    missing.iter().for_each(|declaration| provider(&mut out, indent, declaration, is_default(declaration), &[]));
     let (at, out) = match (list, last) {
         (_, Some(item)) => (next_line(text, item.end), out),
         (Some((key, _)), None) => (next_line(text, key.end), out),
-        (None, None) => (text.len(), format!("model_providers:\n{out}")),
+        (None, None) => (end, format!("model_providers:\n{out}")),
     };
     let missing_break = at == text.len() && !text.ends_with('\n') && !text.is_empty();
     edits.replace(at..at, if missing_break { format!("\n{out}") } else { out });
 }
 
 /// Puts the block of routes in the place of the old one and its comments, or at the end.
-fn place_block(text: &str, root: &Span, block: String, edits: &mut Edits) {
+fn place_block(text: &str, root: &Span, block: String, end: usize, edits: &mut Edits) {
     let old = root.entry("routing_preferences");
     let mut at = 0;
     for line in text.split_inclusive('\n') {
@@ -222,13 +238,13 @@ fn place_block(text: &str, root: &Span, block: String, edits: &mut Edits) {
         }
     }
     let Some((key, list)) = old else {
-        let start = if text.ends_with('\n') || text.is_empty() { "\n" } else { "\n\n" };
-        edits.replace(text.len()..text.len(), format!("{start}{block}"));
+        let start = if text[..end].ends_with('\n') || end == 0 { "\n" } else { "\n\n" };
+        edits.replace(end..end, format!("{start}{block}"));
         return;
     };
     // A comment behind the last value is about that.
-    let end = line_end(text, list.end.max(after_colon(text, key.end)));
-    edits.replace(line_start(text, key.start)..end, block.trim_end());
+    let block_end = line_end(text, list.end.max(after_colon(text, key.end)));
+    edits.replace(line_start(text, key.start)..block_end, block.trim_end());
 }
 
 /// Makes sure that the result says what it should: the policy's routes, and of everything else what it said before.

@@ -258,6 +258,13 @@ pub(super) fn problems(policy: &Policy) -> Vec<String> {
     problems
 }
 
+/// Returns a note about spaces that do not reach the configuration.
+pub(super) fn trimmed(policy: &Policy) -> Option<String> {
+    let is_trimmed = |route: &&Route| [&route.name, &route.description].iter().any(|text| text.trim() != text.as_str());
+    let names: Vec<String> = policy.routes.iter().filter(is_trimmed).map(|route| quoted(&route.name)).collect();
+    (!names.is_empty()).then(|| format!("LiteLLM removes the spaces around names and descriptions, here of {}", names.join(", ")))
+}
+
 /// Writes a proxy configuration with one model that is the router.
 pub(super) fn write(policy: &Policy, comments: &str) -> String {
     let kept = declarations(policy).unwrap_or_default();

@@ -63,7 +63,8 @@ pub(super) fn comment(policy: &Policy, format: ExportFormat) -> String {
         .routes
         .iter()
         .map(|route| RouteMeta {
-            name: route.name.clone(),
+            // As the file says it: routes are matched by name.
+            name: if format == ExportFormat::LiteLlm { route.name.trim().to_owned() } else { route.name.clone() },
             domain: route.domain.clone(),
             action: route.action.clone(),
             models: if first_models_only && route.models.len() > 1 { route.models.clone() } else { Vec::new() },

@@ -13,6 +13,7 @@ mod meta;
 mod others;
 mod plano;
 mod plano_checks;
+mod plano_endpoints;
 mod plano_schema;
 mod plano_writer;
 mod providers;

@@ -66,7 +66,11 @@ pub(super) fn read(root: Node, reader: &mut Reader<'_>) -> Result<(), FormatErro
         let (declaration, dropped) = Declaration::read(&provider.canonical, provider.entries, &reader.unquoted);
         for what in dropped {
             let message = format!("{what} of {} may be secret and is not kept", quoted(&provider.canonical));
-            reader.note(NoteKind::Changed, provider.at, message, "an export names an environment variable instead");
+            let remedy = match what {
+                "access_key" => "an export names an environment variable instead",
+                _ => "add it to the exported configuration by hand, or name an environment variable instead",
+            };
+            reader.note(NoteKind::Changed, provider.at, message, remedy);
         }
         reader.declarations.push(declaration);
     }
@@ -246,11 +250,7 @@ fn inline(provider: &Provider<'_>, version: (u64, u64, u64), top_level: &[String
     if provider.is_wildcard() && version < TOP_LEVEL_SINCE {
         reader.note(NoteKind::Refused, entry.at, format!("the gateway refuses routes to the wildcard {model}"), "name one model");
     }
-    let custom = provider.name.as_deref().filter(|name| *name != provider.canonical);
-    if let Some(name) = custom.filter(|_| version < TOP_LEVEL_SINCE) {
-        let message = format!("the provider {model} is named {}, so Plano 0.4.22 and later do not find its routes' model", quoted(name));
-        reader.note(NoteKind::Refused, entry.at, message, "remove the provider's `name`");
-    }
+    let mut is_lifted = false;
     for node in preferences {
         let named = field(node, "name").map(|entry| &entry.node);
         let is_empty = |named: &Node| matches!(&named.value, Value::Text(name) if name.is_empty());
@@ -266,11 +266,17 @@ fn inline(provider: &Provider<'_>, version: (u64, u64, u64), top_level: &[String
             continue;
         };
         let name = reader.text(named, "the name of a routing preference")?;
+        is_lifted |= !top_level.contains(&name);
         let description = match field(node, "description") {
             Some(entry) => reader.text(&entry.node, &format!("the description of routing preference {}", quoted(&name)))?,
             None => String::new(),
         };
         lift(name, description, provider, node, top_level, reader)?;
+    }
+    let custom = provider.name.as_deref().filter(|name| *name != provider.canonical);
+    if let Some(name) = custom.filter(|_| is_lifted && version < TOP_LEVEL_SINCE) {
+        let message = format!("the provider {model} is named {}, so Plano 0.4.22 and later do not find its routes' model", quoted(name));
+        reader.note(NoteKind::Refused, entry.at, message, "remove the provider's `name`");
     }
     Ok(())
 }

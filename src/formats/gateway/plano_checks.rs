@@ -8,16 +8,15 @@ use crate::formats::tree::{Entry, Node, Pos, Value, quoted};
 use crate::policy::provider::{Address, address, is_base_url, is_interface};
 
 use super::import::{NoteKind, Reader, at_path, field, items, plain_text};
-use super::plano::Provider;
-use super::plano_schema;
+use super::plano::{self, Provider};
 use super::yaml_1_1::{Seen, Unquoted};
+use super::{plano_endpoints, plano_schema};
 
 /// Notes everything the gateway would refuse before it looks at routes.
 pub(super) fn root(root: &Node, providers: &[Provider<'_>], reader: &mut Reader<'_>) {
     version(root, reader);
-    if let Some((at, c)) = reader.unprintable {
-        let message = format!("the gateway refuses a file with the control character {}", c.escape_unicode());
-        reader.note(NoteKind::Refused, at, message, "remove it, or write it as an escape in double quotes");
+    for flaw in std::mem::take(&mut reader.flaws) {
+        reader.note(NoteKind::Refused, flaw.at, flaw.message, flaw.remedy);
     }
     plano_schema::check(root, reader);
     beyond_the_schema(root, providers, reader);
@@ -36,8 +35,8 @@ pub(super) fn root(root: &Node, providers: &[Provider<'_>], reader: &mut Reader<
             }
         }
     }
-    each(providers, reader);
-    aliases(root, providers, reader);
+    each(root, providers, reader);
+    plano_endpoints::check(root, providers, reader);
     sources(root, reader);
 }
 
@@ -125,7 +124,8 @@ fn beyond_the_schema(root: &Node, providers: &[Provider<'_>], reader: &mut Reade
     }
 }
 
-fn each(providers: &[Provider<'_>], reader: &mut Reader<'_>) {
+fn each(root: &Node, providers: &[Provider<'_>], reader: &mut Reader<'_>) {
+    let own = own_providers(root, providers);
     // Plano keeps whole models and ids in one set.
     let (mut names, mut models, mut known) = (HashSet::new(), HashSet::new(), HashSet::new());
     let mut has_default = false;
@@ -150,12 +150,16 @@ fn each(providers: &[Provider<'_>], reader: &mut Reader<'_>) {
             reader.note(NoteKind::Refused, node.at, message, "correct it, or remove the key");
         }
         let name = provider.name.clone().unwrap_or_else(|| provider.model.clone());
-        if !names.insert(name.clone()) && provider.name.is_some() {
-            refuse(reader, format!("the gateway refuses two providers named {}", quoted(&name)), "rename one of them");
+        let is_new = provider.is_wildcard() || models.insert(provider.model.clone());
+        // Of two without a name the model says enough.
+        if !names.insert(name.clone()) && (provider.name.is_some() || is_new) {
+            refuse(reader, format!("the gateway refuses two providers named {}", quoted(&name)), "give one of them another name");
+        } else if own.contains(&name.as_str()) {
+            let message = format!("the gateway refuses to start with a provider named {}: it adds one of that name itself", quoted(&name));
+            refuse(reader, message, "give it another name");
         }
         let id = provider.model.split_once('/').map(|(_, id)| id.to_owned());
         if !provider.is_wildcard() {
-            let is_new = models.insert(provider.model.clone());
             let is_free = known.insert(provider.model.clone()) & id.clone().is_none_or(|id| known.insert(id));
             if !is_new {
                 refuse(reader, format!("the gateway refuses two providers of the model {model}"), "keep one of them");
@@ -182,6 +186,23 @@ fn each(providers: &[Provider<'_>], reader: &mut Reader<'_>) {
     }
 }
 
+/// Returns the names of the providers that the gateway adds for models of its own, unless the file has these models.
+fn own_providers(root: &Node, providers: &[Provider<'_>]) -> Vec<&'static str> {
+    let adds = |key: &str| {
+        let model = field(root, "overrides").and_then(|overrides| plain_text(&overrides.node, key));
+        let model = model.unwrap_or_else(|| "Plano-Orchestrator".to_owned());
+        let id = model.split_once('/').map_or(model.as_str(), |(_, id)| id);
+        !providers.iter().any(|provider| provider.model.split_once('/').is_some_and(|(_, other)| other == id))
+    };
+    let lists_routes = |entry: &Entry| entry.key == "routing_preferences" && !items(Some(&entry.node)).is_empty();
+    let is_old = plano::version(plain_text(root, "version").as_deref().unwrap_or_default()) < plano::TOP_LEVEL_SINCE;
+    // The gateway moves those inside providers of an old file to the top level.
+    let has_routes = !items(at_path(root, &["routing_preferences"])).is_empty()
+        || (is_old && providers.iter().any(|provider| provider.entries.iter().any(lists_routes)));
+    let router = (has_routes && adds("llm_routing_model")).then_some("plano-orchestrator");
+    router.into_iter().chain(adds("agent_orchestration_model").then_some("plano/orchestrator")).collect()
+}
+
 /// Notes what is missing for the gateway to reach a provider.
 fn address_of(provider: &Provider<'_>, reader: &mut Reader<'_>) {
     let text = |key: &str| provider.entries.iter().find(|entry| entry.key == key).map(|entry| &entry.node.value);
@@ -203,7 +224,8 @@ fn address_of(provider: &Provider<'_>, reader: &mut Reader<'_>) {
             (format!("the gateway refuses provider_interface beside the model {model}, which says it already"), "remove provider_interface")
         }
         _ => match base_url {
-            Some(Value::Text(url)) if !is_base_url(url) => {
+            // Empty text is as good as none to the gateway.
+            Some(Value::Text(url)) if !url.is_empty() && !is_base_url(url) => {
                 let message = format!("the gateway refuses the base_url of {model}, which is no address like http://host:port");
                 (message, "write http:// or https://, the host, and a number where there is a port")
             }
@@ -211,18 +233,6 @@ fn address_of(provider: &Provider<'_>, reader: &mut Reader<'_>) {
         },
     };
     reader.note(NoteKind::Refused, provider.at, message, remedy);
-}
-
-fn aliases(root: &Node, providers: &[Provider<'_>], reader: &mut Reader<'_>) {
-    let Some(Value::Map(aliases)) = at_path(root, &["model_aliases"]).map(|node| &node.value) else { return };
-    for Entry { key, at, node } in aliases {
-        let Some(target) = plain_text(node, "target") else { continue };
-        let known = providers.iter().any(|p| p.model == target || p.model.split_once('/').is_some_and(|(_, id)| id == target));
-        if !known {
-            let message = format!("the gateway refuses the alias {}: no provider declares {}", quoted(key), quoted(&target));
-            reader.note(NoteKind::Refused, *at, message, "point it at a declared model");
-        }
-    }
 }
 
 /// Returns whether the schema allows the value of a provider's key; unknown keys are noted elsewhere.

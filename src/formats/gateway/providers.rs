@@ -3,6 +3,8 @@
 //! A policy names models as `provider/model`. Where that is not all a gateway needs (an address, another key), the policy keeps the
 //! declaration under its own key `providers`, which [`crate::formats::write_policy`] writes like any other.
 
+use std::collections::HashSet;
+
 use serde::{Deserialize, Serialize};
 
 use crate::formats::error::Origin;
@@ -83,10 +85,10 @@ impl Declaration {
         if let Some(Value::Map(pairs)) = entries.iter().find(|entry| entry.key == "headers").map(|entry| &entry.node.value) {
             for Entry { key, node: Node { value, .. }, .. } in pairs {
                 match value {
-                    Value::Text(value) if is_variable(value) || key.eq_ignore_ascii_case("user-agent") => {
+                    Value::Text(value) if is_open(key, value) => {
                         headers.insert(key.clone(), value.clone().into());
                     }
-                    _ => dropped.push("headers"),
+                    _ => dropped.push("what stands in a header"),
                 }
             }
         }
@@ -129,6 +131,8 @@ impl Declaration {
             Some("an access_key that names an environment variable, such as $OPENAI_API_KEY, since a key in a file is no secret")
         } else if self.base_url.as_deref().is_some_and(|url| without_credentials(url) != url) {
             Some("a base_url without user, password and query, any of which may be secret")
+        } else if self.headers.iter().any(|(key, value)| value.as_str().is_some_and(|value| !is_open(key, value))) {
+            Some("headers that name environment variables, such as Bearer $MY_KEY, since a key in a file is no secret")
         } else {
             None
         }
@@ -139,6 +143,7 @@ impl Declaration {
         let interface = self.provider_interface.as_deref();
         match address_of(&self.model) {
             _ if self.discloses().is_some() => self.discloses(),
+            _ if self.model == "plano/orchestrator" => Some("another name, since Plano adds a provider of that name itself"),
             Some(Address::Known | Address::BaseUrl) if interface.is_some() => Some("no provider_interface, which its name says already"),
             _ if interface.is_some_and(|name| !is_interface(name)) => Some("a provider_interface that Plano knows, such as openai"),
             _ if self.base_url.as_deref().is_some_and(|url| !is_base_url(url)) => Some("a base_url like http://host:port"),
@@ -237,13 +242,9 @@ pub(super) fn hidden_key(model: &str, at: Pos, reader: &mut Reader<'_>) -> Strin
 
 /// Returns every model of a policy once, in the order of their first use, the fallback last.
 pub(super) fn models(policy: &Policy) -> Vec<String> {
-    let mut models: Vec<String> = Vec::new();
-    for model in policy.routes.iter().flat_map(|route| &route.models).chain(&policy.fallback) {
-        if !models.contains(model) {
-            models.push(model.clone());
-        }
-    }
-    models
+    let mut seen = HashSet::new();
+    let models = policy.routes.iter().flat_map(|route| &route.models).chain(&policy.fallback);
+    models.filter(|model| seen.insert(model.as_str())).cloned().collect()
 }
 
 /// Returns what the linter may know from the policy itself: the models whose address it keeps, and what of it the gateway would refuse.
@@ -295,6 +296,11 @@ pub(super) fn sources_problem(policy: &Policy) -> Option<String> {
 fn is_variable(value: &str) -> bool {
     let value = value.strip_prefix("Bearer ").unwrap_or(value);
     value.starts_with('$') && value[1..].chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '{' | '}'))
+}
+
+/// Returns whether a header may stand in a file for all to read.
+fn is_open(header: &str, value: &str) -> bool {
+    is_variable(value) || header.eq_ignore_ascii_case("user-agent")
 }
 
 /// Returns a URL without user, password and query, any of which may be secret.

@@ -141,6 +141,13 @@ fn refs(decision: &Node) -> Vec<String> {
     items(at_path(decision, &["modelRefs"])).iter().filter_map(|node| plain_text(node, "model")).collect()
 }
 
+/// Returns why a policy cannot become preference signals.
+pub(super) fn problem(policy: &Policy) -> Option<String> {
+    policy.route(NO_ROUTE_LABEL).map(|_| {
+        format!("vLLM Semantic Router takes the signal {NO_ROUTE_LABEL:?} for requests that fit no route; rename the route of that name")
+    })
+}
+
 /// Writes a configuration whose addresses are still to be filled in.
 pub(super) fn write(policy: &Policy, comments: &str) -> String {
     let mut out = comments.to_owned();

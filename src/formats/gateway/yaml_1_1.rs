@@ -1,15 +1,18 @@
 //! What the gateway's own reader makes of a text: Plano's validator reads YAML 1.1 with PyYAML, Waypost reads YAML 1.2.
 //!
-//! Source: the resolvers of PyYAML 6's `SafeLoader`, and its reader of characters.
+//! Source: PyYAML 6: the resolvers of `SafeLoader`, the reader of characters, the scanner and the composer.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::ops::Range;
+
+use saphyr_parser::ScalarStyle;
 
 use crate::formats::tree::{Entry, Node, Pos, Value, quoted};
 use crate::formats::yaml::plain;
 
-use super::spans::{Kind, spans};
+use super::spans::{Kind, Layout, SPACE, Span};
 
-/// What PyYAML takes an unquoted scalar for, where that is not text.
+/// What PyYAML takes a scalar for, where that is not text.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Taken {
     Nothing,
@@ -20,6 +23,8 @@ pub(super) enum Taken {
     Date,
     /// `=` and `<<`, which PyYAML tells from text and can make nothing of.
     Sign,
+    /// Whatever a tag such as `!!timestamp` says.
+    Tagged,
 }
 
 impl Taken {
@@ -32,15 +37,17 @@ impl Taken {
             Self::Sixty(_) => "a number in base 60",
             Self::Date => "a date",
             Self::Sign => "a sign of YAML's own",
+            Self::Tagged => "what its tag says",
         }
     }
 }
 
-/// An unquoted scalar as it is written.
+/// A scalar as it is written.
 #[derive(Clone)]
 pub(super) struct Scalar {
     pub(super) text: String,
     pub(super) taken: Option<Taken>,
+    pub(super) is_tagged: bool,
 }
 
 /// A value as PyYAML sees it.
@@ -50,27 +57,27 @@ pub(super) enum Seen<'n> {
     Number(f64),
     List(&'n [Node]),
     Map(&'n [Entry]),
-    /// Nothing, a date or a sign.
+    /// Nothing, a date, a sign, or what a tag says.
     Other,
 }
 
-/// The unquoted scalars of a text, by their places, that PyYAML or Waypost's own reader takes for something else than text.
+/// The scalars of a text, by their places, that PyYAML or Waypost's own reader takes for something else than text: unquoted ones, and those with
+/// a tag.
 pub(super) struct Unquoted(HashMap<(usize, usize), Scalar>);
 
 impl Unquoted {
-    pub(super) fn of(text: &str) -> Self {
+    pub(super) fn of(text: &str, layout: Option<&Layout>) -> Self {
         let mut found = Vec::new();
-        if let Some(root) = spans(text) {
+        if let Some(root) = layout.and_then(|layout| layout.root.as_ref()) {
             root.scalars(&mut |span| {
-                if let Kind::Scalar { text: scalar, plain: true } = &span.kind {
-                    let taken = taken(scalar);
-                    if taken.is_some() || !matches!(plain(scalar), Value::Text(_)) {
-                        found.push((span.start, Scalar { text: scalar.clone(), taken }));
-                    }
+                let Kind::Scalar { text: scalar, tag, .. } = &span.kind else { return };
+                let taken = meant(span);
+                if taken.is_some() || (span.is_plain() && !matches!(plain(scalar), Value::Text(_))) {
+                    found.push((span.start, Scalar { text: scalar.clone(), taken, is_tagged: tag.is_some() }));
                 }
             });
         }
-        Self(places(text, found))
+        Self(places(text, found).into_iter().map(|(at, scalar)| ((at.line, at.column), scalar)).collect())
     }
 
     /// Returns the scalar that a value was read from, where the two readers may differ.
@@ -80,16 +87,21 @@ impl Unquoted {
         self.0.get(&(node.at.line, node.at.column)).filter(|_| is_scalar)
     }
 
+    /// Returns what PyYAML takes a key for, or `None` for text.
+    pub(super) fn of_key(&self, entry: &Entry) -> Option<Taken> {
+        self.0.get(&(entry.at.line, entry.at.column))?.taken
+    }
+
     /// Returns a value as PyYAML sees it.
     pub(super) fn seen<'n>(&self, node: &'n Node) -> Seen<'n> {
         match (self.at(node), &node.value) {
             (_, Value::List(items)) => Seen::List(items),
             (_, Value::Map(entries)) => Seen::Map(entries),
-            (Some(Scalar { text, taken: None }), _) => Seen::Text(text.clone()),
+            (Some(Scalar { text, taken: None, .. }), _) => Seen::Text(text.clone()),
             (Some(Scalar { taken: Some(taken), .. }), _) => match taken {
                 Taken::Truth(value) => Seen::Truth(*value),
                 Taken::Number(value) | Taken::Sixty(value) => Seen::Number(*value),
-                Taken::Nothing | Taken::Date | Taken::Sign => Seen::Other,
+                Taken::Nothing | Taken::Date | Taken::Sign | Taken::Tagged => Seen::Other,
             },
             (None, Value::Text(text)) => Seen::Text(text.clone()),
             // Through an alias, whose place is not that of the scalar.
@@ -107,17 +119,30 @@ impl Unquoted {
     /// Returns the value as a message names it after "found".
     pub(super) fn found(&self, node: &Node) -> String {
         match (self.at(node), &node.value) {
-            (Some(Scalar { text, taken: Some(taken) }), Value::Text(_)) => {
+            (Some(Scalar { text, taken: Some(taken), .. }), Value::Text(_)) => {
                 format!("{}, which its YAML reader takes for {}", quoted(text), taken.as_str())
             }
-            (Some(Scalar { text, taken: None }), Value::Number(_)) => format!("the text {}", quoted(text)),
+            (Some(Scalar { text, taken: None, .. }), Value::Number(_)) => format!("the text {}", quoted(text)),
             _ => node.describe(),
         }
     }
 }
 
+/// Returns what PyYAML takes a scalar of a text for, or `None` for text.
+pub(super) fn meant(span: &Span) -> Option<Taken> {
+    let Kind::Scalar { text, tag, .. } = &span.kind else { return None };
+    match tag.as_deref() {
+        None => taken(text).filter(|_| span.is_plain()),
+        Some("str") => None,
+        Some("null") => Some(Taken::Nothing),
+        // Quoted or not, the tag decides.
+        Some("bool" | "int" | "float") => taken(text).or(Some(Taken::Tagged)),
+        Some(_) => Some(Taken::Tagged),
+    }
+}
+
 /// Returns what PyYAML takes an unquoted scalar for, or `None` for text.
-pub(super) fn taken(scalar: &str) -> Option<Taken> {
+fn taken(scalar: &str) -> Option<Taken> {
     match scalar {
         "" | "~" | "null" | "Null" | "NULL" => Some(Taken::Nothing),
         "yes" | "Yes" | "YES" | "true" | "True" | "TRUE" | "on" | "On" | "ON" => Some(Taken::Truth(true)),
@@ -247,25 +272,107 @@ fn after_digits(text: &str, least: usize, most: usize) -> Option<&str> {
     (count >= least).then(|| &text[count..])
 }
 
-/// Returns the first character that PyYAML's reader refuses even in quotes and comments, and its place.
-pub(super) fn unprintable(text: &str) -> Option<(Pos, char)> {
-    let refused = |c: char| matches!(c, '\0'..='\x08' | '\x0b' | '\x0c' | '\x0e'..='\x1f' | '\x7f'..='\u{84}' | '\u{86}'..='\u{9f}' | '\u{fffe}' | '\u{ffff}');
-    let (at, c) = text.char_indices().find(|(_, c)| refused(*c))?;
-    let (line, column) = places(text, vec![(at, ())]).into_keys().next()?;
-    Some((Pos { line, column }, c))
+/// Something in a text that PyYAML refuses to read and Waypost's own reader does not.
+pub(super) struct Flaw {
+    pub(super) at: Pos,
+    pub(super) message: String,
+    pub(super) remedy: &'static str,
 }
 
-/// Returns what stands at line and column, counted from 1, the column in characters, for what stands at a byte; the bytes ascend.
-fn places<T>(text: &str, of: Vec<(usize, T)>) -> HashMap<(usize, usize), T> {
+/// Returns what PyYAML refuses to read in a text, whatever that says: the first of each kind, of anchors all.
+pub(super) fn flaws(text: &str, layout: Option<&Layout>) -> Vec<Flaw> {
+    let mut found: Vec<(usize, String, &'static str)> = Vec::new();
+    if let Some((at, c)) = text.char_indices().find(|(_, c)| is_unprintable(*c)) {
+        let message = format!("the gateway refuses a file with the control character {}", c.escape_unicode());
+        found.push((at, message, "remove it, or write it as an escape in double quotes"));
+    }
+    if let Some(layout) = layout {
+        let tab = tab(text, &layout.texts);
+        found.extend(tab.map(|at| (at, "the gateway's YAML reader refuses a tab outside of quotes".to_owned(), "write spaces instead")));
+        let question = layout.root.as_ref().and_then(|root| question_mark(root, false));
+        let message = "inside brackets the gateway's YAML reader ends unquoted text at a question mark, and refuses what follows";
+        found.extend(question.map(|at| (at, message.to_owned(), "put the text in double quotes")));
+        found.extend(anchors(text, &layout.anchored));
+    }
+    found.sort_by_key(|(at, ..)| *at);
+    let found = found.into_iter().map(|(at, message, remedy)| (at, (message, remedy)));
+    places(text, found).into_iter().map(|(at, (message, remedy))| Flaw { at, message, remedy }).collect()
+}
+
+/// Returns whether PyYAML's reader refuses a character even in quotes and comments.
+fn is_unprintable(c: char) -> bool {
+    matches!(c, '\0'..='\x08' | '\x0b' | '\x0c' | '\x0e'..='\x1f' | '\x7f'..='\u{84}' | '\u{86}'..='\u{9f}' | '\u{fffe}' | '\u{ffff}')
+}
+
+/// Returns where the first tab stands that is neither in one of the texts nor in a comment.
+fn tab(text: &str, texts: &[Range<usize>]) -> Option<usize> {
+    let starts = std::iter::once(0).chain(texts.iter().map(|range| range.end));
+    let ends = texts.iter().map(|range| range.start).chain([text.len()]);
+    starts.zip(ends).find_map(|(start, end)| {
+        let mut before = text[..start].chars().next_back().unwrap_or('\n');
+        let mut is_comment = false;
+        text.get(start..end)?.char_indices().find_map(|(at, c)| {
+            is_comment = match c {
+                '\n' | '\r' => false,
+                _ => is_comment || (c == '#' && SPACE.contains(&before)),
+            };
+            before = c;
+            (c == '\t' && !is_comment).then_some(start + at)
+        })
+    })
+}
+
+/// Returns where unquoted text inside brackets starts that holds a question mark.
+fn question_mark(span: &Span, in_brackets: bool) -> Option<usize> {
+    match &span.kind {
+        Kind::Scalar { text, style: ScalarStyle::Plain, .. } => (in_brackets && text.contains('?')).then_some(span.start),
+        Kind::List { items, flow } => items.iter().find_map(|item| question_mark(item, in_brackets || *flow)),
+        Kind::Map { entries, flow } => {
+            let mut parts = entries.iter().flat_map(|(key, value)| [key, value]);
+            parts.find_map(|part| question_mark(part, in_brackets || *flow))
+        }
+        Kind::Scalar { .. } | Kind::Alias => None,
+    }
+}
+
+/// Returns the anchors whose names PyYAML does not take, or takes for a second one of that name.
+fn anchors(text: &str, anchored: &[usize]) -> Vec<(usize, String, &'static str)> {
+    let (mut refused, mut seen) = (Vec::new(), HashSet::new());
+    for at in anchored {
+        let Some(name) = anchor(&text[*at..]) else { continue };
+        if !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_')) {
+            let message = format!("the gateway's YAML reader does not take the anchor {} as it is", quoted(name));
+            refused.push((*at, message, "give it a name of letters, digits, - and _"));
+        } else if !seen.insert(name) {
+            let message = format!("the gateway's YAML reader refuses a second anchor {}", quoted(name));
+            refused.push((*at, message, "rename one of them, and the aliases that mean it"));
+        }
+    }
+    refused
+}
+
+/// Returns the name of the anchor with which a text starts, after its tag where it has one.
+fn anchor(text: &str) -> Option<&str> {
+    let anchor = match text.strip_prefix('!') {
+        Some(tag) => tag[tag.find(SPACE)?..].trim_start_matches(SPACE),
+        None => text,
+    };
+    let name = anchor.strip_prefix('&')?;
+    Some(name.split(|c: char| SPACE.contains(&c) || ",[]{}".contains(c)).next().unwrap_or_default())
+}
+
+/// Returns line and column for what stands at a byte, both counted from 1, the column in characters; the bytes ascend.
+fn places<T>(text: &str, of: impl IntoIterator<Item = (usize, T)>) -> Vec<(Pos, T)> {
     let (mut line, mut line_start, mut seen) = (1, 0, 0);
-    let mut places = HashMap::with_capacity(of.len());
+    let mut places = Vec::new();
     for (byte, what) in of {
-        if let Some(last) = text[seen..byte].rfind('\n') {
-            line += text[seen..byte].matches('\n').count();
-            line_start = seen + last + 1;
+        // As Waypost's reader counts, to which a carriage return alone ends a line as well.
+        for (at, _) in text[seen..byte].match_indices(['\n', '\r']).filter(|(at, _)| !text[seen + at..].starts_with("\r\n")) {
+            line += 1;
+            line_start = seen + at + 1;
         }
         seen = byte;
-        places.insert((line, text[line_start..byte].chars().count() + 1), what);
+        places.push((Pos { line, column: text[line_start..byte].chars().count() + 1 }, what));
     }
     places
 }

@@ -121,13 +121,14 @@ pub struct LintContext {
 
 /// Returns everything that the checks notice, the worst first, then in the order of the policy.
 pub fn lint(policy: &Policy, context: &LintContext) -> Vec<Finding> {
-    let mut findings = Findings { policy, list: Vec::new() };
-    names::check(&mut findings);
-    models::check(&mut findings, context);
+    let mut findings = Findings::of_gateways(policy, context);
     writing::check(&mut findings);
-    let mut list = findings.list;
-    list.sort_by_key(|finding| (finding.rule.severity, finding.route.map_or(0, |route| route + 1), finding.rule.code));
-    list
+    findings.sorted()
+}
+
+/// As [`lint`], without the vendor's rules for writing routes, which are advice alone and compare each description with the others.
+pub fn lint_for_gateways(policy: &Policy, context: &LintContext) -> Vec<Finding> {
+    Findings::of_gateways(policy, context).sorted()
 }
 
 /// Collects findings about one policy.
@@ -137,6 +138,19 @@ struct Findings<'a> {
 }
 
 impl<'a> Findings<'a> {
+    /// Returns what gateways refuse or do otherwise than expected.
+    fn of_gateways(policy: &'a Policy, context: &LintContext) -> Self {
+        let mut findings = Self { policy, list: Vec::new() };
+        names::check(&mut findings);
+        models::check(&mut findings, context);
+        findings
+    }
+
+    fn sorted(mut self) -> Vec<Finding> {
+        self.list.sort_by_key(|finding| (finding.rule.severity, finding.route.map_or(0, |route| route + 1), finding.rule.code));
+        self.list
+    }
+
     fn routes(&self) -> impl Iterator<Item = (usize, &'a Route)> + use<'a> {
         self.policy.routes.iter().enumerate()
     }

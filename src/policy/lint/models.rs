@@ -1,9 +1,9 @@
 //! Models that a gateway refuses, or maps in a way that its author does not expect.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::rules::{
-    BAD_MODEL, BAD_SELECTION, NO_ADDRESS, NO_FALLBACK, NO_MODELS, NO_MODELS_AT_ALL, ONE_MODEL, REFUSED_KEY, REPEATED_MODEL,
+    ALIKE_MODELS, BAD_MODEL, BAD_SELECTION, NO_ADDRESS, NO_FALLBACK, NO_MODELS, NO_MODELS_AT_ALL, ONE_MODEL, REFUSED_KEY, REPEATED_MODEL,
     SAME_FIRST_MODEL, UNDECLARED_MODEL, UNHEEDED_BUDGET,
 };
 use super::{Field, Findings, Fix, LintContext, shown};
@@ -68,6 +68,7 @@ fn each_model(findings: &mut Findings<'_>, context: &LintContext) {
     let policy = findings.policy;
     let routes = policy.routes.iter().enumerate().flat_map(|(index, route)| route.models.iter().map(move |model| (Some(index), model)));
     let mut seen = HashSet::new();
+    let mut called: HashMap<&str, &str> = HashMap::new();
     for (index, model) in routes.chain(policy.fallback.iter().map(|model| (None, model))) {
         if !seen.insert(model) {
             continue;
@@ -81,7 +82,14 @@ fn each_model(findings: &mut Findings<'_>, context: &LintContext) {
         };
         let undeclared = context.declared.as_ref().is_some_and(|declared| !declared.contains(model));
         let undeclared = undeclared.then(|| (&UNDECLARED_MODEL, format!("the gateway does not declare {}", shown(model))));
-        for (rule, message) in found.into_iter().chain(undeclared) {
+        let whole = model.as_str();
+        let id = whole.split_once('/').map_or(whole, |(_, id)| id);
+        let like = called.get(id).or_else(|| called.get(whole)).copied();
+        called.extend([(id, whole), (whole, whole)]);
+        // Of a gateway's configuration its notes say so.
+        let alike = like.filter(|_| context.declared.is_none());
+        let alike = alike.map(|other| (&ALIKE_MODELS, format!("Plano does not tell {} and {} apart", shown(model), shown(other))));
+        for (rule, message) in found.into_iter().chain(undeclared).chain(alike) {
             match index {
                 Some(index) => findings.route(rule, index, Field::Models, message, None),
                 None => findings.whole(rule, Field::Fallback, message),

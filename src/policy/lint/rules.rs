@@ -97,6 +97,9 @@ rules! {
     UNHEEDED_BUDGET = "WP213", Warning, "a budget that no gateway of the dialect heeds",
         "Plano 0.4.19 and later alone let their operator set it; prompts of other dialects are made without it.",
         "orchestrator_model_v1.rs and config/plano_config_schema.yaml, Plano 0.4.19 to 0.4.36";
+    ALIKE_MODELS = "WP214", Warning, "two models that Plano does not tell apart",
+        "Plano keeps whole models and what stands behind their first slash in one set, and refuses a name that is there twice.",
+        "cli/planoai/config_generator.py, Plano 0.4.36";
     DISAGREE = "WP301", Advice, "name and description share no word",
         "The name is what the router answers with; it should say the same as the description.",
         "Best practices in docs/source/guides/llm_router.rst of katanemo/plano";
