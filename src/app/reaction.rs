@@ -147,7 +147,11 @@ impl App {
         let stamp = self.state.router.stamp().cloned();
         match purpose {
             Purpose::Current => {
-                self.state.shown = Some(ShownDecision { decision: Arc::new(*decision), policy, conversation, dialect, stamp })
+                let decided = ShownDecision { decision: Arc::new(*decision), policy, conversation, dialect, stamp };
+                // Somebody may have gone back meanwhile to the texts whose decision is on screen.
+                if !(self.state.is_shown_current() && self.state.is_outdated(&decided)) {
+                    self.state.shown = Some(decided);
+                }
             }
             Purpose::Study { kind, row } => self.set_row(kind, row, Ok(Arc::new(*decision))),
         }

@@ -57,7 +57,11 @@ impl App {
             return Some(at - now);
         }
         self.route_at = None;
-        if self.state.routing_obstacle().is_none() && (self.state.shown.is_none() || self.state.is_shown_outdated()) {
+        if self.state.is_shown_current() {
+            // Whoever goes back to texts that are decided waits no longer for a decision on those in between.
+            self.cancel_where(|job| matches!(job.kind, JobKind::Route { purpose: Purpose::Current, .. }));
+            self.show_section(self.state.section);
+        } else if self.state.routing_obstacle().is_none() {
             self.route();
         }
         None

@@ -228,9 +228,17 @@ impl State {
 
     /// Returns whether the shown decision belongs to older texts than those on screen, or to another router.
     pub fn is_shown_outdated(&self) -> bool {
-        let (routes, conversation) = (self.routes(), &self.conversation().text);
-        let is_outdated = |shown: &ShownDecision| shown.is_outdated(routes, conversation, self.dialect(), &self.router);
-        self.shown.as_ref().is_some_and(is_outdated)
+        self.shown.as_ref().is_some_and(|shown| self.is_outdated(shown))
+    }
+
+    /// Returns whether the shown decision is that of the texts on screen, by the router that is loaded.
+    pub(super) fn is_shown_current(&self) -> bool {
+        self.shown.as_ref().is_some_and(|shown| !self.is_outdated(shown))
+    }
+
+    /// Returns whether a decision belongs to other texts than those on screen, or to another router.
+    pub(super) fn is_outdated(&self, decision: &ShownDecision) -> bool {
+        decision.is_outdated(self.routes(), &self.conversation().text, self.dialect(), &self.router)
     }
 
     /// Returns the study of a kind, if it was made.
