@@ -151,6 +151,7 @@ impl App {
                 // Somebody may have gone back meanwhile to the texts whose decision is on screen.
                 if !(self.state.is_shown_current() && self.state.is_outdated(&decided)) {
                     self.state.shown = Some(decided);
+                    self.propose_label();
                 }
             }
             Purpose::Study { kind, row } => self.set_row(kind, row, Ok(Arc::new(*decision))),

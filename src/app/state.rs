@@ -241,6 +241,12 @@ impl State {
         decision.is_outdated(self.routes(), &self.conversation().text, self.dialect(), &self.router)
     }
 
+    /// Returns the label that the decision on the texts on screen has in a set, once it is made.
+    pub(super) fn decided_label(&self) -> Option<String> {
+        let shown = self.shown.as_ref().filter(|shown| !self.is_outdated(shown))?;
+        shown.decision.label().map(str::to_owned)
+    }
+
     /// Returns the study of a kind, if it was made.
     pub fn study(&self, kind: StudyKind) -> Option<&Study> {
         self.studies.iter().find(|study| study.kind == kind)

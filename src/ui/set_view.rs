@@ -9,7 +9,6 @@ use super::tokens::{self, space, text};
 use super::widgets::{self, Row};
 use super::{actions, case_table, case_view, theme};
 use crate::app::{Action, AddToSet, BatchCommand, Command, Labelling, OpenSet, State};
-use crate::chat::labelled::Expected;
 use crate::formats::{CaseEntry, FindingKind, LabelledSet};
 use crate::policy::NO_ROUTE_LABEL;
 
@@ -215,13 +214,14 @@ fn problem_ui(ui: &mut Ui, place: String, message: &str, remedy: &str, serious: 
     });
 }
 
-fn expected_ui(ui: &mut Ui, add: &AddToSet, turn: usize, present: &str, name: &str, commands: &mut Vec<Command>) {
+fn expected_ui(ui: &mut Ui, add: &AddToSet, turn: usize, present: Option<&str>, name: &str, commands: &mut Vec<Command>) {
     ui.horizontal(|ui| {
         let caption = widgets::caption_ui(ui, name);
-        let combo = ComboBox::from_id_salt(("expected route", turn)).selected_text(title(present)).width(240.0).truncate();
+        let combo =
+            ComboBox::from_id_salt(("expected route", turn)).selected_text(present.map_or("Choose…", title)).width(240.0).truncate();
         let response = combo.show_ui(ui, |ui| {
             for label in &add.labels {
-                if ui.selectable_label(label == present, title(label)).clicked() {
+                if ui.selectable_label(Some(label.as_str()) == present, title(label)).clicked() {
                     commands.push(Command::AddLabel { turn, label: label.clone() });
                 }
             }
@@ -242,23 +242,19 @@ pub fn add_dialog_ui(ui: &mut Ui, state: &State, add: &AddToSet, commands: &mut 
         ScrollArea::vertical().max_height(150.0).stick_to_bottom(true).show(ui, |ui| case_view::conversation_ui(ui, &add.conversation));
     });
     ui.add_space(space::S);
-    let mut each = matches!(add.expected, Expected::PerTurn(_));
+    let mut each = add.per_turn;
     if each || add.conversation.user_turns().count() > 1 {
         let hint = "Runs then also show how often whole spans and whole conversations are right";
         if ui.checkbox(&mut each, "A label for each user message").on_hover_text(hint).changed() {
             commands.push(Command::AddPerTurn(each));
         }
     }
-    match &add.expected {
-        Expected::Last(label) => expected_ui(ui, add, 0, label, "Expected route", commands),
-        Expected::PerTurn(labels) => {
-            ScrollArea::vertical().id_salt("labels").max_height(150.0).show(ui, |ui| {
-                for (turn, label) in labels.iter().enumerate() {
-                    expected_ui(ui, add, turn, label, &format!("Expected route of user message {}", turn + 1), commands);
-                }
-            });
+    ScrollArea::vertical().id_salt("labels").max_height(150.0).show(ui, |ui| {
+        for (turn, label) in add.expected.iter().enumerate() {
+            let name = if add.per_turn { format!("Expected route of user message {}", turn + 1) } else { "Expected route".to_owned() };
+            expected_ui(ui, add, turn, label.as_deref(), &name, commands);
         }
-    }
+    });
     ui.horizontal(|ui| {
         let caption = widgets::caption_ui(ui, "Set");
         let name = add.set.as_ref().map_or_else(|| "None chosen yet".to_owned(), |path| file_name(path));
@@ -283,10 +279,11 @@ pub fn add_dialog_ui(ui: &mut Ui, state: &State, add: &AddToSet, commands: &mut 
         if widgets::button_ui(ui, "Cancel").clicked() {
             commands.push(Command::CloseDialog);
         }
-        let ready = add.set.is_some();
+        let obstacle = add.obstacle();
         let button = Button::new("Add to set").min_size(vec2(0.0, tokens::CONTROL_HEIGHT));
-        let pressed = ui.add_enabled(ready, button).on_disabled_hover_text("Choose a set first").clicked();
-        let entered = ready && ui.input(|input| input.key_pressed(Key::Enter)) && ui.memory(|memory| memory.focused().is_none());
+        let pressed = ui.add_enabled(obstacle.is_none(), button).on_disabled_hover_text(obstacle.unwrap_or_default()).clicked();
+        let entered =
+            obstacle.is_none() && ui.input(|input| input.key_pressed(Key::Enter)) && ui.memory(|memory| memory.focused().is_none());
         if pressed || entered {
             commands.push(Command::AddToSet);
         }
