@@ -231,6 +231,7 @@ fn a_conversation_joins_a_set_with_no_label_that_nobody_chose_or_decided() {
     for command in [Command::Perform(Action::Route), Command::Perform(Action::AddToSet), Command::AddSet(path.clone())] {
         harness.state_mut().run(command);
     }
+    harness.run();
     wait_until(&mut harness, "the decision", |harness| label(harness) == "shipping");
     press(&mut harness, Modifiers::NONE, Key::Enter);
     wait_for(&mut harness, "Added the conversation to ");
