@@ -119,14 +119,18 @@ impl App {
     }
 
     /// Selects the route that was selected in an earlier version where it stands now: its place may be another's, and what is typed next is
-    /// meant for it. Its name finds it, unless others had the name too.
+    /// meant for it. Its name finds it, unless others had the name too. Where it is gone, the one before it is selected, of which it may have
+    /// been a copy.
     fn follow_route(&mut self, before: &Policy, selected: Option<usize>) {
-        let Some(route) = selected.and_then(|selected| before.routes.get(selected)) else { return };
+        let Some((at, route)) = selected.and_then(|selected| Some((selected, before.routes.get(selected)?))) else { return };
         if before.routes.iter().filter(|other| other.name == route.name).count() > 1 {
             return;
         }
-        let place = self.state.routes().routes.iter().position(|present| present.name == route.name);
-        self.state.selected = place.unwrap_or(self.state.selected);
+        let routes = &self.state.routes().routes;
+        let place = routes.iter().position(|present| present.name == route.name);
+        // As many routes as before: it has another name now.
+        let is_gone = routes.len() < before.routes.len();
+        self.state.selected = place.unwrap_or(if is_gone { at.saturating_sub(1) } else { at });
     }
 
     /// Names what was undone, or done again, until something else is changed.

@@ -1,6 +1,6 @@
 //! What acts is what is on screen: decisions, undo, tabs, titles.
 
-use egui::{Key, Modifiers};
+use egui::{Event, Key, Modifiers};
 use egui_kittest::Harness;
 use egui_kittest::kittest::Queryable as _;
 use waypost::app::{Action, Command, JobKind, State, StudyKind, Tab};
@@ -101,6 +101,18 @@ fn what_undo_changes_out_of_view_is_named() {
     assert!(!has(&harness, "Redone: "), "something else was changed since");
     press(&mut harness, Modifiers::COMMAND, Key::Z);
     assert!(has(&harness, "Undone: message in Quickstart"), "{:#?}", texts(&harness));
+}
+
+#[test]
+fn after_an_undone_duplicate_its_original_is_selected_and_nothing_is_typed_into() {
+    let mut harness = quiet(Behaviour::Decide);
+    press(&mut harness, Modifiers::COMMAND | Modifiers::SHIFT, Key::D);
+    assert_eq!((state(&harness).routes().routes.len(), state(&harness).selected), (3, 1));
+    press(&mut harness, Modifiers::COMMAND, Key::Z);
+    harness.event(Event::Text("x".to_owned()));
+    harness.run();
+    let names: Vec<&str> = state(&harness).routes().routes.iter().map(|route| route.name.as_str()).collect();
+    assert_eq!((names, state(&harness).selected), (vec!["billing", "shipping"], 0));
 }
 
 #[test]
