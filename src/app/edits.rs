@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::log::Topic;
 use super::session::App;
 use super::settings::Tab;
 use super::state::{Dialog, Question, Reveal, Side, Target};
@@ -27,7 +28,7 @@ impl App {
 
     pub(super) fn edit_policy(&mut self, edit: PolicyEdit) {
         if let Some(obstacle) = self.state.policy().text.obstacle() {
-            return self.state.log.error(obstacle);
+            return self.state.log.error_about(Topic::Yaml, obstacle);
         }
         let (label, typed) = (edit.label(), edit.typed_in());
         let selected = match &edit {

@@ -4,9 +4,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::{
-    AddToSet, Batch, BatchPart, Checks, Compare, DocId, Document, ExportState, FileStamp, GatewayImport, Import, Job, JobKind, Library,
-    Log, OutlineRow, PolicyText, Purpose, RouterPanel, RouterPhase, RouterSource, RouterStatus, RunId, Settings, ShownDecision, Study,
-    StudyKind, Tab, proposed_name,
+    AddToSet, Batch, BatchPart, Checks, Compare, DocId, Document, ExportState, FailedDecision, FileStamp, GatewayImport, Import, Job,
+    JobKind, Library, Log, OutlineRow, PolicyText, Purpose, RouterPanel, RouterPhase, RouterSource, RouterStatus, RunId, Settings,
+    ShownDecision, Study, StudyKind, Tab, proposed_name,
 };
 use crate::chat::{Conversation, Role};
 use crate::dialect::RenderedPrompt;
@@ -103,6 +103,8 @@ pub struct State {
     /// Whether to route as soon as the router is there.
     pub route_when_loaded: bool,
     pub shown: Option<ShownDecision>,
+    /// Why the last request that nobody asked for by hand failed, until there is a decision.
+    pub(super) failed: Option<FailedDecision>,
     /// The decision before the last edit, which bars mark the change against.
     pub before_edit: Option<ShownDecision>,
     pub section: Section,
@@ -222,7 +224,7 @@ impl State {
 
     /// Returns whether the user waits for a decision on the texts on screen.
     pub fn is_routing(&self) -> bool {
-        let waits = |job: &Job| matches!(&job.kind, JobKind::Route { purpose: Purpose::Current, .. }) && !job.cancelling;
+        let waits = |job: &Job| matches!(&job.kind, JobKind::Route { purpose: Purpose::Current { .. }, .. }) && !job.cancelling;
         self.route_when_loaded || self.jobs.iter().any(waits)
     }
 
@@ -239,6 +241,13 @@ impl State {
     /// Returns whether a decision belongs to other texts than those on screen, or to another router.
     pub(super) fn is_outdated(&self, decision: &ShownDecision) -> bool {
         decision.is_outdated(self.routes(), &self.conversation().text, self.dialect(), &self.router)
+    }
+
+    /// Returns why there is no decision, and whether that is about the texts on screen: they were routed by themselves, and that failed.
+    pub fn routing_failure(&self) -> Option<(&str, bool)> {
+        let failed = self.failed.as_ref().filter(|_| !self.is_shown_current())?;
+        let is_current = Arc::ptr_eq(&failed.policy, self.routes()) && Arc::ptr_eq(&failed.conversation, &self.conversation().text);
+        Some((failed.sentence.as_str(), is_current))
     }
 
     /// Returns the label that the decision on the texts on screen has in a set, once it is made.

@@ -58,6 +58,8 @@ pub fn result_view_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
                 decision_ui(ui, &shown.decision, &shown.policy, before.map(|before| &*before.decision));
             });
         }
+        // Why there is none is said above.
+        None if state.routing_failure().is_some() => {}
         None => waiting_ui(ui, state),
     }
 }
