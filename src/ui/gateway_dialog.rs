@@ -110,7 +110,7 @@ fn notes_ui(ui: &mut Ui, shape: GatewayShape, notes: &[Note]) {
 fn rows_ui(ui: &mut Ui, count: usize, mut draw: impl FnMut(&mut Ui, usize)) {
     let height = (ROW_HEIGHT + 2.0) * (count as f32).min(ROWS);
     let area = ScrollArea::vertical().auto_shrink([false, true]).max_height(height).min_scrolled_height(height);
-    area.show_rows(ui, ROW_HEIGHT, count, |ui, rows| rows.for_each(|row| draw(ui, row)));
+    area.show_rows(ui, ROW_HEIGHT, count, |ui, rows| rows.for_each(|row| widgets::item_ui(ui, row, |ui| draw(ui, row))));
 }
 
 fn counted(count: usize, what: &str) -> String {

@@ -1,13 +1,13 @@
 //! What has no label yet and what is wrong or odd with the open set, by lines; and the dialog that adds a conversation to one.
 
-use egui::{Button, ComboBox, Id, Key, Label, Rect, RichText, ScrollArea, TextWrapMode, Ui, vec2};
+use egui::{Button, ComboBox, Key, Label, RichText, ScrollArea, TextWrapMode, Ui, vec2};
 
 use super::batch_tab::file_name;
 use super::case_keys::{self, Pressed};
 use super::confusion_view::title;
 use super::tokens::{self, space, text};
 use super::widgets::{self, Row};
-use super::{actions, case_table, case_view, theme};
+use super::{actions, case_table, case_view, tall_list, theme};
 use crate::app::{Action, AddToSet, BatchCommand, Command, Labelling, OpenSet, State};
 use crate::formats::{CaseEntry, FindingKind, LabelledSet};
 use crate::policy::NO_ROUTE_LABEL;
@@ -86,13 +86,13 @@ fn unlabelled_ui(ui: &mut Ui, state: &State, set: &LabelledSet, has_more: bool, 
     }
     widgets::subheading_ui(ui, &format!("To label, {} lines", case_table::grouped(unlabelled.len())));
     let height = ui.available_height() * if labelling.is_some() { 0.3 } else { 0.5 };
-    let reveal = revealed(ui, labelling.map(|labelling| labelling.case)).and_then(|case| unlabelled.binary_search(&case).ok());
+    let selected = labelling.map(|labelling| labelling.case);
+    let is_new = tall_list::is_newly_selected(ui, "selected case to label", &selected);
+    let reveal = selected.filter(|_| is_new).and_then(|case| unlabelled.binary_search(&case).ok());
     let area = ScrollArea::vertical().id_salt("unlabelled").auto_shrink([false, true]).max_height(height.max(LEAST_LIST));
     area.show_rows(ui, tokens::CONTROL_HEIGHT, unlabelled.len(), |ui, rows| {
         if let Some(row) = reveal {
-            let pitch = tokens::CONTROL_HEIGHT + ui.spacing().item_spacing.y;
-            let top = ui.max_rect().top() + (row as f32 - rows.start as f32) * pitch;
-            ui.scroll_to_rect(Rect::from_x_y_ranges(ui.max_rect().x_range(), top..=top + tokens::CONTROL_HEIGHT), None);
+            tall_list::scroll_to_row(ui, row, rows.start, tokens::CONTROL_HEIGHT);
         }
         for &case in unlabelled.get(rows).unwrap_or_default() {
             let Some(entry) = set.cases().get(case) else { continue };
@@ -147,14 +147,6 @@ fn keys_ui(ui: &Ui, labelling: Option<&Labelling>, digits: &[&str], commands: &m
 
 fn is_readable(labelling: &Labelling) -> bool {
     matches!(labelling.conversation, Some(Ok(_)))
-}
-
-/// Returns the selected case once after it was selected: its row is brought into view, and the user may scroll on.
-fn revealed(ui: &Ui, selected: Option<usize>) -> Option<usize> {
-    let followed = Id::unique("followed case to label");
-    let is_new = ui.data(|data| data.get_temp::<Option<usize>>(followed)).flatten() != selected;
-    ui.data_mut(|data| data.insert_temp(followed, selected));
-    selected.filter(|_| is_new)
 }
 
 /// Draws the labels of the selected case, with their digits, and below them what is said in it.

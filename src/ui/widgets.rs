@@ -87,9 +87,9 @@ pub fn column_width(ui: &Ui, min: f32) -> f32 {
 
 /// Draws an item of a list of which only those in view are drawn. Its widgets are called the same wherever it stands among them, so that they
 /// keep the keyboard and their place while the list is scrolled.
-pub fn item_ui(ui: &mut Ui, id: impl egui::AsIdSalt, draw: impl FnOnce(&mut Ui)) {
+pub fn item_ui<R>(ui: &mut Ui, id: impl egui::AsIdSalt, draw: impl FnOnce(&mut Ui) -> R) -> R {
     let id = ui.scope_id().with(id);
-    ui.scope_builder(UiBuilder::new().scope_id(id), draw);
+    ui.scope_builder(UiBuilder::new().scope_id(id), draw).inner
 }
 
 /// Draws a button that keeps out of the way until the pointer or the focus is on it. `name` says what it does to what.
@@ -285,6 +285,10 @@ pub fn row_ui(ui: &mut Ui, row: Row<'_>) -> Response {
     let palette = theme::palette(ui);
     let (rect, response) = ui.allocate_exact_size(egui::vec2(ui.available_width(), row.height), Sense::click_and_drag());
     response.widget_info(|| WidgetInfo::selected(Role::ListBoxOption, true, row.selected, row.name));
+    if response.gained_focus() {
+        // With the rows beside it, since the Tab key goes on to what is drawn.
+        ui.scroll_to_rect(rect.expand2(egui::vec2(0.0, row.height)), None);
+    }
     if !ui.is_rect_visible(rect) {
         return response;
     }
