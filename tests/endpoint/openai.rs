@@ -351,10 +351,10 @@ fn a_cancelled_request_closes_its_connection_while_the_router_stays() {
     std::thread::spawn(move || {
         let mut buffer = [0; 4096];
         let (mut models, _) = listener.accept().unwrap();
-        models.read(&mut buffer).unwrap();
+        assert!(models.read(&mut buffer).unwrap() > 0);
         models.write_all(b"HTTP/1.1 404 Not Found\r\nConnection: close\r\nContent-Length: 0\r\n\r\n").unwrap();
         let (mut prompt, _) = listener.accept().unwrap();
-        prompt.read(&mut buffer).unwrap();
+        assert!(prompt.read(&mut buffer).unwrap() > 0);
         asked.send(()).unwrap();
         while prompt.read(&mut buffer).is_ok_and(|count| count > 0) {}
         closed.send(()).unwrap();
