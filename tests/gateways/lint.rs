@@ -142,6 +142,21 @@ fn each_code_has_a_bad_and_a_good_example() {
 }
 
 #[test]
+fn a_description_speaks_of_another_route_in_more_than_a_filler_or_one_word_of_several() {
+    let found = |own: (&str, &str), other: &str| {
+        let policy = policy(&[own, (other, "Grapes, vintages and cellars")]);
+        check(&policy, "WP301").into_iter().find(|finding| finding.rule.code == "WP301").map(|finding| finding.message)
+    };
+    let proofreading = ("editing_rewrite", "Lightly proofread and rephrase text for tone, length, and clarity");
+    assert_eq!(found(proofreading, "formal_proof"), None);
+    assert_eq!(found(("smalltalk", "Chatting, thanks for help, jokes"), "forecast"), None);
+    assert_eq!(found(("cars", "Engines, tyres and brakes"), "android"), None);
+    assert_eq!(found(("shopping", "Products, prices, stock"), "product_qa"), None);
+    let message = found(("shopping", "Forecasts of rain, wind, snow"), "forecast").unwrap();
+    assert!(message.contains("speaks of") && message.contains("forecast"), "{message}");
+}
+
+#[test]
 fn quick_fixes_remove_what_they_are_about() {
     let mut fixed = Vec::new();
     for (code, bad, _) in examples() {
