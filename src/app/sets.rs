@@ -111,7 +111,9 @@ impl App {
             Ok(Some(set)) => {
                 let (labelled, unlabelled, bad) = (set.set.labelled(), set.set.unlabelled().len(), set.set.bad().len());
                 let to_label = if unlabelled > 0 { format!(", {unlabelled} to label") } else { String::new() };
-                self.state.log.info(format!("Opened {}: {labelled} cases{to_label}, {bad} bad lines", path.display()));
+                let plural = |count: usize| if count == 1 { "" } else { "s" };
+                let read = format!("{labelled} case{}{to_label}, {bad} bad line{}", plural(labelled), plural(bad));
+                self.state.log.info(format!("Opened {}: {read}", path.display()));
                 self.state.batch.set = Some(Arc::new(set));
                 self.state.batch.labelling = None;
                 self.note_recent_set(path.to_owned());

@@ -317,10 +317,8 @@ impl State {
             Some("A set is being measured")
         } else if self.batch.opening.is_some() {
             Some("The set is being read")
-        } else if self.batch.set.is_none() {
-            Some("Open a labelled set first")
-        } else if self.batch.set.as_ref().is_some_and(|open| open.set.labelled() == 0 && !open.set.unlabelled().is_empty()) {
-            Some("Label a case of the set first: none has a label")
+        } else if let Some(obstacle) = self.set_obstacle() {
+            Some(obstacle)
         } else if let Some(obstacle) = self.policy().text.obstacle() {
             Some(obstacle)
         } else if self.routes().routes.is_empty() {
@@ -329,6 +327,16 @@ impl State {
             Some("The router is being loaded")
         } else {
             self.router_obstacle()
+        }
+    }
+
+    /// Returns why nothing can be measured on the open set, if one is open at all.
+    fn set_obstacle(&self) -> Option<&'static str> {
+        match &self.batch.set {
+            None => Some("Open a labelled set first"),
+            Some(open) if open.set.labelled() > 0 => None,
+            Some(open) if open.set.unlabelled().is_empty() => Some("Repair the set or open another one: no case of it can be measured"),
+            Some(_) => Some("Label a case of the set first: none has a label"),
         }
     }
 }

@@ -28,8 +28,8 @@ pub fn set_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
     };
     let OpenSet { set, findings, .. } = &**open;
     let (cases, turns, bad) = (set.labelled(), set.turns(None), set.bad().len());
-    let grouped = case_table::grouped;
-    ui.label(format!("{}: {} cases, {} decisions", file_name(set.path()), grouped(cases), grouped(turns)));
+    let (grouped, counted) = (case_table::grouped, case_table::counted);
+    ui.label(format!("{}: {}, {}", file_name(set.path()), counted(cases, "case"), counted(turns, "decision")));
     if let Some(last) = state.batch.corrections.last().filter(|last| last.before.is_empty() && last.set == set.path()) {
         ui.horizontal(|ui| {
             widgets::caption_ui(ui, format!("Line {} has the label {} now", last.line, title(&last.after)));
@@ -50,7 +50,7 @@ pub fn set_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
     }
     ScrollArea::vertical().id_salt("problems").auto_shrink(false).show(ui, |ui| {
         if bad > 0 {
-            widgets::subheading_ui(ui, &format!("Left out, {} lines", grouped(bad)));
+            widgets::subheading_ui(ui, &format!("Left out, {}", counted(bad, "line")));
             for error in set.bad().iter().take(SHOWN) {
                 problem_ui(ui, error.line.map_or_else(String::new, |line| format!("Line {line}")), &error.message, &error.remedy, true);
             }
@@ -84,7 +84,7 @@ fn unlabelled_ui(ui: &mut Ui, state: &State, set: &LabelledSet, has_more: bool, 
     if state.dialog.is_none() {
         keys_ui(ui, labelling, &digits, commands);
     }
-    widgets::subheading_ui(ui, &format!("To label, {} lines", case_table::grouped(unlabelled.len())));
+    widgets::subheading_ui(ui, &format!("To label, {}", case_table::counted(unlabelled.len(), "line")));
     let height = ui.available_height() * if labelling.is_some() { 0.3 } else { 0.5 };
     let selected = labelling.map(|labelling| labelling.case);
     let is_new = tall_list::is_newly_selected(ui, "selected case to label", &selected);

@@ -194,7 +194,7 @@ fn a_set_is_labelled_with_the_keyboard() {
     press(&mut harness, Modifiers::NONE, Key::ArrowDown);
     wait_for(&mut harness, "parcel 3 is late");
     press(&mut harness, Modifiers::NONE, Key::Num0);
-    wait_for(&mut harness, "To label, 1 lines");
+    wait_for(&mut harness, "To label, 1 line");
     // The one that was left out.
     wait_for(&mut harness, "parcel 2 is late");
     let labels = || -> Vec<String> {
