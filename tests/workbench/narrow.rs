@@ -56,6 +56,23 @@ fn the_name_of_an_export_leaves_room_for_its_buttons() {
 }
 
 #[test]
+fn a_tab_and_its_cross_stay_together() {
+    let mut harness = window_sized([820.0, 520.0], options(Behaviour::Decide), None);
+    for _ in 0..6 {
+        perform(&mut harness, Command::Perform(Action::NewPolicy));
+    }
+    let mut rows = Vec::new();
+    for number in 1..=6 {
+        let tab = harness.get_by_label_contains(&format!("Policy Untitled {number}")).rect();
+        let cross = place(&harness, &format!("Close policy Untitled {number}"));
+        assert!((tab.center().y - cross.center().y).abs() < 2.0 && tab.right() <= cross.left(), "{tab:?}, {cross:?}");
+        rows.push(tab.top() as i32);
+    }
+    rows.dedup();
+    assert!(rows.len() > 1, "they take several rows: {rows:?}");
+}
+
+#[test]
 fn a_narrower_window_leaves_room_for_the_editor() {
     let mut harness = window(options(Behaviour::Decide));
     harness.set_size(vec2(1000.0, 650.0));
