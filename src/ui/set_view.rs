@@ -1,6 +1,6 @@
 //! What has no label yet and what is wrong or odd with the open set, by lines; and the dialog that adds a conversation to one.
 
-use egui::{Button, ComboBox, Key, Label, RichText, ScrollArea, TextWrapMode, Ui, vec2};
+use egui::{Button, ComboBox, Label, RichText, ScrollArea, TextWrapMode, Ui, vec2};
 
 use super::batch_tab::file_name;
 use super::case_keys::{self, Pressed};
@@ -274,9 +274,7 @@ pub fn add_dialog_ui(ui: &mut Ui, state: &State, add: &AddToSet, commands: &mut 
         let obstacle = add.obstacle();
         let button = Button::new("Add to set").min_size(vec2(0.0, tokens::CONTROL_HEIGHT));
         let pressed = ui.add_enabled(obstacle.is_none(), button).on_disabled_hover_text(obstacle.unwrap_or_default()).clicked();
-        let entered =
-            obstacle.is_none() && ui.input(|input| input.key_pressed(Key::Enter)) && ui.memory(|memory| memory.focused().is_none());
-        if pressed || entered {
+        if pressed || (obstacle.is_none() && widgets::is_entered(ui)) {
             commands.push(Command::AddToSet);
         }
     });

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use egui::text::{CCursorRange, LayoutJob, TextFormat, TextWrapping};
 use egui::widgets::text_edit::TextEditState;
 use egui::{
-    Align, Button, Color32, ComboBox, CornerRadius, FontId, Galley, Id, Label, Layout, Margin, Rect, Response, RichText, Role, Sense,
+    Align, Button, Color32, ComboBox, CornerRadius, FontId, Galley, Id, Key, Label, Layout, Margin, Rect, Response, RichText, Role, Sense,
     TextEdit, TextWrapMode, Ui, UiBuilder, WidgetInfo, pos2,
 };
 
@@ -242,6 +242,11 @@ pub fn primary_ui(ui: &mut Ui, label: &str) -> Response {
         button_ui(ui, label)
     })
     .inner
+}
+
+/// Returns whether Enter is pressed while nothing has the keyboard, which in a dialog does what its primary button does.
+pub fn is_entered(ui: &Ui) -> bool {
+    ui.input(|input| input.key_pressed(Key::Enter)) && ui.memory(|memory| memory.focused().is_none())
 }
 
 /// Colours the buttons that are drawn next as the ones to press.
