@@ -296,14 +296,19 @@ impl App {
     }
 }
 
+/// Returns what a route is called, for people.
+fn called(route: &Route) -> &str {
+    if route.name.trim().is_empty() { "a route without a name" } else { &route.name }
+}
+
 /// Returns which route differs between two versions of a policy, to stand behind what of it was changed; nothing where it is none or several.
 fn changed_route(before: &Policy, after: &Policy) -> String {
     let start = before.routes.iter().zip(&after.routes).take_while(|(a, b)| a == b).count();
     let (gone, new) = (&before.routes[start..], &after.routes[start..]);
     let end = gone.iter().rev().zip(new.iter().rev()).take_while(|(a, b)| a == b).count();
     match (&gone[..gone.len() - end], &new[..new.len() - end]) {
-        ([_], [route]) => format!(" of {}", route.name),
-        ([], [route]) | ([route], []) => format!(" {}", route.name),
+        ([_], [route]) => format!(" of {}", called(route)),
+        ([], [route]) | ([route], []) => format!(" {}", called(route)),
         _ => String::new(),
     }
 }

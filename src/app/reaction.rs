@@ -69,7 +69,7 @@ impl App {
     }
 
     fn loaded(&mut self, description: RouterDescription) {
-        self.state.log.info(format!("Loaded {} on {} in {}", description.label, description.info.device, description.info.dtype));
+        self.state.log.info(format!("Loaded {}{}", description.label, description.info.place()));
         for reason in &description.refused {
             self.state.log.info(format!("{} runs on {}: {reason}", description.label, description.info.device));
         }

@@ -104,6 +104,15 @@ fn what_undo_changes_out_of_view_is_named() {
 }
 
 #[test]
+fn a_change_of_a_route_without_a_name_is_told_in_words() {
+    let mut harness = quiet(Behaviour::Decide);
+    perform(&mut harness, Command::EditPolicy(PolicyEdit::Rename { route: 0, name: String::new() }));
+    press(&mut harness, Modifiers::COMMAND, Key::Z);
+    press(&mut harness, Modifiers::COMMAND, Key::Y);
+    assert!(has(&harness, "Redone: route name of a route without a name in Coding assistant"), "{:#?}", texts(&harness));
+}
+
+#[test]
 fn after_an_undone_duplicate_its_original_is_selected_and_nothing_is_typed_into() {
     let mut harness = quiet(Behaviour::Decide);
     press(&mut harness, Modifiers::COMMAND | Modifiers::SHIFT, Key::D);

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::rules::{DISAGREE, IMPERATIVE, NO_DOMAIN_ROUTE, SHORT, SIMILAR, UNSEEN, VAGUE};
 use super::words::{self, COMMANDS, content, is_english, related};
-use super::{Field, Findings, shown};
+use super::{Field, Findings, named};
 
 /// Fewer words than this cannot list sub-tasks.
 const FEWEST_WORDS: usize = 4;
@@ -22,7 +22,7 @@ pub(super) fn check(findings: &mut Findings<'_>) {
     }
     let policy = findings.policy;
     for (first, second) in words::alike(policy.routes.iter().map(|route| route.description.as_str()), NEARLY_THE_SAME) {
-        let [first_name, second_name] = [first, second].map(|route| shown(&policy.routes[route].name));
+        let [first_name, second_name] = [first, second].map(|route| named(policy, route));
         let message = format!("routes {first_name} and {second_name} have nearly the same description");
         findings.route(&SIMILAR, second, Field::Description, message, None);
     }
@@ -32,7 +32,7 @@ pub(super) fn check(findings: &mut Findings<'_>) {
 }
 
 fn description(findings: &mut Findings<'_>, index: usize, name: &str, text: &str) {
-    let what = format!("the description of route {}", shown(name));
+    let what = format!("the description of route {}", named(findings.policy, index));
     let all = words::words(text);
     let named = words::words(name);
     // A route for general conversation may say so.
@@ -109,7 +109,7 @@ fn agreement(findings: &mut Findings<'_>, index: usize, names: &Names, text: &st
     let Some(own) = names.words.get(index).filter(|name| !name.is_empty() && says(name) == 0) else { return };
     let is_said = |other: &usize| names.words.get(*other).is_some_and(|name| name != own && says(name) >= names.enough(*other));
     let other = all.iter().flat_map(|word| names.starting_like(word)).copied().filter(is_said).min();
-    let name = |route: usize| shown(&findings.policy.routes[route].name);
+    let name = |route: usize| named(findings.policy, route);
     let message = match other {
         Some(other) => format!("the description of route {} speaks of {}, which is another route", name(index), name(other)),
         None if !text.contains([',', ';', ':', '/', '\n']) => {
