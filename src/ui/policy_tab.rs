@@ -60,13 +60,8 @@ fn policies_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
 fn policy_ui(ui: &mut Ui, document: &Document<PolicyText>, on: bool, chosen: &mut Vec<Command>) {
     let (mark, unsaved) = if document.is_modified() { (" •", ", unsaved changes") } else { ("", "") };
     let title = format!("{}{mark}", document.title);
-    // A little more than the words take, since rounding must not shorten them.
-    let around = 2.0 * ui.spacing().button_padding.x + 2.0;
-    let wide = |ui: &Ui, words: &str, size: f32| {
-        widgets::line(ui, words, FontId::proportional(size), theme::palette(ui).text, f32::INFINITY).size().x + around
-    };
-    let cross = wide(ui, CROSS, text::SMALL) + ui.spacing().item_spacing.x;
-    let width = (wide(ui, &title, text::BODY) + cross).min(ui.max_rect().width());
+    let cross = button_width(ui, CROSS, text::SMALL) + ui.spacing().item_spacing.x;
+    let width = (button_width(ui, &title, text::BODY) + cross).min(ui.max_rect().width());
     ui.allocate_ui_with_layout(vec2(width, tokens::CONTROL_HEIGHT), Layout::left_to_right(Align::Center), |ui| {
         let button = Button::selectable(on, title.as_str()).truncate();
         let path = document.path.as_ref().map_or_else(|| "Not in a file yet".to_owned(), |path| path.display().to_string());
@@ -78,6 +73,12 @@ fn policy_ui(ui: &mut Ui, document: &Document<PolicyText>, on: bool, chosen: &mu
             chosen.push(Command::ClosePolicy(document.id));
         }
     });
+}
+
+/// Returns how wide a button with these words is, and a little more, since rounding must not shorten them.
+fn button_width(ui: &Ui, words: &str, size: f32) -> f32 {
+    let words = widgets::line(ui, words, FontId::proportional(size), theme::palette(ui).text, f32::INFINITY);
+    words.size().x + 2.0 * ui.spacing().button_padding.x + 2.0
 }
 
 fn editor_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {

@@ -22,9 +22,9 @@ pub fn apply(ctx: &Context) {
 fn fonts() -> FontDefinitions {
     const INTER: &[u8] = include_bytes!("../../assets/fonts/Inter.ttf");
     let mut fonts = FontDefinitions::default();
-    let mut fallbacks = fonts.families.get(&FontFamily::Proportional).cloned().unwrap_or_default();
-    // Hack has the signs of the monospace family, arrows among them, that users paste.
-    fallbacks.extend(fonts.families.get(&FontFamily::Monospace).cloned().unwrap_or_default());
+    let of = |family| fonts.families.get(&family).into_iter().flatten().cloned();
+    // Behind the one for text those of the monospace family: Hack has signs, arrows among them, that users paste, and emoji come last.
+    let fallbacks: Vec<String> = of(FontFamily::Proportional).take(1).chain(of(FontFamily::Monospace)).collect();
     for (name, weight, family) in [("Inter", 420.0, FontFamily::Proportional), ("Inter semibold", 620.0, tokens::semibold())] {
         let tweak = FontTweak { coords: VariationCoords::new([(b"wght", weight)]), ..FontTweak::default() };
         fonts.font_data.insert(name.to_owned(), Arc::new(FontData::from_static(INTER).tweak(tweak)));
