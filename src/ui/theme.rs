@@ -22,7 +22,7 @@ pub fn apply(ctx: &Context) {
 fn fonts() -> FontDefinitions {
     const INTER: &[u8] = include_bytes!("../../assets/fonts/Inter.ttf");
     let mut fonts = FontDefinitions::default();
-    let of = |family| fonts.families.get(&family).into_iter().flatten().cloned();
+    let of = |family: FontFamily| fonts.families.get(&family).into_iter().flatten().cloned();
     // Behind the one for text those of the monospace family: Hack has signs, arrows among them, that users paste, and emoji come last.
     let fallbacks: Vec<String> = of(FontFamily::Proportional).take(1).chain(of(FontFamily::Monospace)).collect();
     for (name, weight, family) in [("Inter", 420.0, FontFamily::Proportional), ("Inter semibold", 620.0, tokens::semibold())] {
