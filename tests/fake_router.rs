@@ -38,6 +38,10 @@ pub enum Behaviour {
     Panic,
     /// Loads, and works on a request until it is cancelled.
     Block,
+    /// As [`Self::Words`], and works on a policy with a route of this name until it is cancelled.
+    BlockOn(&'static str),
+    /// As [`Self::Words`], and fails each request about a policy with a route of this name.
+    FailOn(&'static str),
     /// Fails to load, with this sentence.
     FailLoading(&'static str),
     /// Loads until it is cancelled, half of the way done.
@@ -104,7 +108,9 @@ impl Router for FakeRouter {
             Behaviour::Panic => panic!("a fake defect"),
             Behaviour::Block => Err(wait_for(cancel)),
             Behaviour::DecideNone => Ok(decision(request, None)),
-            Behaviour::Words => Ok(decision(request, by_words(request, 1))),
+            Behaviour::BlockOn(name) if request.policy.route(name).is_some() => Err(wait_for(cancel)),
+            Behaviour::FailOn(name) if request.policy.route(name).is_some() => Err(EngineError::request(format!("{name} is too long"))),
+            Behaviour::Words | Behaviour::BlockOn(_) | Behaviour::FailOn(_) => Ok(decision(request, by_words(request, 1))),
             Behaviour::Errors => Ok(match by_words(request, 1) {
                 None => Decision { outcome: Outcome::Error, error: Some("HTTP 500".to_owned()), model: None, ..decision(request, None) },
                 route => decision(request, route),

@@ -12,6 +12,7 @@ mod keyboard;
 mod narrow;
 mod routers;
 mod studies;
+mod waiting;
 
 use std::path::Path;
 

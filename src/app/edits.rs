@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::log::Topic;
 use super::session::App;
 use super::settings::Tab;
 use super::state::{Dialog, Question, Reveal, Side, Target};
@@ -27,7 +28,7 @@ impl App {
 
     pub(super) fn edit_policy(&mut self, edit: PolicyEdit) {
         if let Some(obstacle) = self.state.policy().text.obstacle() {
-            return self.state.log.error(obstacle);
+            return self.state.log.error_about(Topic::Yaml, obstacle);
         }
         let (label, typed) = (edit.label(), edit.typed_in());
         let selected = match &edit {
@@ -119,14 +120,18 @@ impl App {
     }
 
     /// Selects the route that was selected in an earlier version where it stands now: its place may be another's, and what is typed next is
-    /// meant for it. Its name finds it, unless others had the name too.
+    /// meant for it. Its name finds it, unless others had the name too. Where it is gone, the one before it is selected, of which it may have
+    /// been a copy.
     fn follow_route(&mut self, before: &Policy, selected: Option<usize>) {
-        let Some(route) = selected.and_then(|selected| before.routes.get(selected)) else { return };
+        let Some((at, route)) = selected.and_then(|selected| Some((selected, before.routes.get(selected)?))) else { return };
         if before.routes.iter().filter(|other| other.name == route.name).count() > 1 {
             return;
         }
-        let place = self.state.routes().routes.iter().position(|present| present.name == route.name);
-        self.state.selected = place.unwrap_or(self.state.selected);
+        let routes = &self.state.routes().routes;
+        let place = routes.iter().position(|present| present.name == route.name);
+        // As many routes as before: it has another name now.
+        let is_gone = routes.len() < before.routes.len();
+        self.state.selected = place.unwrap_or(if is_gone { at.saturating_sub(1) } else { at });
     }
 
     /// Names what was undone, or done again, until something else is changed.
@@ -291,14 +296,19 @@ impl App {
     }
 }
 
+/// Returns what a route is called, for people.
+fn called(route: &Route) -> &str {
+    if route.name.trim().is_empty() { "a route without a name" } else { &route.name }
+}
+
 /// Returns which route differs between two versions of a policy, to stand behind what of it was changed; nothing where it is none or several.
 fn changed_route(before: &Policy, after: &Policy) -> String {
     let start = before.routes.iter().zip(&after.routes).take_while(|(a, b)| a == b).count();
     let (gone, new) = (&before.routes[start..], &after.routes[start..]);
     let end = gone.iter().rev().zip(new.iter().rev()).take_while(|(a, b)| a == b).count();
     match (&gone[..gone.len() - end], &new[..new.len() - end]) {
-        ([_], [route]) => format!(" of {}", route.name),
-        ([], [route]) | ([route], []) => format!(" {}", route.name),
+        ([_], [route]) => format!(" of {}", called(route)),
+        ([], [route]) | ([route], []) => format!(" {}", called(route)),
         _ => String::new(),
     }
 }

@@ -10,6 +10,15 @@ pub enum Severity {
     Error,
 }
 
+/// What a banner is about, where that may be over before anybody dismisses it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Topic {
+    /// A request for a decision that failed.
+    Routing,
+    /// YAML that cannot be read.
+    Yaml,
+}
+
 /// One thing that happened.
 #[derive(Clone, Debug)]
 pub struct Entry {
@@ -21,6 +30,7 @@ pub struct Entry {
     pub text: String,
     /// Whether the entry is still shown as a banner.
     pub open: bool,
+    topic: Option<Topic>,
 }
 
 /// Entries older than this many are forgotten, so that an engine that fails all day cannot fill the memory.
@@ -43,17 +53,27 @@ impl Default for Log {
 impl Log {
     /// Notes something that needs no attention.
     pub fn info(&mut self, text: impl Into<String>) {
-        self.push(Severity::Info, text.into(), false);
+        self.push(Severity::Info, text.into(), false, None);
     }
 
     /// Notes something that went wrong and that is shown elsewhere.
     pub fn failure(&mut self, text: impl Into<String>) {
-        self.push(Severity::Error, text.into(), false);
+        self.push(Severity::Error, text.into(), false, None);
     }
 
     /// Notes something that went wrong, and shows it until it is dismissed.
     pub fn error(&mut self, text: impl Into<String>) {
-        self.push(Severity::Error, text.into(), true);
+        self.push(Severity::Error, text.into(), true, None);
+    }
+
+    /// As [`Self::error`], until what it says is over at the latest, see [`Self::settle`].
+    pub(super) fn error_about(&mut self, topic: Topic, text: impl Into<String>) {
+        self.push(Severity::Error, text.into(), true, Some(topic));
+    }
+
+    /// Takes what was told of a topic off the screen: it is over.
+    pub(super) fn settle(&mut self, topic: Topic) {
+        self.entries.iter_mut().filter(|entry| entry.topic == Some(topic)).for_each(|entry| entry.open = false);
     }
 
     /// Takes an entry off the screen; the log keeps it.
@@ -74,7 +94,7 @@ impl Log {
         (open().next_back(), open().count())
     }
 
-    fn push(&mut self, severity: Severity, text: String, open: bool) {
+    fn push(&mut self, severity: Severity, text: String, open: bool, topic: Option<Topic>) {
         // The same failure again moves to the end rather than filling the screen, for example while routing at every keystroke.
         if open {
             self.entries.retain(|entry| !(entry.open && entry.text == text));
@@ -82,7 +102,7 @@ impl Log {
         if self.entries.len() == LIMIT {
             self.entries.pop_front();
         }
-        self.entries.push_back(Entry { id: self.next, after: self.start.elapsed(), severity, text, open });
+        self.entries.push_back(Entry { id: self.next, after: self.start.elapsed(), severity, text, open, topic });
         self.next += 1;
     }
 }

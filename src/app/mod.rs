@@ -87,7 +87,7 @@ pub use sample::{SAMPLES, Sample};
 pub use session::{App, StartOptions, ZOOM_RANGE};
 pub use sets::{AddToSet, OpenSet, Opening};
 pub use settings::{Settings, Tab, ThemeChoice};
-pub use shown::ShownDecision;
+pub use shown::{FailedDecision, ShownDecision};
 pub use state::{Dialog, Question, Reveal, Section, Side, State, Target};
 pub use store::{DRAFTS, named_routers};
 pub use study::{Study, StudyKind, StudyRow, Subject};

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::log::Topic;
 use super::session::App;
-use super::{DeviceChoice, Job, JobKind, Purpose, RouterDescription, RouterPhase, RouterSource, ShownDecision, StudyKind};
+use super::{DeviceChoice, FailedDecision, Job, JobKind, Purpose, RouterDescription, RouterPhase, RouterSource, ShownDecision, StudyKind};
 use crate::decision::Decision;
 use crate::engine::{EngineError, Event, JobId, JobResult};
 
@@ -54,7 +55,7 @@ impl App {
                             self.state.counted = Some((Arc::clone(prompt), tokens))
                         }
                         (_, Ok(result)) => self.decided(job, result),
-                        (_, Err(error)) => self.route_failed(&job, &error),
+                        (_, Err(error)) => self.route_failed(job, &error),
                     }
                 }
             }
@@ -68,10 +69,11 @@ impl App {
     }
 
     fn loaded(&mut self, description: RouterDescription) {
-        self.state.log.info(format!("Loaded {} on {} in {}", description.label, description.info.device, description.info.dtype));
+        self.state.log.info(format!("Loaded {}{}", description.label, description.info.place()));
         for reason in &description.refused {
             self.state.log.info(format!("{} runs on {}: {reason}", description.label, description.info.device));
         }
+        self.state.failed = None;
         self.state.router.loaded = Some(self.state.router.source.clone());
         self.state.router.loaded_device = self.state.router.device;
         let previous = &self.state.router;
@@ -146,19 +148,31 @@ impl App {
         self.note_speed(&decision);
         let stamp = self.state.router.stamp().cloned();
         match purpose {
-            Purpose::Current => {
-                self.state.shown = Some(ShownDecision { decision: Arc::new(*decision), policy, conversation, dialect, stamp })
+            Purpose::Current { .. } => {
+                let decided = ShownDecision { decision: Arc::new(*decision), policy, conversation, dialect, stamp };
+                // Somebody may have gone back meanwhile to the texts whose decision is on screen.
+                if !(self.state.is_shown_current() && self.state.is_outdated(&decided)) {
+                    self.state.shown = Some(decided);
+                    self.state.failed = None;
+                    self.propose_label();
+                }
             }
             Purpose::Study { kind, row } => self.set_row(kind, row, Ok(Arc::new(*decision))),
         }
     }
 
-    fn route_failed(&mut self, job: &Job, error: &EngineError) {
-        let JobKind::Route { purpose, .. } = job.kind else { return };
+    fn route_failed(&mut self, job: Job, error: &EngineError) {
+        let JobKind::Route { purpose, policy, conversation, .. } = job.kind else { return };
+        let told = || format!("This conversation could not be routed: {error}");
         match purpose {
             // While typing, newer requests cancel older ones all the time: not worth a line each.
             _ if *error == EngineError::Cancelled || job.cancelling => {}
-            Purpose::Current => self.state.log.error(format!("This conversation could not be routed: {error}")),
+            Purpose::Current { live: false } => self.state.log.error_about(Topic::Routing, told()),
+            Purpose::Current { live: true } => {
+                // A banner at each pause would push what is being written down and up again.
+                self.state.log.failure(told());
+                self.state.failed = Some(FailedDecision { sentence: error.to_string(), policy, conversation });
+            }
             Purpose::Study { kind, row } => self.set_row(kind, row, Err(error.to_string())),
         }
     }

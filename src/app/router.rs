@@ -50,8 +50,8 @@ impl RouterStatus {
 /// What a decision is wanted for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
-    /// The texts on screen.
-    Current,
+    /// The texts on screen; `live` where they are routed by themselves, since they were changed.
+    Current { live: bool },
     /// One row of a study.
     Study { kind: StudyKind, row: usize },
 }
@@ -101,7 +101,7 @@ impl Job {
             (JobKind::Count { .. }, None) => "Counting tokens",
             (JobKind::Load, None) => "Loading the router",
             (JobKind::Measure, None) => "Measuring",
-            (JobKind::Route { purpose: Purpose::Current, .. }, None) => "Routing",
+            (JobKind::Route { purpose: Purpose::Current { .. }, .. }, None) => "Routing",
             (JobKind::Route { purpose: Purpose::Study { kind, .. }, .. }, None) => match kind {
                 StudyKind::Turns => "Routing each turn",
                 StudyKind::Variants => "Routing under each policy",

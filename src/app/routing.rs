@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::log::Topic;
 use super::session::App;
 use super::small_changes::small_changes;
 use super::state::Section;
@@ -28,6 +29,9 @@ impl App {
         self.prompt_outdated = true;
         self.unsaved = true;
         self.state.last_done = None;
+        if self.state.policy().text.obstacle().is_none() {
+            self.state.log.settle(Topic::Yaml);
+        }
         self.count_at = Some(Instant::now() + LIVE_PAUSE);
         if self.state.is_live() && self.state.shown.is_some() {
             self.route_soon();
@@ -57,8 +61,12 @@ impl App {
             return Some(at - now);
         }
         self.route_at = None;
-        if self.state.routing_obstacle().is_none() && (self.state.shown.is_none() || self.state.is_shown_outdated()) {
-            self.route();
+        if self.state.is_shown_current() {
+            // Whoever goes back to texts that are decided waits no longer for a decision on those in between.
+            self.cancel_where(|job| matches!(job.kind, JobKind::Route { purpose: Purpose::Current { .. }, .. }));
+            self.show_section(self.state.section);
+        } else if self.state.routing_obstacle().is_none() {
+            self.request(true);
         }
         None
     }
@@ -93,10 +101,17 @@ impl App {
         self.state.jobs.push(Job { id, kind: JobKind::Load, started: false, cancelling: false, progress: None });
     }
 
-    /// Asks for a decision on the texts as they are now; requests that are still under way are cancelled, since nobody needs their answers.
+    /// Asks for a decision on the texts as they are now, as the user wants it.
     pub(super) fn route(&mut self) {
+        self.state.failed = None;
+        self.request(false);
+    }
+
+    /// Asks for a decision on the texts as they are now; requests that are still under way are cancelled, since nobody needs their answers.
+    fn request(&mut self, live: bool) {
         self.cancel_routing();
         self.route_at = None;
+        self.state.log.settle(Topic::Routing);
         // Whoever asks wants to see the answer, not that of an earlier turn.
         self.state.turn = None;
         if self.state.router.phase == RouterPhase::Loading {
@@ -104,7 +119,7 @@ impl App {
             return;
         }
         let (policy, conversation) = (Arc::clone(self.state.routes()), Arc::clone(&self.state.conversation().text));
-        self.submit(Purpose::Current, policy, conversation, self.state.dialect(), 0);
+        self.submit(Purpose::Current { live }, policy, conversation, self.state.dialect(), 0);
         // What the open section shows follows the texts, after the decision that everybody waits for.
         if let Some(kind @ (StudyKind::Turns | StudyKind::Variants | StudyKind::Shelf)) = section_study(self.state.section) {
             self.begin_study(kind, true);

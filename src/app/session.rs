@@ -150,6 +150,7 @@ impl App {
             jobs: Vec::new(),
             route_when_loaded: false,
             shown: None,
+            failed: None,
             before_edit: None,
             section: Section::Result,
             studies: Vec::new(),

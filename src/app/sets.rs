@@ -55,12 +55,27 @@ impl Opening {
 #[derive(Clone, Debug, PartialEq)]
 pub struct AddToSet {
     pub conversation: Arc<Conversation>,
-    /// The expected routes, `other` for none.
-    pub expected: Expected,
+    /// The expected routes, `other` for none: of each user message where `per_turn`, otherwise of the last one alone. `None` until one is
+    /// chosen or decided, since a label that nobody looked at is worse than none.
+    pub expected: Vec<Option<String>>,
+    pub per_turn: bool,
     /// Labels to choose from.
     pub labels: Vec<String>,
     /// `None` until a file is chosen.
     pub set: Option<PathBuf>,
+}
+
+impl AddToSet {
+    /// Returns the labels once all are there.
+    pub fn complete(&self) -> Option<Expected> {
+        let mut labels: Vec<String> = self.expected.iter().cloned().collect::<Option<_>>()?;
+        if self.per_turn { Some(Expected::PerTurn(labels)) } else { labels.pop().map(Expected::Last) }
+    }
+
+    /// Returns why the conversation cannot be added yet, or `None` when it can.
+    pub fn obstacle(&self) -> Option<&'static str> {
+        if self.complete().is_none() { Some("Choose the expected route first") } else { self.set.is_none().then_some("Choose a set first") }
+    }
 }
 
 impl App {
@@ -96,7 +111,9 @@ impl App {
             Ok(Some(set)) => {
                 let (labelled, unlabelled, bad) = (set.set.labelled(), set.set.unlabelled().len(), set.set.bad().len());
                 let to_label = if unlabelled > 0 { format!(", {unlabelled} to label") } else { String::new() };
-                self.state.log.info(format!("Opened {}: {labelled} cases{to_label}, {bad} bad lines", path.display()));
+                let plural = |count: usize| if count == 1 { "" } else { "s" };
+                let read = format!("{labelled} case{}{to_label}, {bad} bad line{}", plural(labelled), plural(bad));
+                self.state.log.info(format!("Opened {}: {read}", path.display()));
                 self.state.batch.set = Some(Arc::new(set));
                 self.state.batch.labelling = None;
                 self.note_recent_set(path.to_owned());
@@ -206,37 +223,47 @@ impl App {
     /// Asks for the label and the set of the conversation in the Playground.
     pub(super) fn ask_label(&mut self) {
         let state = &self.state;
-        let labels: Vec<String> = state.routes().routes.iter().map(|route| route.name.clone()).chain([NO_ROUTE_LABEL.to_owned()]).collect();
-        let decided = state.shown.as_ref().filter(|_| !state.is_shown_outdated()).and_then(|shown| shown.decision.label());
-        let label = decided.or(labels.first().map(String::as_str)).unwrap_or(NO_ROUTE_LABEL).to_owned();
+        let names = state.routes().routes.iter().map(|route| route.name.as_str()).filter(|name| !name.is_empty());
+        let labels = names.chain([NO_ROUTE_LABEL]).map(str::to_owned).collect();
+        let decided = state.decided_label();
         let open = state.batch.set.as_ref().map(|open| &open.set);
         let set = open.map(|set| set.path().to_owned()).or_else(|| state.settings.recent_sets.first().cloned());
         let conversation = Arc::clone(&state.conversation().text);
         // A case with one label among such with a label for each message would be in no figure of spans and conversations.
-        let expected = if open.is_some_and(|set| set.is_per_turn()) {
-            label_each(&conversation, &self.decided_turns(), label)
-        } else {
-            Expected::Last(label)
-        };
-        self.state.dialog = Some(Dialog::AddToSet(AddToSet { conversation, expected, labels, set }));
+        let per_turn = open.is_some_and(|set| set.is_per_turn());
+        let expected = if per_turn { label_each(&conversation, &self.decided_turns(), decided) } else { vec![decided] };
+        self.state.dialog = Some(Dialog::AddToSet(AddToSet { conversation, expected, per_turn, labels, set }));
+    }
+
+    /// Proposes the decision that just came as the label that nobody has chosen yet.
+    pub(super) fn propose_label(&mut self) {
+        let decided = self.state.decided_label();
+        let conversation = Arc::clone(&self.state.conversation().text);
+        if let Some(Dialog::AddToSet(add)) = &mut self.state.dialog
+            && Arc::ptr_eq(&add.conversation, &conversation)
+            && add.expected.last().is_some_and(Option::is_none)
+        {
+            add.expected.iter_mut().filter(|label| label.is_none()).for_each(|label| label.clone_from(&decided));
+        }
     }
 
     /// Appends the conversation to the chosen set, which is made where there is none.
     pub(super) fn add_to_set(&mut self) {
-        let Some(Dialog::AddToSet(add)) = self.state.dialog.take() else { return };
-        let Some(path) = add.set else { return };
+        let Some(Dialog::AddToSet(add)) = &self.state.dialog else { return };
+        let Some((expected, path)) = add.complete().zip(add.set.clone()) else { return };
+        let conversation = Arc::clone(&add.conversation);
+        self.state.dialog = None;
         let policy = Arc::clone(self.state.routes());
-        let (conversation, expected) = (add.conversation, add.expected.clone());
+        let labels = match &expected {
+            Expected::Last(label) => label.clone(),
+            Expected::PerTurn(labels) => labels.join(", "),
+        };
         let shown = path.clone();
         let append = move || append_case(&path, &conversation, &expected, &policy);
         let apply = move |app: &mut Self, appended: Result<OpenSet, String>| match appended {
             Ok(set) => {
-                let labels = match &add.expected {
-                    Expected::Last(label) => label.clone(),
-                    Expected::PerTurn(labels) => labels.join(", "),
-                };
-                app.state.log.info(format!("Added the conversation to {} as {labels}", shown.display()));
                 app.set_rewritten(Arc::new(set));
+                app.tell_saved(format!("Added the conversation to {} as {labels}", shown.display()));
             }
             Err(sentence) => app.state.log.error(format!("The conversation was not added to {}: {sentence}", shown.display())),
         };
@@ -247,16 +274,15 @@ impl App {
         let decided = self.decided_turns();
         let Some(Dialog::AddToSet(add)) = &mut self.state.dialog else { return };
         match command {
-            Command::AddLabel { turn, label } => match &mut add.expected {
-                Expected::Last(present) => *present = label,
-                Expected::PerTurn(labels) => labels.iter_mut().skip(turn).take(1).for_each(|present| present.clone_from(&label)),
-            },
+            Command::AddLabel { turn, label } => {
+                if let Some(present) = add.expected.get_mut(turn) {
+                    *present = Some(label);
+                }
+            }
             Command::AddPerTurn(each) => {
-                let last = match &add.expected {
-                    Expected::Last(label) => label.clone(),
-                    Expected::PerTurn(labels) => labels.last().cloned().unwrap_or_else(|| NO_ROUTE_LABEL.to_owned()),
-                };
-                add.expected = if each { label_each(&add.conversation, &decided, last) } else { Expected::Last(last) };
+                let last = add.expected.last().cloned().flatten();
+                add.expected = if each { label_each(&add.conversation, &decided, last) } else { vec![last] };
+                add.per_turn = each;
             }
             Command::AddSet(path) => add.set = Some(path),
             _ => self.add_to_set(),
@@ -277,12 +303,12 @@ impl App {
 }
 
 /// Proposes a label for each user message: what was `decided` after it, by its position, where that is known, otherwise the `last` one's.
-fn label_each(conversation: &Conversation, decided: &[(usize, String)], last: String) -> Expected {
+fn label_each(conversation: &Conversation, decided: &[(usize, String)], last: Option<String>) -> Vec<Option<String>> {
     let proposed = |message: usize| decided.iter().find(|(turn, _)| *turn == message).map(|(_, label)| label.clone());
-    let mut labels: Vec<String> = conversation.user_turns().map(|turn| proposed(turn).unwrap_or_else(|| last.clone())).collect();
+    let mut labels: Vec<Option<String>> = conversation.user_turns().map(|turn| proposed(turn).or_else(|| last.clone())).collect();
     labels.pop();
     labels.push(last);
-    Expected::PerTurn(labels)
+    labels
 }
 
 fn read_set(path: &Path, policy: &Arc<Policy>, progress: &Reading) -> Result<Option<OpenSet>, FormatError> {

@@ -1,4 +1,4 @@
-//! The decision on screen, together with what it was made from.
+//! The decision on screen, together with what it was made from, and why there is none.
 
 use std::sync::Arc;
 
@@ -18,6 +18,15 @@ pub struct ShownDecision {
     pub dialect: DialectId,
     /// Of the router that decided, as [`RouterStatus::stamp`] gives it.
     pub stamp: Option<RouterStamp>,
+}
+
+/// Why there is no decision on some texts, which were routed by themselves.
+#[derive(Clone, Debug)]
+pub struct FailedDecision {
+    /// What went wrong and what to do about it.
+    pub sentence: String,
+    pub policy: Arc<Policy>,
+    pub conversation: Arc<Conversation>,
 }
 
 impl ShownDecision {

@@ -4,9 +4,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::{
-    AddToSet, Batch, BatchPart, Checks, Compare, DocId, Document, ExportState, FileStamp, GatewayImport, Import, Job, JobKind, Library,
-    Log, OutlineRow, PolicyText, Purpose, RouterPanel, RouterPhase, RouterSource, RouterStatus, RunId, Settings, ShownDecision, Study,
-    StudyKind, Tab, proposed_name,
+    AddToSet, Batch, BatchPart, Checks, Compare, DocId, Document, ExportState, FailedDecision, FileStamp, GatewayImport, Import, Job,
+    JobKind, Library, Log, OutlineRow, PolicyText, Purpose, RouterPanel, RouterPhase, RouterSource, RouterStatus, RunId, Settings,
+    ShownDecision, Study, StudyKind, Tab, proposed_name,
 };
 use crate::chat::{Conversation, Role};
 use crate::dialect::RenderedPrompt;
@@ -103,6 +103,8 @@ pub struct State {
     /// Whether to route as soon as the router is there.
     pub route_when_loaded: bool,
     pub shown: Option<ShownDecision>,
+    /// Why the last request that nobody asked for by hand failed, until there is a decision.
+    pub(super) failed: Option<FailedDecision>,
     /// The decision before the last edit, which bars mark the change against.
     pub before_edit: Option<ShownDecision>,
     pub section: Section,
@@ -222,15 +224,36 @@ impl State {
 
     /// Returns whether the user waits for a decision on the texts on screen.
     pub fn is_routing(&self) -> bool {
-        let waits = |job: &Job| matches!(&job.kind, JobKind::Route { purpose: Purpose::Current, .. }) && !job.cancelling;
+        let waits = |job: &Job| matches!(&job.kind, JobKind::Route { purpose: Purpose::Current { .. }, .. }) && !job.cancelling;
         self.route_when_loaded || self.jobs.iter().any(waits)
     }
 
     /// Returns whether the shown decision belongs to older texts than those on screen, or to another router.
     pub fn is_shown_outdated(&self) -> bool {
-        let (routes, conversation) = (self.routes(), &self.conversation().text);
-        let is_outdated = |shown: &ShownDecision| shown.is_outdated(routes, conversation, self.dialect(), &self.router);
-        self.shown.as_ref().is_some_and(is_outdated)
+        self.shown.as_ref().is_some_and(|shown| self.is_outdated(shown))
+    }
+
+    /// Returns whether the shown decision is that of the texts on screen, by the router that is loaded.
+    pub(super) fn is_shown_current(&self) -> bool {
+        self.shown.as_ref().is_some_and(|shown| !self.is_outdated(shown))
+    }
+
+    /// Returns whether a decision belongs to other texts than those on screen, or to another router.
+    pub(super) fn is_outdated(&self, decision: &ShownDecision) -> bool {
+        decision.is_outdated(self.routes(), &self.conversation().text, self.dialect(), &self.router)
+    }
+
+    /// Returns why there is no decision, and whether that is about the texts on screen: they were routed by themselves, and that failed.
+    pub fn routing_failure(&self) -> Option<(&str, bool)> {
+        let failed = self.failed.as_ref().filter(|_| !self.is_shown_current())?;
+        let is_current = Arc::ptr_eq(&failed.policy, self.routes()) && Arc::ptr_eq(&failed.conversation, &self.conversation().text);
+        Some((failed.sentence.as_str(), is_current))
+    }
+
+    /// Returns the label that the decision on the texts on screen has in a set, once it is made.
+    pub(super) fn decided_label(&self) -> Option<String> {
+        let shown = self.shown.as_ref().filter(|shown| !self.is_outdated(shown))?;
+        shown.decision.label().map(str::to_owned)
     }
 
     /// Returns the study of a kind, if it was made.
@@ -294,10 +317,8 @@ impl State {
             Some("A set is being measured")
         } else if self.batch.opening.is_some() {
             Some("The set is being read")
-        } else if self.batch.set.is_none() {
-            Some("Open a labelled set first")
-        } else if self.batch.set.as_ref().is_some_and(|open| open.set.labelled() == 0 && !open.set.unlabelled().is_empty()) {
-            Some("Label a case of the set first: none has a label")
+        } else if let Some(obstacle) = self.set_obstacle() {
+            Some(obstacle)
         } else if let Some(obstacle) = self.policy().text.obstacle() {
             Some(obstacle)
         } else if self.routes().routes.is_empty() {
@@ -306,6 +327,16 @@ impl State {
             Some("The router is being loaded")
         } else {
             self.router_obstacle()
+        }
+    }
+
+    /// Returns why nothing can be measured on the open set, if one is open at all.
+    fn set_obstacle(&self) -> Option<&'static str> {
+        match &self.batch.set {
+            None => Some("Open a labelled set first"),
+            Some(open) if open.set.labelled() > 0 => None,
+            Some(open) if open.set.unlabelled().is_empty() => Some("Repair the set or open another one: no case of it can be measured"),
+            Some(_) => Some("Label a case of the set first: none has a label"),
         }
     }
 }

@@ -215,7 +215,7 @@ fn causes(
         let router = routers.get(&second.router)?;
         let (here, there) = (router.description().info, &second.run.info.router);
         if !here.decides_as(there) {
-            let words = |router: &RouterInfo| format!("{} on {} in {}", router.id, router.device, router.dtype);
+            let words = |router: &RouterInfo| format!("{}{}", router.id, router.place());
             return Err(Failure::Input(format!("the runs are of {}, and here is {}; name another --device", words(there), words(&here))));
         }
         let bar = ProgressBar::new(requests.len() as u64);

@@ -103,7 +103,7 @@ pub fn decision_text(decision: &Decision, policy: &Policy) -> String {
         Some(url) => line("gateway", format!("{url}, with its own prompt")),
         None => {
             let dialect = decision.dialect.map_or_else(String::new, |dialect| format!(", dialect {dialect}"));
-            line("router", format!("{} on {} in {}{dialect}", router.id, router.device, router.dtype));
+            line("router", format!("{}{}{dialect}", router.id, router.place()));
         }
     }
     if let Some(temperature) = router.temperature {

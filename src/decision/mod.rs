@@ -84,6 +84,11 @@ impl RouterInfo {
         (&self.id, &self.device, &self.dtype) == (&other.id, &other.device, &other.dtype)
     }
 
+    /// Returns ` on cpu in f32`, to stand behind what the router is called; nothing where it runs elsewhere, since no server tells.
+    pub fn place(&self) -> String {
+        if matches!(self.device.as_str(), "server" | "gateway") { String::new() } else { format!(" on {} in {}", self.device, self.dtype) }
+    }
+
     /// Returns whether the router that ships with Waypost decided, which no gateway asks.
     pub fn is_builtin(&self) -> bool {
         self.id == "builtin"

@@ -33,6 +33,9 @@ const REFUSALS: usize = 16;
 /// How often a running request looks whether it was cancelled.
 const CANCEL_CHECK: Duration = Duration::from_millis(20);
 
+/// Until the connections of given up requests are closed; what is sent for that takes no longer.
+const CLOSING: Duration = Duration::from_millis(10);
+
 /// A server that is asked over HTTP, from one thread.
 pub struct Server {
     runtime: Runtime,
@@ -134,11 +137,17 @@ impl Server {
                     tokio::time::sleep(CANCEL_CHECK).await;
                 }
             };
-            tokio::select! {
+            let result = tokio::select! {
                 biased;
                 result = work => result,
                 () = cancelled => Err(EngineError::Cancelled),
+            };
+            if result.is_err() {
+                // Requests may have been given up with the work. Their connections are closed by tasks that run in here alone, and until then
+                // the server goes on with what nobody waits for.
+                tokio::time::sleep(CLOSING).await;
             }
+            result
         })
     }
 

@@ -144,7 +144,7 @@ pub fn report_markdown(run: &Run) -> String {
     let rows = [
         ("policy", format!("{}, sha256 {}", info.policy.path, info.policy.sha256)),
         ("set", format!("{}, sha256 {}", info.set.path, info.set.sha256)),
-        ("router", format!("{} on {} in {}{temperature}", info.router.id, info.router.device, info.router.dtype)),
+        ("router", format!("{}{}{temperature}", info.router.id, info.router.place())),
         ("router sha256", info.router_digest.clone().unwrap_or_else(|| "unknown, it runs elsewhere".to_owned())),
         ("dialect", info.router.dialect_words(info.dialect).to_owned()),
         ("date", info.date.clone()),

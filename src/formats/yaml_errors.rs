@@ -94,7 +94,7 @@ const ESCAPE_REMEDY: &str = "write a backslash as \\\\";
 /// Programs that write JSON spell what lies beyond the first 65,536 characters as a pair of escapes, which YAML does not have.
 const HALF: &str = "text in double quotes holds a \\u escape that is no character, such as half of a pair";
 const HALF_REMEDY: &str = "write the character itself";
-const QUOTE_REMEDY: &str = "inside double quotes write \\\" for a quote, inside single quotes ''";
+const QUOTE_REMEDY: &str = "inside double quotes write \\\" for a quote, inside single quotes a doubled single quote";
 const BRACKET: &str = "a list or object in brackets is not closed, or lacks a comma";
 const BRACKET_REMEDY: &str = "check the brackets and commas";
 /// Most readers of YAML allow that, this one only behind some values.

@@ -325,8 +325,9 @@ fn empty_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
             }
             Some(open) => {
                 let set = &open.set;
-                let (cases, turns) = (case_table::grouped(set.labelled()), case_table::grouped(set.turns(state.batch.limit)));
-                ui.label(weak(&format!("{cases} labelled conversations are ready, {turns} decisions to make")));
+                let cases = case_table::counted(set.labelled(), "labelled conversation");
+                let (verb, turns) = (if set.labelled() == 1 { "is" } else { "are" }, set.turns(state.batch.limit));
+                ui.label(weak(&format!("{cases} {verb} ready, {} to make", case_table::counted(turns, "decision"))));
                 ui.add_space(space::M);
                 actions::primary_button_ui(ui, state, Action::Measure, commands);
                 if let Some(obstacle) = Action::Measure.obstacle(state) {

@@ -311,6 +311,11 @@ pub fn verdict(turn: &TurnResult) -> &'static str {
     }
 }
 
+/// Writes so many of something.
+pub fn counted(count: usize, noun: &str) -> String {
+    format!("{} {noun}{}", grouped(count), if count == 1 { "" } else { "s" })
+}
+
 /// Writes a count with its thousands apart.
 pub fn grouped(count: usize) -> String {
     let digits = count.to_string();

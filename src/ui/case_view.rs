@@ -65,12 +65,15 @@ fn verdict_ui(ui: &mut Ui, turn: &TurnResult) {
 
 /// The label as a list to choose from, and the one key that takes the decision for right.
 fn label_ui(ui: &mut Ui, state: &State, view: &RunView, position: u32, turn: &TurnResult, commands: &mut Vec<Command>) {
+    let labels = case_keys::keyed_labels(view, turn);
     ui.horizontal(|ui| {
         let caption = widgets::caption_ui(ui, "Label");
         let combo = ComboBox::from_id_salt("label of case").selected_text(title(&turn.label)).width(180.0).truncate();
         let response = combo.show_ui(ui, |ui| {
             for label in turn.routes.as_deref().unwrap_or(&view.run.info.labels) {
-                if ui.selectable_label(**label == *turn.label, title(label)).clicked() && **label != *turn.label {
+                let digit = labels.iter().position(|keyed| *keyed == label.as_str()).map_or_else(String::new, |digit| format!("{digit}  "));
+                let row = ui.selectable_label(**label == *turn.label, format!("{digit}{}", title(label)));
+                if row.accessible_name(title(label)).clicked() && **label != *turn.label {
                     commands.push(Command::Batch(BatchCommand::Relabel { turn: position, label: label.clone() }));
                 }
             }
@@ -79,7 +82,6 @@ fn label_ui(ui: &mut Ui, state: &State, view: &RunView, position: u32, turn: &Tu
         if !turn.agrees() && turn.decided.is_some() {
             actions::action_button_ui(ui, state, Action::AcceptDecision, commands);
         }
-        let labels = case_keys::keyed_labels(view, turn);
         let keys: Vec<String> = labels.iter().enumerate().map(|(digit, label)| format!("{digit}  {}", title(label))).collect();
         let place = format!("or press 1 to {}, 0 for no route; line {} of the set", labels.len() - 1, turn.line);
         widgets::caption_ui(ui, place).on_hover_text(keys.join("\n"));

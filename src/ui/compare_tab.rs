@@ -191,7 +191,7 @@ fn verdict_ui(ui: &mut Ui, state: &State, view: &ComparisonView, commands: &mut 
                 }
             });
         }
-        let verdict = RichText::new(capital(&comparison.verdict)).font(tokens::strong_font(text::HEADING + 1.0)).color(colour);
+        let verdict = RichText::new(verdict(view)).font(tokens::strong_font(text::HEADING + 1.0)).color(colour);
         ui.add(Label::new(verdict).wrap().selectable(true));
         let [before, after] = comparison.agreement;
         let [low, high] = comparison.difference.ci95;
@@ -237,7 +237,12 @@ fn verdict_ui(ui: &mut Ui, state: &State, view: &ComparisonView, commands: &mut 
     });
 }
 
-fn capital(sentence: &str) -> String {
-    let mut letters = sentence.chars();
+/// Returns the verdict as a sentence starts, unless it starts with what a user called a run.
+fn verdict(view: &ComparisonView) -> String {
+    let verdict = &view.comparison.verdict;
+    if view.runs.iter().any(|run| verdict.starts_with(&run.name)) {
+        return verdict.clone();
+    }
+    let mut letters = verdict.chars();
     letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
 }

@@ -50,6 +50,7 @@ pub fn decision_panel_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>
         ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
             router_ui(ui, state, commands);
             opened_ui(ui, state);
+            failed_ui(ui, state);
             match state.section {
                 Section::Result => result_view::result_view_ui(ui, state, commands),
                 Section::Turns => study_views::turns_ui(ui, state, commands),
@@ -100,6 +101,24 @@ fn opened_ui(ui: &mut Ui, state: &State) {
     theme::card_frame(palette.warning_soft, palette.warning_soft).show(ui, |ui| {
         ui.set_min_width(ui.available_width());
         ui.add(Label::new(notice).wrap().selectable(true));
+    });
+}
+
+/// Says why the texts that were routed by themselves have no decision.
+fn failed_ui(ui: &mut Ui, state: &State) {
+    let Some((sentence, is_current)) = state.routing_failure() else { return };
+    ui.scope(|ui| {
+        if !is_current {
+            widgets::caption_ui(ui, "The texts have changed since this failed");
+            ui.multiply_opacity(0.55);
+        }
+        let palette = theme::palette(ui);
+        theme::card_frame(palette.error_soft, palette.error_soft).show(ui, |ui| {
+            ui.set_min_width(ui.available_width());
+            let title = RichText::new("This conversation could not be routed").font(tokens::strong_font(text::BODY)).color(palette.error);
+            ui.add(Label::new(title).wrap());
+            ui.add(Label::new(sentence).wrap().selectable(true));
+        });
     });
 }
 

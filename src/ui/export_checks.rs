@@ -82,7 +82,7 @@ fn facts_ui(ui: &mut Ui, evidence: &Evidence) {
         Some(url) => line(ui, format!("Decided by the gateway at {url}; measured {date}")),
         None => {
             let dialect = dialect.map_or_else(String::new, |dialect| format!(", dialect {dialect}"));
-            line(ui, format!("Router {} on {} in {}{dialect}", router.id, router.device, router.dtype));
+            line(ui, format!("Router {}{}{dialect}", router.id, router.place()));
             line(ui, format!("Holds for {}; measured {date}", evidence.gateway_versions));
         }
     }

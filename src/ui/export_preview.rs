@@ -8,6 +8,8 @@ use crate::app::{Change, Command, ExportCommand, MadeText, State};
 use crate::formats::ExportError;
 
 const LINE_HEIGHT: f32 = 18.0;
+/// Room for the switch beside the name.
+const SWITCH_WIDTH: f32 = 150.0;
 /// Room at the left for line numbers and signs.
 const GUTTER: f32 = 56.0;
 
@@ -21,8 +23,10 @@ pub fn export_preview_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>
         |ui| {
             let name = state.export_into().and_then(|into| into.path.file_name());
             let name = name.map_or_else(|| state.export.format.file_name().to_owned(), |name| name.to_string_lossy().into_owned());
-            widgets::heading_ui(ui, &name);
-            if let Some(MadeText { changes: Some(_), .. }) = text {
+            let has_changes = text.is_some_and(|text| text.changes.is_some());
+            let room = ui.available_width() - if has_changes { SWITCH_WIDTH } else { 0.0 };
+            widgets::within_ui(ui, room.max(0.0), |ui| ui.add(Label::new(RichText::new(&name).heading()).truncate()));
+            if has_changes {
                 let choices = [(true, "Changes", "What changes in the configuration"), (false, "All of it", "The file as it will be")];
                 if let Some(changes) = widgets::switch_ui(ui, state.export.changes, &choices) {
                     chosen.push(Command::Export(ExportCommand::ShowChanges(changes)));

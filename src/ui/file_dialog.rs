@@ -2,11 +2,13 @@
 //!
 //! They block whoever opens them, so each has a thread of its own, except on a Mac, where the system wants them on the main thread.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, Sender};
 use std::time::{Duration, Instant};
 
-use crate::app::{Action, Answer, BatchCommand, Command, Dialog, ExportCommand, Question, RoutersCommand, State, proposed_name};
+use crate::app::{
+    Action, Answer, BatchCommand, Command, Dialog, DocId, ExportCommand, Question, RoutersCommand, Settings, State, proposed_name,
+};
 
 /// Nobody cancels a dialog that fast: it has hardly come up by then.
 const TOO_SOON: Duration = Duration::from_millis(300);
@@ -33,45 +35,45 @@ impl FileDialogs {
     /// Opens a dialog for a command that needs a file.
     pub fn ask_where_needed(&self, command: &Command, state: &State) {
         if *command == Command::AskNewSet {
-            return self.new_set();
+            return self.new_set(state);
         }
         if *command == Command::AskImportSet {
-            let dialog = rfd::FileDialog::new().set_title("Save as a set to label").set_file_name("to_label.jsonl");
+            let dialog = titled(state, "Save as a set to label").set_file_name("to_label.jsonl");
             return self.spawn(move || dialog.save_file().map(Command::ImportSave).into_iter().collect());
         }
         if let Command::Export(command) = command {
             return self.ask_about_export(command, state);
         }
         match command {
-            Command::Routers(RoutersCommand::ChooseFolder) => return self.router(true),
-            Command::Routers(RoutersCommand::ChooseFile) => return self.router(false),
+            Command::Routers(RoutersCommand::ChooseFolder) => return self.router(true, state),
+            Command::Routers(RoutersCommand::ChooseFile) => return self.router(false, state),
             Command::Answer(Answer::Save) => return self.save_and_close(state),
             _ => {}
         }
         let Command::Perform(action) = command else { return };
         let (policy, conversation) = (state.policy(), state.conversation());
         match action {
-            Action::Open => self.open(),
-            Action::OpenSet => self.open_set(matches!(state.dialog, Some(Dialog::AddToSet(_)))),
+            Action::Open => self.open(state),
+            Action::OpenSet => self.open_set(matches!(state.dialog, Some(Dialog::AddToSet(_))), state),
             Action::SaveAs => {
                 let present = state.save_beside(policy.id).or_else(|| policy.path.clone());
-                self.save(policy.id, present, proposed_name(&policy.title, "yaml"));
+                self.save(policy.id, save_dialog(state, present, proposed_name(&policy.title, "yaml")));
             }
             Action::Save if action.obstacle(state).is_none() => {
                 let (id, path, proposed) = state.save_target();
                 let beside = state.save_beside(id);
                 if path.is_none() || beside.is_some() {
-                    self.save(id, beside, proposed);
+                    self.save(id, save_dialog(state, beside, proposed));
                 }
             }
             Action::SaveReport if action.obstacle(state).is_none() => {
-                let dialog = rfd::FileDialog::new().set_title("Choose where the report's folder is made");
+                let dialog = titled(state, "Choose where the report's folder is made");
                 let save = |path| Command::Batch(BatchCommand::SaveReport(path));
                 self.spawn(move || dialog.pick_folder().map(save).into_iter().collect());
             }
             Action::SaveConversation => {
                 let present = state.save_beside(conversation.id).or_else(|| conversation.path.clone());
-                self.save(conversation.id, present, proposed_name(&conversation.title, "json"));
+                self.save(conversation.id, save_dialog(state, present, proposed_name(&conversation.title, "json")));
             }
             _ => {}
         }
@@ -79,48 +81,45 @@ impl FileDialogs {
 
     fn ask_about_export(&self, command: &ExportCommand, state: &State) {
         if *command == ExportCommand::ChooseInto {
-            let dialog = rfd::FileDialog::new()
-                .set_title("Choose the configuration to write into")
+            let dialog = titled(state, "Choose the configuration to write into")
                 .add_filter("Plano configurations", &["yaml", "yml"])
                 .add_filter("All files", &["*"]);
             let into = |path| Command::Export(ExportCommand::Into(Some(path)));
             self.spawn(move || dialog.pick_file().map(into).into_iter().collect());
         } else if *command == ExportCommand::ChooseRun {
-            let dialog = rfd::FileDialog::new().set_title("Open the folder of a run, which waypost eval --out writes");
+            let dialog = titled(state, "Open the folder of a run, which waypost eval --out writes");
             let open = |path| Command::Export(ExportCommand::OpenRun(path));
             self.spawn(move || dialog.pick_folder().map(open).into_iter().collect());
         } else if let Some(proposed) = state.export_file_wanted(command) {
-            let dialog = rfd::FileDialog::new().set_title("Export as").set_file_name(proposed);
+            let dialog = titled(state, "Export as").set_file_name(proposed);
             let write = |path| Command::Export(ExportCommand::WriteTo(path));
             self.spawn(move || dialog.save_file().map(write).into_iter().collect());
         }
     }
 
-    fn open(&self) {
-        let dialog = rfd::FileDialog::new()
-            .set_title("Open policies, gateway configurations and conversations")
+    fn open(&self, state: &State) {
+        let dialog = titled(state, "Open policies, gateway configurations and conversations")
             .add_filter("Policies, configurations and conversations", &["yaml", "yml", "json", "jsonl", "txt", "md"])
             .add_filter("All files", &["*"]);
         self.spawn(move || dialog.pick_files().unwrap_or_default().into_iter().map(Command::Open).collect());
     }
 
     /// Asks for a labelled set, to measure on or to add a conversation to.
-    fn open_set(&self, to_add: bool) {
-        let dialog = rfd::FileDialog::new()
-            .set_title("Open a labelled set")
+    fn open_set(&self, to_add: bool, state: &State) {
+        let dialog = titled(state, "Open a labelled set")
             .add_filter("Labelled sets", &["jsonl", "ndjson", "json", "csv", "tsv"])
             .add_filter("All files", &["*"]);
         let command = move |path| if to_add { Command::AddSet(path) } else { Command::Batch(BatchCommand::OpenSet(path)) };
         self.spawn(move || dialog.pick_file().map(command).into_iter().collect());
     }
 
-    fn router(&self, is_folder: bool) {
+    fn router(&self, is_folder: bool, state: &State) {
         let open = |path| Command::Routers(RoutersCommand::Open(path));
         if is_folder {
-            let dialog = rfd::FileDialog::new().set_title("Choose a router's folder, with config.json, tokenizer.json and safetensors");
+            let dialog = titled(state, "Choose a router's folder, with config.json, tokenizer.json and safetensors");
             self.spawn(move || dialog.pick_folder().map(open).into_iter().collect());
         } else {
-            let dialog = rfd::FileDialog::new().set_title("Choose a router's file").add_filter("GGUF files", &["gguf"]);
+            let dialog = titled(state, "Choose a router's file").add_filter("GGUF files", &["gguf"]);
             self.spawn(move || dialog.pick_file().map(open).into_iter().collect());
         }
     }
@@ -135,19 +134,18 @@ impl FileDialogs {
         let proposed = policy.map(|document| proposed_name(&document.title, "yaml"));
         let proposed = proposed.or_else(|| conversation.map(|document| proposed_name(&document.title, "json")));
         let Some(proposed) = proposed else { return };
-        let dialog = save_dialog(beside, proposed);
+        let dialog = save_dialog(state, beside, proposed);
         // One that could not be saved is asked about again.
         let save = move |path| [Command::SaveTo(id, path), Command::ClosePolicy(id)];
         self.spawn(move || dialog.save_file().map(save).into_iter().flatten().collect());
     }
 
-    fn new_set(&self) {
-        let dialog = rfd::FileDialog::new().set_title("New labelled set").set_file_name("labelled.jsonl");
+    fn new_set(&self, state: &State) {
+        let dialog = titled(state, "New labelled set").set_file_name("labelled.jsonl");
         self.spawn(move || dialog.save_file().map(Command::AddSet).into_iter().collect());
     }
 
-    fn save(&self, document: crate::app::DocId, present: Option<PathBuf>, proposed: String) {
-        let dialog = save_dialog(present, proposed);
+    fn save(&self, document: DocId, dialog: rfd::FileDialog) {
         self.spawn(move || dialog.save_file().map(|path| Command::SaveTo(document, path)).into_iter().collect());
     }
 
@@ -182,9 +180,25 @@ fn has_zenity() -> bool {
     std::env::var_os("PATH").is_some_and(|path| std::env::split_paths(&path).any(|folder| folder.join("zenity").is_file()))
 }
 
+/// Returns a dialog that begins where the user was last: some systems would begin at the root of all files.
+fn titled(state: &State, title: &str) -> rfd::FileDialog {
+    let dialog = rfd::FileDialog::new().set_title(title);
+    match last_folder(&state.settings) {
+        Some(folder) => dialog.set_directory(folder),
+        None => dialog,
+    }
+}
+
+/// Returns the folder of the file that was opened or saved last, of those that still exist, or else the user's own.
+fn last_folder(settings: &Settings) -> Option<PathBuf> {
+    let recent = settings.recent.iter().chain(&settings.recent_sets);
+    let folder = recent.filter_map(|path| path.parent()).find(|folder| folder.is_dir());
+    folder.map(Path::to_owned).or_else(std::env::home_dir)
+}
+
 /// Returns a dialog that proposes the present file, or a name where there is none.
-fn save_dialog(present: Option<PathBuf>, proposed: String) -> rfd::FileDialog {
-    let mut dialog = rfd::FileDialog::new().set_title("Save as").set_file_name(proposed);
+fn save_dialog(state: &State, present: Option<PathBuf>, proposed: String) -> rfd::FileDialog {
+    let mut dialog = titled(state, "Save as").set_file_name(proposed);
     if let Some(path) = present {
         dialog = path.parent().map_or_else(|| dialog.clone(), |folder| dialog.clone().set_directory(folder));
         dialog = path.file_name().map_or_else(|| dialog.clone(), |name| dialog.clone().set_file_name(name.to_string_lossy()));
@@ -195,6 +209,14 @@ fn save_dialog(present: Option<PathBuf>, proposed: String) -> rfd::FileDialog {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_dialog_begins_in_the_folder_of_the_last_file_that_is_still_there() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let recent = vec!["/nowhere/gone/p.yaml".into(), folder.join("q.yaml")];
+        assert_eq!(last_folder(&Settings { recent, ..Settings::default() }).as_deref(), Some(folder));
+        assert_eq!(last_folder(&Settings::default()), std::env::home_dir());
+    }
 
     #[test]
     fn an_answer_at_once_without_zenity_is_a_dialog_that_never_opened() {

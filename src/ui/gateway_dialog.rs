@@ -1,10 +1,10 @@
 //! A gateway's configuration that was opened: its routes, and what the gateway itself would do with it.
 
-use egui::{RichText, ScrollArea, Ui, vec2};
+use egui::{FontId, RichText, Role, ScrollArea, Sense, Ui, WidgetInfo, vec2};
 
-use super::tokens::{self, space};
+use super::tokens::{self, space, text};
 use super::widgets::{self, Row};
-use super::{lint_view, theme};
+use super::{lint_view, tall_list, theme};
 use crate::app::{Command, GatewayImport, State};
 use crate::formats::{GatewayShape, Note, NoteKind};
 use crate::policy::lint::Severity;
@@ -52,7 +52,7 @@ pub fn gateway_dialog_ui(ui: &mut Ui, state: &State, import: &GatewayImport, com
         if widgets::button_ui(ui, "Replace current policy").on_hover_text(replaced).clicked() {
             commands.push(Command::ImportPolicy { replace: true });
         }
-        if widgets::primary_ui(ui, "Add as new policy").clicked() {
+        if widgets::primary_ui(ui, "Add as new policy").clicked() || widgets::is_entered(ui) {
             commands.push(Command::ImportPolicy { replace: false });
         }
     });
@@ -78,39 +78,52 @@ fn notes_ui(ui: &mut Ui, shape: GatewayShape, notes: &[Note]) {
             )
         }
     };
-    ui.label(RichText::new(sentence).font(tokens::strong_font(tokens::text::BODY)).color(colour));
+    ui.label(RichText::new(sentence).font(tokens::strong_font(text::BODY)).color(colour));
     ui.push_id("notes", |ui| {
-        rows_ui(ui, notes.len(), |ui, row| {
-            let Some(Note { kind, warning }) = notes.get(row) else { return };
-            let (word, severity) = match kind {
-                NoteKind::Refused => ("Refused", Severity::Error),
-                NoteKind::Ignored => ("Ignored", Severity::Warning),
-                NoteKind::Changed => ("Differs in the policy", Severity::Advice),
-            };
-            let line = warning.line.map(|line| format!("line {line}")).unwrap_or_default();
-            let detail = format!("{word}: {}", warning.remedy);
-            let name = format!("{word}, {line}: {}; {}", warning.message, warning.remedy);
-            let shown = Row {
-                name: &name,
-                title: &warning.message,
-                detail: &detail,
-                note: &line,
-                selected: false,
-                height: ROW_HEIGHT,
-                indent: space::M,
-            };
-            let response = widgets::row_ui(ui, shown);
-            lint_view::paint_mark(ui, severity, response.rect.left_center() + vec2(space::M, 0.0));
-            response.on_hover_text(format!("{}; {}", warning.message, warning.remedy));
-        });
+        let height = ROW_HEIGHT * ROWS;
+        let area = ScrollArea::vertical().auto_shrink([false, true]).max_height(height).min_scrolled_height(height);
+        let draw = |ui: &mut Ui, at: usize| {
+            if let Some(note) = notes.get(at) {
+                note_ui(ui, note);
+            }
+        };
+        tall_list::items_ui(ui, area, notes.len(), None, |_| ROW_HEIGHT, draw);
     });
+}
+
+/// Draws a note in full: what it says to do is seldom in its first words.
+fn note_ui(ui: &mut Ui, Note { kind, warning }: &Note) {
+    let palette = theme::palette(ui);
+    let (word, severity) = match kind {
+        NoteKind::Refused => ("Refused", Severity::Error),
+        NoteKind::Ignored => ("Ignored", Severity::Warning),
+        NoteKind::Changed => ("Differs in the policy", Severity::Advice),
+    };
+    let place = warning.line.map_or_else(|| word.to_owned(), |line| format!("{word}, line {line}"));
+    let said = format!("{place}: {}", warning.message);
+    let width = (ui.available_width() - space::XL).max(0.0);
+    let message = ui.painter().layout(said.clone(), FontId::proportional(text::BODY), palette.text, width);
+    let remedy = ui.painter().layout(warning.remedy.clone(), FontId::proportional(text::SMALL), palette.text_weak, width);
+    let (above, below) = (message.size().y, remedy.size().y);
+    // Reached with the Tab key, which scrolls the list.
+    let size = vec2(ui.available_width(), above + below + space::S);
+    let (rect, response) = ui.allocate_exact_size(size, Sense::focusable_noninteractive());
+    response.widget_info(|| WidgetInfo::labeled(Role::Label, true, format!("{said}; {}", warning.remedy)));
+    if response.gained_focus() {
+        response.scroll_to_me(None);
+    }
+    widgets::focus_ring(ui, &response);
+    lint_view::paint_mark(ui, severity, rect.left_top() + vec2(space::M, space::M));
+    let start = rect.left_top() + vec2(space::XL, space::XS);
+    ui.painter().galley(start, message, palette.text);
+    ui.painter().galley(start + vec2(0.0, above), remedy, palette.text_weak);
 }
 
 /// Draws a list that is scrolled where it is long.
 fn rows_ui(ui: &mut Ui, count: usize, mut draw: impl FnMut(&mut Ui, usize)) {
     let height = (ROW_HEIGHT + 2.0) * (count as f32).min(ROWS);
     let area = ScrollArea::vertical().auto_shrink([false, true]).max_height(height).min_scrolled_height(height);
-    area.show_rows(ui, ROW_HEIGHT, count, |ui, rows| rows.for_each(|row| draw(ui, row)));
+    area.show_rows(ui, ROW_HEIGHT, count, |ui, rows| rows.for_each(|row| widgets::item_ui(ui, row, |ui| draw(ui, row))));
 }
 
 fn counted(count: usize, what: &str) -> String {

@@ -173,7 +173,7 @@ fn list_ui(ui: &mut Ui, import: &Import, commands: &mut Vec<Command>) {
             let Some(found) = import.found().get(index) else { continue };
             let selected = index == import.chosen;
             let row = Row { name: &found.title, title: &found.title, detail: "", note: "", selected, height: 26.0, indent: 0.0 };
-            if widgets::row_ui(ui, row).clicked() {
+            if widgets::item_ui(ui, index, |ui| widgets::row_ui(ui, row)).clicked() {
                 commands.push(Command::ImportChoose(index));
             }
         }

@@ -1,11 +1,15 @@
-//! The command palette: every action of the table, open documents and recent files, found by a few letters.
+//! The command palette: every action of the table, open documents, routes and recent files, found by a few letters.
 
 use egui::{Key, Modifiers, ScrollArea, TextEdit, Ui};
 
 use super::widgets::{self, Row};
 use crate::app::{Action, Command, SAMPLES, State};
+use crate::policy::Route;
 
 const ROW_HEIGHT: f32 = 32.0;
+
+/// Routes that are named at most, so that actions stay in view.
+const ROUTES: usize = 5;
 
 /// What is typed and which row is chosen; belongs to the drawing alone.
 #[derive(Clone, Default)]
@@ -19,7 +23,7 @@ struct Typed {
 struct Entry {
     title: String,
     note: String,
-    command: Command,
+    commands: Vec<Command>,
     obstacle: Option<&'static str>,
 }
 
@@ -68,7 +72,7 @@ pub fn palette_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
     });
     if let Some(entry) = run.and_then(|row| found.get(row)).filter(|entry| entry.obstacle.is_none()) {
         commands.push(Command::CloseDialog);
-        commands.push(entry.command.clone());
+        commands.extend(entry.commands.iter().cloned());
         typed = Typed::default();
     }
     ui.data_mut(|data| data.insert_temp(id, typed));
@@ -78,10 +82,10 @@ fn found(ui: &Ui, state: &State, query: &str) -> Vec<Entry> {
     let actions = Action::ALL.into_iter().filter(|action| *action != Action::Palette).map(|action| Entry {
         title: action.text().to_owned(),
         note: action.shortcut().map(|keys| ui.ctx().format_shortcut(&keys)).unwrap_or_default(),
-        command: Command::Perform(action),
+        commands: vec![Command::Perform(action)],
         obstacle: action.obstacle(state),
     });
-    let entry = |title: String, note: &str, command| Entry { title, note: note.to_owned(), command, obstacle: None };
+    let entry = |title: String, note: &str, command| Entry { title, note: note.to_owned(), commands: vec![command], obstacle: None };
     let policies = state.policies.iter().map(|document| entry(document.title.clone(), "open policy", Command::SelectPolicy(document.id)));
     let conversations = state
         .conversations
@@ -92,7 +96,17 @@ fn found(ui: &Ui, state: &State, query: &str) -> Vec<Entry> {
         .iter()
         .enumerate()
         .map(|(position, sample)| entry(sample.title.to_owned(), "sample policy", Command::NewFromSample(position)));
+    // By their names alone: the letters of "Go to route" would find any.
+    let is_named = |route: &Route| !query.trim().is_empty() && rank(&route.name, query).is_some_and(|rank| rank < SCATTERED);
+    let named = state.routes().routes.iter().enumerate().filter(|(_, route)| is_named(route)).take(ROUTES);
+    let routes = named.map(|(position, route)| Entry {
+        title: format!("Go to route {}", route.name),
+        note: "route of this policy".to_owned(),
+        commands: vec![Command::Perform(Action::ShowPolicy), Command::SelectRoute(position)],
+        obstacle: None,
+    });
     let mut found: Vec<(u8, Entry)> = actions
+        .chain(routes)
         .chain(policies)
         .chain(conversations)
         .chain(recent)
@@ -102,6 +116,9 @@ fn found(ui: &Ui, state: &State, query: &str) -> Vec<Entry> {
     found.sort_by_key(|(rank, _)| *rank);
     found.into_iter().map(|(_, entry)| entry).collect()
 }
+
+/// The rank of letters that are in the title in this order, but not beside each other.
+const SCATTERED: u8 = 3;
 
 /// Returns how well a title fits what was typed, 0 best; `None` where the letters do not appear in this order.
 fn rank(title: &str, query: &str) -> Option<u8> {
@@ -116,7 +133,7 @@ fn rank(title: &str, query: &str) -> Option<u8> {
         return Some(2);
     }
     let mut letters = title.chars();
-    query.chars().filter(|letter| !letter.is_whitespace()).all(|letter| letters.any(|other| other == letter)).then_some(3)
+    query.chars().filter(|letter| !letter.is_whitespace()).all(|letter| letters.any(|other| other == letter)).then_some(SCATTERED)
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use egui::{CentralPanel, Panel, ScrollArea, Ui};
 
 use super::tokens::space;
 use super::widgets::{self, Row};
-use super::{actions, conversation_panel, decision_panel, theme};
+use super::{actions, conversation_panel, decision_panel, tall_list, theme};
 use crate::app::{Action, Command, State};
 
 const ROW_HEIGHT: f32 = 46.0;
@@ -39,8 +39,12 @@ fn shelf_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
     );
     actions::short_button_ui(ui, state, Action::ImportConversation, "Paste or import…", commands);
     let documents = &state.conversations;
+    let is_new = tall_list::is_newly_selected(ui, "selected conversation", &state.conversation().id);
     ui.spacing_mut().item_spacing.y = 0.0;
     ScrollArea::vertical().auto_shrink(false).show_rows(ui, ROW_HEIGHT, documents.len(), |ui, rows| {
+        if is_new {
+            tall_list::scroll_to_row(ui, state.conversation_index, rows.start, ROW_HEIGHT);
+        }
         for index in rows {
             let Some(document) = documents.get(index) else { continue };
             let messages = document.text.messages.len();
@@ -49,7 +53,7 @@ fn shelf_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
             let selected = index == state.conversation_index;
             let name = format!("Conversation {}", document.title);
             let row = Row { name: &name, title: &document.title, detail: &detail, note, selected, height: ROW_HEIGHT, indent: 0.0 };
-            let response = widgets::row_ui(ui, row);
+            let response = widgets::item_ui(ui, index, |ui| widgets::row_ui(ui, row));
             if response.clicked() {
                 commands.push(Command::SelectConversation(document.id));
             }

@@ -1,11 +1,13 @@
 //! The Policy tab: open policies along the top, routes at the left, the form or the YAML in the middle, the decision at the right.
 
-use egui::{CentralPanel, Panel, Ui};
+use egui::{Align, Button, CentralPanel, FontId, Layout, Panel, Ui, vec2};
 
-use super::tokens::space;
+use super::tokens::{self, space, text};
 use super::{actions, budget, conversation_panel, decision_panel, lint_view, route_form, route_list, theme, widgets, yaml_view};
-use crate::app::{Action, Command, State};
+use crate::app::{Action, Command, Document, PolicyText, State};
 
+/// Closes a policy.
+const CROSS: &str = "×";
 /// The least that the dock is wide.
 const DOCK_WIDTH: f32 = 320.0;
 /// In a narrower editor the heading, the switch and the findings do not fit into one row; the switch says what is shown, too.
@@ -40,17 +42,7 @@ fn policies_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
             ui.horizontal_wrapped(|ui| {
                 ui.spacing_mut().item_spacing.x = space::XS;
                 for (index, document) in state.policies.iter().enumerate() {
-                    let on = index == state.policy_index;
-                    let mark = if document.is_modified() { " •" } else { "" };
-                    let name = format!("Policy {}{}", document.title, if document.is_modified() { ", unsaved changes" } else { "" });
-                    let path = document.path.as_ref().map_or_else(|| "Not in a file yet".to_owned(), |path| path.display().to_string());
-                    let tab = ui.selectable_label(on, format!("{}{mark}", document.title)).on_hover_text(path).accessible_name(name);
-                    if tab.clicked() && !on {
-                        chosen.push(Command::SelectPolicy(document.id));
-                    }
-                    if widgets::quiet_button_ui(ui, "×", format!("Close policy {}", document.title)).clicked() {
-                        chosen.push(Command::ClosePolicy(document.id));
-                    }
+                    policy_ui(ui, document, index == state.policy_index, &mut chosen);
                     ui.add_space(space::S);
                 }
             });
@@ -62,6 +54,31 @@ fn policies_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
         },
     );
     commands.append(&mut chosen);
+}
+
+/// Draws the tab of one policy and the cross beside it, which stay together where there are several rows of them.
+fn policy_ui(ui: &mut Ui, document: &Document<PolicyText>, on: bool, chosen: &mut Vec<Command>) {
+    let (mark, unsaved) = if document.is_modified() { (" •", ", unsaved changes") } else { ("", "") };
+    let title = format!("{}{mark}", document.title);
+    let cross = button_width(ui, CROSS, text::SMALL) + ui.spacing().item_spacing.x;
+    let width = (button_width(ui, &title, text::BODY) + cross).min(ui.max_rect().width());
+    ui.allocate_ui_with_layout(vec2(width, tokens::CONTROL_HEIGHT), Layout::left_to_right(Align::Center), |ui| {
+        let button = Button::selectable(on, title.as_str()).truncate();
+        let path = document.path.as_ref().map_or_else(|| "Not in a file yet".to_owned(), |path| path.display().to_string());
+        let tab = widgets::within_ui(ui, (width - cross).max(0.0), |ui| ui.add(button)).on_hover_text(path);
+        if tab.accessible_name(format!("Policy {}{unsaved}", document.title)).clicked() && !on {
+            chosen.push(Command::SelectPolicy(document.id));
+        }
+        if widgets::quiet_button_ui(ui, CROSS, format!("Close policy {}", document.title)).clicked() {
+            chosen.push(Command::ClosePolicy(document.id));
+        }
+    });
+}
+
+/// Returns how wide a button with these words is, and a little more, since rounding must not shorten them.
+fn button_width(ui: &Ui, words: &str, size: f32) -> f32 {
+    let words = widgets::line(ui, words, FontId::proportional(size), theme::palette(ui).text, f32::INFINITY);
+    words.size().x + 2.0 * ui.spacing().button_padding.x + 2.0
 }
 
 fn editor_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {

@@ -26,7 +26,7 @@ pub fn result_view_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
         && let Some(row) = study.rows.iter().find(|row| row.subject == Subject::Message(turn))
         && let Some(decision) = row.decision()
     {
-        ui.horizontal(|ui| {
+        ui.horizontal_wrapped(|ui| {
             widgets::caption_ui(ui, format!("After message {}", turn + 1));
             if widgets::quiet_button_ui(ui, "Show the whole conversation's", "Show the decision of the whole conversation").clicked() {
                 commands.push(Command::ShowTurn(None));
@@ -58,6 +58,8 @@ pub fn result_view_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
                 decision_ui(ui, &shown.decision, &shown.policy, before.map(|before| &*before.decision));
             });
         }
+        // Why there is none is said above.
+        None if state.routing_failure().is_some() => {}
         None => waiting_ui(ui, state),
     }
 }
@@ -165,7 +167,8 @@ fn margin_ui(ui: &mut Ui, margin: f64) {
     } else {
         (palette.warning, palette.warning_soft)
     };
-    ui.horizontal(|ui| {
+    // A row that does not wrap would push the column out of a narrow window.
+    ui.horizontal_wrapped(|ui| {
         widgets::chip_ui(ui, margin_word(margin), colour, ground);
         widgets::caption_ui(ui, format!("Margin {:.1} points over the next answer", 100.0 * margin))
             .on_hover_text("Difference between the two largest probabilities");

@@ -12,8 +12,9 @@ use crate::policy::{PolicyEdit, Route};
 /// Draws the form of the route at `position`.
 pub fn route_form_ui(ui: &mut Ui, state: &State, position: usize, commands: &mut Vec<Command>) {
     let Some(route) = state.routes().routes.get(position) else { return };
-    // One salt per document and position: without it the cursor would wander from one route's text to the next one's.
-    ui.push_id((state.policy().id.0, position), |ui| {
+    // One salt per document and position: without it the cursor would wander from one route's text to the next one's. The number of routes
+    // too, since a position is another route's once one before it came or went.
+    ui.push_id((state.policy().id.0, position, state.routes().routes.len()), |ui| {
         ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
             ui.set_max_width(ui.available_width().min(760.0));
             fields_ui(ui, state, position, route, commands);

@@ -4,7 +4,7 @@ use egui::{DragAndDrop, FontId, Role, ScrollArea, Sense, Ui, WidgetInfo};
 
 use super::tokens::{self, space, text};
 use super::widgets::{self, Row};
-use super::{actions, lint_view, theme};
+use super::{actions, lint_view, tall_list, theme};
 use crate::app::{Action, Command, OutlineRow, State};
 use crate::policy::{PolicyEdit, Route};
 
@@ -41,18 +41,26 @@ pub fn route_list_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
         return widgets::empty_ui(ui, "No routes yet", "Add one and say which requests belong to it");
     }
     let rows = state.policy().text.outline();
+    let selected = state.selected_route();
+    let is_new = tall_list::is_newly_selected(ui, "selected route", &(state.policy().id, selected));
+    let is_selected = |row: &OutlineRow| matches!(row, OutlineRow::Route(position) if Some(*position) == selected);
+    let reveal = if is_new { rows.iter().position(is_selected) } else { None };
     ui.spacing_mut().item_spacing.y = 0.0;
     // Rows of one height, so that only those in view are laid out, however long the policy is.
     ScrollArea::vertical().auto_shrink(false).show_rows(ui, ROW_HEIGHT, rows.len(), |ui, visible| {
-        for row in visible.filter_map(|row| rows.get(row)) {
-            match row {
-                OutlineRow::Domain(domain) => domain_ui(ui, domain),
-                OutlineRow::Route(position) => {
+        if let Some(row) = reveal {
+            tall_list::scroll_to_row(ui, row, visible.start, ROW_HEIGHT);
+        }
+        for at in visible {
+            widgets::item_ui(ui, at, |ui| match rows.get(at) {
+                Some(OutlineRow::Domain(domain)) => domain_ui(ui, domain),
+                Some(OutlineRow::Route(position)) => {
                     if let Some(route) = routes.get(*position) {
                         route_ui(ui, state, *position, route, commands);
                     }
                 }
-            }
+                None => {}
+            });
         }
     });
 }

@@ -1,15 +1,14 @@
 //! What has no label yet and what is wrong or odd with the open set, by lines; and the dialog that adds a conversation to one.
 
-use egui::{Button, ComboBox, Id, Key, Label, Rect, RichText, ScrollArea, TextWrapMode, Ui, vec2};
+use egui::{Button, ComboBox, Label, RichText, ScrollArea, TextWrapMode, Ui, vec2};
 
 use super::batch_tab::file_name;
 use super::case_keys::{self, Pressed};
 use super::confusion_view::title;
 use super::tokens::{self, space, text};
 use super::widgets::{self, Row};
-use super::{actions, case_table, case_view, theme};
+use super::{actions, case_table, case_view, tall_list, theme};
 use crate::app::{Action, AddToSet, BatchCommand, Command, Labelling, OpenSet, State};
-use crate::chat::labelled::Expected;
 use crate::formats::{CaseEntry, FindingKind, LabelledSet};
 use crate::policy::NO_ROUTE_LABEL;
 
@@ -29,8 +28,8 @@ pub fn set_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
     };
     let OpenSet { set, findings, .. } = &**open;
     let (cases, turns, bad) = (set.labelled(), set.turns(None), set.bad().len());
-    let grouped = case_table::grouped;
-    ui.label(format!("{}: {} cases, {} decisions", file_name(set.path()), grouped(cases), grouped(turns)));
+    let (grouped, counted) = (case_table::grouped, case_table::counted);
+    ui.label(format!("{}: {}, {}", file_name(set.path()), counted(cases, "case"), counted(turns, "decision")));
     if let Some(last) = state.batch.corrections.last().filter(|last| last.before.is_empty() && last.set == set.path()) {
         ui.horizontal(|ui| {
             widgets::caption_ui(ui, format!("Line {} has the label {} now", last.line, title(&last.after)));
@@ -51,7 +50,7 @@ pub fn set_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
     }
     ScrollArea::vertical().id_salt("problems").auto_shrink(false).show(ui, |ui| {
         if bad > 0 {
-            widgets::subheading_ui(ui, &format!("Left out, {} lines", grouped(bad)));
+            widgets::subheading_ui(ui, &format!("Left out, {}", counted(bad, "line")));
             for error in set.bad().iter().take(SHOWN) {
                 problem_ui(ui, error.line.map_or_else(String::new, |line| format!("Line {line}")), &error.message, &error.remedy, true);
             }
@@ -85,15 +84,15 @@ fn unlabelled_ui(ui: &mut Ui, state: &State, set: &LabelledSet, has_more: bool, 
     if state.dialog.is_none() {
         keys_ui(ui, labelling, &digits, commands);
     }
-    widgets::subheading_ui(ui, &format!("To label, {} lines", case_table::grouped(unlabelled.len())));
+    widgets::subheading_ui(ui, &format!("To label, {}", case_table::counted(unlabelled.len(), "line")));
     let height = ui.available_height() * if labelling.is_some() { 0.3 } else { 0.5 };
-    let reveal = revealed(ui, labelling.map(|labelling| labelling.case)).and_then(|case| unlabelled.binary_search(&case).ok());
+    let selected = labelling.map(|labelling| labelling.case);
+    let is_new = tall_list::is_newly_selected(ui, "selected case to label", &selected);
+    let reveal = selected.filter(|_| is_new).and_then(|case| unlabelled.binary_search(&case).ok());
     let area = ScrollArea::vertical().id_salt("unlabelled").auto_shrink([false, true]).max_height(height.max(LEAST_LIST));
     area.show_rows(ui, tokens::CONTROL_HEIGHT, unlabelled.len(), |ui, rows| {
         if let Some(row) = reveal {
-            let pitch = tokens::CONTROL_HEIGHT + ui.spacing().item_spacing.y;
-            let top = ui.max_rect().top() + (row as f32 - rows.start as f32) * pitch;
-            ui.scroll_to_rect(Rect::from_x_y_ranges(ui.max_rect().x_range(), top..=top + tokens::CONTROL_HEIGHT), None);
+            tall_list::scroll_to_row(ui, row, rows.start, tokens::CONTROL_HEIGHT);
         }
         for &case in unlabelled.get(rows).unwrap_or_default() {
             let Some(entry) = set.cases().get(case) else { continue };
@@ -148,14 +147,6 @@ fn keys_ui(ui: &Ui, labelling: Option<&Labelling>, digits: &[&str], commands: &m
 
 fn is_readable(labelling: &Labelling) -> bool {
     matches!(labelling.conversation, Some(Ok(_)))
-}
-
-/// Returns the selected case once after it was selected: its row is brought into view, and the user may scroll on.
-fn revealed(ui: &Ui, selected: Option<usize>) -> Option<usize> {
-    let followed = Id::unique("followed case to label");
-    let is_new = ui.data(|data| data.get_temp::<Option<usize>>(followed)).flatten() != selected;
-    ui.data_mut(|data| data.insert_temp(followed, selected));
-    selected.filter(|_| is_new)
 }
 
 /// Draws the labels of the selected case, with their digits, and below them what is said in it.
@@ -215,13 +206,14 @@ fn problem_ui(ui: &mut Ui, place: String, message: &str, remedy: &str, serious: 
     });
 }
 
-fn expected_ui(ui: &mut Ui, add: &AddToSet, turn: usize, present: &str, name: &str, commands: &mut Vec<Command>) {
+fn expected_ui(ui: &mut Ui, add: &AddToSet, turn: usize, present: Option<&str>, name: &str, commands: &mut Vec<Command>) {
     ui.horizontal(|ui| {
         let caption = widgets::caption_ui(ui, name);
-        let combo = ComboBox::from_id_salt(("expected route", turn)).selected_text(title(present)).width(240.0).truncate();
+        let combo =
+            ComboBox::from_id_salt(("expected route", turn)).selected_text(present.map_or("Choose…", title)).width(240.0).truncate();
         let response = combo.show_ui(ui, |ui| {
             for label in &add.labels {
-                if ui.selectable_label(label == present, title(label)).clicked() {
+                if ui.selectable_label(Some(label.as_str()) == present, title(label)).clicked() {
                     commands.push(Command::AddLabel { turn, label: label.clone() });
                 }
             }
@@ -242,23 +234,19 @@ pub fn add_dialog_ui(ui: &mut Ui, state: &State, add: &AddToSet, commands: &mut 
         ScrollArea::vertical().max_height(150.0).stick_to_bottom(true).show(ui, |ui| case_view::conversation_ui(ui, &add.conversation));
     });
     ui.add_space(space::S);
-    let mut each = matches!(add.expected, Expected::PerTurn(_));
+    let mut each = add.per_turn;
     if each || add.conversation.user_turns().count() > 1 {
         let hint = "Runs then also show how often whole spans and whole conversations are right";
         if ui.checkbox(&mut each, "A label for each user message").on_hover_text(hint).changed() {
             commands.push(Command::AddPerTurn(each));
         }
     }
-    match &add.expected {
-        Expected::Last(label) => expected_ui(ui, add, 0, label, "Expected route", commands),
-        Expected::PerTurn(labels) => {
-            ScrollArea::vertical().id_salt("labels").max_height(150.0).show(ui, |ui| {
-                for (turn, label) in labels.iter().enumerate() {
-                    expected_ui(ui, add, turn, label, &format!("Expected route of user message {}", turn + 1), commands);
-                }
-            });
+    ScrollArea::vertical().id_salt("labels").max_height(150.0).show(ui, |ui| {
+        for (turn, label) in add.expected.iter().enumerate() {
+            let name = if add.per_turn { format!("Expected route of user message {}", turn + 1) } else { "Expected route".to_owned() };
+            expected_ui(ui, add, turn, label.as_deref(), &name, commands);
         }
-    }
+    });
     ui.horizontal(|ui| {
         let caption = widgets::caption_ui(ui, "Set");
         let name = add.set.as_ref().map_or_else(|| "None chosen yet".to_owned(), |path| file_name(path));
@@ -283,11 +271,10 @@ pub fn add_dialog_ui(ui: &mut Ui, state: &State, add: &AddToSet, commands: &mut 
         if widgets::button_ui(ui, "Cancel").clicked() {
             commands.push(Command::CloseDialog);
         }
-        let ready = add.set.is_some();
+        let obstacle = add.obstacle();
         let button = Button::new("Add to set").min_size(vec2(0.0, tokens::CONTROL_HEIGHT));
-        let pressed = ui.add_enabled(ready, button).on_disabled_hover_text("Choose a set first").clicked();
-        let entered = ready && ui.input(|input| input.key_pressed(Key::Enter)) && ui.memory(|memory| memory.focused().is_none());
-        if pressed || entered {
+        let pressed = ui.add_enabled(obstacle.is_none(), button).on_disabled_hover_text(obstacle.unwrap_or_default()).clicked();
+        if pressed || (obstacle.is_none() && widgets::is_entered(ui)) {
             commands.push(Command::AddToSet);
         }
     });

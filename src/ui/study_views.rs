@@ -154,7 +154,7 @@ fn stability_ui(ui: &mut Ui, stability: &OrderStability) {
         0 => ("Stable", palette.good, palette.good_soft),
         _ => ("Depends on order", palette.warning, palette.warning_soft),
     };
-    ui.horizontal(|ui| {
+    ui.horizontal_wrapped(|ui| {
         widgets::chip_ui(ui, word, colour, ground);
         ui.label(format!("{} of {} other orders change the decision", stability.changed, stability.orders));
     });
@@ -221,7 +221,7 @@ pub fn head_ui<'a>(
     let study = state.study(kind);
     let outdated = study.is_some_and(|study| state.is_study_outdated(study));
     ui.add(Label::new(RichText::new(explanation).small().color(theme::palette(ui).text_weak)).wrap());
-    ui.horizontal(|ui| {
+    ui.horizontal_wrapped(|ui| {
         let response = ui.add_enabled(obstacle.is_none(), egui::Button::new(button));
         if response.on_disabled_hover_text(obstacle.unwrap_or_default()).clicked() {
             commands.push(Command::Study(kind));

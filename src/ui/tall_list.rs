@@ -1,6 +1,6 @@
-//! Lists that scroll and whose items have heights of their own: only those in view are laid out.
+//! Lists that scroll and of which only what is in view is laid out: items that have heights of their own, and rows of one height.
 
-use egui::{ScrollArea, Ui};
+use egui::{Id, Rect, ScrollArea, Ui};
 
 use super::widgets;
 
@@ -48,4 +48,22 @@ pub fn items_ui(
         ui.add_space(above + below);
     });
     ui.data_mut(|data| data.insert_temp(id, heights));
+}
+
+/// Returns whether `selected` is another one than in the last frame of the list called so, whose names are unique in the window: it is brought
+/// into view once, and the user may scroll on.
+pub fn is_newly_selected<T: Clone + PartialEq + Send + Sync + 'static>(ui: &Ui, list: &'static str, selected: &T) -> bool {
+    let followed = Id::unique(list);
+    let is_new = ui.data(|data| data.get_temp::<T>(followed)).as_ref() != Some(selected);
+    if is_new {
+        ui.data_mut(|data| data.insert_temp(followed, selected.clone()));
+    }
+    is_new
+}
+
+/// Brings a row of [`ScrollArea::show_rows`] into view that need not be drawn itself; `first` is the first one that is.
+pub fn scroll_to_row(ui: &Ui, row: usize, first: usize, height: f32) {
+    let pitch = height + ui.spacing().item_spacing.y;
+    let top = ui.max_rect().top() + (row as f32 - first as f32) * pitch;
+    ui.scroll_to_rect(Rect::from_x_y_ranges(ui.max_rect().x_range(), top..=top + height), None);
 }

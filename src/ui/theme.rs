@@ -18,13 +18,13 @@ pub fn apply(ctx: &Context) {
     }
 }
 
-/// Inter for text, in two weights of one variable font; egui's own fonts stay behind it for signs that Inter lacks.
+/// Inter for text, in two weights of one variable font; egui's own fonts stay behind it for signs and emoji that Inter lacks.
 fn fonts() -> FontDefinitions {
     const INTER: &[u8] = include_bytes!("../../assets/fonts/Inter.ttf");
     let mut fonts = FontDefinitions::default();
-    let mut fallbacks = fonts.families.get(&FontFamily::Proportional).cloned().unwrap_or_default();
-    // Hack has the signs of the monospace family, arrows among them, that users paste.
-    fallbacks.extend(fonts.families.get(&FontFamily::Monospace).cloned().unwrap_or_default());
+    let of = |family: FontFamily| fonts.families.get(&family).into_iter().flatten().cloned();
+    // Behind the one for text those of the monospace family: Hack has signs, arrows among them, that users paste, and emoji come last.
+    let fallbacks: Vec<String> = of(FontFamily::Proportional).take(1).chain(of(FontFamily::Monospace)).collect();
     for (name, weight, family) in [("Inter", 420.0, FontFamily::Proportional), ("Inter semibold", 620.0, tokens::semibold())] {
         let tweak = FontTweak { coords: VariationCoords::new([(b"wght", weight)]), ..FontTweak::default() };
         fonts.font_data.insert(name.to_owned(), Arc::new(FontData::from_static(INTER).tweak(tweak)));
@@ -127,4 +127,25 @@ pub fn card_frame(fill: Color32, border: Color32) -> egui::Frame {
 /// Returns the frame of a bar along an edge of the window.
 pub fn bar_frame(fill: Color32) -> egui::Frame {
     egui::Frame::new().fill(fill).inner_margin(Margin::symmetric(space::L as i8, space::S as i8))
+}
+
+#[cfg(test)]
+mod tests {
+    use egui::epaint::text::{Fonts, TextOptions};
+    use egui::{Color32, FontFamily, FontId};
+
+    use crate::ui::tokens;
+
+    #[test]
+    fn emoji_are_drawn_and_what_no_font_has_is_a_box() {
+        let mut fonts = Fonts::new(TextOptions::default(), super::fonts());
+        let mut view = fonts.with_pixels_per_point(1.0);
+        for family in [FontFamily::Proportional, tokens::semibold(), FontFamily::Monospace] {
+            let font = FontId::new(14.0, family);
+            assert!(view.has_glyph(&font, '\u{1f600}'), "{font:?}");
+            assert!(!view.has_glyph(&font, '\u{1780}'), "a letter of the Khmer script, in {font:?}");
+            let galley = view.layout_no_wrap("\u{1780}".to_owned(), font, Color32::WHITE);
+            assert!(!galley.rows[0].row.glyphs[0].uv_rect.is_nothing());
+        }
+    }
 }

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use egui::text::{CCursorRange, LayoutJob, TextFormat, TextWrapping};
 use egui::widgets::text_edit::TextEditState;
 use egui::{
-    Align, Button, Color32, ComboBox, CornerRadius, FontId, Galley, Id, Label, Layout, Margin, Rect, Response, RichText, Role, Sense,
+    Align, Button, Color32, ComboBox, CornerRadius, FontId, Galley, Id, Key, Label, Layout, Margin, Rect, Response, RichText, Role, Sense,
     TextEdit, TextWrapMode, Ui, UiBuilder, WidgetInfo, pos2,
 };
 
@@ -87,9 +87,9 @@ pub fn column_width(ui: &Ui, min: f32) -> f32 {
 
 /// Draws an item of a list of which only those in view are drawn. Its widgets are called the same wherever it stands among them, so that they
 /// keep the keyboard and their place while the list is scrolled.
-pub fn item_ui(ui: &mut Ui, id: impl egui::AsIdSalt, draw: impl FnOnce(&mut Ui)) {
+pub fn item_ui<R>(ui: &mut Ui, id: impl egui::AsIdSalt, draw: impl FnOnce(&mut Ui) -> R) -> R {
     let id = ui.scope_id().with(id);
-    ui.scope_builder(UiBuilder::new().scope_id(id), draw);
+    ui.scope_builder(UiBuilder::new().scope_id(id), draw).inner
 }
 
 /// Draws a button that keeps out of the way until the pointer or the focus is on it. `name` says what it does to what.
@@ -244,6 +244,11 @@ pub fn primary_ui(ui: &mut Ui, label: &str) -> Response {
     .inner
 }
 
+/// Returns whether Enter is pressed while nothing has the keyboard, which in a dialog does what its primary button does.
+pub fn is_entered(ui: &Ui) -> bool {
+    ui.input(|input| input.key_pressed(Key::Enter)) && ui.memory(|memory| memory.focused().is_none())
+}
+
 /// Colours the buttons that are drawn next as the ones to press.
 pub fn make_primary(ui: &mut Ui) {
     let palette = theme::palette(ui);
@@ -285,6 +290,10 @@ pub fn row_ui(ui: &mut Ui, row: Row<'_>) -> Response {
     let palette = theme::palette(ui);
     let (rect, response) = ui.allocate_exact_size(egui::vec2(ui.available_width(), row.height), Sense::click_and_drag());
     response.widget_info(|| WidgetInfo::selected(Role::ListBoxOption, true, row.selected, row.name));
+    if response.gained_focus() {
+        // With the rows beside it, since the Tab key goes on to what is drawn.
+        ui.scroll_to_rect(rect.expand2(egui::vec2(0.0, row.height)), None);
+    }
     if !ui.is_rect_visible(rect) {
         return response;
     }

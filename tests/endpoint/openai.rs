@@ -1,6 +1,9 @@
 //! OpenAI-compatible servers.
 
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::channel;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -334,6 +337,38 @@ fn requests_in_flight_can_be_cancelled() {
     let mut requests = (0..100).map(|_| request("x"));
     let outcome = router(&server, LIMITS).decide_all(&mut requests, &mut |_, result| panic!("decided: {result:?}"), &cancel);
     assert_eq!(outcome, Err(EngineError::Cancelled));
+}
+
+/// A server goes on generating for as long as somebody listens.
+#[test]
+fn a_cancelled_request_closes_its_connection_while_the_router_stays() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let ((asked, is_asked), (closed, is_closed)) = (channel(), channel());
+    std::thread::spawn(move || {
+        let mut buffer = [0; 4096];
+        let (mut models, _) = listener.accept().unwrap();
+        assert!(models.read(&mut buffer).unwrap() > 0);
+        models.write_all(b"HTTP/1.1 404 Not Found\r\nConnection: close\r\nContent-Length: 0\r\n\r\n").unwrap();
+        let (mut prompt, _) = listener.accept().unwrap();
+        assert!(prompt.read(&mut buffer).unwrap() > 0);
+        asked.send(()).unwrap();
+        while prompt.read(&mut buffer).is_ok_and(|count| count > 0) {}
+        closed.send(()).unwrap();
+    });
+    let mut router = open(&format!("http://{address}/v1#arch"), LIMITS).unwrap();
+    let cancel = CancelToken::default();
+    let later = cancel.clone();
+    let result = std::thread::scope(|scope| {
+        scope.spawn(move || {
+            is_asked.recv().unwrap();
+            later.cancel();
+        });
+        router.decide(&request("x"), &mut |_| {}, &cancel)
+    });
+    assert!(matches!(result, Err(EngineError::Cancelled)), "{result:?}");
+    assert!(is_closed.recv_timeout(Duration::from_secs(10)).is_ok(), "the server is still waited for");
+    drop(router);
 }
 
 #[test]

@@ -196,7 +196,7 @@ fn broken_yaml_and_json_are_explained() {
         ("{a: b}}", "p.yaml:1:7: a list or object in brackets is not closed, or lacks a comma; check the brackets and commas"),
         (
             "x: 'it's'",
-            "p.yaml:1:8: more text follows a closing quote; inside double quotes write \\\" for a quote, inside single quotes ''",
+            "p.yaml:1:8: more text follows a closing quote; inside double quotes write \\\" for a quote, inside single quotes a doubled single quote",
         ),
         (
             "- name: a # c\n  description: `b`\n",
@@ -221,7 +221,7 @@ fn broken_yaml_and_json_are_explained() {
         ),
         (
             "- name: a\n  description: \"say \"hi\" now\"\n",
-            "p.yaml:2:22: more text follows a closing quote; inside double quotes write \\\" for a quote, inside single quotes ''",
+            "p.yaml:2:22: more text follows a closing quote; inside double quotes write \\\" for a quote, inside single quotes a doubled single quote",
         ),
         (
             "- name: a\n  description: @home\n",

@@ -143,6 +143,33 @@ fn each_code_has_a_bad_and_a_good_example() {
 }
 
 #[test]
+fn a_description_speaks_of_another_route_in_more_than_a_filler_or_one_word_of_several() {
+    let found = |own: (&str, &str), other: &str| {
+        let policy = policy(&[own, (other, "Grapes, vintages and cellars")]);
+        check(&policy, "WP301").into_iter().find(|finding| finding.rule.code == "WP301").map(|finding| finding.message)
+    };
+    let proofreading = ("editing_rewrite", "Lightly proofread and rephrase text for tone, length, and clarity");
+    assert_eq!(found(proofreading, "formal_proof"), None);
+    assert_eq!(found(("smalltalk", "Chatting, thanks for help, jokes"), "forecast"), None);
+    assert_eq!(found(("cars", "Engines, tyres and brakes"), "android"), None);
+    assert_eq!(found(("shopping", "Products, prices, stock"), "product_qa"), None);
+    let message = found(("shopping", "Forecasts of rain, wind, snow"), "forecast").unwrap();
+    assert!(message.contains("speaks of") && message.contains("forecast"), "{message}");
+}
+
+#[test]
+fn what_cannot_be_read_off_a_message_is_spelt_out() {
+    let message = |policy: &Policy, code: &str| {
+        let found = check(policy, code).into_iter().find(|finding| finding.rule.code == code);
+        found.map(|finding| finding.message).unwrap_or_default()
+    };
+    let unnamed = policy(&[WINE, ("", WINE.1)]);
+    assert_eq!(message(&unnamed, "WP307"), "routes \"wine\" and 2 have nearly the same description");
+    let hyphen = described("Beer, non\u{2011}alcoholic beer, K\u{f6}lsch and hops");
+    assert!(message(&hyphen, "WP310").ends_with("(\u{2011} U+2011, \u{f6})"), "{}", message(&hyphen, "WP310"));
+}
+
+#[test]
 fn quick_fixes_remove_what_they_are_about() {
     let mut fixed = Vec::new();
     for (code, bad, _) in examples() {

@@ -262,9 +262,23 @@ fn problems_of_the_set_are_listed_with_their_lines() {
     perform(&mut harness, Command::EditYaml(POLICY.replace("shipping", "Shipping")));
     perform(&mut harness, Command::Perform(Action::ShowBatch));
     open_set(&mut harness, &write_set(folder.path()));
-    for text in ["Left out, 1 lines", "Line 1", "Lines 3, 5, 7", "differs from the route"] {
+    for text in ["Left out, 1 line", "Line 1", "Lines 3, 5, 7", "differs from the route"] {
         assert!(has(&harness, text), "{text:?} is not on screen: {:#?}", texts(&harness));
     }
+}
+
+#[test]
+fn a_set_of_which_no_case_can_be_read_is_not_measured() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("labelled.jsonl");
+    std::fs::write(&path, "no json\n").unwrap();
+    let mut harness = window(options(Behaviour::Words));
+    perform(&mut harness, Command::Perform(Action::ShowBatch));
+    open_set(&mut harness, &path);
+    wait_for(&mut harness, "Ready");
+    let obstacle = "Repair the set or open another one: no case of it can be measured";
+    assert_eq!(Action::Measure.obstacle(harness.state().app().state()), Some(obstacle));
+    assert!(has(&harness, obstacle) && has(&harness, "Left out, 1 line"), "{:#?}", texts(&harness));
 }
 
 #[test]

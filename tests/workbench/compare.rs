@@ -68,6 +68,19 @@ fn variants_are_measured_with_one_button_and_their_flips_explained() {
     wait_for(&mut harness, "invoice for the courier");
 }
 
+#[test]
+fn a_verdict_writes_the_names_of_runs_as_the_user_does() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut harness = ready(folder.path(), &folder.path().join("drafts"));
+    perform(&mut harness, Command::Perform(Action::NewVariant));
+    perform(&mut harness, Command::Perform(Action::ShowCompare));
+    perform(&mut harness, Command::Perform(Action::MeasureVariants));
+    compared(&mut harness);
+    wait_until(&mut harness, "the verdict", |harness| {
+        texts(harness).iter().any(|text| text.starts_with("plain") && text.ends_with("decide all 6 cases alike"))
+    });
+}
+
 /// A window with a policy called `plain` and a set, which is ready to measure.
 fn ready(folder: &Path, drafts: &Path) -> Harness<'static, Window> {
     let mut harness = window_in(options(Behaviour::Words), Some(drafts));

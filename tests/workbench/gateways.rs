@@ -1,6 +1,7 @@
 //! Findings beside the policy, and gateways' configurations coming in.
 
 use egui::{Key, Modifiers};
+use egui_kittest::kittest::Queryable as _;
 use waypost::app::{Command, Dialog};
 use waypost::policy::{DialectId, PolicyEdit};
 
@@ -71,8 +72,12 @@ fn a_route_file_that_chat_ui_no_longer_reads_for_its_descriptions_is_called_so()
     std::fs::write(&path, include_str!("../fixtures/gateway/chat_ui.json")).unwrap();
     let mut harness = window(options(Behaviour::Decide));
     perform(&mut harness, Command::Open(path));
-    assert!(has(&harness, "Ignored, line 1: chat-ui has ignored the descriptions since June 2026"), "{:#?}", texts(&harness));
-    assert!(!has(&harness, "accepts this file as it is"), "{:#?}", texts(&harness));
+    let ignored = "Ignored, line 1: chat-ui has ignored the descriptions since June 2026";
+    assert!(has(&harness, ignored) && !has(&harness, "accepts this file as it is"), "{:#?}", texts(&harness));
+    let note = harness.get_by_label_contains(ignored).rect();
+    assert!(note.height() > 50.0, "it takes two lines, and one for the remedy: {note:?}");
+    press(&mut harness, Modifiers::NONE, Key::Enter);
+    assert_eq!(harness.state().app().state().policies.len(), 2, "added as a new one");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! What acts is what is on screen: decisions, undo, tabs, titles.
 
-use egui::{Key, Modifiers};
+use egui::{Event, Key, Modifiers};
 use egui_kittest::Harness;
 use egui_kittest::kittest::Queryable as _;
 use waypost::app::{Action, Command, JobKind, State, StudyKind, Tab};
@@ -101,6 +101,27 @@ fn what_undo_changes_out_of_view_is_named() {
     assert!(!has(&harness, "Redone: "), "something else was changed since");
     press(&mut harness, Modifiers::COMMAND, Key::Z);
     assert!(has(&harness, "Undone: message in Quickstart"), "{:#?}", texts(&harness));
+}
+
+#[test]
+fn a_change_of_a_route_without_a_name_is_told_in_words() {
+    let mut harness = quiet(Behaviour::Decide);
+    perform(&mut harness, Command::EditPolicy(PolicyEdit::Rename { route: 0, name: String::new() }));
+    press(&mut harness, Modifiers::COMMAND, Key::Z);
+    press(&mut harness, Modifiers::COMMAND, Key::Y);
+    assert!(has(&harness, "Redone: route name of a route without a name in Coding assistant"), "{:#?}", texts(&harness));
+}
+
+#[test]
+fn after_an_undone_duplicate_its_original_is_selected_and_nothing_is_typed_into() {
+    let mut harness = quiet(Behaviour::Decide);
+    press(&mut harness, Modifiers::COMMAND | Modifiers::SHIFT, Key::D);
+    assert_eq!((state(&harness).routes().routes.len(), state(&harness).selected), (3, 1));
+    press(&mut harness, Modifiers::COMMAND, Key::Z);
+    harness.event(Event::Text("x".to_owned()));
+    harness.run();
+    let names: Vec<&str> = state(&harness).routes().routes.iter().map(|route| route.name.as_str()).collect();
+    assert_eq!((names, state(&harness).selected), (vec!["billing", "shipping"], 0));
 }
 
 #[test]

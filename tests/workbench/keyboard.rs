@@ -78,3 +78,56 @@ fn a_row_of_the_cases_is_one_stop() {
     press(&mut harness, Modifiers::NONE, Key::Enter);
     assert!(has(&harness, "Label of the case"), "{:#?}", texts(&harness));
 }
+
+/// A policy of so many routes.
+fn long_policy(count: usize) -> Command {
+    let routes: String = (0..count).map(|n| format!("  - {{name: route_{n:03}, description: d}}\n")).collect();
+    Command::EditYaml(format!("routes:\n{routes}"))
+}
+
+#[test]
+fn every_row_of_a_long_list_is_reached_forwards_and_backwards() {
+    let mut harness = window(options(Behaviour::Decide));
+    wait_for(&mut harness, "Ready");
+    perform(&mut harness, Command::Perform(Action::Live));
+    perform(&mut harness, long_policy(40));
+    harness.get_by_label("Route route_000").focus();
+    harness.run();
+    let names: Vec<String> = (0..40).map(|n| format!("Route route_{n:03}")).collect();
+    assert_eq!(tabs(&mut harness, 39), names[1..]);
+    for name in names[..39].iter().rev() {
+        press(&mut harness, Modifiers::SHIFT, Key::Tab);
+        assert_eq!(focused(&harness), *name);
+    }
+}
+
+#[test]
+fn a_new_route_is_in_view_in_the_list_and_the_palette_goes_to_any() {
+    let mut harness = window(options(Behaviour::Decide));
+    perform(&mut harness, long_policy(40));
+    assert!(harness.query_by_label("Route route_030").is_none(), "below the list");
+    press(&mut harness, Modifiers::COMMAND | Modifiers::SHIFT, Key::R);
+    assert!(harness.query_by_label("Route new_route").is_some(), "{:#?}", texts(&harness));
+    perform(&mut harness, Command::Perform(Action::ShowPlayground));
+    press(&mut harness, Modifiers::COMMAND, Key::K);
+    harness.get_by_role_and_label(egui::accesskit::Role::TextInput, "Find action").type_text("route_003");
+    harness.run();
+    press(&mut harness, Modifiers::NONE, Key::Enter);
+    assert_eq!(harness.state().app().state().selected, 3);
+    assert!(harness.query_by_label("Route route_003").is_some(), "{:#?}", texts(&harness));
+}
+
+#[test]
+fn the_conversation_that_is_shown_is_in_view_on_a_long_shelf() {
+    let mut harness = window(options(Behaviour::Decide));
+    perform(&mut harness, Command::Perform(Action::ShowPlayground));
+    let first = harness.state().app().state().conversation().id;
+    for _ in 0..30 {
+        perform(&mut harness, Command::Perform(Action::NewConversation));
+    }
+    perform(&mut harness, Command::SelectConversation(first));
+    assert!(harness.query_by_label("Conversation Quickstart").is_some(), "{:#?}", texts(&harness));
+    perform(&mut harness, Command::Perform(Action::NewConversation));
+    let name = format!("Conversation {}", harness.state().app().state().conversation().title);
+    assert!(harness.query_by_label(&name).is_some(), "{name}: {:#?}", texts(&harness));
+}

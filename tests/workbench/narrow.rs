@@ -4,12 +4,12 @@ use egui::accesskit::Role;
 use egui::{Key, Modifiers, Rect, vec2};
 use egui_kittest::Harness;
 use egui_kittest::kittest::Queryable as _;
-use waypost::app::{Action, Command};
+use waypost::app::{Action, Command, ExportCommand};
 use waypost::policy::PolicyEdit;
 use waypost::ui::Window;
 
-use super::{batch, has, perform, press, texts, wait_for, window, window_sized, write_in};
-use crate::fake_router::{Behaviour, options};
+use super::{batch, has, perform, press, texts, wait_for, wait_until, window, window_sized, write_in};
+use crate::fake_router::{Behaviour, on_request, options};
 
 fn place(harness: &Harness<'_, Window>, label: &str) -> Rect {
     harness.get_by_label(label).rect()
@@ -24,6 +24,52 @@ fn a_decision_leaves_the_columns_as_they_are() {
     write_in(&mut harness, "Route description", " x");
     wait_for(&mut harness, "points since the last edit");
     assert_eq!(place(&harness, "Conversation to try").left(), before);
+}
+
+#[test]
+fn a_decision_is_whole_in_the_smallest_window() {
+    let mut harness = window_sized([820.0, 520.0], on_request(Behaviour::Decide), None);
+    wait_for(&mut harness, "Ready");
+    let column = place(&harness, "Conversation to try").left();
+    press(&mut harness, Modifiers::COMMAND, Key::Enter);
+    wait_for(&mut harness, "bug_fixing: 91.3 %");
+    let margin = harness.get_by_label_contains("Margin 87.1 points").rect();
+    assert!(margin.right() <= 820.0, "{margin:?}");
+    for label in ["Conversation to try", "Decision"] {
+        let left = place(&harness, label).left();
+        assert!((left - column).abs() < 1.0, "{label} was moved from {column} to {left}");
+    }
+}
+
+#[test]
+fn the_name_of_an_export_leaves_room_for_its_buttons() {
+    let folder = tempfile::tempdir().unwrap();
+    let name = "a_configuration_whose_name_is_too_long_for_its_place.yaml";
+    let path = folder.path().join(name);
+    std::fs::write(&path, "version: v0.4.0\nlisteners: []\nmodel_providers:\n  - model: openai/gpt-5\n    access_key: $KEY\n").unwrap();
+    let mut harness = window_sized([820.0, 520.0], options(Behaviour::Decide), None);
+    perform(&mut harness, Command::Perform(Action::ShowExport));
+    perform(&mut harness, Command::Export(ExportCommand::Into(Some(path))));
+    wait_until(&mut harness, "the preview", |harness| harness.state().app().state().export_made().is_some());
+    let (heading, copy) = (place(&harness, name), place(&harness, "Copy export"));
+    assert!(heading.right() <= copy.left(), "{heading:?}, {copy:?}");
+}
+
+#[test]
+fn a_tab_and_its_cross_stay_together() {
+    let mut harness = window_sized([820.0, 520.0], options(Behaviour::Decide), None);
+    for _ in 0..6 {
+        perform(&mut harness, Command::Perform(Action::NewPolicy));
+    }
+    let mut rows = Vec::new();
+    for number in 1..=6 {
+        let tab = harness.get_by_label_contains(&format!("Policy Untitled {number}")).rect();
+        let cross = place(&harness, &format!("Close policy Untitled {number}"));
+        assert!((tab.center().y - cross.center().y).abs() < 2.0 && tab.right() <= cross.left(), "{tab:?}, {cross:?}");
+        rows.push(tab.top() as i32);
+    }
+    rows.dedup();
+    assert!(rows.len() > 1, "they take several rows: {rows:?}");
 }
 
 #[test]

@@ -117,7 +117,7 @@ fn obstacle(a: &Run, b: &Run, set: &LabelledSet) -> Option<String> {
         return Some(format!("the runs differ in the budget too, {first} and {second}; measure both with the same"));
     }
     if !before.router.decides_as(&now.router) {
-        let words = |router: &RouterInfo| format!("{} on {} in {}", router.id, router.device, router.dtype);
+        let words = |router: &RouterInfo| format!("{}{}", router.id, router.place());
         return Some(format!(
             "the runs differ in the router too, {} and {}; measure both with the same",
             words(&before.router),

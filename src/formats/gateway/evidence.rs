@@ -282,7 +282,7 @@ pub(super) fn comments(policy: &Policy, evidence: Option<&Evidence>) -> String {
         Some(url) => line(&mut out, &format!("decided by the gateway at {url}, with its own prompt")),
         None => {
             let digest = evidence.router_sha256.as_ref().map(|digest| format!(", sha256 {digest}")).unwrap_or_default();
-            line(&mut out, &format!("router {} on {} in {}{digest}", router.id, router.device, router.dtype));
+            line(&mut out, &format!("router {}{}{digest}", router.id, router.place()));
             let dialect = dialect.map_or_else(String::new, |dialect| format!("dialect {dialect}, "));
             let budget = evidence.budget.map_or_else(String::new, |budget| format!("budget {budget}, "));
             line(&mut out, &format!("{dialect}{budget}holds for {}", evidence.gateway_versions));

@@ -167,6 +167,12 @@ impl<'a> Findings<'a> {
     }
 }
 
+/// Returns the name of a route for a message, or its number where it has none, counted from 1.
+fn named(policy: &Policy, route: usize) -> String {
+    let name = policy.routes.get(route).map_or("", |route| route.name.as_str());
+    if name.trim().is_empty() { (route + 1).to_string() } else { shown(name) }
+}
+
 /// Returns a name for a message: quoted, on one line, cut when it is long.
 fn shown(text: &str) -> String {
     const LONGEST: usize = 60;

@@ -6,7 +6,7 @@ use super::rules::{
     ALIKE_MODELS, BAD_MODEL, BAD_SELECTION, NO_ADDRESS, NO_FALLBACK, NO_MODELS, NO_MODELS_AT_ALL, ONE_MODEL, REFUSED_KEY, REPEATED_MODEL,
     SAME_FIRST_MODEL, UNDECLARED_MODEL, UNHEEDED_BUDGET,
 };
-use super::{Field, Findings, Fix, LintContext, shown};
+use super::{Field, Findings, Fix, LintContext, named, shown};
 use crate::policy::provider::{Address, address};
 use crate::policy::{DialectId, PolicyEdit, Route, SELECTION};
 
@@ -21,7 +21,7 @@ pub(super) fn check(findings: &mut Findings<'_>, context: &LintContext) {
     }
     for (index, route) in findings.routes() {
         if mapped && route.models.is_empty() {
-            let message = format!("route {} has no models", shown(&route.name));
+            let message = format!("route {} has no models", named(policy, index));
             let fix = policy.fallback.as_ref().map(|model| Fix {
                 label: format!("Use the fallback {model}"),
                 edit: PolicyEdit::SetModels { route: index, models: vec![model.clone()] },
@@ -37,12 +37,12 @@ pub(super) fn check(findings: &mut Findings<'_>, context: &LintContext) {
                 }
             }
             let fix = Fix { label: "Keep each model once".to_owned(), edit: PolicyEdit::SetModels { route: index, models } };
-            let message = format!("route {} names a model twice", shown(&route.name));
+            let message = format!("route {} names a model twice", named(policy, index));
             findings.route(&REPEATED_MODEL, index, Field::Models, message, Some(fix));
         }
         for (key, value) in &route.extra {
             if key == SELECTION && !SELECTIONS.iter().any(|what| route.prefers(what)) {
-                let message = format!("the selection policy {value} of route {} is unknown", shown(&route.name));
+                let message = format!("the selection policy {value} of route {} is unknown", named(policy, index));
                 findings.route(&BAD_SELECTION, index, Field::SelectionPolicy, message, None);
             }
         }
@@ -134,7 +134,7 @@ fn shared(findings: &mut Findings<'_>) {
     let groups: Vec<String> = shared
         .iter()
         .map(|(model, routes)| {
-            let names: Vec<String> = routes.iter().map(|index| shown(&findings.policy.routes[*index].name)).collect();
+            let names: Vec<String> = routes.iter().map(|index| named(findings.policy, *index)).collect();
             format!("{} share the first model {}", names.join(", "), shown(model))
         })
         .collect();

@@ -6,7 +6,7 @@ use super::rules::{
     APOSTROPHE, BUDGET, CASE, DUPLICATE_NAME, EMPTY_DESCRIPTION, EMPTY_NAME, LABELLED_OTHER, LINE_FEED, NAMED_OTHER, NO_ROUTES, NON_ASCII,
     PLACEHOLDER, SPACES, TAG, VARIABLE,
 };
-use super::{Field, Findings, Fix, shown};
+use super::{Field, Findings, Fix, named, shown};
 use crate::policy::{DialectId, NO_ROUTE_LABEL, Policy, PolicyEdit};
 
 /// What gateways replace by the conversation, wherever it stands.
@@ -97,7 +97,7 @@ fn name(findings: &mut Findings<'_>, index: usize, name: &str) {
 /// Checks that hold for a name as for a description.
 fn anywhere(findings: &mut Findings<'_>, index: usize, field: Field, text: &str) {
     let policy = findings.policy;
-    let what = format!("the {} of route {}", field.as_str(), shown(&policy.routes[index].name));
+    let what = format!("the {} of route {}", field.as_str(), named(policy, index));
     if text.contains(CONVERSATION) {
         let fix = replace(policy, index, field, &text.replace(CONVERSATION, "conversation"));
         findings.route(&PLACEHOLDER, index, field, format!("{what} holds {CONVERSATION}"), fix);
@@ -110,8 +110,16 @@ fn anywhere(findings: &mut Findings<'_>, index: usize, field: Field, text: &str)
         findings.route(&VARIABLE, index, field, format!("{what} holds {variable}, which may be expanded"), None);
     }
     if !text.is_ascii() {
-        let letters: String = text.chars().filter(|c| !c.is_ascii()).take(5).collect();
-        findings.route(&NON_ASCII, index, field, format!("{what} holds non-ASCII characters ({letters})"), None);
+        let mut found: Vec<char> = Vec::new();
+        for c in text.chars().filter(|c| !c.is_ascii()) {
+            if found.len() < 5 && !found.contains(&c) {
+                found.push(c);
+            }
+        }
+        // A hyphen or a space of another kind looks like the usual one.
+        let word = |c: &char| if c.is_alphabetic() { c.to_string() } else { format!("{c} U+{:04X}", u32::from(*c)) };
+        let found = found.iter().map(word).collect::<Vec<_>>().join(", ");
+        findings.route(&NON_ASCII, index, field, format!("{what} holds non-ASCII characters ({found})"), None);
     }
 }
 

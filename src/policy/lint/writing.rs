@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::rules::{DISAGREE, IMPERATIVE, NO_DOMAIN_ROUTE, SHORT, SIMILAR, UNSEEN, VAGUE};
 use super::words::{self, COMMANDS, content, is_english, related};
-use super::{Field, Findings, shown};
+use super::{Field, Findings, named};
 
 /// Fewer words than this cannot list sub-tasks.
 const FEWEST_WORDS: usize = 4;
@@ -22,7 +22,7 @@ pub(super) fn check(findings: &mut Findings<'_>) {
     }
     let policy = findings.policy;
     for (first, second) in words::alike(policy.routes.iter().map(|route| route.description.as_str()), NEARLY_THE_SAME) {
-        let [first_name, second_name] = [first, second].map(|route| shown(&policy.routes[route].name));
+        let [first_name, second_name] = [first, second].map(|route| named(policy, route));
         let message = format!("routes {first_name} and {second_name} have nearly the same description");
         findings.route(&SIMILAR, second, Field::Description, message, None);
     }
@@ -32,7 +32,7 @@ pub(super) fn check(findings: &mut Findings<'_>) {
 }
 
 fn description(findings: &mut Findings<'_>, index: usize, name: &str, text: &str) {
-    let what = format!("the description of route {}", shown(name));
+    let what = format!("the description of route {}", named(findings.policy, index));
     let all = words::words(text);
     let named = words::words(name);
     // A route for general conversation may say so.
@@ -64,6 +64,8 @@ fn description(findings: &mut Findings<'_>, index: usize, name: &str, text: &str
 /// The meaningful words of every route's name.
 struct Names {
     words: Vec<Vec<String>>,
+    /// Whether other words stand in the name, such as `qa`: a single one that is left does not say what the route is about.
+    is_cut: Vec<bool>,
     /// Routes by the start of their name's first word, so that not every name is compared with every description.
     by_start: HashMap<String, Vec<usize>>,
 }
@@ -71,11 +73,19 @@ struct Names {
 impl Names {
     fn new(findings: &Findings<'_>) -> Self {
         let words: Vec<Vec<String>> = findings.routes().map(|(_, route)| content(&route.name)).collect();
+        let all = findings.routes().map(|(_, route)| words::words(&route.name).len());
+        let is_cut = all.zip(&words).map(|(all, left)| left.len() < all).collect();
         let mut by_start: HashMap<String, Vec<usize>> = HashMap::new();
         for (index, first) in words.iter().enumerate().filter_map(|(index, words)| Some((index, words.first()?))) {
             by_start.entry(start(first)).or_default().push(index);
         }
-        Self { words, by_start }
+        Self { words, is_cut, by_start }
+    }
+
+    /// Returns how many words tell that a description speaks of this route: all that its name has, and no single one of several.
+    fn enough(&self, route: usize) -> usize {
+        let count = self.words.get(route).map_or(0, Vec::len);
+        if self.is_cut.get(route) == Some(&true) { count.max(2) } else { count }
     }
 
     /// Returns the routes whose name's first word may be related to this one.
@@ -93,12 +103,13 @@ fn start(word: &str) -> String {
 /// for a list of sub-tasks shares no word with many a good description, so only two things are noticed: a description of a single clause,
 /// and one that speaks of another route's name instead of its own.
 fn agreement(findings: &mut Findings<'_>, index: usize, names: &Names, text: &str) {
-    let all = words::words(text);
+    // Not "for" and "and", which begin like the words of many a name.
+    let all = content(text);
     let says = |name: &[String]| name.iter().filter(|word| all.iter().any(|other| related(word, other))).count();
     let Some(own) = names.words.get(index).filter(|name| !name.is_empty() && says(name) == 0) else { return };
-    let is_said = |other: &usize| names.words.get(*other).is_some_and(|name| name != own && says(name) == name.len());
+    let is_said = |other: &usize| names.words.get(*other).is_some_and(|name| name != own && says(name) >= names.enough(*other));
     let other = all.iter().flat_map(|word| names.starting_like(word)).copied().filter(is_said).min();
-    let name = |route: usize| shown(&findings.policy.routes[route].name);
+    let name = |route: usize| named(findings.policy, route);
     let message = match other {
         Some(other) => format!("the description of route {} speaks of {}, which is another route", name(index), name(other)),
         None if !text.contains([',', ';', ':', '/', '\n']) => {

@@ -1,11 +1,13 @@
 //! Labels: corrected in the file and in every run of the set, given to conversations that have none, and undone.
 
 use egui::{Key, Modifiers};
+use egui_kittest::Harness;
 use egui_kittest::kittest::Queryable as _;
-use waypost::app::{Action, BatchCommand, BatchPart, Command, Figure};
+use waypost::app::{Action, BatchCommand, BatchPart, Command, Dialog, Figure};
+use waypost::ui::Window;
 
 use super::{CASES, POLICY, agreement, measured, measured_set, open_set, wait_for_run};
-use crate::fake_router::{Behaviour, options};
+use crate::fake_router::{Behaviour, on_request, options};
 use crate::workbench::{click, has, perform, press, texts, wait_for, wait_until, window, write_in};
 
 #[test]
@@ -192,7 +194,7 @@ fn a_set_is_labelled_with_the_keyboard() {
     press(&mut harness, Modifiers::NONE, Key::ArrowDown);
     wait_for(&mut harness, "parcel 3 is late");
     press(&mut harness, Modifiers::NONE, Key::Num0);
-    wait_for(&mut harness, "To label, 1 lines");
+    wait_for(&mut harness, "To label, 1 line");
     // The one that was left out.
     wait_for(&mut harness, "parcel 2 is late");
     let labels = || -> Vec<String> {
@@ -206,4 +208,32 @@ fn a_set_is_labelled_with_the_keyboard() {
     assert!(harness.state().app().state().batch.labelling.is_none() && !has(&harness, "parcel 2 is late"));
     harness.get_by_label_contains("Case to label on line 3: and now?").click();
     wait_for(&mut harness, "parcel 3 is late");
+}
+
+#[test]
+fn a_conversation_joins_a_set_with_no_label_that_nobody_chose_or_decided() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("new.jsonl");
+    let mut harness = window(on_request(Behaviour::Words));
+    perform(&mut harness, Command::EditYaml(POLICY.to_owned()));
+    perform(&mut harness, Command::ImportText("User: where is my parcel".to_owned()));
+    perform(&mut harness, Command::ImportAccept { replace: true });
+    wait_for(&mut harness, "Ready");
+    perform(&mut harness, Command::Perform(Action::AddToSet));
+    perform(&mut harness, Command::AddSet(path.clone()));
+    let label = |harness: &Harness<'_, Window>| harness.get_by_label("Expected route").value().unwrap_or_default();
+    assert_eq!(label(&harness), "Choose…");
+    press(&mut harness, Modifiers::NONE, Key::Enter);
+    assert!(matches!(harness.state().app().state().dialog, Some(Dialog::AddToSet(_))), "there is nothing to add yet");
+
+    perform(&mut harness, Command::CloseDialog);
+    // Before a frame is drawn, so that the decision comes while the dialog is open.
+    for command in [Command::Perform(Action::Route), Command::Perform(Action::AddToSet), Command::AddSet(path.clone())] {
+        harness.state_mut().run(command);
+    }
+    harness.run();
+    wait_until(&mut harness, "the decision", |harness| label(harness) == "shipping");
+    press(&mut harness, Modifiers::NONE, Key::Enter);
+    wait_for(&mut harness, "Added the conversation to ");
+    assert!(std::fs::read_to_string(&path).unwrap().contains("\"route\": \"shipping\""));
 }
