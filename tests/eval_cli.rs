@@ -106,7 +106,10 @@ fn eval_reports_gates_and_reuses() {
     assert_eq!(status, 1, "{err}");
     assert!(err.contains("is below the required 0.6; the recall of talk (0.000), Code (0.000) is below the required 0.5"), "{err}");
     let (_, out, _) = folder.run("eval --policy policy.yaml --set set.csv --router router --json --no-cache --orders 2 --limit 2");
-    assert_eq!((&json(&out)["reused"], &json(&out)["order_stability"]["orders"], &json(&out)["cases"]), (&0.into(), &2.into(), &2.into()));
+    assert_eq!((&json(&out)["reused"], &json(&out)["order_stability"]["orders"], &json(&out)["cases"]), (&0.into(), &1.into(), &2.into()));
+    folder.write("single.yaml", "routes: [{name: code, description: Code}]\n");
+    let (_, out, err) = folder.run("eval --policy single.yaml --set set.csv --router router --no-cache --orders 4 --limit 1");
+    assert!(out.contains("\norder: not tested, the routes have no other order\n"), "{out}{err}");
 
     let (_, out, err) = folder.run("eval --policy policy.yaml --set set.csv --router router --json --dialect plano-0.4.20 --budget 300");
     assert_eq!(json(&out)["budget"], 300, "{err}");

@@ -111,7 +111,7 @@ pub struct ErrorKind {
 /// How far decisions depend on the order of the routes.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct OrderFigures {
-    /// Orders tried for each turn besides the policy's own.
+    /// Orders tried besides the policy's own, of the turn with the most: routes of a line's own may have fewer. 0 where there is no other.
     pub orders: usize,
     /// Turns whose decision changed in at least one of them.
     pub changed_cases: usize,

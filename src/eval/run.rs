@@ -57,7 +57,7 @@ pub struct RunInfo {
     /// own number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub budget: Option<usize>,
-    /// Permutations of the routes tried for each turn besides the policy's own; 0 without an order test.
+    /// Other orders of the routes that were asked for besides the policy's own, fewer where there are fewer; 0 without an order test.
     pub orders: usize,
     pub seed: u64,
     /// Turns that were to be decided; more than there are decisions where the run was stopped or the router gave none.

@@ -5,6 +5,7 @@ use std::io::Write;
 
 use serde::Serialize;
 
+use crate::decision::other_orders;
 use crate::eval::{Cause, Causes, Comparison, Figures, Flip, FlipKind, McNemar, Run, RunInfo, Side, TurnResult, case_rows, figures};
 use crate::policy::{PolicyChange, policy_changes};
 
@@ -253,8 +254,9 @@ fn describe(run: &Run, figures: &Figures) -> String {
         0 => String::new(),
         undecided => format!(", {undecided} cases not decided"),
     };
-    let order = figures.order_stability.as_ref().map_or_else(String::new, |order| {
-        format!(", {} of {} cases change under {} other orders", order.changed_cases, figures.cases, order.orders)
+    let order = figures.order_stability.as_ref().map_or_else(String::new, |order| match order.orders {
+        0 => ", no other order of the routes to test".to_owned(),
+        orders => format!(", {} of {} cases change under {}", order.changed_cases, figures.cases, other_orders(orders)),
     });
     let RunInfo { name, policy, router, dialect, .. } = &run.info;
     format!("{name} ({}, {}, {}{stopped}{undecided}{order})", policy.path, router.id, router.dialect_words(*dialect))

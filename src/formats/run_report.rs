@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use crate::decision::other_orders;
 use crate::eval::{Figures, FirstFailure, RecallGate, RouteFigures, Run, Slice, SpanLength, figures, overlap};
 
 /// Returns the figures of a run for a terminal.
@@ -97,9 +98,10 @@ fn facts(figures: &Figures) -> Vec<String> {
         facts.push(format!("error, {} times: {}", kind.count, kind.error));
     }
     facts.push(match &figures.order_stability {
+        Some(order) if order.orders == 0 => "order: not tested, the routes have no other order".to_owned(),
         Some(order) => {
-            let (changed, orders) = (order.changed_cases, order.orders);
-            format!("order: {changed} of {} cases change under {orders} other orders of the routes", figures.cases)
+            let (changed, orders) = (order.changed_cases, other_orders(order.orders));
+            format!("order: {changed} of {} cases change under {orders} of the routes", figures.cases)
         }
         None => "order: not tested; gateways list routes in an order nobody controls (--orders N tries others)".to_owned(),
     });

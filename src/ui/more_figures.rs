@@ -5,6 +5,7 @@ use egui::{Button, Label, RichText, ScrollArea, Ui, vec2};
 use super::tokens::space;
 use super::{bars, case_table, theme, widgets};
 use crate::app::{BatchCommand, CaseQuery, Command, RunView};
+use crate::decision::other_orders;
 use crate::eval::{Figures, FirstFailure, ModelCount, ModelFigures, Share, Slice, SpanLength, Spans};
 
 const ROW_HEIGHT: f32 = 20.0;
@@ -203,8 +204,13 @@ fn time_ui(ui: &mut Ui, figures: &Figures) {
 fn order_ui(ui: &mut Ui, figures: &Figures) {
     let Some(order) = &figures.order_stability else { return };
     heading_ui(ui, "Order of the routes");
+    if order.orders == 0 {
+        widgets::caption_ui(ui, "The routes have no other order to test");
+        return;
+    }
     let words = format!("{} of {} cases", order.changed_cases, figures.cases);
-    fact_ui(ui, "Depend on it", words, "Cases whose decision changed under one of the other orders");
+    let explanation = format!("Cases whose decision changed; tried under {}", other_orders(order.orders));
+    fact_ui(ui, "Depend on it", words, &explanation);
     let explanation = "Mean share of all orders, the policy's own included, that decide as it does";
     fact_ui(ui, "Mean agreement, own included", bars::percent(order.mean_agreement), explanation);
 }

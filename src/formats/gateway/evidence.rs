@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::decision::RouterInfo;
+use crate::decision::{RouterInfo, other_orders};
 use crate::dialect::{GATEWAYS, default_budget};
 use crate::eval::RecallGate;
 use crate::formats::digest::sha256;
@@ -289,8 +289,10 @@ pub(super) fn comments(policy: &Policy, evidence: Option<&Evidence>) -> String {
         }
     }
     match &evidence.order_stability {
+        Some(Stability { orders: 0, .. }) => line(&mut out, "order: not tested, the routes have no other order"),
         Some(Stability { orders, changed_cases }) => {
-            line(&mut out, &format!("order: {changed_cases} of {cases} cases change under {orders} other orders of the routes"));
+            let orders = other_orders(*orders);
+            line(&mut out, &format!("order: {changed_cases} of {cases} cases change under {orders} of the routes"));
         }
         None => line(&mut out, "order: not tested; gateways list routes in an order nobody controls"),
     }
