@@ -90,6 +90,17 @@ pub struct Figures {
     pub recall_gate: Option<RecallGate>,
 }
 
+impl Figures {
+    /// Returns which turns the gates judge, for the end of a sentence, where those with routes of their own are not among them.
+    pub fn gated_words(&self) -> String {
+        match self.cases.saturating_sub(self.own_routes) {
+            0 => String::new(),
+            cases if cases == self.cases => String::new(),
+            cases => format!(", judged by the cases that choose between the policy's routes ({cases})"),
+        }
+    }
+}
+
 /// Times of single decisions, in milliseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Percentiles {
@@ -123,24 +134,32 @@ pub struct OrderFigures {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct GateFigures {
     pub min_agreement: f64,
-    /// Holds even if every undecided turn were wrong.
+    /// Holds even if every turn that was not decided or not reached were wrong.
     pub passed: bool,
-    /// It depends on the turns that were not decided: not passed, and not failed either.
+    /// It depends on the turns that were not decided or not reached: not passed, and not failed either.
     pub open: bool,
+    /// Turns with a decision that were judged: [`Run::gated`].
+    pub cases: usize,
+    /// Of these, turns that agree with their label.
+    pub right: usize,
 }
 
 impl GateFigures {
-    fn new(min_agreement: f64, right: usize, cases: usize, undecided: usize) -> Self {
-        let reaches = |right: usize| right as f64 / (cases + undecided).max(1) as f64 >= min_agreement;
+    fn new(min_agreement: f64, run: &Run) -> Self {
+        let (mut right, mut cases, mut unknown) = (0, 0, run.unreached());
+        for turn in run.gated() {
+            right += usize::from(turn.agrees());
+            *if turn.undecided { &mut unknown } else { &mut cases } += 1;
+        }
+        let reaches = |right: usize| right as f64 / (cases + unknown).max(1) as f64 >= min_agreement;
         let passed = reaches(right);
-        Self { min_agreement, passed, open: !passed && reaches(right + undecided) }
+        Self { min_agreement, passed, open: !passed && reaches(right + unknown), cases, right }
     }
 }
 
 /// Computes all figures of a run.
 pub fn figures(run: &Run) -> Figures {
     let (judged, undecided) = (run.judged(), run.undecided());
-    let right = judged.iter().filter(|case| case.agrees()).count();
     let summary = summarise(&judged, run.info.labels.iter().cloned());
     // Whether a conversation is right is known once each of its turns is; a case with one label makes no spans.
     let is_whole = |case: &&Judged| run.is_per_turn(case.conversation) && !run.is_incomplete(case.conversation);
@@ -196,8 +215,8 @@ pub fn figures(run: &Run) -> Figures {
         cache_hit_rate: if tokens.prompt == 0 { 0.0 } else { tokens.cached as f64 / tokens.prompt as f64 },
         order_stability: order(run),
         models: models(run),
-        gate: run.info.min_agreement.map(|least| GateFigures::new(least, right, summary.cases, undecided)),
-        recall_gate: run.info.min_recall.map(|least| RecallGate::new(least, run, &summary.per_route)),
+        gate: run.info.min_agreement.map(|least| GateFigures::new(least, run)),
+        recall_gate: run.info.min_recall.map(|least| RecallGate::new(least, run)),
         per_route: summary.per_route,
         confusion: summary.confusion,
     }

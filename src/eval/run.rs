@@ -275,6 +275,18 @@ impl Run {
         self.answered().filter(|turn| turn.routes.is_none())
     }
 
+    /// Returns the turns that gates judge, those without a decision among them: of the policy, as its evidence has them, or all where each line
+    /// brings its own routes.
+    pub fn gated(&self) -> impl Iterator<Item = &TurnResult> {
+        let all = self.turns.iter().all(|turn| turn.routes.is_some());
+        self.turns.iter().filter(move |turn| all || turn.routes.is_none())
+    }
+
+    /// Returns how many turns were to be decided and nobody was asked about, since the run was stopped.
+    pub fn unreached(&self) -> usize {
+        self.info.planned.saturating_sub(self.turns.len())
+    }
+
     /// Returns how many turns were asked about and got no decision.
     pub fn undecided(&self) -> usize {
         self.turns.len() - self.answered().count()

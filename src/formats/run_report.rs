@@ -77,10 +77,10 @@ fn facts(figures: &Figures) -> Vec<String> {
             (_, true) => "NOT JUDGED, it depends on undecided cases",
             _ => "FAILED",
         };
-        facts.push(format!("gate: {word}, at least {} required", percent(gate.min_agreement)));
+        facts.push(format!("gate: {word}, at least {} required{}", percent(gate.min_agreement), figures.gated_words()));
     }
-    if let Some(RecallGate { min_recall, below, open }) = &figures.recall_gate {
-        let asked = format!("a recall of at least {} required of each route", percent(*min_recall));
+    if let Some(RecallGate { min_recall, below, open, .. }) = &figures.recall_gate {
+        let asked = format!("a recall of at least {} required of each route{}", percent(*min_recall), figures.gated_words());
         facts.push(match (below.is_empty(), open.is_empty()) {
             (false, _) => format!("gate: FAILED, {asked}, missed by {}", below.join(", ")),
             (_, false) => format!("gate: NOT JUDGED, {asked}; it depends on undecided cases of {}", open.join(", ")),
@@ -269,7 +269,7 @@ pub(super) fn cell(text: &str) -> String {
 /// What became of a gate.
 enum Verdict {
     Passed,
-    /// It depends on the turns that were not decided.
+    /// It depends on the turns that were not decided or not reached.
     Open,
     /// Why.
     Failed(String),
@@ -286,37 +286,37 @@ fn gates(run: &Run) -> Vec<(String, Verdict)> {
         let verdict = match (gate.passed, gate.open) {
             (true, _) => Verdict::Passed,
             (_, true) => Verdict::Open,
-            _ => Verdict::Failed(format!("the agreement is {}", percent(figures.agreement))),
+            _ => Verdict::Failed(format!("{} of {} cases agree", gate.right, gate.cases)),
         };
         gates.push((format!("agreement of at least {}", percent(gate.min_agreement)), verdict));
     }
-    if let Some(RecallGate { min_recall, below, open }) = &figures.recall_gate {
-        let missed = figures.per_route.iter().filter(|figures| below.contains(&figures.route));
-        let missed: Vec<String> = missed.map(|figures| format!("{} ({})", figures.route, percent(figures.recall))).collect();
-        let verdict = match (missed.is_empty(), open.is_empty()) {
-            (false, _) => Verdict::Failed(format!("the recall is less for {}", missed.join(", "))),
+    if let Some(gate) = &figures.recall_gate {
+        let verdict = match (gate.below.is_empty(), gate.open.is_empty()) {
+            (false, _) => Verdict::Failed(format!("the recall is less for {}", gate.below_words())),
             (_, false) => Verdict::Open,
             _ => Verdict::Passed,
         };
-        gates.push((format!("recall of at least {} of each route", percent(*min_recall)), verdict));
+        gates.push((format!("recall of at least {} of each route", percent(gate.min_recall)), verdict));
     }
     gates
 }
 
 /// Returns `junit.xml`: a test case for each turn, in classes by label, so that CI services show what failed; and one of the class `gate` for
-/// each gate that was demanded. What was not decided is skipped, and so is a gate that is open for want of it.
+/// each gate that was demanded. What was not decided is skipped, and so is a gate that is open for want of it; one skipped test case stands for
+/// all that a stopped run did not reach.
 pub fn junit_xml(run: &Run) -> String {
     let gates = gates(run);
     let gates_that = |are: fn(&Verdict) -> bool| gates.iter().filter(|(_, verdict)| are(verdict)).count();
     let errors = run.turns.iter().filter(|turn| turn.is_error()).count();
     let failures = run.turns.iter().filter(|turn| turn.is_wrong() && !turn.is_error()).count();
     let failures = failures + gates_that(|verdict| matches!(verdict, Verdict::Failed(_)));
-    let unreached = run.info.planned.saturating_sub(run.turns.len());
-    let skipped = unreached + run.undecided() + gates_that(|verdict| matches!(verdict, Verdict::Open));
+    let unreached = run.unreached();
+    let rest = usize::from(unreached > 0);
+    let skipped = rest + run.undecided() + gates_that(|verdict| matches!(verdict, Verdict::Open));
     let mut xml = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
     let counts = format!(
         "tests=\"{}\" failures=\"{failures}\" errors=\"{errors}\" skipped=\"{skipped}\" time=\"{:.3}\"",
-        run.turns.len() + unreached + gates.len(),
+        run.turns.len() + rest + gates.len(),
         run.info.seconds
     );
     let name = escaped(&run.info.name);

@@ -65,7 +65,7 @@ fn paper_ui(ui: &mut Ui, view: &RunView) {
         fact_ui(ui, "Irrelevance", share(&scenarios.irrelevance), "Turns that expect no route");
     }
     if figures.own_routes > 0 {
-        let explanation = "Cases that chose between routes of their own line, left out of scenarios and models";
+        let explanation = "Cases that chose between routes of their own line, left out of scenarios, models and gates";
         fact_ui(ui, "With own routes", case_table::grouped(figures.own_routes), explanation);
     }
 }

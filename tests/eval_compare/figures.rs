@@ -154,8 +154,20 @@ fn cases_with_routes_of_their_own_say_nothing_about_the_policy() {
     let evidence = run_evidence(&run);
     assert_eq!((evidence.cases, evidence.planned, evidence.own_routes, evidence.agreement), (1, 1, 2, 1.0));
     assert!(evidence.confusions.is_empty(), "{:?}", evidence.confusions);
+    // Nor do they decide whether a gate is passed, there or in the evidence.
+    (run.info.min_agreement, run.info.min_recall) = (Some(1.0), Some(1.0));
+    let here = figures(&run);
+    let gate = here.gate.unwrap();
+    assert_eq!((gate.passed, gate.right, gate.cases, evidence.agreement), (true, 1, 1, 1.0));
+    assert!(here.recall_gate.as_ref().unwrap().below.is_empty(), "{:?}", here.recall_gate);
+    assert_eq!((run_evidence(&run).gate.unwrap().passed, run_evidence(&run).recall_gate), (true, here.recall_gate.clone()));
+    let judged = "gate: passed, at least 100.0 % required, judged by the cases that choose between the policy's routes (1)\n";
+    assert!(report_text(&here).contains(judged), "{}", report_text(&here));
     run.turns.remove(0);
     run.info.planned = 2;
+    let of_own = figures(&run);
+    assert_eq!(of_own.gate.map(|gate| (gate.passed, gate.right, gate.cases)), Some((false, 0, 2)), "where there are no others");
+    assert_eq!(of_own.recall_gate.unwrap().below_words(), "x (0 of 2)");
     assert!(figures(&run).models.is_none());
     let problems = evidence_problems(&run.policy, Some(&run_evidence(&run)));
     assert!(problems.iter().any(|problem| problem == "no case of its test chose between this policy's routes"), "{problems:?}");
@@ -243,6 +255,49 @@ fn what_was_not_decided_is_in_no_figure_and_no_pair() {
     let matrix = String::from_utf8(matrix).unwrap();
     assert!(matrix.contains("2,1,0,a,a,error\n") && matrix.contains("4,3,0,a,a,\n"), "{matrix}");
     assert!(report.to_text().contains(", 3 cases not decided)"), "{}", report.to_text());
+}
+
+#[test]
+fn a_stopped_run_passes_no_gate_that_the_rest_may_fail() {
+    let mut run = run(routes(&["a", "b"]), (0..30).map(|at| turn(at, at, "a", Some("a"), 0.5)).collect());
+    (run.info.planned, run.info.min_agreement, run.info.min_recall) = (100, Some(0.9), Some(0.5));
+    let stopped = figures(&run);
+    let (gate, recall) = (stopped.gate.unwrap(), stopped.recall_gate.clone().unwrap());
+    assert_eq!((gate.passed, gate.open, recall.below.len()), (false, true, 0));
+    assert_eq!(recall.open, ["a", "b", NO_ROUTE_LABEL], "nobody knows what the others are labelled with");
+    assert!(report_text(&stopped).contains("gate: NOT JUDGED, it depends on undecided cases"), "{}", report_text(&stopped));
+    let evidence = run_evidence(&run);
+    assert!(evidence.gate.is_some_and(|gate| !gate.passed && gate.open));
+    // Both gates and the rest are a test case each, and the counts are those of the elements.
+    let xml = junit_xml(&run);
+    assert!(xml.contains("tests=\"33\" failures=\"0\" errors=\"0\" skipped=\"3\""), "{xml}");
+    assert_eq!((xml.matches("<testcase ").count(), xml.matches("<skipped/>").count()), (33, 3), "{xml}");
+    // What holds whatever the rest is has passed, and what no rest can mend has failed.
+    run.info.min_agreement = Some(0.3);
+    assert!(figures(&run).gate.unwrap().passed);
+    run.turns.iter_mut().for_each(|turn| turn.decided = Some("b".into()));
+    (run.info.planned, run.info.min_agreement) = (31, Some(0.9));
+    let lost = figures(&run);
+    assert_eq!(
+        (lost.gate.map(|gate| (gate.passed, gate.open)), lost.recall_gate.unwrap().below),
+        (Some((false, false)), vec!["a".to_owned()])
+    );
+    run.info.min_recall = Some(0.0);
+    assert!(figures(&run).recall_gate.unwrap().open.is_empty());
+}
+
+#[test]
+fn a_gate_sees_a_label_of_which_nothing_was_decided_and_names_counts() {
+    let mut turns: Vec<TurnResult> = (0..113).map(|at| turn(at, at, "a", Some(if at < 96 { "a" } else { "b" }), 0.5)).collect();
+    turns.push(TurnResult { undecided: true, ..turn(113, 113, "gone", None, 0.0) });
+    let mut run = run(routes(&["a", "b"]), turns);
+    run.info.min_recall = Some(0.85);
+    let gate = figures(&run).recall_gate.unwrap();
+    assert_eq!((gate.below_words().as_str(), gate.open), ("a (96 of 113)", vec!["gone".to_owned()]));
+    run.turns.truncate(113);
+    (run.info.planned, run.info.min_agreement) = (113, Some(0.85));
+    let xml = junit_xml(&run);
+    assert!(xml.contains("<failure message=\"96 of 113 cases agree\">"), "a share would be rounded to 85.0 %: {xml}");
 }
 
 #[test]

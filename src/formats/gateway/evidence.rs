@@ -201,13 +201,15 @@ pub fn evidence_problems(policy: &Policy, evidence: Option<&Evidence>) -> Vec<St
         problems.push("no case of its test chose between this policy's routes".to_owned());
     } else if let Some(gate) = evidence.gate.as_ref().filter(|gate| !gate.passed) {
         let (reached, demanded) = (100.0 * evidence.agreement, 100.0 * gate.min_agreement);
+        // What fails is never rounded to what is required.
+        let digits = if (demanded - reached).abs() < 0.1 { 3 } else { 1 };
         problems.push(if gate.open {
             format!("whether this policy passes its gate of {demanded:.1} % depends on undecided cases")
         } else {
-            format!("this policy fails its gate: agreement {reached:.1} %, but {demanded:.1} % is required")
+            format!("this policy fails its gate: agreement {reached:.digits$} %, but {demanded:.digits$} % is required")
         });
     }
-    if let Some(RecallGate { min_recall, below, open }) = &evidence.recall_gate {
+    if let Some(RecallGate { min_recall, below, open, .. }) = &evidence.recall_gate {
         let demanded = format!("{:.1} %", 100.0 * min_recall);
         if !below.is_empty() {
             problems.push(format!("this policy fails its gate: the recall of {} is below the required {demanded}", below.join(", ")));
