@@ -417,6 +417,17 @@ fn a_run_that_is_read_back_is_the_same() {
 }
 
 #[test]
+fn a_gate_that_was_passed_is_passed_when_the_run_is_read_back() {
+    let mut run = run(routes(&["a", "b"]), (0..11).map(|at| turn(at, at, "a", Some(if at < 10 { "a" } else { "b" }), 0.5)).collect());
+    // A number that an inexact reader makes a little larger.
+    run.info.min_agreement = Some(10.0 / 11.0);
+    let mut cases = Vec::new();
+    write_cases(&run, &mut cases).unwrap();
+    let read = read_run(&report_json(&run, "digest"), "report.json", cases.as_slice(), "cases.csv").unwrap();
+    assert_eq!((read.info.min_agreement, figures(&read).gate.unwrap().passed), (run.info.min_agreement, true));
+}
+
+#[test]
 fn reports_survive_what_people_call_their_routes() {
     let nasty = "a|b <c> & \"d\"\n\u{1}`e`";
     let said = |turn: TurnResult| TurnResult { preview: "a < b".into(), ..turn };
