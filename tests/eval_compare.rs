@@ -77,8 +77,8 @@ pub fn run(policy: Policy, mut turns: Vec<TurnResult>) -> Run {
     Run { info, policy: Arc::new(policy), turns }
 }
 
-pub fn turn(at: usize, conversation: usize, label: &str, decided: Option<&str>, confidence: f32) -> TurnResult {
-    let key = TurnKey {
+pub fn key(at: usize, conversation: usize, label: &str) -> TurnKey {
+    TurnKey {
         conversation,
         line: at + 1,
         id: at.to_string().into(),
@@ -88,14 +88,18 @@ pub fn turn(at: usize, conversation: usize, label: &str, decided: Option<&str>, 
         label: label.into(),
         tags: Arc::default(),
         routes: None,
-    };
+    }
+}
+
+pub fn turn(at: usize, conversation: usize, label: &str, decided: Option<&str>, confidence: f32) -> TurnResult {
     let outcome = match decided {
         None => Outcome::Error,
         Some(NO_ROUTE_LABEL) => Outcome::NoRoute,
         Some(_) => Outcome::Route,
     };
-    let blank = TurnResult::failed(key, "failed".to_owned());
-    TurnResult { outcome, undecided: false, decided: decided.map(Into::into), confidence, latency_ms: 10.0, ..blank }
+    let blank = TurnResult::failed(key(at, conversation, label), "failed".to_owned());
+    let (decided, confidence) = (decided.map(Into::into), Some(confidence));
+    TurnResult { outcome, undecided: false, decided, confidence, latency_ms: 10.0, ..blank }
 }
 
 fn routes(names: &[&str]) -> Policy {

@@ -47,8 +47,9 @@ pub struct Flip {
     pub line: usize,
     /// Position among the conversation's decided user turns, counted from 0.
     pub turn: usize,
-    pub confidence_a: f32,
-    pub confidence_b: f32,
+    /// As [`TurnResult::sure`] has it, as the next one.
+    pub confidence_a: Option<f32>,
+    pub confidence_b: Option<f32>,
     /// Which edits of the policy cause it; `None` where that was not tried or makes no sense.
     pub cause: Option<Cause>,
     /// Position in the first run's turns.
@@ -278,8 +279,8 @@ fn flip([before, now]: [&TurnResult; 2], [at_a, at_b]: [usize; 2], label: &Arc<s
         kind,
         line: now.line,
         turn: now.turn,
-        confidence_a: before.confidence,
-        confidence_b: now.confidence,
+        confidence_a: before.sure(),
+        confidence_b: now.sure(),
         cause: None,
         at_a,
         at_b,

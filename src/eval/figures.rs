@@ -78,6 +78,8 @@ pub struct Figures {
     /// Empty where the router gives no probabilities, as `review`.
     pub confidence: Vec<ConfidenceBin>,
     pub review: Vec<ReviewPoint>,
+    /// Turns with a decision of which nobody told how probable it is, in none of `calibration`, `confidence` and `review`.
+    pub without_confidence: usize,
     /// Share of the prompts' tokens that came from the prefix cache.
     pub cache_hit_rate: f64,
     /// `None` without an order test.
@@ -212,6 +214,7 @@ pub fn figures(run: &Run) -> Figures {
         per_turn_number: per_turn_number(run),
         confidence: confidence_histogram(&judged),
         review: review_sweep(&judged),
+        without_confidence: judged.iter().filter(|case| case.decided.is_some() && case.confidence.is_none()).count(),
         cache_hit_rate: if tokens.prompt == 0 { 0.0 } else { tokens.cached as f64 / tokens.prompt as f64 },
         order_stability: order(run),
         models: models(run),

@@ -118,7 +118,13 @@ fn facts(figures: &Figures) -> Vec<String> {
             ));
         }
     }
-    facts.extend(figures.calibration.ece.map(|ece| format!("calibration error {ece:.3}")));
+    if let Some(ece) = figures.calibration.ece {
+        let left_out = match figures.without_confidence {
+            0 => String::new(),
+            count => format!("; left out, since the probability is not known: {count} of {} decisions", figures.cases - figures.errors),
+        };
+        facts.push(format!("calibration error {ece:.3}{left_out}"));
+    }
     let reused = match figures.reused {
         0 => String::new(),
         reused if reused == figures.cases => format!("all {reused} results kept from earlier runs, made at "),

@@ -4,20 +4,23 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use waypost::app::{CaseQuery, RunView};
-use waypost::decision::{OrderStability, TokenCounts};
+use waypost::chat::Conversation;
+use waypost::decision::{Decision, OrderStability, RouteProbability, RouterInfo, TokenCounts};
+use waypost::engine::RouteRequest;
 use waypost::eval::{RecallGate, TurnResult, compare, figures, overlap, wilson_interval};
 use waypost::formats::{
     CompareReport, Compared, evidence_problems, junit_xml, read_run, report_json, report_markdown, report_text, run_evidence, write_cases,
     wrong_cases_text,
 };
-use waypost::policy::{NO_ROUTE_LABEL, Policy, Route};
+use waypost::policy::{DialectId, NO_ROUTE_LABEL, Policy, Route};
 
-use super::{close, first_columns, routes, run, turn};
+use super::{close, first_columns, key, routes, run, turn};
+use crate::fake_router::decision;
 
 #[test]
 fn overlap_ranks_pairs_by_what_the_second_gets() {
     let with = |at: usize, label: &str, decided: &str, p: [f32; 4]| TurnResult {
-        probabilities: p.to_vec(),
+        probabilities: p.map(Some).to_vec(),
         ..turn(at, at, label, Some(decided), p[0])
     };
     let run = run(
@@ -184,7 +187,7 @@ fn without_probabilities_nothing_is_said_about_confidence() {
     }
     // Of a mixed run those count that have some.
     for turn in &mut run.turns[2..] {
-        (turn.probabilities, turn.confidence) = (vec![0.9, 0.1, 0.0], 0.9);
+        (turn.probabilities, turn.confidence) = (vec![Some(0.9), Some(0.1), Some(0.0)], Some(0.9));
     }
     let some = figures(&run);
     close(some.calibration.ece.unwrap(), 0.4, 1e-6);
@@ -194,8 +197,54 @@ fn without_probabilities_nothing_is_said_about_confidence() {
 }
 
 #[test]
+fn what_a_server_did_not_tell_is_not_taken_for_nothing() {
+    let policy = routes(&["a", "b", "c"]);
+    let request = RouteRequest::new(policy.clone(), Conversation::from_prompt("x"), DialectId::DEFAULT);
+    let labels = ["a", "b", "c", NO_ROUTE_LABEL].map(str::to_owned);
+    let told = |at: usize, label: &str, decided: &str, known: &[(&str, f64)], device: &str| {
+        let probabilities: Vec<RouteProbability> = known.iter().map(|&(route, p)| RouteProbability::new(Some(route), p)).collect();
+        let invalid_mass = 1.0 - known.iter().map(|(_, p)| p).sum::<f64>();
+        let router = RouterInfo { device: device.to_owned(), ..RouterInfo::default() };
+        let decision = Decision { probabilities, invalid_mass, router, ..decision(&request, Some(decided.to_owned())) };
+        TurnResult::new(key(at, at, label), &decision, &labels)
+    };
+    let turns = vec![
+        told(0, "a", "a", &[("a", 0.9), ("b", 0.08)], "server"),
+        // What else there is may be one route's, which comes second then; or nothing is known of it.
+        told(1, "a", "a", &[("a", 0.5), ("b", 0.1)], "server"),
+        told(2, "b", "a", &[("a", 0.7)], "server"),
+        // Decided in words that the log-probabilities do not show.
+        told(3, "a", "b", &[("a", 0.2)], "server"),
+    ];
+    assert_eq!(turns[0].probabilities, [Some(0.9), Some(0.08), None, None]);
+    assert_eq!(turns.iter().map(TurnResult::sure).collect::<Vec<_>>(), [Some(0.9), Some(0.5), Some(0.7), None]);
+    assert_eq!(told(0, "a", "a", &[("a", 0.9)], "cpu").probabilities, [Some(0.9), Some(0.0), Some(0.0), Some(0.0)], "it tells all");
+    let run = run(policy, turns);
+    let of_run = figures(&run);
+    let binned: usize = of_run.confidence.iter().map(|bin| bin.right + bin.wrong).sum();
+    assert_eq!((of_run.cases, of_run.without_confidence, binned), (4, 1, 3));
+    let left_out = "; left out, since the probability is not known: 1 of 4 decisions\n";
+    assert!(report_text(&of_run).contains(left_out), "{}", report_text(&of_run));
+    let pairs = overlap(&run, 10);
+    assert_eq!(pairs.iter().map(|pair| (pair.routes.join(" "), pair.cases.len())).collect::<Vec<_>>(), [("a b".to_owned(), 1)]);
+
+    let mut cases = Vec::new();
+    write_cases(&run, &mut cases).unwrap();
+    let (json, text) = (report_json(&run, "digest"), String::from_utf8(cases).unwrap());
+    assert!(text.contains("\"{\"\"a\"\":0.9,\"\"b\"\":0.08}\"") && text.contains(",b,false,route,,,"), "{text}");
+    assert_eq!(read_run(&json, "report.json", text.as_bytes(), "cases.csv").unwrap(), run);
+    // Earlier versions wrote 0.
+    let old = text.replace("0.08}", "0.08,\"\"c\"\":0,\"\"other\"\":0}");
+    let read = read_run(&json, "report.json", old.as_bytes(), "cases.csv").unwrap();
+    assert_eq!(read.turns[0].probabilities, [Some(0.9), Some(0.08), Some(0.0), Some(0.0)]);
+}
+
+#[test]
 fn errors_have_no_confidence_whatever_the_probabilities_are() {
-    let with = |at: usize, decided: Option<&str>| TurnResult { probabilities: vec![0.6, 0.4, 0.0], ..turn(at, at, "a", decided, 0.6) };
+    let with = |at: usize, decided: Option<&str>| TurnResult {
+        probabilities: [0.6, 0.4, 0.0].map(Some).to_vec(),
+        ..turn(at, at, "a", decided, 0.6)
+    };
     let mut run = run(routes(&["a", "b"]), (0..3).map(|at| with(at, None)).collect());
     let failed = figures(&run);
     assert_eq!((failed.errors, failed.calibration.ece), (3, None));
@@ -381,7 +430,7 @@ fn a_run_that_is_read_back_is_the_same() {
     let own: Arc<[String]> = ["x", "y", NO_ROUTE_LABEL].map(str::to_owned).into();
     let turns = vec![
         TurnResult {
-            probabilities: vec![0.1, 0.2, 0.700_000_05],
+            probabilities: [0.1, 0.2, 0.700_000_05].map(Some).to_vec(),
             tokens: TokenCounts { prompt: 500, cached: 300, computed: 220 },
             order_stability: Some(OrderStability { orders: 2, changed: 1, agreement: 2.0 / 3.0, decisions: Vec::new() }),
             tags: ["long".into(), "two, words".into()].into(),
@@ -389,7 +438,11 @@ fn a_run_that_is_read_back_is_the_same() {
             preview: " \"sort\", please…".into(),
             ..turn(0, 0, "a", Some("b"), 1.0 / 3.0)
         },
-        TurnResult { routes: Some(Arc::clone(&own)), probabilities: vec![f32::MIN_POSITIVE, 0.5, 0.5], ..turn(1, 1, "x", Some("y"), 0.5) },
+        TurnResult {
+            routes: Some(Arc::clone(&own)),
+            probabilities: [f32::MIN_POSITIVE, 0.5, 0.5].map(Some).to_vec(),
+            ..turn(1, 1, "x", Some("y"), 0.5)
+        },
         TurnResult { error: Some("two\nlines, and \"quotes\"".to_owned()), ..turn(2, 2, "a", None, 0.0) },
         // As of a router without probabilities.
         TurnResult { routes: Some(own), ..turn(3, 3, "x", Some("y"), 0.0) },
