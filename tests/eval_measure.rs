@@ -349,7 +349,7 @@ fn a_conversation_that_is_decided_in_part_is_in_no_figure_of_conversations() {
     write_run(folder.path(), &stopped).unwrap();
     assert_eq!(open_run(folder.path()).unwrap(), stopped);
     let report = std::fs::read_to_string(folder.path().join("report.md")).unwrap();
-    assert!(report.contains("1 conversation was decided in part"), "{report}");
+    assert!(report.contains("1 conversation was not decided whole"), "{report}");
     let (whole, _) = measure(&measured, 4);
     assert_eq!((figures(&whole).conversation_accuracy, figures(&whole).incomplete_conversations), (Some(0.5), 0));
 }

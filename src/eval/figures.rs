@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::Judged;
 use super::calibration::{Calibration, calibration};
 use super::confidence::{ConfidenceBin, ReviewPoint, confidence_histogram, review_sweep};
-use super::metrics::{Confusion, RouteFigures, percentile, summarise};
+use super::metrics::{Confusion, RouteFigures, mean, percentile, summarise};
 use super::models::{ModelFigures, models};
 use super::paper::{Spans, paper_metrics, spans};
 use super::recall_gate::RecallGate;
@@ -69,7 +69,7 @@ pub struct Figures {
     pub scenarios: Option<Scenarios>,
     /// As `span_accuracy`; `None` for sets with one label a case.
     pub spans: Option<Spans>,
-    /// Conversations in which the run was stopped, which are in no figure of spans and conversations.
+    /// Conversations with a label for each user message of which not all were decided: they are in no figure of spans and conversations.
     pub incomplete_conversations: usize,
     /// By the cases' tags, the most frequent first, 50 at most.
     pub per_tag: Vec<TagFigures>,
@@ -209,7 +209,7 @@ pub fn figures(run: &Run) -> Figures {
         own_routes: run.answered().count() - run.of_policy().count(),
         scenarios: scenarios(run),
         spans: run.info.per_turn.then(|| spans(&whole)),
-        incomplete_conversations: run.info.incomplete.len(),
+        incomplete_conversations: run.info.incomplete.iter().filter(|&&conversation| run.is_per_turn(conversation)).count(),
         per_tag: per_tag(run),
         per_turn_number: per_turn_number(run),
         confidence: confidence_histogram(&judged),
@@ -230,8 +230,7 @@ fn latency(run: &Run) -> Percentiles {
     let mut times: Vec<f64> = run.turns.iter().map(|turn| f64::from(turn.latency_ms)).filter(|&ms| ms > 0.0).collect();
     times.sort_by(f64::total_cmp);
     let at = |q| percentile(&times, q);
-    let mean = times.iter().sum::<f64>() / times.len().max(1) as f64;
-    Percentiles { p50: at(0.5), p90: at(0.9), p95: at(0.95), p99: at(0.99), mean, max: at(1.0) }
+    Percentiles { p50: at(0.5), p90: at(0.9), p95: at(0.95), p99: at(0.99), mean: mean(&times), max: at(1.0) }
 }
 
 fn rate(run: &Run) -> f64 {

@@ -182,14 +182,15 @@ impl CompareReport<'_> {
     }
 
     fn notes(&self, at: usize, comparison: &Comparison) -> Vec<String> {
-        let [low, high] = comparison.difference.ci95.map(|share| share * 100.0);
+        let interval = match comparison.interval().map(|ends| ends.map(|share| share * 100.0)) {
+            Some([low, high]) => {
+                format!("95 % interval {low:+.1} to {high:+.1}, conversations resampled {} times", comparison.difference.resamples)
+            }
+            None => "too few conversations for an interval".to_owned(),
+        };
         let McNemar { b, c, .. } = comparison.by_conversation;
         let mut notes = vec![
-            format!(
-                "difference {:+.1} points (95 % interval {low:+.1} to {high:+.1}, conversations resampled {} times)",
-                comparison.difference.value * 100.0,
-                comparison.difference.resamples
-            ),
+            format!("difference {:+.1} points ({interval})", comparison.difference.value * 100.0),
             format!("by conversation: {c} better, {b} worse, exact sign test {}", comparison.by_conversation.p_words()),
         ];
         let changes = policy_changes(&self.runs[0].policy, &self.runs[at].policy);

@@ -49,8 +49,8 @@ fn facts(figures: &Figures) -> Vec<String> {
     }
     match figures.incomplete_conversations {
         0 => {}
-        1 => facts.push("1 conversation was decided in part and is left out of spans and conversations".to_owned()),
-        count => facts.push(format!("{count} conversations were decided in part and are left out of spans and conversations")),
+        1 => facts.push("1 conversation was not decided whole and is left out of spans and conversations".to_owned()),
+        count => facts.push(format!("{count} conversations were not decided whole and are left out of spans and conversations")),
     }
     if let Some(scenarios) = &figures.scenarios {
         let shares = [("fQfA", scenarios.fqfa), ("fQcA", scenarios.fqca), ("irrelevance", scenarios.irrelevance)];
@@ -108,7 +108,10 @@ fn facts(figures: &Figures) -> Vec<String> {
     if let Some(models) = &figures.models {
         facts.push(match models.distinct {
             0 | 1 => "models: all routes lead to one model, so routing changes nothing".to_owned(),
-            distinct => format!("models: {distinct} different ones, the expected one reached in {}", percent(models.agreement)),
+            distinct => {
+                let least = if models.unknown > 0 { "at least " } else { "" };
+                format!("models: {distinct} different ones, the expected one reached in {least}{}", percent(models.agreement))
+            }
         });
         if models.unknown > 0 {
             facts.push(format!(

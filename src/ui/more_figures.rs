@@ -54,7 +54,7 @@ fn paper_ui(ui: &mut Ui, view: &RunView) {
     }
     if figures.incomplete_conversations > 0 {
         let explanation = "Conversations with turns that are not decided yet; left out of the figures for spans and conversations";
-        fact_ui(ui, "Decided in part", case_table::grouped(figures.incomplete_conversations), explanation);
+        fact_ui(ui, "Not decided whole", case_table::grouped(figures.incomplete_conversations), explanation);
     }
     if let Some(scenarios) = &figures.scenarios {
         let share = |share: &Option<Share>| {
@@ -169,7 +169,8 @@ fn models_ui(ui: &mut Ui, models: &ModelFigures) {
         widgets::caption_ui(ui, "All routes lead to one model, so routing changes nothing");
     } else {
         let explanation = "Share of cases that got the model of their expected route: wrong routes may have the right model";
-        fact_ui(ui, "Right model", bars::percent(models.agreement), explanation);
+        let least = if models.unknown > 0 { "at least " } else { "" };
+        fact_ui(ui, "Right model", format!("{least}{}", bars::percent(models.agreement)), explanation);
     }
     if models.unknown > 0 {
         let explanation = "Cases whose right model depends on prices or speeds that only the gateway knows: a route's selection_policy";
