@@ -29,6 +29,13 @@ fn policy() -> Policy {
     }
 }
 
+/// A request to be decided under other orders too, of routes that have more than a number can count.
+fn in_orders(orders: usize, text: &str) -> RouteRequest {
+    let mut policy = policy();
+    policy.routes.extend((0..28).map(|number| Route::new(format!("topic_{number}"), "")));
+    RouteRequest { orders, ..RouteRequest::new(policy, Conversation::from_prompt(text), DialectId::Archgw031) }
+}
+
 fn request(text: &str) -> RouteRequest {
     RouteRequest::new(policy(), Conversation::from_prompt(text), DialectId::Archgw031)
 }

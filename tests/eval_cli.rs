@@ -104,9 +104,15 @@ fn eval_reports_gates_and_reuses() {
     assert!(out.ends_with(wrong), "{out}");
     let (status, _, err) = folder.run("eval --policy policy.yaml --set set.csv --router router --min-agreement 0.6 --min-recall 0.5");
     assert_eq!(status, 1, "{err}");
-    assert!(err.contains("is below the required 0.6; the recall of talk (0.000), Code (0.000) is below the required 0.5"), "{err}");
+    assert!(
+        err.contains("(2 of 4 cases) is below the required 0.6; the recall of talk (0 of 1), Code (0 of 1) is below the required 0.5"),
+        "{err}"
+    );
     let (_, out, _) = folder.run("eval --policy policy.yaml --set set.csv --router router --json --no-cache --orders 2 --limit 2");
-    assert_eq!((&json(&out)["reused"], &json(&out)["order_stability"]["orders"], &json(&out)["cases"]), (&0.into(), &2.into(), &2.into()));
+    assert_eq!((&json(&out)["reused"], &json(&out)["order_stability"]["orders"], &json(&out)["cases"]), (&0.into(), &1.into(), &2.into()));
+    folder.write("single.yaml", "routes: [{name: code, description: Code}]\n");
+    let (_, out, err) = folder.run("eval --policy single.yaml --set set.csv --router router --no-cache --orders 4 --limit 1");
+    assert!(out.contains("\norder: not tested, the routes have no other order\n"), "{out}{err}");
 
     let (_, out, err) = folder.run("eval --policy policy.yaml --set set.csv --router router --json --dialect plano-0.4.20 --budget 300");
     assert_eq!(json(&out)["budget"], 300, "{err}");
@@ -292,7 +298,7 @@ fn exports_carry_the_evidence_of_a_run_that_holds() {
     assert!(junit.contains("tests=\"6\" failures=\"3\" errors=\"0\" skipped=\"0\""), "{junit}");
     assert!(junit.contains("<testcase name=\"agreement of at least 10.0 %\" classname=\"gate\" time=\"0\"/>"), "{junit}");
     assert!(junit.contains("<testcase name=\"recall of at least 50.0 % of each route\" classname=\"gate\" time=\"0\">"), "{junit}");
-    assert!(junit.contains("<failure message=\"the recall is less for talk (0.0 %), Code (0.0 %)\">set.csv</failure>"), "{junit}");
+    assert!(junit.contains("<failure message=\"the recall is less for talk (0 of 1), Code (0 of 1)\">set.csv</failure>"), "{junit}");
     let (status, out, err) = folder.run("export policy.yaml --evidence strict");
     assert_eq!((status, out.as_str()), (1, ""), "{err}");
     assert!(err.contains("this policy fails its gate: the recall of talk, Code is below the required 50.0 %"), "{err}");

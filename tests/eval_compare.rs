@@ -7,7 +7,8 @@ use std::sync::Arc;
 use serde::Deserialize;
 use waypost::decision::Outcome;
 use waypost::eval::{
-    Better, FlipKind, LeftOut, Run, RunInfo, Side, TurnKey, TurnResult, calibration, case_rows, compare, mcnemar, review_sweep,
+    Better, Comparison, FlipKind, LeftOut, McNemar, Run, RunInfo, Side, TurnKey, TurnResult, calibration, case_rows, compare, mcnemar,
+    review_sweep,
 };
 use waypost::formats::{CompareReport, Compared, read_run, report_json, write_cases};
 use waypost::policy::{DialectId, NO_ROUTE_LABEL, Policy, Route};
@@ -77,8 +78,8 @@ pub fn run(policy: Policy, mut turns: Vec<TurnResult>) -> Run {
     Run { info, policy: Arc::new(policy), turns }
 }
 
-pub fn turn(at: usize, conversation: usize, label: &str, decided: Option<&str>, confidence: f32) -> TurnResult {
-    let key = TurnKey {
+pub fn key(at: usize, conversation: usize, label: &str) -> TurnKey {
+    TurnKey {
         conversation,
         line: at + 1,
         id: at.to_string().into(),
@@ -88,14 +89,18 @@ pub fn turn(at: usize, conversation: usize, label: &str, decided: Option<&str>, 
         label: label.into(),
         tags: Arc::default(),
         routes: None,
-    };
+    }
+}
+
+pub fn turn(at: usize, conversation: usize, label: &str, decided: Option<&str>, confidence: f32) -> TurnResult {
     let outcome = match decided {
         None => Outcome::Error,
         Some(NO_ROUTE_LABEL) => Outcome::NoRoute,
         Some(_) => Outcome::Route,
     };
-    let blank = TurnResult::failed(key, "failed".to_owned());
-    TurnResult { outcome, undecided: false, decided: decided.map(Into::into), confidence, latency_ms: 10.0, ..blank }
+    let blank = TurnResult::failed(key(at, conversation, label), "failed".to_owned());
+    let (decided, confidence) = (decided.map(Into::into), Some(confidence));
+    TurnResult { outcome, undecided: false, decided, confidence, latency_ms: 10.0, ..blank }
 }
 
 fn routes(names: &[&str]) -> Policy {
@@ -220,6 +225,69 @@ fn verdicts_say_what_the_cases_allow() {
     let (better, sentence) = verdict(60, 20, 0, 0, true);
     assert_eq!(better, Better::Unknown, "{sentence}");
     assert!(sentence.contains("in so few conversations"), "{sentence}");
+}
+
+/// The turns of a conversation, and what two runs decide in each where `a` is right.
+type Turns = (usize, &'static str, &'static str);
+
+/// Compares two runs over conversations.
+fn over(conversations: &[Turns]) -> Comparison {
+    let of = |second: bool| {
+        let each = |(conversation, &(turns, first, now)): (usize, &Turns)| {
+            std::iter::repeat_n((conversation, if second { now } else { first }), turns)
+        };
+        let turns = conversations.iter().enumerate().flat_map(each).enumerate();
+        run(routes(&["a", "b"]), turns.map(|(at, (conversation, decided))| turn(at, conversation, "a", Some(decided), 0.5)).collect())
+    };
+    compare(&of(false), &of(true), ["A", "B"], 0, None)
+}
+
+#[test]
+fn what_stands_against_a_verdict_is_named() {
+    let with = |first: Turns, others: Turns, count: usize| over(&[vec![first], vec![others; count]].concat());
+    let told = |comparison: &Comparison, ending: &str| {
+        assert_eq!(comparison.better, Better::Unknown);
+        assert!(comparison.verdict.ends_with(ending), "{}", comparison.verdict);
+    };
+    let opposite = with((60, "b", "a"), (1, "a", "b"), 20);
+    assert!(opposite.mcnemar.p < 0.001 && opposite.by_conversation.p < 0.001);
+    told(&opposite, "cannot tell these apart: 60 fixed, 20 broken, p < 0.001; turns speak for B, conversations for A");
+    // More of the same would not tell either.
+    told(&with((3, "b", "a"), (1, "a", "b"), 2), "3 fixed, 2 broken, p = 1.00; turns speak for B, conversations for A");
+    let heavy = with((40, "a", "b"), (4, "b", "a"), 21);
+    assert!(heavy.mcnemar.p < 0.05 && heavy.by_conversation.p < 0.05 && heavy.difference.ci95[0] < 0.0);
+    told(&heavy, "; single conversations weigh too much: the 95 % interval of the difference holds 0");
+}
+
+#[test]
+fn few_conversations_have_no_interval() {
+    let fixed = |count: usize, same: usize| over(&[vec![(1, "b", "a"); count], vec![(1, "a", "a"); same]].concat());
+    assert_eq!((fixed(1, 0).interval(), fixed(5, 5).interval(), fixed(9, 0).interval()), (None, None, None));
+    let shown = fixed(6, 6);
+    assert_eq!(shown.interval(), Some(shown.difference.ci95));
+    let (names, runs) = (["A", "B"].map(str::to_owned), [run(routes(&["a"]), Vec::new()), run(routes(&["a"]), Vec::new())]);
+    for (comparison, note) in
+        [(fixed(1, 0), "+100.0 points (too few conversations for an interval)"), (shown, "+50.0 points (95 % interval +")]
+    {
+        let comparisons = [Compared { at: 1, comparison }];
+        let text = CompareReport { names: &names, runs: &runs, comparisons: &comparisons }.to_text();
+        assert!(text.contains(note), "{text}");
+    }
+}
+
+#[test]
+fn a_probability_is_not_rounded_onto_the_level() {
+    let words = |p: f64| McNemar { b: 0, c: 0, p }.p_words();
+    assert_eq!([0.0497, 0.0503, 0.0482, 0.062].map(words), ["p = 0.0497", "p = 0.0503", "p = 0.048", "p = 0.062"]);
+}
+
+#[test]
+fn a_route_that_the_first_run_alone_decided_is_in_the_table() {
+    // Of a case with routes of its own, so that no policy names it.
+    let of = |decided: &str| run(routes(&["a"]), vec![turn(0, 0, "a", Some(decided), 0.5), turn(1, 1, "a", Some("a"), 0.5)]);
+    let routes: Vec<(String, usize)> =
+        compare(&of("ghost"), &of("a"), ["A", "B"], 0, None).per_route.into_iter().map(|delta| (delta.route, delta.support)).collect();
+    assert_eq!(routes, [("a", 2), (NO_ROUTE_LABEL, 0), ("ghost", 0)].map(|(route, support)| (route.to_owned(), support)));
 }
 
 #[test]

@@ -312,6 +312,21 @@ fn the_model_that_a_gateway_took_is_kept_with_its_decision() {
 }
 
 #[test]
+fn what_a_server_did_not_tell_is_kept_as_unknown() {
+    let folder = tempfile::tempdir().unwrap();
+    let (set, kept) = (set_file(folder.path()), folder.path().join("kept"));
+    let router = RouterInfo { device: "server".to_owned(), ..RouterInfo::default() };
+    let server = Measurement { router_digest: None, router, ..measurement(&set, &policy(["sort", "hello"]), Some(&kept)) };
+    let (mut requests, mut collector) = plan(&server).unwrap();
+    let mut told = Decision { router: server.router.clone(), ..decide(&requests.next().unwrap()).unwrap() };
+    told.probabilities.truncate(1);
+    collector.take(0, Ok(told));
+    collector.into_resumable().end();
+    let (resumed, asked) = measure(&server, usize::MAX);
+    assert_eq!((asked, &resumed.turns[0].probabilities[..]), (5, &[Some(0.913), None, None][..]));
+}
+
+#[test]
 fn a_conversation_that_is_decided_in_part_is_in_no_figure_of_conversations() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("set.jsonl");
@@ -334,7 +349,7 @@ fn a_conversation_that_is_decided_in_part_is_in_no_figure_of_conversations() {
     write_run(folder.path(), &stopped).unwrap();
     assert_eq!(open_run(folder.path()).unwrap(), stopped);
     let report = std::fs::read_to_string(folder.path().join("report.md")).unwrap();
-    assert!(report.contains("1 conversation was decided in part"), "{report}");
+    assert!(report.contains("1 conversation was not decided whole"), "{report}");
     let (whole, _) = measure(&measured, 4);
     assert_eq!((figures(&whole).conversation_accuracy, figures(&whole).incomplete_conversations), (Some(0.5), 0));
 }

@@ -129,6 +129,7 @@ fn compare(sort: SortBy, a: &TurnResult, b: &TurnResult) -> Ordering {
         SortBy::Id => a.id.cmp(&b.id),
         SortBy::Label => a.label.cmp(&b.label),
         SortBy::Decision => a.decided.cmp(&b.decided),
-        SortBy::Confidence => a.confidence.total_cmp(&b.confidence),
+        // What has none comes before the least.
+        SortBy::Confidence => a.sure().unwrap_or(-1.0).total_cmp(&b.sure().unwrap_or(-1.0)),
     }
 }

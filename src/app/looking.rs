@@ -215,7 +215,8 @@ fn open_case(run: &Run, position: u32, turn: &TurnResult, set: Option<&LabelledS
     let names = turn.routes.as_deref().unwrap_or(&run.info.labels);
     // A run has one number for all answers that are labelled `other`.
     let named = |name: &str, p: f32| RouteProbability::new(Some(name).filter(|name| *name != NO_ROUTE_LABEL), f64::from(p));
-    let mut probabilities: Vec<RouteProbability> = names.iter().zip(&turn.probabilities).map(|(name, &p)| named(name, p)).collect();
+    let known = names.iter().zip(&turn.probabilities).filter_map(|(name, p)| Some(named(name, (*p)?)));
+    let mut probabilities: Vec<RouteProbability> = known.collect();
     probabilities.sort_by(|a, b| b.p.total_cmp(&a.p));
     let decision = Decision {
         outcome: turn.outcome,

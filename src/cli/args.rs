@@ -117,7 +117,7 @@ pub struct RouteArguments {
     pub case: CaseArguments,
     #[command(flatten)]
     pub router: RouterArguments,
-    /// Repeat the decision under this many random orders of the routes, 10000 at most
+    /// Repeat the decision under this many other orders of the routes, drawn at random; as many as there are, 10000 at most
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = orders())]
     pub orders: usize,
     /// Seed of the random orders
@@ -198,7 +198,7 @@ pub struct EvalArguments {
     /// Measure only the first N conversations of the set
     #[arg(long, value_name = "N")]
     pub limit: Option<usize>,
-    /// Repeat each decision under this many random orders of the routes, 10000 at most
+    /// Repeat each decision under this many other orders of the routes, drawn at random; as many as there are, 10000 at most
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = orders())]
     pub orders: usize,
     /// Seed of the random orders
@@ -248,7 +248,7 @@ pub struct CompareArguments {
     /// Measure only the first N conversations of the set. With --policy only: a saved run has the cases that it has
     #[arg(long, value_name = "N", requires = "policy")]
     pub limit: Option<usize>,
-    /// Repeat each decision under this many random orders of the routes, as for eval; the comparison stays one of the policies' own orders.
+    /// Repeat each decision under this many other orders of the routes, as for eval; the comparison stays one of the policies' own orders.
     /// With --policy only: a saved run stays as it is
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = orders(), requires = "policy")]
     pub orders: usize,

@@ -8,7 +8,7 @@ use super::input::{note_budget, refuse_two_stdins};
 use super::measure::{Measured, ReadPolicy, asked_again, kept, measure, open_set, read_policy_file, stop_at_interrupt, warn_findings};
 use super::{Failure, report, router};
 use crate::app::measure::{Measurement, write_findings, write_run};
-use crate::eval::{Figures, RecallGate, Run, figures};
+use crate::eval::{Figures, Run, figures};
 use crate::formats::{LabelledSet, SetFinding, report_text, wrong_cases_text};
 use crate::policy::DialectId;
 
@@ -75,25 +75,21 @@ fn gates(figures: &Figures, is_kept: bool) -> Result<(), Failure> {
         if gate.open {
             open.push(format!("the agreement of at least {}", gate.min_agreement));
         } else {
-            failed.push(format!("the agreement of {:.3} is below the required {}", figures.agreement, gate.min_agreement));
+            // Counts, since a share could be rounded to what is required.
+            let (right, cases) = (gate.right, gate.cases);
+            failed.push(format!("the agreement ({right} of {cases} cases) is below the required {}", gate.min_agreement));
         }
     }
-    if let Some(RecallGate { min_recall: asked, below, open: doubtful }) = &figures.recall_gate {
-        let below: Vec<String> = figures
-            .per_route
-            .iter()
-            .filter(|route| below.contains(&route.route))
-            .map(|route| format!("{} ({:.3})", route.route, route.recall))
-            .collect();
-        if !below.is_empty() {
-            failed.push(format!("the recall of {} is below the required {asked}", below.join(", ")));
+    if let Some(gate) = &figures.recall_gate {
+        if !gate.below.is_empty() {
+            failed.push(format!("the recall of {} is below the required {}", gate.below_words(), gate.min_recall));
         }
-        if !doubtful.is_empty() {
-            open.push(format!("the recall of at least {asked} of {}", doubtful.join(", ")));
+        if !gate.open.is_empty() {
+            open.push(format!("the recall of at least {} of {}", gate.min_recall, gate.open.join(", ")));
         }
     }
     match (failed.is_empty(), open.is_empty()) {
-        (false, _) => Err(Failure::Gate(failed.join("; "))),
+        (false, _) => Err(Failure::Gate(failed.join("; ") + &figures.gated_words())),
         (true, false) => Err(Failure::Router(format!(
             "{} was neither reached nor missed: it depends on undecided cases; {}",
             open.join(" and "),

@@ -6,7 +6,7 @@ use std::io::{ErrorKind, Write as _};
 use serde::Serialize;
 
 use super::Failure;
-use crate::decision::{Decision, Outcome, RouteProbability};
+use crate::decision::{Decision, Outcome, RouteProbability, other_orders};
 use crate::policy::{Policy, Route};
 
 /// Prints a value as indented JSON.
@@ -88,7 +88,11 @@ pub fn decision_text(decision: &Decision, policy: &Policy) -> String {
         line("margin", format!("{:6.2} %", decision.margin * 100.0));
     }
     if let Some(order) = &decision.order_stability {
-        line("orders", format!("{} of {} other orders decide differently", order.changed, order.orders));
+        let words = match order.orders {
+            0 => "not tested, the routes have no other order".to_owned(),
+            orders => format!("the decision changes under {} of {}", order.changed, other_orders(orders)),
+        };
+        line("orders", words);
     }
     let parts = format!(
         "{:.1} ms (render {:.1}, tokenise {:.1}, forward {:.1}, decode {:.1})",

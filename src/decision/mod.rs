@@ -120,7 +120,7 @@ impl RouterInfo {
 /// How often a decision changes when the routes are listed in another order.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct OrderStability {
-    /// Orders tried besides the policy's own.
+    /// Orders tried besides the policy's own: fewer than were asked for where the routes have fewer, 0 of a single route.
     pub orders: usize,
     /// Orders whose decision differs from that of the policy's own order.
     pub changed: usize,
@@ -128,6 +128,11 @@ pub struct OrderStability {
     pub agreement: f64,
     /// How often each decision was made over all orders, most frequent first.
     pub decisions: Vec<OrderCount>,
+}
+
+/// Returns a number of other orders of the routes for people: `1 other order`.
+pub fn other_orders(count: usize) -> String {
+    if count == 1 { "1 other order".to_owned() } else { format!("{count} other orders") }
 }
 
 /// One decision of an order test and how often it was made.

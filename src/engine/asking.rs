@@ -10,8 +10,10 @@ pub struct Ask {
     /// Position of the request among all.
     pub index: usize,
     pub request: RouteRequest,
-    /// 0 for the policy's own order, then the permutations; the last one is [`RouteRequest::orders`].
+    /// 0 for the policy's own order, then the permutations.
     pub order: usize,
+    /// Whether no other prompt of the request comes after it.
+    pub is_last: bool,
     /// The positions of the routes in their order; `None` for the policy's own.
     permutation: Option<Vec<usize>>,
 }
@@ -35,8 +37,10 @@ impl Ask {
 /// Yields the prompts of all requests; requests are taken one at a time, as their prompts are needed.
 pub fn asks(requests: Requests<'_>) -> impl Iterator<Item = Ask> {
     requests.enumerate().flat_map(|(index, request)| {
-        let others = order_test::permutations(request.policy.routes.len(), request.orders, request.seed).map(Some);
+        let routes = request.policy.routes.len();
+        let last = order_test::tried(routes, request.orders);
+        let others = order_test::permutations(routes, request.orders, request.seed).map(Some);
         let orders = std::iter::once(None).chain(others).enumerate();
-        orders.map(move |(order, permutation)| Ask { index, request: request.clone(), order, permutation })
+        orders.map(move |(order, permutation)| Ask { index, request: request.clone(), order, is_last: order == last, permutation })
     })
 }

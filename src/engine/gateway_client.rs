@@ -116,7 +116,7 @@ impl Service for GatewayRouter {
         &self.description
     }
 
-    /// The order counts for nothing: the gateway shuffles the routes of each request, so that each repetition is another order.
+    /// The order counts for nothing: the gateway shuffles the routes of each request, so that each repetition is an order of its own choice.
     async fn decide_order(&self, request: &RouteRequest, routes: &[&Route]) -> Result<Decision, Failure> {
         let start = Instant::now();
         let policy = &request.policy;

@@ -289,8 +289,9 @@ impl LocalRouter {
                     }
                 }
                 answered(ask.order + 1);
-                if ask.order == ask.request.orders {
-                    done(ask.index, std::mem::replace(&mut decided, Ok(Vec::new())).and_then(with_orders));
+                if ask.is_last {
+                    let decisions = std::mem::replace(&mut decided, Ok(Vec::new()));
+                    done(ask.index, decisions.and_then(|decisions| with_orders(decisions, ask.request.orders > 0)));
                 }
             }
             if let Some(error) = fatal {
@@ -346,14 +347,14 @@ fn prompt_tokens(template: &ChatTemplate, tokenizer: &RouterTokenizer, user_mess
     tokenizer.encode_prompt(&template.wrap(user_message)?)
 }
 
-/// Makes one decision of those under the policy's own order and under others.
-fn with_orders(mut decisions: Vec<Decision>) -> Result<Decision, EngineError> {
+/// Makes one decision of those under the policy's own order and, where an order test was asked for, under all others that there are to try.
+fn with_orders(mut decisions: Vec<Decision>, is_tested: bool) -> Result<Decision, EngineError> {
     if decisions.is_empty() {
         return Err(no_answer());
     }
     let others = decisions.split_off(1);
     let mut own = decisions.swap_remove(0);
-    own.order_stability = (!others.is_empty()).then(|| order_test::summarise(&own, &others));
+    own.order_stability = is_tested.then(|| order_test::summarise(&own, &others));
     Ok(own)
 }
 
@@ -377,7 +378,7 @@ impl Router for LocalRouter {
     }
 
     fn decide(&mut self, request: &RouteRequest, progress: OnProgress<'_>, cancel: &CancelToken) -> Result<Decision, EngineError> {
-        let (mut decided, total) = (None, request.orders as u64);
+        let (mut decided, total) = (None, order_test::tried(request.policy.routes.len(), request.orders) as u64);
         let mut answered = |prompts: usize| {
             if total > 0 {
                 progress(Progress { stage: "Trying other orders of the routes", done: prompts as u64 - 1, total: Some(total) });

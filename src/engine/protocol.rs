@@ -72,7 +72,7 @@ pub struct RouteRequest {
     pub dialect: DialectId,
     /// Estimated tokens the gateway allows for the prompt; `None` takes the dialect's own budget.
     pub budget: Option<usize>,
-    /// Seeded permutations of the routes to decide besides the policy's own order; 0 skips the order test.
+    /// Other orders of the routes to decide under besides the policy's own, fewer where there are fewer; 0 skips the order test.
     pub orders: usize,
     pub seed: u64,
 }

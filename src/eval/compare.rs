@@ -47,8 +47,9 @@ pub struct Flip {
     pub line: usize,
     /// Position among the conversation's decided user turns, counted from 0.
     pub turn: usize,
-    pub confidence_a: f32,
-    pub confidence_b: f32,
+    /// As [`TurnResult::sure`] has it, as the next one.
+    pub confidence_a: Option<f32>,
+    pub confidence_b: Option<f32>,
     /// Which edits of the policy cause it; `None` where that was not tried or makes no sense.
     pub cause: Option<Cause>,
     /// Position in the first run's turns.
@@ -163,6 +164,18 @@ pub struct Comparison {
     pub verdict: String,
 }
 
+impl Comparison {
+    /// Returns the 95 % interval of the difference for people; `None` where too few conversations came out otherwise, or all came out alike:
+    /// resampling what hardly differs gives a narrow interval, however little is known.
+    pub fn interval(&self) -> Option<[f64; 2]> {
+        let ([low, high], McNemar { b, c, .. }) = (self.difference.ci95, self.by_conversation);
+        (b + c >= FEWEST && low < high).then_some([low, high])
+    }
+}
+
+/// With fewer conversations that come out otherwise the bootstrap claims too much; the sign test cannot tell anything from so few either.
+const FEWEST: usize = 6;
+
 /// What counts as more than chance.
 const LEVEL: f64 = 0.05;
 
@@ -188,7 +201,8 @@ pub fn compare(a: &Run, b: &Run, names: [&str; 2], seed: u64, present: Option<&s
     let (better, verdict) = if mismatched > cases {
         (Better::Unknown, different_sets(cases, mismatched))
     } else {
-        let (better, verdict) = verdict(cases, [fixed, broken, changed], [&mcnemar, &by_conversation], &difference, names);
+        let counts = [cases, undecided];
+        let (better, verdict) = verdict(counts, [fixed, broken, changed], [&mcnemar, &by_conversation], &difference, names);
         (better, verdict + &left_out(undecided))
     };
     Comparison {
@@ -278,39 +292,40 @@ fn flip([before, now]: [&TurnResult; 2], [at_a, at_b]: [usize; 2], label: &Arc<s
         kind,
         line: now.line,
         turn: now.turn,
-        confidence_a: before.confidence,
-        confidence_b: now.confidence,
+        confidence_a: before.sure(),
+        confidence_b: now.sure(),
         cause: None,
         at_a,
         at_b,
     }
 }
 
-/// Returns the figures of each route in both runs, in the order of the second run's labels.
+/// Returns the figures of each route in both runs, in the order of the second run's labels; those that only the first run decided come last.
 fn route_deltas(a: &Run, b: &Run, [judged_a, judged_b]: &[Vec<Judged>; 2]) -> Vec<RouteDelta> {
     let order: Vec<String> = b.info.labels.iter().chain(&a.info.labels).cloned().collect();
-    let of_a = summarise(judged_a, order.clone());
     let of_b = summarise(judged_b, order);
-    let delta = |now: &RouteFigures| {
-        let before = of_a.per_route.iter().find(|before| before.route == now.route);
-        let of = |figure: fn(&RouteFigures) -> f64| [before.map_or(0.0, figure), figure(now)];
+    // It has all routes of the other one, and the cases of both have the same labels.
+    let of_a = summarise(judged_a, of_b.confusion.labels.iter().cloned());
+    let delta = |before: &RouteFigures| {
+        let now = of_b.per_route.iter().find(|now| now.route == before.route);
+        let of = |figure: fn(&RouteFigures) -> f64| [figure(before), now.map_or(0.0, figure)];
         RouteDelta {
-            route: now.route.clone(),
-            support: now.support,
+            route: before.route.clone(),
+            support: before.support,
             precision: of(|figures| figures.precision),
             recall: of(|figures| figures.recall),
             f1: of(|figures| figures.f1),
         }
     };
-    of_b.per_route.iter().map(delta).collect()
+    of_a.per_route.iter().map(delta).collect()
 }
 
 /// Says in a verdict what it does not count.
 fn left_out(undecided: usize) -> String {
     match undecided {
         0 => String::new(),
-        1 => "; 1 case was not decided by both and left out".to_owned(),
-        more => format!("; {more} cases were not decided by both and left out"),
+        1 => "; at least one run did not decide 1 case, which is left out".to_owned(),
+        more => format!("; at least one run did not decide {more} cases, which are left out"),
     }
 }
 
@@ -324,26 +339,38 @@ fn different_sets(cases: usize, mismatched: usize) -> String {
 }
 
 /// `tests` are those over turns and over conversations. Both must hold, and the bootstrap's interval: each is wrong for some sets.
-fn verdict(cases: usize, flips: [usize; 3], tests: [&McNemar; 2], difference: &Difference, names: [&str; 2]) -> (Better, String) {
+fn verdict(
+    [cases, undecided]: [usize; 2],
+    flips: [usize; 3],
+    tests: [&McNemar; 2],
+    difference: &Difference,
+    names: [&str; 2],
+) -> (Better, String) {
     let [fixed, broken, changed] = flips;
     let [by_turn, by_conversation] = tests;
     let weaker = if by_conversation.p > by_turn.p { by_conversation } else { by_turn };
     let counted = if cases == 1 { "1 case".to_owned() } else { format!("{cases} cases") };
     if cases == 0 {
-        return (Better::Unknown, "the two have no case in common, so nothing can be said".to_owned());
+        let why = if undecided > 0 { "no case was decided by both runs" } else { "the two have no case in common" };
+        return (Better::Unknown, format!("{why}, so nothing can be said"));
     }
     if fixed + broken + changed == 0 {
         return (Better::Unknown, format!("{} and {} decide all {counted} alike", names[0], names[1]));
     }
     let counts = format!("{fixed} fixed, {broken} broken, {}", weaker.p_words());
     let [low, high] = difference.ci95;
-    let same_way = (fixed > broken) == (by_conversation.c > by_conversation.b);
-    if weaker.p < LEVEL && same_way && (low > 0.0 || high < 0.0) {
-        let (better, name) = if fixed > broken { (Better::B, names[1]) } else { (Better::A, names[0]) };
+    let (turns, conversations) = (fixed.cmp(&broken), by_conversation.c.cmp(&by_conversation.b));
+    let (better, name) = if turns.is_gt() { (Better::B, names[1]) } else { (Better::A, names[0]) };
+    if weaker.p < LEVEL && turns == conversations && (low > 0.0 || high < 0.0) {
         return (better, format!("{name} is better: {counts}"));
     }
     let cannot = format!("{counted} cannot tell these apart: {counts}");
-    let hint = if by_turn.p < LEVEL {
+    let hint = if turns.is_ne() && turns == conversations.reverse() {
+        let other = if turns.is_gt() { names[0] } else { names[1] };
+        format!("; turns speak for {name}, conversations for {other}")
+    } else if weaker.p < LEVEL {
+        "; single conversations weigh too much: the 95 % interval of the difference holds 0".to_owned()
+    } else if by_turn.p < LEVEL {
         "; the flips are in so few conversations that this may be chance".to_owned()
     } else if fixed + broken == 0 {
         format!(" ({changed} wrong in both, in different ways)")

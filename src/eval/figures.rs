@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::Judged;
 use super::calibration::{Calibration, calibration};
 use super::confidence::{ConfidenceBin, ReviewPoint, confidence_histogram, review_sweep};
-use super::metrics::{Confusion, RouteFigures, percentile, summarise};
+use super::metrics::{Confusion, RouteFigures, mean, percentile, summarise};
 use super::models::{ModelFigures, models};
 use super::paper::{Spans, paper_metrics, spans};
 use super::recall_gate::RecallGate;
@@ -69,7 +69,7 @@ pub struct Figures {
     pub scenarios: Option<Scenarios>,
     /// As `span_accuracy`; `None` for sets with one label a case.
     pub spans: Option<Spans>,
-    /// Conversations in which the run was stopped, which are in no figure of spans and conversations.
+    /// Conversations with a label for each user message of which not all were decided: they are in no figure of spans and conversations.
     pub incomplete_conversations: usize,
     /// By the cases' tags, the most frequent first, 50 at most.
     pub per_tag: Vec<TagFigures>,
@@ -78,6 +78,8 @@ pub struct Figures {
     /// Empty where the router gives no probabilities, as `review`.
     pub confidence: Vec<ConfidenceBin>,
     pub review: Vec<ReviewPoint>,
+    /// Turns with a decision of which nobody told how probable it is, in none of `calibration`, `confidence` and `review`.
+    pub without_confidence: usize,
     /// Share of the prompts' tokens that came from the prefix cache.
     pub cache_hit_rate: f64,
     /// `None` without an order test.
@@ -88,6 +90,17 @@ pub struct Figures {
     pub gate: Option<GateFigures>,
     /// `None` where no recall was demanded.
     pub recall_gate: Option<RecallGate>,
+}
+
+impl Figures {
+    /// Returns which turns the gates judge, for the end of a sentence, where those with routes of their own are not among them.
+    pub fn gated_words(&self) -> String {
+        match self.cases.saturating_sub(self.own_routes) {
+            0 => String::new(),
+            cases if cases == self.cases => String::new(),
+            cases => format!(", judged by the cases that choose between the policy's routes ({cases})"),
+        }
+    }
 }
 
 /// Times of single decisions, in milliseconds.
@@ -111,7 +124,7 @@ pub struct ErrorKind {
 /// How far decisions depend on the order of the routes.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct OrderFigures {
-    /// Orders tried for each turn besides the policy's own.
+    /// Orders tried besides the policy's own, of the turn with the most: routes of a line's own may have fewer. 0 where there is no other.
     pub orders: usize,
     /// Turns whose decision changed in at least one of them.
     pub changed_cases: usize,
@@ -123,24 +136,32 @@ pub struct OrderFigures {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct GateFigures {
     pub min_agreement: f64,
-    /// Holds even if every undecided turn were wrong.
+    /// Holds even if every turn that was not decided or not reached were wrong.
     pub passed: bool,
-    /// It depends on the turns that were not decided: not passed, and not failed either.
+    /// It depends on the turns that were not decided or not reached: not passed, and not failed either.
     pub open: bool,
+    /// Turns with a decision that were judged: [`Run::gated`].
+    pub cases: usize,
+    /// Of these, turns that agree with their label.
+    pub right: usize,
 }
 
 impl GateFigures {
-    fn new(min_agreement: f64, right: usize, cases: usize, undecided: usize) -> Self {
-        let reaches = |right: usize| right as f64 / (cases + undecided).max(1) as f64 >= min_agreement;
+    fn new(min_agreement: f64, run: &Run) -> Self {
+        let (mut right, mut cases, mut unknown) = (0, 0, run.unreached());
+        for turn in run.gated() {
+            right += usize::from(turn.agrees());
+            *if turn.undecided { &mut unknown } else { &mut cases } += 1;
+        }
+        let reaches = |right: usize| right as f64 / (cases + unknown).max(1) as f64 >= min_agreement;
         let passed = reaches(right);
-        Self { min_agreement, passed, open: !passed && reaches(right + undecided) }
+        Self { min_agreement, passed, open: !passed && reaches(right + unknown), cases, right }
     }
 }
 
 /// Computes all figures of a run.
 pub fn figures(run: &Run) -> Figures {
     let (judged, undecided) = (run.judged(), run.undecided());
-    let right = judged.iter().filter(|case| case.agrees()).count();
     let summary = summarise(&judged, run.info.labels.iter().cloned());
     // Whether a conversation is right is known once each of its turns is; a case with one label makes no spans.
     let is_whole = |case: &&Judged| run.is_per_turn(case.conversation) && !run.is_incomplete(case.conversation);
@@ -188,16 +209,17 @@ pub fn figures(run: &Run) -> Figures {
         own_routes: run.answered().count() - run.of_policy().count(),
         scenarios: scenarios(run),
         spans: run.info.per_turn.then(|| spans(&whole)),
-        incomplete_conversations: run.info.incomplete.len(),
+        incomplete_conversations: run.info.incomplete.iter().filter(|&&conversation| run.is_per_turn(conversation)).count(),
         per_tag: per_tag(run),
         per_turn_number: per_turn_number(run),
         confidence: confidence_histogram(&judged),
         review: review_sweep(&judged),
+        without_confidence: judged.iter().filter(|case| case.decided.is_some() && case.confidence.is_none()).count(),
         cache_hit_rate: if tokens.prompt == 0 { 0.0 } else { tokens.cached as f64 / tokens.prompt as f64 },
         order_stability: order(run),
         models: models(run),
-        gate: run.info.min_agreement.map(|least| GateFigures::new(least, right, summary.cases, undecided)),
-        recall_gate: run.info.min_recall.map(|least| RecallGate::new(least, run, &summary.per_route)),
+        gate: run.info.min_agreement.map(|least| GateFigures::new(least, run)),
+        recall_gate: run.info.min_recall.map(|least| RecallGate::new(least, run)),
         per_route: summary.per_route,
         confusion: summary.confusion,
     }
@@ -208,8 +230,7 @@ fn latency(run: &Run) -> Percentiles {
     let mut times: Vec<f64> = run.turns.iter().map(|turn| f64::from(turn.latency_ms)).filter(|&ms| ms > 0.0).collect();
     times.sort_by(f64::total_cmp);
     let at = |q| percentile(&times, q);
-    let mean = times.iter().sum::<f64>() / times.len().max(1) as f64;
-    Percentiles { p50: at(0.5), p90: at(0.9), p95: at(0.95), p99: at(0.99), mean, max: at(1.0) }
+    Percentiles { p50: at(0.5), p90: at(0.9), p95: at(0.95), p99: at(0.99), mean: mean(&times), max: at(1.0) }
 }
 
 fn rate(run: &Run) -> f64 {

@@ -82,7 +82,7 @@ pub fn summarise(judged: &[Judged], labels: impl IntoIterator<Item = String>) ->
         cases: judged.len(),
         agreement: share(agreed, judged.len()),
         agreement_ci95: wilson_interval(agreed, judged.len()),
-        macro_f1: present.iter().sum::<f64>() / present.len().max(1) as f64,
+        macro_f1: mean(&present),
         errors: judged.iter().filter(|case| case.decided.is_none()).count(),
         per_route,
         confusion: Confusion { labels: order, counts },
@@ -112,6 +112,11 @@ pub fn percentile(values: &[f64], q: f64) -> f64 {
         (Some(low), Some(high)) => low + (high - low) * at.fract(),
         _ => 0.0,
     }
+}
+
+/// Returns the mean, 0 without values; the sum of nothing is -0, which no report should show.
+pub(super) fn mean(values: &[f64]) -> f64 {
+    if values.is_empty() { 0.0 } else { values.iter().sum::<f64>() / values.len() as f64 }
 }
 
 fn share(part: usize, whole: usize) -> f64 {

@@ -43,7 +43,7 @@ pub struct Judged {
     pub label: String,
     /// The decided route's name, `other` for no route, `None` where the gateway would have failed.
     pub decided: Option<String>,
-    /// Probability of the decided answer, in 0 to 1; `None` for an error and where the router gives no probabilities.
+    /// Probability of the decided answer, in 0 to 1; `None` for an error and where nobody told it.
     pub confidence: Option<f64>,
 }
 

@@ -16,7 +16,7 @@ pub struct ModelFigures {
     /// Share of turns that surely got the model of their expected route: at least the agreement, since wrong routes may have the right model.
     pub agreement: f64,
     /// Turns of which nobody but the gateway knows whether they did, since it orders the models of a route itself ([`Route::reordering`]).
-    /// They are not in `agreement`.
+    /// They count as not reached in `agreement`.
     pub unknown: usize,
 }
 
@@ -66,11 +66,11 @@ impl<'a> Destination<'a> {
         Self::of(name.and_then(|name| policy.route(name)), turn.model.as_deref())
     }
 
-    /// Returns whether both are the same model; `None` where the gateway alone knows.
+    /// Returns whether both are the same model; `None` where the gateway alone knows. Two routes without a model share none.
     fn is_same(&self, other: &Self) -> Option<bool> {
         // Also where the model is not known: the same rule takes the same one of the same models.
         if self == other {
-            return Some(true);
+            return Some(self.model.is_some() || !self.one_of.is_empty());
         }
         let holds = |models: &[String], model: Option<&str>| model.is_some_and(|model| models.iter().any(|one| one == model));
         let may_be =

@@ -46,6 +46,10 @@ pub fn overlap(run: &Run, cases: usize) -> Vec<RoutePair> {
     for (at, turn) in run.turns.iter().enumerate() {
         let names = turn.routes.as_deref().unwrap_or(&run.info.labels);
         let Some([(first, _), (second, p)]) = top_two(&turn.probabilities) else { continue };
+        // What a server did not tell may all be one answer's, which is then the second.
+        if turn.invalid_mass > p && turn.probabilities.contains(&None) {
+            continue;
+        }
         let (Some(first), Some(second)) = (names.get(first), names.get(second)) else { continue };
         *tops.entry(first).or_default() += 1;
         let decided = turn.decided.as_deref().unwrap_or_default();
@@ -78,10 +82,10 @@ pub fn overlap(run: &Run, cases: usize) -> Vec<RoutePair> {
     ranked
 }
 
-/// Returns the two largest values and their positions.
-fn top_two(values: &[f32]) -> Option<[(usize, f32); 2]> {
+/// Returns the two largest values that are known, and their positions.
+fn top_two(values: &[Option<f32>]) -> Option<[(usize, f32); 2]> {
     let mut best: [Option<(usize, f32)>; 2] = [None; 2];
-    for (at, &p) in values.iter().enumerate() {
+    for (at, p) in values.iter().enumerate().filter_map(|(at, p)| Some((at, (*p)?))) {
         if best[0].is_none_or(|(_, most)| p > most) {
             best = [Some((at, p)), best[0]];
         } else if best[1].is_none_or(|(_, second)| p > second) {

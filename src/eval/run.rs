@@ -57,7 +57,7 @@ pub struct RunInfo {
     /// own number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub budget: Option<usize>,
-    /// Permutations of the routes tried for each turn besides the policy's own; 0 without an order test.
+    /// Other orders of the routes that were asked for besides the policy's own, fewer where there are fewer; 0 without an order test.
     pub orders: usize,
     pub seed: u64,
     /// Turns that were to be decided; more than there are decisions where the run was stopped or the router gave none.
@@ -122,12 +122,13 @@ pub struct TurnResult {
     pub decided: Option<Arc<str>>,
     /// The model that the decision maps to.
     pub model: Option<Arc<str>>,
-    /// Probability of the decided answer; 0 for an error.
-    pub confidence: f32,
+    /// Probability of the decided answer; `None` for an error and where nobody told it. Runs of older versions have 0 there.
+    pub confidence: Option<f32>,
     pub margin: f32,
     pub invalid_mass: f32,
-    /// In the order of [`TurnResult::routes`], or of [`RunInfo::labels`] where that is `None`. Empty where the router gives none.
-    pub probabilities: Vec<f32>,
+    /// In the order of [`TurnResult::routes`], or of [`RunInfo::labels`] where that is `None`; `None` for an answer of which a server told
+    /// nothing, where runs of older versions have 0. Empty where the router gives none.
+    pub probabilities: Vec<Option<f32>>,
     /// The names that this line of the set chooses between, where it brings its own routes.
     pub routes: Option<Arc<[String]>>,
     /// Why the gateway would have failed, or why there was no decision at all.
@@ -173,9 +174,9 @@ impl TurnResult {
     /// Joins what was expected with what was decided. `labels` are [`RunInfo::labels`].
     pub fn new(key: TurnKey, decision: &Decision, labels: &[String]) -> Self {
         let names = key.routes.as_deref().unwrap_or(labels);
-        let p_of = |name: &String| decision.probabilities.iter().find(|route| route.route == *name).map_or(0.0, |route| route.p as f32);
+        let told = |name: &str| decision.probabilities.iter().find(|route| route.route == name).map(|route| route.p as f32);
+        let rest = decision.router.tells_all().then_some(0.0);
         let decided: Option<Arc<str>> = decision.label().map(Arc::from);
-        let confidence = decision.probabilities.iter().find(|route| Some(route.route.as_str()) == decided.as_deref());
         Self {
             conversation: key.conversation,
             line: key.line,
@@ -187,12 +188,16 @@ impl TurnResult {
             tags: key.tags,
             outcome: decision.outcome,
             undecided: false,
-            confidence: confidence.map_or(0.0, |route| route.p as f32),
+            confidence: decided.as_deref().and_then(told),
             decided,
             model: decision.model.as_deref().map(Arc::from),
             margin: decision.margin as f32,
             invalid_mass: decision.invalid_mass as f32,
-            probabilities: if decision.probabilities.is_empty() { Vec::new() } else { names.iter().map(p_of).collect() },
+            probabilities: if decision.probabilities.is_empty() {
+                Vec::new()
+            } else {
+                names.iter().map(|name| told(name).or(rest)).collect()
+            },
             routes: key.routes,
             error: decision.error.clone(),
             tokens: decision.tokens,
@@ -216,7 +221,7 @@ impl TurnResult {
             undecided: true,
             decided: None,
             model: None,
-            confidence: 0.0,
+            confidence: None,
             margin: 0.0,
             invalid_mass: 0.0,
             probabilities: Vec::new(),
@@ -243,9 +248,9 @@ impl TurnResult {
         !self.undecided && self.outcome == Outcome::Error
     }
 
-    /// Returns the probability of the decided answer; `None` for an error, which is none of the answers, and where the router gives none.
+    /// Returns the probability of the decided answer; `None` for an error, which is none of the answers, and where nobody told it.
     pub fn sure(&self) -> Option<f32> {
-        (self.decided.is_some() && !self.probabilities.is_empty()).then_some(self.confidence)
+        self.confidence.filter(|_| self.decided.is_some() && !self.probabilities.is_empty())
     }
 
     /// Returns what the metrics look at.
@@ -273,6 +278,18 @@ impl Run {
     /// Returns the turns with a decision between the policy's routes: lines that bring their own say nothing about it.
     pub fn of_policy(&self) -> impl Iterator<Item = &TurnResult> {
         self.answered().filter(|turn| turn.routes.is_none())
+    }
+
+    /// Returns the turns that gates judge, those without a decision among them: of the policy, as its evidence has them, or all where each line
+    /// brings its own routes.
+    pub fn gated(&self) -> impl Iterator<Item = &TurnResult> {
+        let all = self.turns.iter().all(|turn| turn.routes.is_some());
+        self.turns.iter().filter(move |turn| all || turn.routes.is_none())
+    }
+
+    /// Returns how many turns were to be decided and nobody was asked about, since the run was stopped.
+    pub fn unreached(&self) -> usize {
+        self.info.planned.saturating_sub(self.turns.len())
     }
 
     /// Returns how many turns were asked about and got no decision.

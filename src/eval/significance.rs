@@ -21,7 +21,8 @@ impl McNemar {
         // Two significant digits: more would claim to know.
         match self.p {
             p if p < 0.001 => "p < 0.001".to_owned(),
-            p if p < 0.01 => format!("p = {p:.4}"),
+            // Near the level a third one says on which side of it this is.
+            p if p < 0.01 || (0.0495..0.0505).contains(&p) => format!("p = {p:.4}"),
             p if p < 0.1 => format!("p = {p:.3}"),
             p => format!("p = {p:.2}"),
         }

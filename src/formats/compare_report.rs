@@ -5,6 +5,7 @@ use std::io::Write;
 
 use serde::Serialize;
 
+use crate::decision::other_orders;
 use crate::eval::{Cause, Causes, Comparison, Figures, Flip, FlipKind, McNemar, Run, RunInfo, Side, TurnResult, case_rows, figures};
 use crate::policy::{PolicyChange, policy_changes};
 
@@ -181,14 +182,15 @@ impl CompareReport<'_> {
     }
 
     fn notes(&self, at: usize, comparison: &Comparison) -> Vec<String> {
-        let [low, high] = comparison.difference.ci95.map(|share| share * 100.0);
+        let interval = match comparison.interval().map(|ends| ends.map(|share| share * 100.0)) {
+            Some([low, high]) => {
+                format!("95 % interval {low:+.1} to {high:+.1}, conversations resampled {} times", comparison.difference.resamples)
+            }
+            None => "too few conversations for an interval".to_owned(),
+        };
         let McNemar { b, c, .. } = comparison.by_conversation;
         let mut notes = vec![
-            format!(
-                "difference {:+.1} points (95 % interval {low:+.1} to {high:+.1}, conversations resampled {} times)",
-                comparison.difference.value * 100.0,
-                comparison.difference.resamples
-            ),
+            format!("difference {:+.1} points ({interval})", comparison.difference.value * 100.0),
             format!("by conversation: {c} better, {b} worse, exact sign test {}", comparison.by_conversation.p_words()),
         ];
         let changes = policy_changes(&self.runs[0].policy, &self.runs[at].policy);
@@ -253,8 +255,9 @@ fn describe(run: &Run, figures: &Figures) -> String {
         0 => String::new(),
         undecided => format!(", {undecided} cases not decided"),
     };
-    let order = figures.order_stability.as_ref().map_or_else(String::new, |order| {
-        format!(", {} of {} cases change under {} other orders", order.changed_cases, figures.cases, order.orders)
+    let order = figures.order_stability.as_ref().map_or_else(String::new, |order| match order.orders {
+        0 => ", no other order of the routes to test".to_owned(),
+        orders => format!(", {} of {} cases change under {}", order.changed_cases, figures.cases, other_orders(orders)),
     });
     let RunInfo { name, policy, router, dialect, .. } = &run.info;
     format!("{name} ({}, {}, {}{stopped}{undecided}{order})", policy.path, router.id, router.dialect_words(*dialect))

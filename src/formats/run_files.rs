@@ -73,8 +73,8 @@ const CONVERSATION: usize = 20;
 const ROUTES: usize = 21;
 const PREVIEW: usize = 22;
 
-/// Writes `cases.csv`: a record for each turn, in the order of the set. `order_stability`, `probabilities` and `routes`, the names that only
-/// this case chooses between, hold JSON; `case` is the position of the conversation in the set, between `tags` stand semicolons,
+/// Writes `cases.csv`: a record for each turn, in the order of the set. `order_stability`, `probabilities`, those that are known, and `routes`,
+/// the names that only this case chooses between, hold JSON; `case` is the position of the conversation in the set, between `tags` stand semicolons,
 /// `conversation` is [`TurnResult::digest`] in hexadecimal, and `preview` is for people.
 ///
 /// # Errors
@@ -84,7 +84,8 @@ pub fn write_cases(run: &Run, to: impl Write) -> std::io::Result<()> {
     writer.write_record(COLUMNS)?;
     for turn in &run.turns {
         let names = turn.routes.as_deref().unwrap_or(&run.info.labels);
-        let probabilities: Map<String, Value> = names.iter().cloned().zip(turn.probabilities.iter().map(number)).collect();
+        let known = names.iter().zip(&turn.probabilities).filter_map(|(name, p)| Some((name.clone(), number((*p)?))));
+        let probabilities: Map<String, Value> = known.collect();
         let own = turn.routes.as_deref().and_then(|names| serde_json::to_string(names).ok()).unwrap_or_default();
         let order = turn.order_stability.as_ref().and_then(|stability| serde_json::to_string(stability).ok()).unwrap_or_default();
         writer.write_record([
@@ -96,7 +97,7 @@ pub fn write_cases(run: &Run, to: impl Write) -> std::io::Result<()> {
             if turn.agrees() { "true" } else { "false" },
             outcome_word(turn),
             turn.model.as_deref().unwrap_or_default(),
-            &turn.confidence.to_string(),
+            &turn.confidence.map_or_else(String::new, |p| p.to_string()),
             &turn.margin.to_string(),
             &turn.invalid_mass.to_string(),
             &turn.tokens.prompt.to_string(),
@@ -117,7 +118,7 @@ pub fn write_cases(run: &Run, to: impl Write) -> std::io::Result<()> {
 }
 
 /// Shortest decimals that read back as the same `f32`; as `f64` they would be twice as long.
-fn number(p: &f32) -> Value {
+fn number(p: f32) -> Value {
     p.to_string().parse().map_or(Value::Null, Value::Number)
 }
 
@@ -263,7 +264,7 @@ impl Cases<'_> {
             undecided,
             decided: (outcome != Outcome::Error).then(|| texts.shared(decided)),
             model: (!model.is_empty()).then(|| texts.shared(model)),
-            confidence: confidence.parse().ok()?,
+            confidence: if confidence.is_empty() { None } else { Some(confidence.parse().ok()?) },
             margin: margin.parse().ok()?,
             invalid_mass: invalid.parse().ok()?,
             probabilities,
@@ -278,9 +279,8 @@ impl Cases<'_> {
     /// Reads the case's own routes and the probabilities. In a file without the column for the routes, names other than the policy's are
     /// such routes, and where there are no probabilities nobody knows them.
     #[expect(clippy::type_complexity, reason = "the two fields of a turn that these columns hold")]
-    fn probabilities(&self, json: &str, routes: Option<&str>) -> Option<(Option<Arc<[String]>>, Vec<f32>)> {
+    fn probabilities(&self, json: &str, routes: Option<&str>) -> Option<(Option<Arc<[String]>>, Vec<Option<f32>>)> {
         let read: Map<String, Value> = if json.is_empty() { Map::new() } else { serde_json::from_str(json).ok()? };
-        let values = read.values().map(|p| p.as_f64().map(|p| p as f32)).collect::<Option<Vec<f32>>>()?;
         let own: Option<Arc<[String]>> = match routes {
             Some("") => None,
             Some(names) => Some(serde_json::from_str::<Vec<String>>(names).ok()?.into()),
@@ -289,6 +289,13 @@ impl Cases<'_> {
                 is_own.then(|| read.keys().cloned().collect())
             }
         };
+        if json.is_empty() {
+            return Some((own, Vec::new()));
+        }
+        let names = own.as_deref().unwrap_or(&self.info.labels);
+        // A name that is not there was not told; a value that is no number is damage.
+        let p_of = |name: &String| read.get(name).map_or(Some(None), |p| p.as_f64().map(|p| Some(p as f32)));
+        let values = names.iter().map(p_of).collect::<Option<Vec<Option<f32>>>>()?;
         Some((own, values))
     }
 

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use crate::decision::other_orders;
 use crate::eval::{Figures, FirstFailure, RecallGate, RouteFigures, Run, Slice, SpanLength, figures, overlap};
 
 /// Returns the figures of a run for a terminal.
@@ -48,8 +49,8 @@ fn facts(figures: &Figures) -> Vec<String> {
     }
     match figures.incomplete_conversations {
         0 => {}
-        1 => facts.push("1 conversation was decided in part and is left out of spans and conversations".to_owned()),
-        count => facts.push(format!("{count} conversations were decided in part and are left out of spans and conversations")),
+        1 => facts.push("1 conversation was not decided whole and is left out of spans and conversations".to_owned()),
+        count => facts.push(format!("{count} conversations were not decided whole and are left out of spans and conversations")),
     }
     if let Some(scenarios) = &figures.scenarios {
         let shares = [("fQfA", scenarios.fqfa), ("fQcA", scenarios.fqca), ("irrelevance", scenarios.irrelevance)];
@@ -76,10 +77,10 @@ fn facts(figures: &Figures) -> Vec<String> {
             (_, true) => "NOT JUDGED, it depends on undecided cases",
             _ => "FAILED",
         };
-        facts.push(format!("gate: {word}, at least {} required", percent(gate.min_agreement)));
+        facts.push(format!("gate: {word}, at least {} required{}", percent(gate.min_agreement), figures.gated_words()));
     }
-    if let Some(RecallGate { min_recall, below, open }) = &figures.recall_gate {
-        let asked = format!("a recall of at least {} required of each route", percent(*min_recall));
+    if let Some(RecallGate { min_recall, below, open, .. }) = &figures.recall_gate {
+        let asked = format!("a recall of at least {} required of each route{}", percent(*min_recall), figures.gated_words());
         facts.push(match (below.is_empty(), open.is_empty()) {
             (false, _) => format!("gate: FAILED, {asked}, missed by {}", below.join(", ")),
             (_, false) => format!("gate: NOT JUDGED, {asked}; it depends on undecided cases of {}", open.join(", ")),
@@ -97,16 +98,20 @@ fn facts(figures: &Figures) -> Vec<String> {
         facts.push(format!("error, {} times: {}", kind.count, kind.error));
     }
     facts.push(match &figures.order_stability {
+        Some(order) if order.orders == 0 => "order: not tested, the routes have no other order".to_owned(),
         Some(order) => {
-            let (changed, orders) = (order.changed_cases, order.orders);
-            format!("order: {changed} of {} cases change under {orders} other orders of the routes", figures.cases)
+            let (changed, orders) = (order.changed_cases, other_orders(order.orders));
+            format!("order: {changed} of {} cases change under {orders} of the routes", figures.cases)
         }
         None => "order: not tested; gateways list routes in an order nobody controls (--orders N tries others)".to_owned(),
     });
     if let Some(models) = &figures.models {
         facts.push(match models.distinct {
             0 | 1 => "models: all routes lead to one model, so routing changes nothing".to_owned(),
-            distinct => format!("models: {distinct} different ones, the expected one reached in {}", percent(models.agreement)),
+            distinct => {
+                let least = if models.unknown > 0 { "at least " } else { "" };
+                format!("models: {distinct} different ones, the expected one reached in {least}{}", percent(models.agreement))
+            }
         });
         if models.unknown > 0 {
             facts.push(format!(
@@ -116,7 +121,13 @@ fn facts(figures: &Figures) -> Vec<String> {
             ));
         }
     }
-    facts.extend(figures.calibration.ece.map(|ece| format!("calibration error {ece:.3}")));
+    if let Some(ece) = figures.calibration.ece {
+        let left_out = match figures.without_confidence {
+            0 => String::new(),
+            count => format!("; left out, since the probability is not known: {count} of {} decisions", figures.cases - figures.errors),
+        };
+        facts.push(format!("calibration error {ece:.3}{left_out}"));
+    }
     let reused = match figures.reused {
         0 => String::new(),
         reused if reused == figures.cases => format!("all {reused} results kept from earlier runs, made at "),
@@ -267,7 +278,7 @@ pub(super) fn cell(text: &str) -> String {
 /// What became of a gate.
 enum Verdict {
     Passed,
-    /// It depends on the turns that were not decided.
+    /// It depends on the turns that were not decided or not reached.
     Open,
     /// Why.
     Failed(String),
@@ -284,37 +295,37 @@ fn gates(run: &Run) -> Vec<(String, Verdict)> {
         let verdict = match (gate.passed, gate.open) {
             (true, _) => Verdict::Passed,
             (_, true) => Verdict::Open,
-            _ => Verdict::Failed(format!("the agreement is {}", percent(figures.agreement))),
+            _ => Verdict::Failed(format!("{} of {} cases agree", gate.right, gate.cases)),
         };
         gates.push((format!("agreement of at least {}", percent(gate.min_agreement)), verdict));
     }
-    if let Some(RecallGate { min_recall, below, open }) = &figures.recall_gate {
-        let missed = figures.per_route.iter().filter(|figures| below.contains(&figures.route));
-        let missed: Vec<String> = missed.map(|figures| format!("{} ({})", figures.route, percent(figures.recall))).collect();
-        let verdict = match (missed.is_empty(), open.is_empty()) {
-            (false, _) => Verdict::Failed(format!("the recall is less for {}", missed.join(", "))),
+    if let Some(gate) = &figures.recall_gate {
+        let verdict = match (gate.below.is_empty(), gate.open.is_empty()) {
+            (false, _) => Verdict::Failed(format!("the recall is less for {}", gate.below_words())),
             (_, false) => Verdict::Open,
             _ => Verdict::Passed,
         };
-        gates.push((format!("recall of at least {} of each route", percent(*min_recall)), verdict));
+        gates.push((format!("recall of at least {} of each route", percent(gate.min_recall)), verdict));
     }
     gates
 }
 
 /// Returns `junit.xml`: a test case for each turn, in classes by label, so that CI services show what failed; and one of the class `gate` for
-/// each gate that was demanded. What was not decided is skipped, and so is a gate that is open for want of it.
+/// each gate that was demanded. What was not decided is skipped, and so is a gate that is open for want of it; one skipped test case stands for
+/// all that a stopped run did not reach.
 pub fn junit_xml(run: &Run) -> String {
     let gates = gates(run);
     let gates_that = |are: fn(&Verdict) -> bool| gates.iter().filter(|(_, verdict)| are(verdict)).count();
     let errors = run.turns.iter().filter(|turn| turn.is_error()).count();
     let failures = run.turns.iter().filter(|turn| turn.is_wrong() && !turn.is_error()).count();
     let failures = failures + gates_that(|verdict| matches!(verdict, Verdict::Failed(_)));
-    let unreached = run.info.planned.saturating_sub(run.turns.len());
-    let skipped = unreached + run.undecided() + gates_that(|verdict| matches!(verdict, Verdict::Open));
+    let unreached = run.unreached();
+    let rest = usize::from(unreached > 0);
+    let skipped = rest + run.undecided() + gates_that(|verdict| matches!(verdict, Verdict::Open));
     let mut xml = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
     let counts = format!(
         "tests=\"{}\" failures=\"{failures}\" errors=\"{errors}\" skipped=\"{skipped}\" time=\"{:.3}\"",
-        run.turns.len() + unreached + gates.len(),
+        run.turns.len() + rest + gates.len(),
         run.info.seconds
     );
     let name = escaped(&run.info.name);

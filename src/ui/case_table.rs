@@ -279,7 +279,7 @@ fn confidence_cell_ui(ui: &mut Ui, turn: &TurnResult) {
     let number = widgets::line(ui, &sure, FontId::proportional(text::SMALL), palette.text, 48.0);
     let track = egui::Rect::from_min_size(pos2(rect.left(), rect.center().y - 3.0), vec2(rect.width() - 52.0, 6.0));
     ui.painter().rect_filled(track, 2.0, palette.bar_track);
-    let filled = track.with_max_x(track.left() + track.width() * turn.confidence.clamp(0.0, 1.0));
+    let filled = track.with_max_x(track.left() + track.width() * turn.sure().unwrap_or_default().clamp(0.0, 1.0));
     ui.painter().rect_filled(filled, 2.0, if turn.agrees() { palette.accent } else { palette.warning });
     ui.painter().galley(pos2(rect.right() - number.size().x, rect.center().y - number.size().y / 2.0), number, palette.text);
 }

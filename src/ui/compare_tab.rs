@@ -194,17 +194,14 @@ fn verdict_ui(ui: &mut Ui, state: &State, view: &ComparisonView, commands: &mut 
         let verdict = RichText::new(verdict(view)).font(tokens::strong_font(text::HEADING + 1.0)).color(colour);
         ui.add(Label::new(verdict).wrap().selectable(true));
         let [before, after] = comparison.agreement;
-        let [low, high] = comparison.difference.ci95;
         let names = format!("{} {}, {} {}", view.runs[0].name, bars::percent(before), view.runs[view.focus].name, bars::percent(after));
         ui.add(Label::new(RichText::new(names).color(palette.text)).wrap());
         let points = bars::points;
-        let interval = format!(
-            "Difference {} points, 95 % interval {} to {} (bootstrap over conversations)",
-            points(comparison.difference.value),
-            points(low),
-            points(high)
-        );
-        widgets::caption_ui(ui, interval);
+        let interval = match comparison.interval() {
+            Some([low, high]) => format!("95 % interval {} to {} (bootstrap over conversations)", points(low), points(high)),
+            None => "too few conversations for an interval".to_owned(),
+        };
+        widgets::caption_ui(ui, format!("Difference {} points, {interval}", points(comparison.difference.value)));
         let p = comparison.mcnemar.p_words();
         let test = format!("McNemar exact: {} fixed against {} broken, {p}", comparison.fixed, comparison.broken);
         widgets::caption_ui(ui, test)

@@ -5,6 +5,7 @@ use egui::{ComboBox, Label, RichText, Ui};
 use super::tokens::space;
 use super::{bars, study_views, theme, widgets};
 use crate::app::{Action, Command, ExportCommand, RouterPhase, State, StudyKind, Subject};
+use crate::decision::other_orders;
 use crate::dialect::{GATEWAYS, Gateway, outlook};
 use crate::formats::{Evidence, Standing};
 use crate::policy::{DialectId, PolicyEdit};
@@ -89,9 +90,8 @@ fn facts_ui(ui: &mut Ui, evidence: &Evidence) {
     line(
         ui,
         match &evidence.order_stability {
-            Some(stability) => {
-                format!("{} cases change under {} other orders of the routes", stability.changed_cases, stability.orders)
-            }
+            Some(stability) if stability.orders == 0 => "The routes have no other order to test".to_owned(),
+            Some(stability) => format!("{} cases change under {} of the routes", stability.changed_cases, other_orders(stability.orders)),
             None => "Other orders of the routes were not tested".to_owned(),
         },
     );

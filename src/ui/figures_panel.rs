@@ -44,6 +44,10 @@ fn confidence_ui(ui: &mut Ui, figures: &Figures, commands: &mut Vec<Command>) {
         return;
     };
     ScrollArea::vertical().id_salt("confidence").auto_shrink(false).show(ui, |ui| {
+        if figures.without_confidence > 0 {
+            let count = case_table::grouped(figures.without_confidence);
+            widgets::caption_ui(ui, format!("Left out, since the router did not tell how probable the decision is: {count}"));
+        }
         plots::reliability_ui(ui, &figures.calibration, ece, commands);
         ui.add_space(space::M);
         plots::confidence_ui(ui, &figures.confidence, commands);

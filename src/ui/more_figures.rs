@@ -5,6 +5,7 @@ use egui::{Button, Label, RichText, ScrollArea, Ui, vec2};
 use super::tokens::space;
 use super::{bars, case_table, theme, widgets};
 use crate::app::{BatchCommand, CaseQuery, Command, RunView};
+use crate::decision::other_orders;
 use crate::eval::{Figures, FirstFailure, ModelCount, ModelFigures, Share, Slice, SpanLength, Spans};
 
 const ROW_HEIGHT: f32 = 20.0;
@@ -53,7 +54,7 @@ fn paper_ui(ui: &mut Ui, view: &RunView) {
     }
     if figures.incomplete_conversations > 0 {
         let explanation = "Conversations with turns that are not decided yet; left out of the figures for spans and conversations";
-        fact_ui(ui, "Decided in part", case_table::grouped(figures.incomplete_conversations), explanation);
+        fact_ui(ui, "Not decided whole", case_table::grouped(figures.incomplete_conversations), explanation);
     }
     if let Some(scenarios) = &figures.scenarios {
         let share = |share: &Option<Share>| {
@@ -64,7 +65,7 @@ fn paper_ui(ui: &mut Ui, view: &RunView) {
         fact_ui(ui, "Irrelevance", share(&scenarios.irrelevance), "Turns that expect no route");
     }
     if figures.own_routes > 0 {
-        let explanation = "Cases that chose between routes of their own line, left out of scenarios and models";
+        let explanation = "Cases that chose between routes of their own line, left out of scenarios, models and gates";
         fact_ui(ui, "With own routes", case_table::grouped(figures.own_routes), explanation);
     }
 }
@@ -168,7 +169,8 @@ fn models_ui(ui: &mut Ui, models: &ModelFigures) {
         widgets::caption_ui(ui, "All routes lead to one model, so routing changes nothing");
     } else {
         let explanation = "Share of cases that got the model of their expected route: wrong routes may have the right model";
-        fact_ui(ui, "Right model", bars::percent(models.agreement), explanation);
+        let least = if models.unknown > 0 { "at least " } else { "" };
+        fact_ui(ui, "Right model", format!("{least}{}", bars::percent(models.agreement)), explanation);
     }
     if models.unknown > 0 {
         let explanation = "Cases whose right model depends on prices or speeds that only the gateway knows: a route's selection_policy";
@@ -203,8 +205,13 @@ fn time_ui(ui: &mut Ui, figures: &Figures) {
 fn order_ui(ui: &mut Ui, figures: &Figures) {
     let Some(order) = &figures.order_stability else { return };
     heading_ui(ui, "Order of the routes");
+    if order.orders == 0 {
+        widgets::caption_ui(ui, "The routes have no other order to test");
+        return;
+    }
     let words = format!("{} of {} cases", order.changed_cases, figures.cases);
-    fact_ui(ui, "Depend on it", words, "Cases whose decision changed under one of the other orders");
+    let explanation = format!("Cases whose decision changed; tried under {}", other_orders(order.orders));
+    fact_ui(ui, "Depend on it", words, &explanation);
     let explanation = "Mean share of all orders, the policy's own included, that decide as it does";
     fact_ui(ui, "Mean agreement, own included", bars::percent(order.mean_agreement), explanation);
 }

@@ -6,7 +6,7 @@ use super::tokens::{self, space, text};
 use super::widgets::{self, Row};
 use super::{actions, bars, result_view, theme};
 use crate::app::{Action, Command, RouterPhase, State, Study, StudyKind, StudyRow, Subject};
-use crate::decision::{Decision, OrderStability, Outcome};
+use crate::decision::{Decision, OrderStability, Outcome, other_orders};
 
 pub const ROW_HEIGHT: f32 = 46.0;
 
@@ -149,6 +149,10 @@ pub fn order_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
 }
 
 fn stability_ui(ui: &mut Ui, stability: &OrderStability) {
+    if stability.orders == 0 {
+        widgets::caption_ui(ui, "The routes have no other order to test");
+        return;
+    }
     let palette = theme::palette(ui);
     let (word, colour, ground) = match stability.changed {
         0 => ("Stable", palette.good, palette.good_soft),
@@ -156,7 +160,7 @@ fn stability_ui(ui: &mut Ui, stability: &OrderStability) {
     };
     ui.horizontal_wrapped(|ui| {
         widgets::chip_ui(ui, word, colour, ground);
-        ui.label(format!("{} of {} other orders change the decision", stability.changed, stability.orders));
+        ui.label(format!("The decision changes under {} of {}", stability.changed, other_orders(stability.orders)));
     });
     let total = stability.orders + 1;
     for count in &stability.decisions {

@@ -9,10 +9,10 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use waypost::decision::{Decision, Outcome};
 use waypost::dialect::render;
-use waypost::engine::{CancelToken, EngineError, Limits, RouteRequest, Router};
+use waypost::engine::{CancelToken, EngineError, Limits, Router};
 use waypost::policy::{DialectId, Route};
 
-use super::{LIMITS, open, request};
+use super::{LIMITS, in_orders, open, request};
 use crate::test_server::{Answer, Gate, Request, TestServer};
 
 pub fn completion(content: impl Into<Value>) -> Answer {
@@ -293,7 +293,7 @@ fn a_server_may_ask_for_any_pause() {
     });
     let mut router = router(&server, Limits { in_flight: 2, ..LIMITS });
     // Each has its decision and two of other orders, which wait for each other's places.
-    let mut requests = (0..2).map(|number| RouteRequest { orders: 2, ..request(&format!("case {number}.")) });
+    let mut requests = (0..2).map(|number| in_orders(2, &format!("case {number}.")));
     let outcome = router.decide_all(&mut requests, &mut |_, result| panic!("decided: {result:?}"), &cancel);
     assert_eq!(outcome, Err(EngineError::Cancelled));
 }
@@ -305,7 +305,7 @@ fn an_order_test_opens_no_more_requests_than_allowed() {
         gate.pass();
         completion("{\"route\": \"bugs\"}").after(Duration::from_millis(10))
     });
-    let mut requests = (0..8).map(|_| RouteRequest { orders: 6, ..request("it crashes") });
+    let mut requests = (0..8).map(|_| in_orders(6, "it crashes"));
     let mut stable = 0;
     let mut done = |_, result: Result<Decision, EngineError>| stable += result.unwrap().order_stability.unwrap().orders;
     router(&server, LIMITS).decide_all(&mut requests, &mut done, &CancelToken::default()).unwrap();
@@ -319,7 +319,7 @@ fn an_order_test_of_any_size_is_made_piece_by_piece() {
         0..9 => completion("{\"route\": \"bugs\"}"),
         _ => Answer::new(400, "enough"),
     });
-    let endless = RouteRequest { orders: usize::MAX, ..request("it crashes") };
+    let endless = in_orders(usize::MAX, "it crashes");
     let result = router(&server, LIMITS).decide(&endless, &mut |_| {}, &CancelToken::default());
     assert!(matches!(&result, Err(EngineError::Request(_))), "{result:?}");
 }

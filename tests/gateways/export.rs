@@ -428,17 +428,21 @@ fn untested_changed_and_failing_policies_are_called_so() {
             "this policy was tested with the dialect archgw-0.3.1, but is meant for plano-0.4.20",
         ]
     );
+    (evidence.agreement, evidence.gate) = (96.0 / 113.0, Some(Gate { min_agreement: 0.85, passed: false, open: false }));
+    let problems = evidence_problems(&policy, Some(&evidence));
+    assert_eq!(problems[1], "this policy fails its gate: agreement 84.956 %, but 85.000 % is required");
 }
 
 #[test]
 fn a_missed_recall_fails_the_gate_whatever_the_agreement() {
     let policy = policy();
     let mut evidence = evidence(&policy);
-    evidence.recall_gate = Some(RecallGate { min_recall: 0.9, below: vec!["no".to_owned()], open: vec!["off".to_owned()] });
+    evidence.recall_gate =
+        Some(RecallGate { min_recall: 0.9, below: vec!["no".to_owned()], below_counts: vec![[8, 9]], open: vec!["off".to_owned()] });
     let problems = evidence_problems(&policy, Some(&evidence));
     assert_eq!(problems, ["this policy fails its gate: the recall of no is below the required 90.0 %"]);
     assert_eq!(standing(&policy, Some(&evidence)), Standing::FailsGate);
-    evidence.recall_gate = Some(RecallGate { min_recall: 0.9, below: Vec::new(), open: vec!["off".to_owned()] });
+    evidence.recall_gate = Some(RecallGate { min_recall: 0.9, below: Vec::new(), below_counts: Vec::new(), open: vec!["off".to_owned()] });
     let problems = evidence_problems(&policy, Some(&evidence));
     assert_eq!(problems, ["whether the recall of off is below the required 90.0 % depends on undecided cases"]);
     assert_eq!(standing(&policy, Some(&evidence)), Standing::Doubtful);

@@ -315,7 +315,7 @@ fn a_real_network_is_measured() {
     let view = harness.state().app().state().batch.view.clone().unwrap();
     assert_eq!(view.run.turns.len(), 6);
     for turn in &view.run.turns {
-        let sum: f32 = turn.probabilities.iter().sum::<f32>() + turn.invalid_mass;
+        let sum: f32 = turn.probabilities.iter().flatten().sum::<f32>() + turn.invalid_mass;
         assert!((sum - 1.0).abs() < 1e-3, "{turn:?}");
     }
     for figure in [Figure::Routes, Figure::Confidence, Figure::More, Figure::Matrix] {

@@ -28,7 +28,7 @@ use crate::policy::{NO_ROUTE_LABEL, Policy, Route};
 pub(super) type Key = [u8; 16];
 
 /// Changed whenever kept results mean something else.
-const FORMAT: &str = "3";
+const FORMAT: &str = "4";
 
 /// A file that has grown beyond this starts anew.
 const LARGEST: u64 = 1 << 30;
@@ -92,10 +92,11 @@ struct Line {
     model: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     error: Option<String>,
-    confidence: f32,
+    confidence: Option<f32>,
     margin: f32,
     invalid: f32,
-    p: Vec<f32>,
+    /// `null` of what is not known.
+    p: Vec<Option<f32>>,
     tokens: [usize; 3],
     ms: f32,
     #[serde(skip_serializing_if = "Option::is_none", default)]

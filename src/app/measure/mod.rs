@@ -38,7 +38,7 @@ pub struct Measurement {
     pub dialect: DialectId,
     /// Estimated tokens that a prompt is allowed, whatever the policy says; `None` follows the policy.
     pub budget: Option<usize>,
-    /// Permutations of the routes to decide besides the policy's own.
+    /// Other orders of the routes to decide under besides the policy's own, fewer where there are fewer.
     pub orders: usize,
     pub seed: u64,
     /// Measure only the first so many cases.

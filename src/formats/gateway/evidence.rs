@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::decision::RouterInfo;
+use crate::decision::{RouterInfo, other_orders};
 use crate::dialect::{GATEWAYS, default_budget};
 use crate::eval::RecallGate;
 use crate::formats::digest::sha256;
@@ -201,13 +201,15 @@ pub fn evidence_problems(policy: &Policy, evidence: Option<&Evidence>) -> Vec<St
         problems.push("no case of its test chose between this policy's routes".to_owned());
     } else if let Some(gate) = evidence.gate.as_ref().filter(|gate| !gate.passed) {
         let (reached, demanded) = (100.0 * evidence.agreement, 100.0 * gate.min_agreement);
+        // What fails is never rounded to what is required.
+        let digits = if (demanded - reached).abs() < 0.1 { 3 } else { 1 };
         problems.push(if gate.open {
             format!("whether this policy passes its gate of {demanded:.1} % depends on undecided cases")
         } else {
-            format!("this policy fails its gate: agreement {reached:.1} %, but {demanded:.1} % is required")
+            format!("this policy fails its gate: agreement {reached:.digits$} %, but {demanded:.digits$} % is required")
         });
     }
-    if let Some(RecallGate { min_recall, below, open }) = &evidence.recall_gate {
+    if let Some(RecallGate { min_recall, below, open, .. }) = &evidence.recall_gate {
         let demanded = format!("{:.1} %", 100.0 * min_recall);
         if !below.is_empty() {
             problems.push(format!("this policy fails its gate: the recall of {} is below the required {demanded}", below.join(", ")));
@@ -289,8 +291,10 @@ pub(super) fn comments(policy: &Policy, evidence: Option<&Evidence>) -> String {
         }
     }
     match &evidence.order_stability {
+        Some(Stability { orders: 0, .. }) => line(&mut out, "order: not tested, the routes have no other order"),
         Some(Stability { orders, changed_cases }) => {
-            line(&mut out, &format!("order: {changed_cases} of {cases} cases change under {orders} other orders of the routes"));
+            let orders = other_orders(*orders);
+            line(&mut out, &format!("order: {changed_cases} of {cases} cases change under {orders} of the routes"));
         }
         None => line(&mut out, "order: not tested; gateways list routes in an order nobody controls"),
     }
