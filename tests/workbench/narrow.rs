@@ -32,7 +32,7 @@ fn a_decision_is_whole_in_the_smallest_window() {
     wait_for(&mut harness, "Ready");
     let column = place(&harness, "Conversation to try").left();
     press(&mut harness, Modifiers::COMMAND, Key::Enter);
-    wait_for(&mut harness, "bug_fixing: 91.3 %");
+    wait_for(&mut harness, "Margin 87.1 points");
     let margin = harness.get_by_label_contains("Margin 87.1 points").rect();
     assert!(margin.right() <= 820.0, "{margin:?}");
     for label in ["Conversation to try", "Decision"] {
