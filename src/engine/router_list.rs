@@ -52,21 +52,21 @@ const KNOWN: [Known; 3] = [
         "Arch-Router-1.5B, Q4_K_M",
         "The router that gateways ask, small enough for any machine",
         990_000_000,
-        [1_800_000_000, 1_800_000_000],
+        [1_800_000_000, 2_700_000_000],
     ),
     (
         "katanemo/Arch-Router-1.5B.gguf:Q5_K_M",
         "Arch-Router-1.5B, Q5_K_M",
         "Nearer to the router as it was trained, for a little more memory",
         1_130_000_000,
-        [2_000_000_000, 2_000_000_000],
+        [2_000_000_000, 2_900_000_000],
     ),
     (
         "katanemo/Arch-Router-1.5B",
         "Arch-Router-1.5B, bf16",
         "The router as it was trained; for GPUs and large machines",
         3_100_000_000,
-        [6_900_000_000, 3_800_000_000],
+        [6_900_000_000, 4_700_000_000],
     ),
 ];
 
