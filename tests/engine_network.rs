@@ -179,15 +179,21 @@ fn load_first(devices: Vec<Opened>, source: &RouterSource) -> Result<LocalRouter
     load_on(Candidates { devices, refused: Vec::new() }, source, &mut |_| {}, &CancelToken::default())
 }
 
-/// Scores the same questions on the CPU in f32 and as a GPU would in this type, with prompts whose beginning is cached and some decoding.
+/// Scores the same questions on the CPU in f32 and as a GPU would in this type, with prompts whose beginning is cached, some decoding, and a prompt
+/// that takes several passes.
 fn agree_in(dtype: DType, source: &RouterSource, tolerance: f64) {
     let (mut own, mut composed) = (open(source), load_first(vec![stand_in("cuda", dtype)], source).unwrap());
     own.set_max_decoded(2);
     composed.set_max_decoded(2);
     assert_eq!(composed.description().info.device, "cuda");
-    for (message, dialect) in
-        ["Sort a list of numbers", "Sort a list of words"].into_iter().zip([DialectId::Archgw031, DialectId::Plano0420])
-    {
+    let asked =
+        [("Sort a list of numbers", DialectId::Archgw031), ("Sort a list of words", DialectId::Plano0420), ("Plan", DialectId::Plano0420)];
+    for (at, (message, dialect)) in asked.into_iter().enumerate() {
+        if at == 2 {
+            own.clear_cache();
+            composed.clear_cache();
+            composed.set_pass(24);
+        }
         let score = |router: &mut LocalRouter| router.score(dialect, &NAMES, message, &CancelToken::default()).unwrap();
         let (expected, found) = (score(&mut own), score(&mut composed));
         assert_eq!((found.tokens.prompt, found.tokens.cached), (expected.tokens.prompt, expected.tokens.cached));

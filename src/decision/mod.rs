@@ -164,7 +164,8 @@ pub struct Decision {
     pub greedy_proved: bool,
     /// Every route and no route, most probable first.
     pub probabilities: Vec<RouteProbability>,
-    /// Difference between the two largest probabilities.
+    /// Difference between the two largest probabilities; of a server, between the largest and the next one or all that it does not report,
+    /// whichever is more.
     pub margin: f64,
     /// Probability of all text that is no valid answer; of all that is unknown where [`RouterInfo::tells_all`] says no.
     pub invalid_mass: f64,

@@ -1,6 +1,6 @@
 //! Where the network runs: which devices there are, the precision of each, and what to say when one fails.
 //!
-//! A build without CUDA or Metal has these devices too, and opening them fails: all of this but one call is the same in every build.
+//! A build without CUDA or Metal has these devices too, and opening them fails: all of this but what prepares a CUDA device is the same in every build.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Mutex, PoisonError};
@@ -18,7 +18,8 @@ pub struct Opened {
     pub device: Device,
     /// `cpu`, `cuda` or `metal`.
     pub name: &'static str,
-    /// What weights that are not quantised are computed in: f32 on the CPU, elsewhere bf16 where the device has it, else f16.
+    /// What weights that are not quantised are computed in: f32 on the CPU, elsewhere bf16 where the device has it (embedding and head then in f16,
+    /// for finer logits), else f16.
     pub dtype: DType,
     /// Bytes that a router may take as f32 for its quantised weights to become f32 where products with them are slow, which they are on the
     /// CPU. Tests set 0: no router of theirs is as large as those whose weights stay.
@@ -90,7 +91,8 @@ fn metal() -> candle_core::Result<Opened> {
 /// Makes a CUDA device ready for the many small tensors of a decision.
 #[cfg(feature = "cuda")]
 fn ready(device: Device) -> candle_core::Result<Device> {
-    // Products in f32 are those of attention scores, whose factors were half precision or lose no more than that.
+    // Products in f32 are attention scores and what quantised products are compared with: queries lose no more than f16 would cost them, keys in
+    // half precision nothing.
     candle_core::cuda::set_gemm_reduced_precision_f32(true);
     keep_memory(&device)?;
     without_events(device)

@@ -68,7 +68,7 @@ impl Linear {
     /// Looks rows up, as a token embedding does: `[ids, width]` in the network's type.
     pub fn rows(&self, ids: &Tensor, dtype: DType) -> candle_core::Result<Tensor> {
         match self {
-            Self::Dense(weight) => weight.index_select(ids, 1)?.t()?.contiguous(),
+            Self::Dense(weight) => weight.index_select(ids, 1)?.t()?.contiguous()?.to_dtype(dtype),
             Self::Embedding(weight) => weight.index_select(ids, 0)?.to_dtype(dtype),
             Self::Quantised(weight) => weight.embedding(ids)?.to_dtype(dtype),
         }

@@ -313,6 +313,9 @@ impl LocalRouter {
         // What a device has too little memory for may find room without what is only kept.
         self.cache.shrink(0);
         self.kept = None;
+        if !self.network.is_in_main_memory() {
+            self.pass = (self.pass / 2).max(64);
+        }
         let device = self.description.info.device.clone();
         let mut results = Vec::new();
         for question in batch.into_questions() {

@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-use candle_core::{Result, Tensor};
+use candle_core::{Result, Tensor, bail};
 
 use super::network::KvBuffer;
 
@@ -14,14 +14,17 @@ use super::network::KvBuffer;
 /// # Errors
 /// Fails where the device does.
 pub fn copy_rows(source: &Tensor, rows: Range<usize>, target: &Tensor, row: usize) -> Result<()> {
-    if source.device().is_cpu() {
-        // The rows of one plane lie side by side, so nothing is copied twice.
-        let planes = 0..source.dim(0)?;
-        return planes
-            .into_iter()
-            .try_for_each(|plane| target.get(plane)?.slice_set(&source.get(plane)?.narrow(0, rows.start, rows.len())?, 0, row));
-    }
-    // Elsewhere the number of operations is what costs.
+    // On the CPU nothing is to be copied twice, elsewhere the number of operations is what costs.
+    if source.device().is_cpu() { copy_by_plane(source, rows, target, row) } else { copy_at_once(source, rows, target, row) }
+}
+
+/// The rows of one plane lie side by side.
+fn copy_by_plane(source: &Tensor, rows: Range<usize>, target: &Tensor, row: usize) -> Result<()> {
+    let copy = |plane| target.get(plane)?.slice_set(&source.get(plane)?.narrow(0, rows.start, rows.len())?, 0, row);
+    (0..source.dim(0)?).try_for_each(copy)
+}
+
+fn copy_at_once(source: &Tensor, rows: Range<usize>, target: &Tensor, row: usize) -> Result<()> {
     target.slice_set(&source.narrow(1, rows.start, rows.len())?.contiguous()?, 1, row)
 }
 
@@ -122,7 +125,8 @@ impl PrefixCache {
             let Some((child, common)) = self.step(at, &tokens[found..wanted.end]) else { break };
             let Some(node) = self.nodes[child].as_ref() else { break };
             let (from, to) = (wanted.start.max(found), found + common);
-            if let (true, Some(block), Some(rows)) = (from < to, &node.block, &kv.rows) {
+            if from < to {
+                let (Some(block), Some(rows)) = (&node.block, &kv.rows) else { bail!("keys and values of cached tokens are missing") };
                 copy_rows(block, from - found..to - found, rows, row + from - wanted.start)?;
             }
             found = to;
@@ -154,7 +158,8 @@ impl PrefixCache {
         }
         if done < tokens.len() && (self.bytes_per_token * (tokens.len() - done)) as u64 <= self.budget {
             let rows = part(rows, done..tokens.len());
-            let block = kv.rows.as_ref().map(|filled| gather(filled, &rows)).transpose()?;
+            let Some(filled) = &kv.rows else { bail!("there are no keys and values to keep") };
+            let block = Some(gather(filled, &rows)?);
             self.tokens += tokens.len() - done;
             self.add(Node { tokens: tokens[done..].to_vec(), block, parent: at, children: Vec::new(), last_used: self.clock });
         }
@@ -256,6 +261,21 @@ mod tests {
         let values: Vec<f32> = rows.iter().map(|row| row * 2.0).collect();
         let rows = Tensor::from_vec([rows, values].concat(), (2, capacity, 1), &Device::Cpu).unwrap();
         KvBuffer { rows: Some(rows), len: tokens.len() }
+    }
+
+    #[test]
+    fn copying_at_once_and_by_plane_is_the_same() {
+        let numbers = |count: usize| (0..count).map(|i| i as f32).collect::<Vec<f32>>();
+        let source = Tensor::from_vec(numbers(6 * 9 * 2), (6, 9, 2), &Device::Cpu).unwrap();
+        for (rows, row) in [(0..9, 3), (2..5, 0), (8..9, 11)] {
+            let target = || Tensor::zeros((6, 12, 2), candle_core::DType::F32, &Device::Cpu).unwrap();
+            let (by_plane, at_once) = (target(), target());
+            copy_by_plane(&source, rows.clone(), &by_plane, row).unwrap();
+            copy_at_once(&source, rows.clone(), &at_once, row).unwrap();
+            let values = |x: &Tensor| x.to_vec3::<f32>().unwrap();
+            assert_eq!(values(&by_plane), values(&at_once));
+            assert_eq!(values(&by_plane)[5][row], values(&source)[5][rows.start]);
+        }
     }
 
     fn keep(cache: &mut PrefixCache, tokens: &[u32]) {

@@ -154,7 +154,15 @@ impl Scorer<'_> {
             return Err(device::no_numbers(&self.info.id, &self.info.device));
         }
         for ((question, rows), &kept) in questions.iter().zip(&layout.rows).zip(kept) {
-            self.cache.insert(&question.prompt[..kept], rows, kv)?;
+            if let Err(error) = self.cache.insert(&question.prompt[..kept], rows, kv) {
+                if self.network.is_in_main_memory() {
+                    return Err(error.into());
+                }
+                // What is decided stays decided, and the cache grows no more to where the card is full.
+                let half = self.cache.stats().bytes / 2;
+                self.cache.set_budget(half);
+                break;
+            }
         }
         let forward = start.elapsed();
 

@@ -188,7 +188,7 @@ impl TurnResult {
             tags: key.tags,
             outcome: decision.outcome,
             undecided: false,
-            confidence: decided.as_deref().and_then(told),
+            confidence: decision.probabilities.iter().find(|entry| decision.chose(entry)).map(|entry| entry.p as f32),
             decided,
             model: decision.model.as_deref().map(Arc::from),
             margin: decision.margin as f32,

@@ -19,25 +19,27 @@ pub fn bars_ui(ui: &mut Ui, decision: &Decision, policy: &Policy, before: Option
     ui.spacing_mut().item_spacing.y = 0.0;
     for entry in &decision.probabilities {
         let title = if entry.no_route { "No route" } else { &entry.route };
-        let before = before.map(|before| p_of(before, &entry.route, entry.no_route));
+        let was = before.and_then(|before| p_of(before, &entry.route, entry.no_route));
         let kind = if decision.chose(entry) { Kind::Chosen } else { Kind::Other };
-        bar_ui(ui, &Bar { title, answer: Some((policy, entry)), p: entry.p, before, kind });
+        bar_ui(ui, &Bar { title, answer: Some((policy, entry)), p: entry.p, before: was, compares: before.is_some(), kind });
     }
     let rule = ui.available_rect_before_wrap();
     ui.add_space(space::XS);
     ui.painter().hline(rule.x_range(), rule.top() + 2.0, (1.0, theme::palette(ui).border));
     let kind = if decision.outcome == Outcome::Error { Kind::Chosen } else { Kind::Outside };
-    let before = before.map(|before| before.invalid_mass);
+    let was = before.map(|before| before.invalid_mass);
     let title = if decision.router.tells_all() { "Outside valid answers" } else { "Not reported by the server" };
-    bar_ui(ui, &Bar { title, answer: None, p: decision.invalid_mass, before, kind });
+    bar_ui(ui, &Bar { title, answer: None, p: decision.invalid_mass, before: was, compares: was.is_some(), kind });
 }
 
-/// Returns the probability of a route, or of no route; a route that was not there had none. Where answers are no lists, a route that is called
-/// as no route is labelled is the same answer.
-pub fn p_of(decision: &Decision, route: &str, no_route: bool) -> f64 {
+/// Returns the probability of a route, or of no route; a route that was not there had none, and what a server did not report is not known.
+/// Where answers are no lists, a route that is called as no route is labelled is the same answer.
+pub fn p_of(decision: &Decision, route: &str, no_route: bool) -> Option<f64> {
     let mut called = decision.probabilities.iter().filter(|entry| entry.route == route);
     let any = called.clone().next();
-    called.find(|entry| entry.no_route == no_route).or(any).map_or(0.0, |entry| entry.p)
+    let told = called.find(|entry| entry.no_route == no_route).or(any).map(|entry| entry.p);
+    let is_whole = !decision.probabilities.is_empty() && decision.router.tells_all();
+    told.or_else(|| is_whole.then_some(0.0))
 }
 
 /// Returns in a sentence which model serves an answer; `None` where the policy names none.
@@ -62,6 +64,8 @@ struct Bar<'a> {
     answer: Option<(&'a Policy, &'a RouteProbability)>,
     p: f64,
     before: Option<f64>,
+    /// Whether the other bars have a probability before, so that all keep their columns.
+    compares: bool,
     kind: Kind,
 }
 
@@ -80,7 +84,7 @@ fn bar_ui(ui: &mut Ui, bar: &Bar<'_>) {
         WidgetInfo::labeled(Role::Label, true, format!("{}: {number}{suffix}{change}", bar.title))
     });
 
-    let title_width = (width * if bar.before.is_some() { 0.42 } else { 0.47 }).max(104.0);
+    let title_width = (width * if bar.compares { 0.42 } else { 0.47 }).max(104.0);
     let font = if chosen { tokens::strong_font(text::BODY) } else { FontId::proportional(text::BODY) };
     let colour = if bar.kind == Kind::Outside { palette.text_weak } else { palette.text };
     let title = widgets::line(ui, bar.title, font.clone(), colour, title_width - space::S);
@@ -88,7 +92,7 @@ fn bar_ui(ui: &mut Ui, bar: &Bar<'_>) {
     let number_font = if chosen { tokens::strong_font(text::SMALL) } else { FontId::proportional(text::SMALL) };
     let number = widgets::line(ui, &number, number_font, colour, NUMBER_WIDTH);
 
-    let room = if bar.before.is_some() { CHANGE_WIDTH } else { 0.0 };
+    let room = if bar.compares { CHANGE_WIDTH } else { 0.0 };
     let painter = ui.painter();
     let middle = |height: f32| rect.center().y - height / 2.0;
     painter.galley(pos2(rect.left(), middle(title.size().y)), title, colour);

@@ -170,8 +170,9 @@ fn margin_ui(ui: &mut Ui, margin: f64) {
     // A row that does not wrap would push the column out of a narrow window.
     ui.horizontal_wrapped(|ui| {
         widgets::chip_ui(ui, margin_word(margin), colour, ground);
-        widgets::caption_ui(ui, format!("Margin {:.1} points over the next answer", 100.0 * margin))
-            .on_hover_text("Difference between the two largest probabilities");
+        widgets::caption_ui(ui, format!("Margin {:.1} points over the next answer", 100.0 * margin)).on_hover_text(
+            "Difference between the two largest probabilities; of a server, to the next one or to all that it does not report",
+        );
     });
 }
 

@@ -193,10 +193,11 @@ pub fn wording_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
                 } else {
                     "now"
                 };
-                let is_known = !decision.probabilities.is_empty() && !base.probabilities.is_empty();
-                let is_change = is_known && !std::ptr::eq(decision, base);
-                let change = if is_change { format!("{} points, ", bars::points(p - was)) } else { String::new() };
-                let note = if is_known { bars::percent(p) } else { String::new() };
+                let change = match (p, was) {
+                    (Some(p), Some(was)) if !std::ptr::eq(decision, base) => format!("{} points, ", bars::points(p - was)),
+                    _ => String::new(),
+                };
+                let note = p.map_or_else(String::new, bars::percent);
                 (note, format!("{change}{flips} {}", result_view::chosen_name(decision)))
             }
             (_, _, Some(Err(error))) => (String::new(), error.clone()),

@@ -28,7 +28,7 @@ use crate::policy::{NO_ROUTE_LABEL, Policy, Route};
 pub(super) type Key = [u8; 16];
 
 /// Changed whenever kept results mean something else.
-const FORMAT: &str = "4";
+const FORMAT: &str = "5";
 
 /// A file that has grown beyond this starts anew.
 const LARGEST: u64 = 1 << 30;
