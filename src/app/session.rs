@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use super::batch::{Batch, Correction};
 use super::causes::CauseSearch;
-use super::labels::RunChange;
 use super::measuring::Ongoing;
+use super::run_change::RunChange;
 use super::settings::{Settings, Tab, ThemeChoice};
 use super::state::{Dialog, Section, Side, State};
 use super::store::Store;

@@ -263,6 +263,8 @@ impl App {
         let apply = move |app: &mut Self, appended: Result<OpenSet, String>| match appended {
             Ok(set) => {
                 app.set_rewritten(Arc::new(set));
+                // Labels that were given meanwhile are of the file as it was before.
+                app.write_corrections();
                 app.tell_saved(format!("Added the conversation to {} as {labels}", shown.display()));
             }
             Err(sentence) => app.state.log.error(format!("The conversation was not added to {}: {sentence}", shown.display())),

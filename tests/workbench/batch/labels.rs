@@ -237,3 +237,65 @@ fn a_conversation_joins_a_set_with_no_label_that_nobody_chose_or_decided() {
     wait_for(&mut harness, "Added the conversation to ");
     assert!(std::fs::read_to_string(&path).unwrap().contains("\"route\": \"shipping\""));
 }
+
+#[test]
+fn a_label_that_does_not_fit_its_file_keeps_no_other_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut harness = measured(Behaviour::Words, folder.path(), None);
+    let path = folder.path().join("labelled.jsonl");
+    let written = || std::fs::read_to_string(&path).unwrap();
+    // Another program adds a line above the fourth case.
+    std::fs::write(&path, written().replace("{\"id\": \"d\"", "no json either\n{\"id\": \"d\"")).unwrap();
+    let relabel = |turn: u32, label: &str| Command::Batch(BatchCommand::Relabel { turn, label: label.to_owned() });
+    perform(&mut harness, relabel(3, "other"));
+    wait_for(&mut harness, "The corrected label is not in the set's file yet");
+    wait_until(&mut harness, "the new figures", |harness| (agreement(harness) - 5.0 / 6.0).abs() < 1e-9);
+    perform(&mut harness, Command::Batch(BatchCommand::OpenSet(path.clone())));
+    wait_for(&mut harness, "The label of case d was not changed in the set's file: line 5 is no longer that case");
+    wait_until(&mut harness, "the label of the file", |harness| (agreement(harness) - 4.0 / 6.0).abs() < 1e-9);
+    assert!(harness.state().app().state().batch.corrections.is_empty(), "there is nothing to undo");
+    perform(&mut harness, relabel(0, "other"));
+    wait_until(&mut harness, "the other label", |_| written().contains("my invoice\"}], \"route\": \"other\"}"));
+    assert!(written().contains("never came\"}], \"route\": \"shipping\"}"), "{}", written());
+}
+
+#[test]
+fn a_first_label_in_the_place_of_null_is_taken_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("to_label.jsonl");
+    let before = "{\"text\":\"where is it\",\"route\":null}\n";
+    std::fs::write(&path, before).unwrap();
+    let mut harness = window(options(Behaviour::Words));
+    perform(&mut harness, Command::EditYaml(POLICY.to_owned()));
+    perform(&mut harness, Command::Perform(Action::ShowBatch));
+    open_set(&mut harness, &path);
+    perform(&mut harness, Command::Batch(BatchCommand::Label { case: 0, label: "billing".to_owned() }));
+    wait_until(&mut harness, "the label", |_| std::fs::read_to_string(&path).unwrap().contains("\"route\":\"billing\""));
+    perform(&mut harness, Command::Perform(Action::Undo));
+    wait_until(&mut harness, "the file as it was", |_| std::fs::read_to_string(&path).unwrap() == before);
+    wait_for(&mut harness, "To label, 1 line");
+}
+
+#[test]
+fn a_label_that_is_given_while_a_case_is_added_is_written_after_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("to_label.jsonl");
+    std::fs::write(&path, "{\"text\": \"where is it\"}\n").unwrap();
+    let mut harness = window(options(Behaviour::Words));
+    perform(&mut harness, Command::EditYaml(POLICY.to_owned()));
+    perform(&mut harness, Command::Perform(Action::ShowBatch));
+    open_set(&mut harness, &path);
+    perform(&mut harness, Command::Perform(Action::AddToSet));
+    // Before a frame is drawn, and so before the longer set can be taken in.
+    for command in [
+        Command::AddSet(path.clone()),
+        Command::AddLabel { turn: 0, label: "shipping".to_owned() },
+        Command::AddToSet,
+        Command::Batch(BatchCommand::Label { case: 0, label: "billing".to_owned() }),
+    ] {
+        harness.state_mut().run(command);
+    }
+    let written = || std::fs::read_to_string(&path).unwrap();
+    wait_until(&mut harness, "both", |_| written().contains("\"route\": \"billing\"") && written().contains("\"route\": \"shipping\""));
+    assert_eq!(harness.state().app().state().log.open().1, 0);
+}
