@@ -154,9 +154,8 @@ impl App {
                 }
                 Err(sentence) => {
                     app.abandon_writing();
-                    let present = app.state.batch.set.as_ref().filter(|present| present.set.path() == open.set.path());
                     // Waypost itself may have added a case to the file meanwhile: then the newer index fits.
-                    if present.is_some_and(|present| !Arc::ptr_eq(&present.set, &open.set)) {
+                    if app.state.batch.newer_set(&open.set).is_some() {
                         return app.write_corrections();
                     }
                     return app.state.log.error(format!("The corrected label is not in the set's file yet: {sentence}"));

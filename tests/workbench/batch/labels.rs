@@ -299,3 +299,23 @@ fn a_label_that_is_given_while_a_case_is_added_is_written_after_it() {
     wait_until(&mut harness, "both", |_| written().contains("\"route\": \"billing\"") && written().contains("\"route\": \"shipping\""));
     assert_eq!(harness.state().app().state().log.open().1, 0);
 }
+
+#[test]
+fn a_label_that_is_given_while_a_measurement_is_prepared_counts_in_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("half.jsonl");
+    std::fs::write(&path, "{\"text\": \"refund\", \"route\": \"billing\"}\n{\"text\": \"my parcel\"}\n").unwrap();
+    let mut harness = window(options(Behaviour::Words));
+    perform(&mut harness, Command::EditYaml(POLICY.to_owned()));
+    perform(&mut harness, Command::Perform(Action::ShowBatch));
+    open_set(&mut harness, &path);
+    wait_for(&mut harness, "Ready");
+    // Before a frame is drawn, and so before the measurement can begin.
+    let label = BatchCommand::Label { case: 1, label: "shipping".to_owned() };
+    for command in [Command::Perform(Action::Measure), Command::Batch(label)] {
+        harness.state_mut().run(command);
+    }
+    wait_for_run(&mut harness);
+    let state = harness.state().app().state();
+    assert_eq!((state.batch.view.as_ref().unwrap().run.turns.len(), state.log.open().1), (2, 0));
+}
