@@ -229,7 +229,7 @@ mod tests {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
         let recent: [PathBuf; 2] = ["/nowhere/gone/p.yaml".into(), folder.join("q.yaml")];
         assert_eq!(last_folder(recent.iter()).as_deref(), Some(folder));
-        assert_eq!(last_folder([].iter()), std::env::home_dir());
+        assert_eq!(last_folder(recent[..0].iter()), std::env::home_dir());
     }
 
     #[test]
