@@ -57,9 +57,9 @@ impl App {
         self.state.batch.corrections.push(correction);
     }
 
-    /// Gives a case of the open set its first label.
+    /// Gives a case of the open set its first label and goes on to the next one. A route without a name is no label.
     pub(super) fn label_case(&mut self, case: usize, label: &str) {
-        let Some(open) = &self.state.batch.set else { return };
+        let Some(open) = self.state.batch.set.as_ref().filter(|_| !label.is_empty()) else { return };
         let Some(entry) = open.set.cases().get(case).filter(|entry| !entry.is_labelled()) else { return };
         let correction = Correction {
             set: open.set.path().to_owned(),
@@ -73,6 +73,8 @@ impl App {
         // The file may not have its first label yet.
         let last = self.state.batch.corrections.iter().rev().find(|last| last.is_of(&correction)).map(|last| last.after.clone());
         let correction = Correction { before: last.unwrap_or_default(), ..correction };
+        // Before the label is written, so that reading the next case does not wait for that.
+        self.select_next_unlabelled(case);
         if correction.before == correction.after {
             return;
         }

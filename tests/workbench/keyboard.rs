@@ -77,6 +77,9 @@ fn a_row_of_the_cases_is_one_stop() {
     assert!(next.starts_with("Case b: "), "{next}");
     press(&mut harness, Modifiers::NONE, Key::Enter);
     assert!(has(&harness, "Label of the case"), "{:#?}", texts(&harness));
+    press(&mut harness, Modifiers::NONE, Key::Num0);
+    let corrections = &harness.state().app().state().batch.corrections;
+    assert_eq!(corrections.iter().map(|one| (one.id.as_str(), one.after.as_str())).collect::<Vec<_>>(), [("b", "other")]);
 }
 
 /// A policy of so many routes.
