@@ -48,8 +48,8 @@ impl App {
             return self.select_unlabelled(self.next_unlabelled(case));
         };
         let is_it = |other: &CaseEntry| (other.place.line, &other.id) == (entry.place.line, &entry.id);
-        let is_read = matches!(labelling.conversation, Some(Ok(_)));
-        if !is_read || !before.set.cases().get(case).is_some_and(is_it) {
+        let stays = matches!(labelling.conversation, Some(Ok(_))) && before.set.cases().get(case).is_some_and(is_it);
+        if !stays {
             self.select_unlabelled(Some(case));
         }
     }

@@ -148,7 +148,7 @@ impl App {
                 cache: None,
             },
             jobs: Vec::new(),
-            route_when_loaded: false,
+            route_when_loaded: None,
             shown: None,
             failed: None,
             before_edit: None,

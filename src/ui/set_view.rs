@@ -109,12 +109,12 @@ fn unlabelled_ui(ui: &mut Ui, state: &State, set: &LabelledSet, has_more: bool, 
     });
     match labelling {
         Some(labelling) if is_low => {
-            said_ui(ui, labelling, ui.available_height() * 0.5);
+            said_ui(ui, labelling, 0.5);
             ScrollArea::vertical().id_salt("first labels").show(ui, |ui| labels_ui(ui, state, set, labelling, &digits, commands));
         }
         Some(labelling) => {
             labels_ui(ui, state, set, labelling, &digits, commands);
-            said_ui(ui, labelling, ui.available_height() * if has_more { 0.6 } else { 1.0 });
+            said_ui(ui, labelling, if has_more { 0.6 } else { 1.0 });
         }
         None => drop(widgets::caption_ui(ui, "Click a line to read it, or press the down arrow key; a digit then gives its label")),
     }
@@ -191,9 +191,9 @@ fn labels_ui(ui: &mut Ui, state: &State, set: &LabelledSet, labelling: &Labellin
     });
 }
 
-/// Draws what is said in the selected case.
-fn said_ui(ui: &mut Ui, labelling: &Labelling, height: f32) {
-    let size = vec2(ui.available_width(), height.max(LEAST_LIST));
+/// Draws what is said in the selected case, in this share of the height that is left.
+fn said_ui(ui: &mut Ui, labelling: &Labelling, share: f32) {
+    let size = vec2(ui.available_width(), (ui.available_height() * share).max(LEAST_LIST));
     // Each case scrolls for itself.
     ui.push_id(labelling.case, |ui| ui.allocate_ui(size, |ui| case_view::said_ui(ui, labelling.conversation.as_ref())));
 }
