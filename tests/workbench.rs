@@ -531,6 +531,10 @@ fn what_a_server_does_not_tell_is_called_so() {
     press(&mut harness, Modifiers::COMMAND, Key::Enter);
     wait_for(&mut harness, "Not reported by the server: 0.2 %");
     assert!(!has(&harness, "Outside valid answers"), "{:#?}", texts(&harness));
+    assert!(harness.query_by_label("server").is_none() && harness.query_by_label("f32").is_none(), "{:#?}", texts(&harness));
+    let folder = tempfile::tempdir().unwrap();
+    let harness = batch::measured(Behaviour::Server, folder.path(), None);
+    assert!(has(&harness, "fake, ") && !has(&harness, "on server"), "{:#?}", texts(&harness));
 }
 
 /// Draws a frame and returns how much is in it: shapes that are painted, and controls that a screen reader is told of.

@@ -211,7 +211,7 @@ impl Action {
             Self::Route => state.routing_obstacle(),
             Self::TestOrder | Self::TestHistory | Self::TestRobustness => state.routing_obstacle(),
             Self::TestWording => no_route().or_else(|| state.routing_obstacle()),
-            Self::Cancel => (state.jobs.is_empty() && !state.route_when_loaded).then_some("Nothing is running"),
+            Self::Cancel => (state.jobs.is_empty() && state.route_when_loaded.is_none()).then_some("Nothing is running"),
             Self::Save | Self::Close | Self::Undo | Self::Redo if state.settings.tab == Tab::Compare => {
                 Some("Show the policy or the conversation first")
             }

@@ -8,6 +8,7 @@ use super::{CaseQuery, JobId, OpenSet, OpenedCase, Opening, RunId, RunView, Samp
 use crate::chat::Conversation;
 use crate::decision::Decision;
 use crate::eval::TurnResult;
+use crate::formats::LabelledSet;
 use crate::policy::{DialectId, Policy};
 
 /// Which view of a run's figures is shown.
@@ -217,6 +218,12 @@ impl Batch {
     pub(super) fn bring_into_view(&mut self, row: usize) {
         let serial = self.reveal.map_or(0, |(_, serial)| serial + 1);
         self.reveal = Some((row, serial));
+    }
+
+    /// Returns the open set where it is a newer index of the same file than this one: Waypost itself may have rewritten it.
+    pub(super) fn newer_set(&self, set: &Arc<LabelledSet>) -> Option<Arc<LabelledSet>> {
+        let open = &self.set.as_ref()?.set;
+        (open.path() == set.path() && !Arc::ptr_eq(open, set)).then(|| Arc::clone(open))
     }
 
     /// Returns the case that is selected.

@@ -34,13 +34,24 @@ impl App {
         self.files.run(read, show, |app| app.state.batch.labelling = None);
     }
 
-    /// Goes on with the selected case where it still waits for its label, now that its set was written: by the new index, since the file is no
-    /// longer what the one before was made of, and other programs may have changed it too.
+    /// Goes on with the selected case where it still waits for its label, now that its set was written, otherwise with the next one: by the new
+    /// index, since the file is no longer what the one before was made of, and other programs may have changed it too. What is said in a case
+    /// that stands where it stood stays on screen.
     pub(super) fn keep_labelling(&mut self, before: Option<&OpenSet>) {
         let batch = &self.state.batch;
-        let is_same = before.zip(batch.set.as_deref()).is_some_and(|(before, now)| before.set.path() == now.set.path());
-        let case = batch.labelling.as_ref().map(|labelling| labelling.case).filter(|_| is_same);
-        self.select_unlabelled(case);
+        let Some(labelling) = &batch.labelling else { return };
+        let case = labelling.case;
+        let Some((before, now)) = before.zip(batch.set.as_deref()).filter(|(before, now)| before.set.path() == now.set.path()) else {
+            return self.select_unlabelled(None);
+        };
+        let Some(entry) = now.set.cases().get(case).filter(|entry| !entry.is_labelled()) else {
+            return self.select_unlabelled(self.next_unlabelled(case));
+        };
+        let is_it = |other: &CaseEntry| (other.place.line, &other.id) == (entry.place.line, &entry.id);
+        let stays = matches!(labelling.conversation, Some(Ok(_))) && before.set.cases().get(case).is_some_and(is_it);
+        if !stays {
+            self.select_unlabelled(Some(case));
+        }
     }
 
     /// Selects the case some rows further among those without a label.
@@ -60,15 +71,19 @@ impl App {
 
     /// Goes on to the next case without a label where the selected one has just got its own, or to the first one that was left out.
     pub(super) fn select_next_unlabelled(&mut self, labelled: usize) {
+        if self.state.batch.labelling.as_ref().is_some_and(|labelling| labelling.case == labelled) {
+            self.select_unlabelled(self.next_unlabelled(labelled));
+        }
+    }
+
+    fn next_unlabelled(&self, present: usize) -> Option<usize> {
         let batch = &self.state.batch;
-        let is_selected = batch.labelling.as_ref().is_some_and(|labelling| labelling.case == labelled);
-        let Some(open) = batch.set.as_ref().filter(|_| is_selected) else { return };
-        let (unlabelled, path) = (open.set.unlabelled(), open.set.path());
+        let set = &batch.set.as_ref()?.set;
+        let (unlabelled, path) = (set.unlabelled(), set.path());
         // Labels that were given a moment ago may not be in the file yet.
         let has_label = |case: usize| batch.corrections.iter().any(|one| one.case == case && one.set == path);
-        let (before, after) = unlabelled.split_at(unlabelled.partition_point(|case| *case <= labelled));
-        let next = after.iter().chain(before).copied().find(|case| *case != labelled && !has_label(*case));
-        self.select_unlabelled(next);
+        let (before, after) = unlabelled.split_at(unlabelled.partition_point(|case| *case <= present));
+        after.iter().chain(before).copied().find(|case| *case != present && !has_label(*case))
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::batch::Correction;
 use super::measure::open_run;
+use super::run_change::RunChange;
 use super::session::App;
 use super::sets::{OpenSet, edit_file, read_again};
 use super::{RunId, RunView};
@@ -16,33 +17,12 @@ use crate::policy::NO_ROUTE_LABEL;
 /// How long a closing window waits for labels and names: far longer than writing them takes, unless the disk is gone.
 const LONGEST_WAIT: Duration = Duration::from_secs(20);
 
-/// What may change about a run after it was measured. Its decisions never do, but what was expected of them may turn out to have been wrong.
-#[derive(Clone, Debug)]
-pub(super) enum RunChange {
-    Label(Correction),
-    /// Waypost itself corrected labels in the set's file, which makes it another version of what the run was measured on and no other set.
-    Set {
-        before: String,
-        after: String,
-    },
-}
-
-impl RunChange {
-    fn apply(self, run: &mut Run) {
-        match self {
-            Self::Label(wanted) => {
-                let is_it = |turn: &TurnResult| {
-                    (turn.conversation, turn.line, &*turn.id, turn.turn) == (wanted.case, wanted.line, wanted.id.as_str(), wanted.turn)
-                };
-                if let Some(turn) = run.turns.iter_mut().find(|turn| is_it(turn)) {
-                    turn.label = wanted.after.into();
-                }
-            }
-            // A run of a file that was changed by others in between stays one of that file.
-            Self::Set { before, after } if run.info.set.sha256 == before => run.info.set.sha256 = after,
-            Self::Set { .. } => {}
-        }
-    }
+/// What writing corrections gives.
+struct Written {
+    /// The set as it is now.
+    set: OpenSet,
+    /// Corrections that the file could not take, and why; the others are in it.
+    misfits: Vec<(Correction, String)>,
 }
 
 impl App {
@@ -77,9 +57,9 @@ impl App {
         self.state.batch.corrections.push(correction);
     }
 
-    /// Gives a case of the open set its first label.
+    /// Gives a case of the open set its first label and goes on to the next one. A route without a name is no label.
     pub(super) fn label_case(&mut self, case: usize, label: &str) {
-        let Some(open) = &self.state.batch.set else { return };
+        let Some(open) = self.state.batch.set.as_ref().filter(|_| !label.is_empty()) else { return };
         let Some(entry) = open.set.cases().get(case).filter(|entry| !entry.is_labelled()) else { return };
         let correction = Correction {
             set: open.set.path().to_owned(),
@@ -93,6 +73,8 @@ impl App {
         // The file may not have its first label yet.
         let last = self.state.batch.corrections.iter().rev().find(|last| last.is_of(&correction)).map(|last| last.after.clone());
         let correction = Correction { before: last.unwrap_or_default(), ..correction };
+        // Before the label is written, so that reading the next case does not wait for that.
+        self.select_next_unlabelled(case);
         if correction.before == correction.after {
             return;
         }
@@ -160,17 +142,24 @@ impl App {
             let written = write_labels(&open, &now);
             (open, now, written)
         };
-        let apply = |app: &mut Self, (open, now, written): (Arc<OpenSet>, Arc<[Correction]>, Result<OpenSet, String>)| {
+        let apply = |app: &mut Self, (open, now, written): (Arc<OpenSet>, Arc<[Correction]>, Result<Written, String>)| {
             match written {
-                Ok(set) => {
+                Ok(Written { set, misfits }) => {
                     app.writing = Arc::default();
                     let set = Arc::new(set);
-                    app.labels_written(&open, &now, &set);
+                    let fits = |one: &&Correction| !misfits.iter().any(|(misfit, _)| misfit.is_of(one));
+                    let fitting: Vec<Correction> = now.iter().filter(fits).cloned().collect();
+                    app.labels_written(&open, &fitting, &set);
+                    app.drop_misfits(&now, misfits);
                     // What was corrected meanwhile is written whichever set is open by now.
                     app.write_corrections_of(set);
                 }
                 Err(sentence) => {
                     app.abandon_writing();
+                    // Waypost itself may have added a case to the file meanwhile: then the newer index fits.
+                    if app.state.batch.newer_set(&open.set).is_some() {
+                        return app.write_corrections();
+                    }
                     return app.state.log.error(format!("The corrected label is not in the set's file yet: {sentence}"));
                 }
             }
@@ -185,10 +174,33 @@ impl App {
         drop(self.unwritten.splice(..0, now.iter().cloned()));
     }
 
+    /// Gives up corrections that do not fit their file, which no later try would change: labels on screen are again what the file says.
+    /// `written` are those of the same write.
+    fn drop_misfits(&mut self, written: &[Correction], misfits: Vec<(Correction, String)>) {
+        for (misfit, sentence) in misfits {
+            self.state.log.error(format!("The label of case {} was not changed in the set's file: {sentence}", misfit.id));
+            let batch = &mut self.state.batch;
+            batch.corrections.retain(|other| !other.is_of(&misfit));
+            batch.undone.retain(|other| !other.is_of(&misfit));
+            // Of several corrections of one label the first one knows what the file has.
+            let first = written.iter().find(|first| first.is_of(&misfit)).unwrap_or(&misfit);
+            let taken = Correction { before: first.before.clone(), ..misfit.clone() };
+            for later in self.unwritten.iter_mut().filter(|later| later.is_of(&misfit)) {
+                later.before.clone_from(&taken.before);
+            }
+            let runs = self.state.library.runs.iter().filter(|run| run.set == taken.set && !misfit.changes_cases());
+            self.uncounted.extend(runs.map(|run| (run.id.clone(), RunChange::Back(taken.clone()))));
+        }
+        self.count_changes();
+    }
+
     /// Tells the kept runs of a set what was corrected in its file.
     fn labels_written(&mut self, before: &OpenSet, corrections: &[Correction], after: &Arc<OpenSet>) {
         if self.state.batch.set.as_ref().is_some_and(|open| open.set.path() == after.set.path()) {
             self.set_rewritten(Arc::clone(after));
+        }
+        if corrections.is_empty() {
+            return;
         }
         let same_cases = || RunChange::Set { before: before.set.sha256().to_owned(), after: after.set.sha256().to_owned() };
         // A set with more cases than before, or fewer, is another one than what the runs were measured on.
@@ -312,22 +324,33 @@ fn label_obstacle(set: &LabelledSet, turn: &TurnResult, label: &str) -> Option<S
     }
 }
 
-fn write_labels(open: &OpenSet, corrections: &[Correction]) -> Result<OpenSet, String> {
-    let mut edits: Vec<SetEdit> = Vec::new();
+/// Writes corrections into their set's file. One that does not fit keeps no other out of it.
+fn write_labels(open: &OpenSet, corrections: &[Correction]) -> Result<Written, String> {
+    // A file that others changed holds something else at every place: then none can be written before the set is opened again.
+    open.set.reader().map_err(|error| error.to_string())?;
+    let (mut edits, mut misfits): (Vec<SetEdit>, _) = (Vec::new(), Vec::new());
     // Of several corrections of one label the last counts.
     for (at, one) in corrections.iter().enumerate() {
         if corrections[at + 1..].iter().any(|later| later.is_of(one)) {
             continue;
         }
-        if open.set.cases().get(one.case).is_none_or(|case| case.place.line != one.line || *case.id != *one.id) {
-            return Err(format!("line {} is no longer the case {}; open the set again", one.line, one.id));
+        match edit_of(&open.set, one) {
+            Ok(edit) => edits.extend(edit),
+            Err(sentence) => misfits.push((one.clone(), sentence)),
         }
-        let edit =
-            if one.after.is_empty() { open.set.unlabel(one.case) } else { open.set.relabel(one.case, one.turn, &one.after).map(Some) };
-        edits.extend(edit.map_err(|error| error.to_string())?);
     }
     edit_file(open.set.path(), edits).map_err(|error| error.to_string())?;
-    read_again(open.set.path(), &open.policy)
+    Ok(Written { set: read_again(open.set.path(), &open.policy)?, misfits })
+}
+
+fn edit_of(set: &LabelledSet, one: &Correction) -> Result<Option<SetEdit>, String> {
+    if set.cases().get(one.case).is_none_or(|case| case.place.line != one.line || *case.id != *one.id) {
+        // A run knows its cases by their lines.
+        let remedy = if one.before.is_empty() { "give the label once more" } else { "measure again, then correct it" };
+        return Err(format!("line {} is no longer that case; {remedy}", one.line));
+    }
+    let edit = if one.after.is_empty() { set.unlabel(one.case) } else { set.relabel(one.case, one.turn, &one.after).map(Some) };
+    edit.map_err(|error| error.to_string())
 }
 
 #[cfg(test)]

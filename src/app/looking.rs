@@ -33,10 +33,7 @@ impl App {
             BatchCommand::Select(case) => self.select_case(case),
             BatchCommand::Step(step) => self.step(step),
             BatchCommand::Relabel { turn, label } => self.relabel(turn, &label),
-            BatchCommand::Label { case, label } => {
-                self.label_case(case, &label);
-                self.select_next_unlabelled(case);
-            }
+            BatchCommand::Label { case, label } => self.label_case(case, &label),
             BatchCommand::SelectUnlabelled(case) => self.select_unlabelled(case),
             BatchCommand::StepUnlabelled(step) => self.step_unlabelled(step),
             BatchCommand::ShowFigure(figure) => batch.figure = figure,

@@ -181,14 +181,24 @@ impl App {
         if !self.is_measured(&ticket) {
             return;
         }
-        let measurement = match identified {
+        let mut measurement = match identified {
             Ok(measurement) => measurement,
             Err(error) => return self.begin(Err(error), &ticket),
         };
+        // Labels may have been written since it was asked for.
+        if let Some(set) = self.state.batch.newer_set(&measurement.set) {
+            if let Some(measuring) = &mut self.state.batch.measuring {
+                measuring.progress.planned = set.turns(measurement.limit);
+            }
+            measurement.set = set;
+        }
         let abandoned = Arc::clone(&ticket);
         self.files.run(
-            move || plan(&measurement).map_err(|error| error.to_string()),
-            move |app, planned| app.begin(planned, &ticket),
+            move || plan(&measurement).map_err(|error| (Box::new(measurement), error.to_string())),
+            move |app, planned| match planned {
+                Err((measurement, _)) if app.state.batch.newer_set(&measurement.set).is_some() => app.prepare(Ok(*measurement), ticket),
+                planned => app.begin(planned.map_err(|(_, error)| error), &ticket),
+            },
             move |app| app.abandon_preparing(&abandoned),
         );
     }

@@ -42,6 +42,7 @@ mod replace;
 mod router;
 mod routers;
 mod routing;
+mod run_change;
 mod run_view;
 mod sample;
 mod save_form;

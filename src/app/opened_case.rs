@@ -34,7 +34,7 @@ impl State {
         }
         let router = self.router.info().filter(|router| !router.decides_as(&run.info.router)).cloned();
         if router.is_some() {
-            differences.push(format!("by the router {} on {}", run.info.router.id, run.info.router.device));
+            differences.push(format!("by the router {}{}", run.info.router.id, run.info.router.place()));
         }
         let last = differences.pop()?;
         let how = if differences.is_empty() { last } else { format!("{} and {last}", differences.join(", ")) };

@@ -84,8 +84,8 @@ impl App {
         self.state.router.description = Some(description);
         self.state.router.phase = RouterPhase::Ready;
         (self.state.counted, self.count_at) = (None, Some(Instant::now()));
-        if std::mem::take(&mut self.state.route_when_loaded) {
-            self.route();
+        if let Some(live) = self.state.route_when_loaded.take() {
+            self.request(live);
         } else if self.state.is_live() && (self.state.shown.is_some() || self.state.router.source.limits().is_none()) {
             // The first decision too, so that a first start shows one. A server makes none before the user asks for it.
             self.route_at = Some(Instant::now());
@@ -106,7 +106,7 @@ impl App {
             self.keep_router(loaded);
             self.keep_device(self.state.router.loaded_device);
         }
-        self.state.route_when_loaded = false;
+        self.state.route_when_loaded = None;
         self.state.router.phase = match error {
             _ if has_other => RouterPhase::Ready,
             EngineError::Cancelled => RouterPhase::Absent,

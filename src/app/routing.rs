@@ -33,7 +33,8 @@ impl App {
             self.state.log.settle(Topic::Yaml);
         }
         self.count_at = Some(Instant::now() + LIVE_PAUSE);
-        if self.state.is_live() && self.state.shown.is_some() {
+        // Where the first decision failed, other texts may be decided.
+        if self.state.is_live() && (self.state.shown.is_some() || self.state.failed.is_some()) {
             self.route_soon();
         }
     }
@@ -62,8 +63,15 @@ impl App {
         }
         self.route_at = None;
         if self.state.is_shown_current() {
-            // Whoever goes back to texts that are decided waits no longer for a decision on those in between.
-            self.cancel_where(|job| matches!(job.kind, JobKind::Route { purpose: Purpose::Current { .. }, .. }));
+            // Whoever goes back to texts that are decided waits no longer for a decision on those in between, nor for a study of them.
+            let state = &self.state;
+            let outdated: Vec<StudyKind> =
+                state.studies.iter().filter(|study| state.is_study_outdated(study)).map(|study| study.kind).collect();
+            self.cancel_where(|job| match job.kind {
+                JobKind::Route { purpose: Purpose::Current { .. }, .. } => true,
+                JobKind::Route { purpose: Purpose::Study { kind, .. }, .. } => outdated.contains(&kind),
+                _ => false,
+            });
             self.show_section(self.state.section);
         } else if self.state.routing_obstacle().is_none() {
             self.request(true);
@@ -108,14 +116,16 @@ impl App {
     }
 
     /// Asks for a decision on the texts as they are now; requests that are still under way are cancelled, since nobody needs their answers.
-    fn request(&mut self, live: bool) {
+    pub(super) fn request(&mut self, live: bool) {
+        let wished = self.state.route_when_loaded;
         self.cancel_routing();
         self.route_at = None;
         self.state.log.settle(Topic::Routing);
         // Whoever asks wants to see the answer, not that of an earlier turn.
         self.state.turn = None;
         if self.state.router.phase == RouterPhase::Loading {
-            self.state.route_when_loaded = true;
+            // Whoever asked by hand waits for this answer too.
+            self.state.route_when_loaded = Some(live && wished != Some(false));
             return;
         }
         let (policy, conversation) = (Arc::clone(self.state.routes()), Arc::clone(&self.state.conversation().text));
@@ -286,13 +296,13 @@ impl App {
     }
 
     fn cancel_routing(&mut self) {
-        self.state.route_when_loaded = false;
+        self.state.route_when_loaded = None;
         self.cancel_where(|job| matches!(job.kind, JobKind::Route { .. }));
     }
 
     /// Takes back the wish for decisions, and with it the loading of a router that was only waited for to decide.
     pub(super) fn stop_routing(&mut self) {
-        let was_waited_for = self.state.route_when_loaded;
+        let was_waited_for = self.state.route_when_loaded == Some(false);
         self.cancel_routing();
         self.route_at = None;
         if was_waited_for {
@@ -301,7 +311,7 @@ impl App {
     }
 
     pub(super) fn cancel_all(&mut self) {
-        self.state.route_when_loaded = false;
+        self.state.route_when_loaded = None;
         self.route_at = None;
         self.cancel_where(|_| true);
     }

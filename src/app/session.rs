@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use super::batch::{Batch, Correction};
 use super::causes::CauseSearch;
-use super::labels::RunChange;
 use super::measuring::Ongoing;
+use super::run_change::RunChange;
 use super::settings::{Settings, Tab, ThemeChoice};
 use super::state::{Dialog, Section, Side, State};
 use super::store::Store;
@@ -148,7 +148,7 @@ impl App {
                 cache: None,
             },
             jobs: Vec::new(),
-            route_when_loaded: false,
+            route_when_loaded: None,
             shown: None,
             failed: None,
             before_edit: None,

@@ -235,15 +235,15 @@ impl App {
         self.state.dialog = Some(Dialog::AddToSet(AddToSet { conversation, expected, per_turn, labels, set }));
     }
 
-    /// Proposes the decision that just came as the label that nobody has chosen yet.
+    /// Proposes the decision that just came as the label of the last user message, where nobody has chosen one yet: it is about no other.
     pub(super) fn propose_label(&mut self) {
         let decided = self.state.decided_label();
         let conversation = Arc::clone(&self.state.conversation().text);
         if let Some(Dialog::AddToSet(add)) = &mut self.state.dialog
             && Arc::ptr_eq(&add.conversation, &conversation)
-            && add.expected.last().is_some_and(Option::is_none)
+            && let Some(last) = add.expected.last_mut().filter(|last| last.is_none())
         {
-            add.expected.iter_mut().filter(|label| label.is_none()).for_each(|label| label.clone_from(&decided));
+            *last = decided;
         }
     }
 
@@ -263,6 +263,8 @@ impl App {
         let apply = move |app: &mut Self, appended: Result<OpenSet, String>| match appended {
             Ok(set) => {
                 app.set_rewritten(Arc::new(set));
+                // Labels that were given meanwhile are of the file as it was before.
+                app.write_corrections();
                 app.tell_saved(format!("Added the conversation to {} as {labels}", shown.display()));
             }
             Err(sentence) => app.state.log.error(format!("The conversation was not added to {}: {sentence}", shown.display())),
@@ -302,10 +304,11 @@ impl App {
     }
 }
 
-/// Proposes a label for each user message: what was `decided` after it, by its position, where that is known, otherwise the `last` one's.
+/// Proposes a label for each user message: for the `last` one this, for each other what was `decided` after it, by its position, where that is
+/// known.
 fn label_each(conversation: &Conversation, decided: &[(usize, String)], last: Option<String>) -> Vec<Option<String>> {
     let proposed = |message: usize| decided.iter().find(|(turn, _)| *turn == message).map(|(_, label)| label.clone());
-    let mut labels: Vec<Option<String>> = conversation.user_turns().map(|turn| proposed(turn).or_else(|| last.clone())).collect();
+    let mut labels: Vec<Option<String>> = conversation.user_turns().map(proposed).collect();
     labels.pop();
     labels.push(last);
     labels

@@ -100,8 +100,8 @@ pub struct State {
     pub router: RouterStatus,
     /// Jobs that have not ended, oldest first.
     pub jobs: Vec<Job>,
-    /// Whether to route as soon as the router is there.
-    pub route_when_loaded: bool,
+    /// To route as soon as the router is there: by itself, since texts were changed, or as the user asked (`false`).
+    pub route_when_loaded: Option<bool>,
     pub shown: Option<ShownDecision>,
     /// Why the last request that nobody asked for by hand failed, until there is a decision.
     pub(super) failed: Option<FailedDecision>,
@@ -225,7 +225,7 @@ impl State {
     /// Returns whether the user waits for a decision on the texts on screen.
     pub fn is_routing(&self) -> bool {
         let waits = |job: &Job| matches!(&job.kind, JobKind::Route { purpose: Purpose::Current { .. }, .. }) && !job.cancelling;
-        self.route_when_loaded || self.jobs.iter().any(waits)
+        self.route_when_loaded.is_some() || self.jobs.iter().any(waits)
     }
 
     /// Returns whether the shown decision belongs to older texts than those on screen, or to another router.

@@ -59,10 +59,11 @@ impl LabelledSet {
         Ok(SetEdit { offset: record.offset + span.start as u64, len: span.len(), bytes: json_text(label).into_bytes() })
     }
 
-    /// Returns the change that takes away the label which [`Self::relabel`] gave a case as its first one; `None` where the case has none.
+    /// Returns the change that takes away the label which [`Self::relabel`] gave a case as its first one; `None` where the case has none. Where
+    /// the label took the place of a value, it becomes `null`, which counts as left out.
     ///
     /// # Errors
-    /// The case cannot be read again, or its label stands elsewhere in it than Waypost puts one.
+    /// The case cannot be read again, or has a label for each user message, which Waypost gives no case as its first ones.
     pub fn unlabel(&self, case: usize) -> Result<Option<SetEdit>, FormatError> {
         let origin = Origin::new(self.label());
         let missing = || origin.whole(format!("case {case} has no label that Waypost gave it"), "take the label out of the file by hand");
@@ -73,9 +74,13 @@ impl LabelledSet {
         let record = self.reader()?.record(entry)?;
         let text = into_utf8(record.bytes, "the line", record.at.line, &origin)?;
         let label = label_span(&json::parse(text.trim_end(), 1, &origin)?, &text, 0).ok_or_else(missing)?;
-        let before = text.get(..label.start).and_then(|before| before.strip_suffix(BEFORE_FIRST)).ok_or_else(missing)?;
-        let start = before.len();
-        Ok(Some(SetEdit { offset: record.offset + start as u64, len: label.end - start, bytes: Vec::new() }))
+        let before = text.get(..label.start).and_then(|before| before.strip_suffix(BEFORE_FIRST));
+        let (start, bytes) = match before {
+            Some(before) => (before.len(), Vec::new()),
+            None if entry.per_turn => return Err(missing()),
+            None => (label.start, b"null".to_vec()),
+        };
+        Ok(Some(SetEdit { offset: record.offset + start as u64, len: label.end - start, bytes }))
     }
 
     /// Returns the change that adds a case at the end, with a label for its last user message or one for each.

@@ -278,7 +278,7 @@ fn run_ui(ui: &mut Ui, state: &State, view: &RunView, commands: &mut Vec<Command
         response.response.accessible_name("Run on screen");
         actions::short_button_ui(ui, state, Action::SaveReport, "Report…", commands);
     });
-    let line = format!("{} on {}, {}", info.router.id, info.router.device, info.router.dialect_words(info.dialect));
+    let line = format!("{}{}, {}", info.router.id, info.router.place(), info.router.dialect_words(info.dialect));
     widgets::short_caption_ui(ui, line);
 }
 

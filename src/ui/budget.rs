@@ -14,6 +14,11 @@ pub fn budget_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
         dialect_ui(ui, state, commands);
         widgets::short_caption_ui(ui, state.dialect().explanation());
     });
+    // Of each policy its own: undo must not bring the number of another one back.
+    ui.push_id(state.policy().id.0, |ui| prompt_ui(ui, state, commands));
+}
+
+fn prompt_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
     ui.horizontal_wrapped(|ui| {
         ui.spacing_mut().item_spacing.x = space::L;
         let (count, explanation) = prompt_tokens(state);
@@ -65,6 +70,7 @@ fn length_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
     let drag = DragValue::new(&mut budget).range(0..=MOST_TOKENS).clamp_existing_to_range(false);
     let drag = drag.prefix("Budget ").speed(16.0).update_while_editing(false);
     let response = ui.add(drag).accessible_name("Budget of the prompt");
+    widgets::keep_undo(ui, &response);
     let hint = format!(
         "overrides.orchestrator_model_context_length of the gateway, in tokens as it estimates them; {usual} where it is not set. The policy keeps it"
     );

@@ -1,6 +1,6 @@
 //! The keys that go through cases and label them, in a run and in a set that has no labels yet.
 
-use egui::{Key, Modifiers, Ui};
+use egui::{Id, Key, Modifiers, Popup, Ui};
 
 use crate::app::RunView;
 use crate::eval::TurnResult;
@@ -35,15 +35,26 @@ pub fn keyed_labels<'a>(view: &'a RunView, turn: &'a TurnResult) -> Vec<&'a str>
     with_digits(turn.routes.as_deref().unwrap_or(&view.run.info.labels).iter().map(String::as_str))
 }
 
-/// Returns what the keys pressed in this frame ask for while nothing else has the keyboard. `labels` are those of [`with_digits`], none where
-/// no case is selected.
+/// Returns what the keys pressed in this frame ask for: digits unless somebody types, the others while nothing else has the keyboard. None is
+/// for a case while a list is open over it. `labels` are those of [`with_digits`], none where no case is selected.
 pub fn pressed<'a>(ui: &Ui, labels: &[&'a str]) -> Vec<Pressed<'a>> {
-    if ui.memory(|memory| memory.focused().is_some()) {
+    let is_list_open = Popup::is_any_open(ui.ctx());
+    let is_busy = is_list_open || ui.memory(|memory| memory.focused().is_some());
+    // What the Escape key is for has lost the focus before anything is drawn.
+    let noted = Id::unique("something beside the cases had the keyboard");
+    let (frame, (at, busy, before)) =
+        (ui.ctx().cumulative_frame_nr(), ui.data(|data| data.get_temp::<(u64, bool, bool)>(noted)).unwrap_or_default());
+    // A frame may be drawn twice, with the same keys.
+    let was_busy = if at == frame { before } else { busy };
+    ui.data_mut(|data| data.insert_temp(noted, (frame, is_busy, was_busy)));
+    let is_free = !is_busy && !was_busy;
+    if is_list_open {
         return Vec::new();
     }
     let steps = STEPS.into_iter().map(|(key, step)| (key, Pressed::Step(step)));
-    let digits = DIGITS.into_iter().zip(labels.iter().copied()).map(|(digit, label)| (digit, Pressed::Label(label)));
-    let keys = steps.chain(digits).chain([(Key::Escape, Pressed::Close)]);
+    let others = steps.chain([(Key::Escape, Pressed::Close)]).filter(|_| is_free);
+    let types = ui.ctx().text_edit_focused();
+    let digits = DIGITS.into_iter().zip(labels.iter().copied()).map(|(digit, label)| (digit, Pressed::Label(label))).filter(|_| !types);
     let is_pressed = |key: Key| ui.input_mut(|input| input.consume_key(Modifiers::NONE, key));
-    keys.filter(|(key, _)| is_pressed(*key)).map(|(_, pressed)| pressed).collect()
+    others.chain(digits).filter(|(key, _)| is_pressed(*key)).map(|(_, pressed)| pressed).collect()
 }

@@ -85,7 +85,7 @@ fn router_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
                 ui.set_min_width(ui.available_width());
                 ui.label(RichText::new("Loading the router").font(tokens::strong_font(text::BODY)));
                 widgets::progress_ui(ui, job.fraction(), ui.available_width(), job.stage());
-                let next = if state.route_when_loaded { ", then this conversation is routed" } else { "" };
+                let next = if state.route_when_loaded.is_some() { ", then this conversation is routed" } else { "" };
                 widgets::caption_ui(ui, format!("{}{next}", job.stage()));
             });
         }

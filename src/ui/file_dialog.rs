@@ -7,7 +7,7 @@ use std::sync::mpsc::{Receiver, Sender};
 use std::time::{Duration, Instant};
 
 use crate::app::{
-    Action, Answer, BatchCommand, Command, Dialog, DocId, ExportCommand, Question, RoutersCommand, Settings, State, proposed_name,
+    Action, Answer, BatchCommand, Command, Dialog, DocId, ExportCommand, Question, RoutersCommand, State, data_folder, proposed_name,
 };
 
 /// Nobody cancels a dialog that fast: it has hardly come up by then.
@@ -38,7 +38,7 @@ impl FileDialogs {
             return self.new_set(state);
         }
         if *command == Command::AskImportSet {
-            let dialog = titled(state, "Save as a set to label").set_file_name("to_label.jsonl");
+            let dialog = titled_for_set(state, "Save as a set to label").set_file_name("to_label.jsonl");
             return self.spawn(move || dialog.save_file().map(Command::ImportSave).into_iter().collect());
         }
         if let Command::Export(command) = command {
@@ -106,7 +106,7 @@ impl FileDialogs {
 
     /// Asks for a labelled set, to measure on or to add a conversation to.
     fn open_set(&self, to_add: bool, state: &State) {
-        let dialog = titled(state, "Open a labelled set")
+        let dialog = titled_for_set(state, "Open a labelled set")
             .add_filter("Labelled sets", &["jsonl", "ndjson", "json", "csv", "tsv"])
             .add_filter("All files", &["*"]);
         let command = move |path| if to_add { Command::AddSet(path) } else { Command::Batch(BatchCommand::OpenSet(path)) };
@@ -141,7 +141,7 @@ impl FileDialogs {
     }
 
     fn new_set(&self, state: &State) {
-        let dialog = titled(state, "New labelled set").set_file_name("labelled.jsonl");
+        let dialog = titled_for_set(state, "New labelled set").set_file_name("labelled.jsonl");
         self.spawn(move || dialog.save_file().map(Command::AddSet).into_iter().collect());
     }
 
@@ -182,18 +182,32 @@ fn has_zenity() -> bool {
 
 /// Returns a dialog that begins where the user was last: some systems would begin at the root of all files.
 fn titled(state: &State, title: &str) -> rfd::FileDialog {
+    begun_in(last_folder(state.settings.recent.iter().chain(&state.settings.recent_sets)), title)
+}
+
+/// As [`titled`], where the user was last for a labelled set.
+fn titled_for_set(state: &State, title: &str) -> rfd::FileDialog {
+    begun_in(last_folder(state.settings.recent_sets.iter().chain(&state.settings.recent)), title)
+}
+
+fn begun_in(folder: Option<PathBuf>, title: &str) -> rfd::FileDialog {
     let dialog = rfd::FileDialog::new().set_title(title);
-    match last_folder(&state.settings) {
+    match folder {
         Some(folder) => dialog.set_directory(folder),
         None => dialog,
     }
 }
 
-/// Returns the folder of the file that was opened or saved last, of those that still exist, or else the user's own.
-fn last_folder(settings: &Settings) -> Option<PathBuf> {
-    let recent = settings.recent.iter().chain(&settings.recent_sets);
-    let folder = recent.filter_map(|path| path.parent()).find(|folder| folder.is_dir());
+/// Returns the folder of the first of these files that still exists, or else the user's own.
+fn last_folder<'a>(mut recent: impl Iterator<Item = &'a PathBuf>) -> Option<PathBuf> {
+    let folder = recent.find_map(|path| path.parent().filter(|folder| folder.is_dir() && !is_hidden(folder)));
     folder.map(Path::to_owned).or_else(std::env::home_dir)
+}
+
+/// Returns whether a folder is one in which Waypost keeps what is its own, such as sample sets: nobody looks for files there.
+fn is_hidden(folder: &Path) -> bool {
+    let own = [data_folder(), Some(std::env::temp_dir().join("waypost"))];
+    own.into_iter().flatten().any(|own| folder.starts_with(own))
 }
 
 /// Returns a dialog that proposes the present file, or a name where there is none.
@@ -213,9 +227,16 @@ mod tests {
     #[test]
     fn a_dialog_begins_in_the_folder_of_the_last_file_that_is_still_there() {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let recent = vec!["/nowhere/gone/p.yaml".into(), folder.join("q.yaml")];
-        assert_eq!(last_folder(&Settings { recent, ..Settings::default() }).as_deref(), Some(folder));
-        assert_eq!(last_folder(&Settings::default()), std::env::home_dir());
+        let recent: [PathBuf; 2] = ["/nowhere/gone/p.yaml".into(), folder.join("q.yaml")];
+        assert_eq!(last_folder(recent.iter()).as_deref(), Some(folder));
+        assert_eq!(last_folder(recent[..0].iter()), std::env::home_dir());
+    }
+
+    #[test]
+    fn no_dialog_begins_where_sample_sets_are_kept() {
+        let sample = data_folder().unwrap_or_else(|| std::env::temp_dir().join("waypost")).join("drafts").join("sample");
+        assert!(is_hidden(&sample) && is_hidden(&std::env::temp_dir().join("waypost")));
+        assert!(!is_hidden(Path::new(env!("CARGO_MANIFEST_DIR"))) && !is_hidden(&std::env::temp_dir()));
     }
 
     #[test]

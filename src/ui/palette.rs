@@ -97,9 +97,13 @@ fn found(ui: &Ui, state: &State, query: &str) -> Vec<Entry> {
         .enumerate()
         .map(|(position, sample)| entry(sample.title.to_owned(), "sample policy", Command::NewFromSample(position)));
     // By their names alone: the letters of "Go to route" would find any.
-    let is_named = |route: &Route| !query.trim().is_empty() && rank(&route.name, query).is_some_and(|rank| rank < SCATTERED);
-    let named = state.routes().routes.iter().enumerate().filter(|(_, route)| is_named(route)).take(ROUTES);
-    let routes = named.map(|(position, route)| Entry {
+    let fit = |route: &Route| rank(&route.name, query).filter(|rank| !query.trim().is_empty() && *rank < SCATTERED);
+    let routes = state.routes().routes.iter().enumerate();
+    let mut named: Vec<(u8, usize, &Route)> = routes.filter_map(|(at, route)| Some((fit(route)?, at, route))).collect();
+    // Whoever types a whole name means that route, however many begin alike.
+    named.sort_by_key(|(rank, _, route)| (*rank, route.name.len()));
+    named.truncate(ROUTES);
+    let routes = named.into_iter().map(|(_, position, route)| Entry {
         title: format!("Go to route {}", route.name),
         note: "route of this policy".to_owned(),
         commands: vec![Command::Perform(Action::ShowPolicy), Command::SelectRoute(position)],

@@ -59,7 +59,7 @@ pub fn result_view_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
             });
         }
         // Why there is none is said above.
-        None if state.routing_failure().is_some() => {}
+        None if state.routing_failure().is_some_and(|(_, is_current)| is_current) => {}
         None => waiting_ui(ui, state),
     }
 }

@@ -18,6 +18,9 @@ const SHOWN: usize = 200;
 /// Height of the list of cases to label, and of what is said in one, in a low window.
 const LEAST_LIST: f32 = 90.0;
 
+/// In a lower window than this the case to label takes all of it.
+const LOW: f32 = 380.0;
+
 /// Lines of one problem that are named.
 const NAMED: usize = 6;
 
@@ -30,7 +33,10 @@ pub fn set_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
     let (cases, turns, bad) = (set.labelled(), set.turns(None), set.bad().len());
     let (grouped, counted) = (case_table::grouped, case_table::counted);
     ui.label(format!("{}: {}, {}", file_name(set.path()), counted(cases, "case"), counted(turns, "decision")));
-    if let Some(last) = state.batch.corrections.last().filter(|last| last.before.is_empty() && last.set == set.path()) {
+    // What is left out is there again once the case is closed.
+    let is_low = state.batch.labelling.is_some() && ui.available_height() < LOW;
+    let last = state.batch.corrections.last().filter(|_| !is_low);
+    if let Some(last) = last.filter(|last| last.before.is_empty() && last.set == set.path()) {
         ui.horizontal(|ui| {
             widgets::caption_ui(ui, format!("Line {} has the label {} now", last.line, title(&last.after)));
             actions::short_button_ui(ui, state, Action::Undo, "Undo", commands);
@@ -38,11 +44,11 @@ pub fn set_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
     }
     let is_odd = bad > 0 || !findings.is_empty();
     if !set.unlabelled().is_empty() {
-        unlabelled_ui(ui, state, set, is_odd, commands);
+        unlabelled_ui(ui, state, set, is_odd, is_low, commands);
     } else if !is_odd {
         widgets::empty_ui(ui, "Nothing is wrong", "Every line can be read and every label is a route of the policy");
     }
-    if !is_odd {
+    if !is_odd || is_low {
         return;
     }
     if bad > SHOWN || findings.len() > SHOWN || findings.iter().any(|finding| finding.lines.len() > NAMED) {
@@ -76,20 +82,21 @@ pub fn set_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
 }
 
 /// Draws the cases without a label, each with the routes to choose from, and what is said in the selected one. `has_more` where something else
-/// is to be drawn below.
-fn unlabelled_ui(ui: &mut Ui, state: &State, set: &LabelledSet, has_more: bool, commands: &mut Vec<Command>) {
+/// is to be drawn below, `is_low` where there is hardly room for the selected one.
+fn unlabelled_ui(ui: &mut Ui, state: &State, set: &LabelledSet, has_more: bool, is_low: bool, commands: &mut Vec<Command>) {
     let unlabelled = set.unlabelled();
     let labelling = state.batch.labelling.as_ref();
-    let digits = case_keys::with_digits(state.routes().routes.iter().map(|route| route.name.as_str()));
+    let digits = case_keys::with_digits(route_names(state));
     if state.dialog.is_none() {
         keys_ui(ui, labelling, &digits, commands);
     }
     widgets::subheading_ui(ui, &format!("To label, {}", case_table::counted(unlabelled.len(), "line")));
-    let height = ui.available_height() * if labelling.is_some() { 0.3 } else { 0.5 };
+    let height = (ui.available_height() * if labelling.is_some() { 0.3 } else { 0.5 }).max(LEAST_LIST);
+    let height = if is_low { tokens::CONTROL_HEIGHT } else { height };
     let selected = labelling.map(|labelling| labelling.case);
     let is_new = tall_list::is_newly_selected(ui, "selected case to label", &selected);
     let reveal = selected.filter(|_| is_new).and_then(|case| unlabelled.binary_search(&case).ok());
-    let area = ScrollArea::vertical().id_salt("unlabelled").auto_shrink([false, true]).max_height(height.max(LEAST_LIST));
+    let area = ScrollArea::vertical().id_salt("unlabelled").auto_shrink([false, true]).max_height(height).min_scrolled_height(height);
     area.show_rows(ui, tokens::CONTROL_HEIGHT, unlabelled.len(), |ui, rows| {
         if let Some(row) = reveal {
             tall_list::scroll_to_row(ui, row, rows.start, tokens::CONTROL_HEIGHT);
@@ -101,7 +108,14 @@ fn unlabelled_ui(ui: &mut Ui, state: &State, set: &LabelledSet, has_more: bool, 
         }
     });
     match labelling {
-        Some(labelling) => selected_ui(ui, state, set, labelling, has_more, &digits, commands),
+        Some(labelling) if is_low => {
+            said_ui(ui, labelling, 0.5);
+            ScrollArea::vertical().id_salt("first labels").show(ui, |ui| labels_ui(ui, state, set, labelling, &digits, commands));
+        }
+        Some(labelling) => {
+            labels_ui(ui, state, set, labelling, &digits, commands);
+            said_ui(ui, labelling, if has_more { 0.6 } else { 1.0 });
+        }
         None => drop(widgets::caption_ui(ui, "Click a line to read it, or press the down arrow key; a digit then gives its label")),
     }
     ui.add_space(space::M);
@@ -119,8 +133,7 @@ fn unlabelled_row_ui(ui: &mut Ui, state: &State, case: usize, entry: &CaseEntry,
     widgets::header_ui(ui, said, |ui| {
         let combo = ComboBox::from_id_salt(("first label", case)).selected_text("Choose…").width(180.0).truncate();
         let response = combo.show_ui(ui, |ui| {
-            let routes = state.routes().routes.iter().map(|route| route.name.as_str());
-            for label in routes.chain([NO_ROUTE_LABEL]) {
+            for label in route_names(state).chain([NO_ROUTE_LABEL]) {
                 if ui.selectable_label(false, title(label)).clicked() {
                     chosen = Some(label.to_owned());
                 }
@@ -149,38 +162,40 @@ fn is_readable(labelling: &Labelling) -> bool {
     matches!(labelling.conversation, Some(Ok(_)))
 }
 
-/// Draws the labels of the selected case, with their digits, and below them what is said in it.
-fn selected_ui(
-    ui: &mut Ui,
-    state: &State,
-    set: &LabelledSet,
-    labelling: &Labelling,
-    has_more: bool,
-    digits: &[&str],
-    commands: &mut Vec<Command>,
-) {
+/// Returns the names that are labels: a route may have none yet.
+fn route_names(state: &State) -> impl Iterator<Item = &str> {
+    state.routes().routes.iter().map(|route| route.name.as_str()).filter(|name| !name.is_empty())
+}
+
+/// Draws the labels of the selected case, with their digits.
+fn labels_ui(ui: &mut Ui, state: &State, set: &LabelledSet, labelling: &Labelling, digits: &[&str], commands: &mut Vec<Command>) {
     let case = labelling.case;
     let line = set.cases().get(case).map_or(0, |entry| entry.place.line);
     ui.horizontal_wrapped(|ui| {
         widgets::caption_ui(ui, format!("Line {line}, the last user message is"));
         for (digit, label) in digits.iter().enumerate() {
             let button = Button::new(RichText::new(format!("{digit}  {}", title(label))).small()).wrap_mode(TextWrapMode::Extend);
-            let response = ui.add_enabled(is_readable(labelling), button).accessible_name(format!("Label as {}", title(label)));
-            if response.on_hover_text("The digit does the same, and both go on to the next line").clicked() {
+            let response = ui.add(button).accessible_name(format!("Label as {}", title(label)));
+            let is_clicked = response.on_hover_text("The digit does the same, and both go on to the next line").clicked();
+            // Not disabled until it is read: that would take the keyboard away from it at each case.
+            if is_clicked && is_readable(labelling) {
                 commands.push(Command::Batch(BatchCommand::Label { case, label: (*label).to_owned() }));
             }
         }
-        if state.routes().routes.len() >= digits.len() {
+        if route_names(state).nth(digits.len().saturating_sub(1)).is_some() {
             widgets::caption_ui(ui, "or another route from the list of its line");
         }
         if widgets::quiet_button_ui(ui, "Close", "Close the case to label").clicked() {
             commands.push(Command::Batch(BatchCommand::SelectUnlabelled(None)));
         }
     });
-    let height = ui.available_height() * if has_more { 0.6 } else { 1.0 };
-    let size = vec2(ui.available_width(), height.max(LEAST_LIST));
+}
+
+/// Draws what is said in the selected case, in this share of the height that is left.
+fn said_ui(ui: &mut Ui, labelling: &Labelling, share: f32) {
+    let size = vec2(ui.available_width(), (ui.available_height() * share).max(LEAST_LIST));
     // Each case scrolls for itself.
-    ui.push_id(case, |ui| ui.allocate_ui(size, |ui| case_view::said_ui(ui, labelling.conversation.as_ref())));
+    ui.push_id(labelling.case, |ui| ui.allocate_ui(size, |ui| case_view::said_ui(ui, labelling.conversation.as_ref())));
 }
 
 /// Names the first lines and counts the others.

@@ -64,9 +64,12 @@ fn router_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
         ui.label(facts);
         ui.label(Action::ChooseRouter.tooltip());
     });
-    widgets::caption_ui(ui, description.info.device.as_str()).on_hover_text("Where the network runs");
-    if description.weight_bytes > 0 {
-        widgets::caption_ui(ui, description.info.dtype.as_str()).on_hover_text("Precision of the weights");
+    // Nobody tells where a server's network runs.
+    if !description.info.place().is_empty() {
+        widgets::caption_ui(ui, description.info.device.as_str()).on_hover_text("Where the network runs");
+        if description.weight_bytes > 0 {
+            widgets::caption_ui(ui, description.info.dtype.as_str()).on_hover_text("Precision of the weights");
+        }
     }
     if let Some(cache) = state.router.cache.filter(|cache| cache.budget_bytes > 0) {
         widgets::caption_ui(

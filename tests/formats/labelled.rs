@@ -256,7 +256,9 @@ fn cases_without_a_label_wait_for_it_and_get_it_in_their_place() {
         again.splice(edit.offset as usize..edit.offset as usize + edit.len, edit.bytes);
     }
     assert!(again == before, "as it was before it had its first labels: {}", String::from_utf8_lossy(&again));
-    assert!(set.unlabel(1).unwrap_err().to_string().contains("has no label that Waypost gave it"));
+    // The key stays where it was.
+    let edit = set.unlabel(1).unwrap().unwrap();
+    assert_eq!((edit.len, edit.bytes.as_slice()), (3, &b"null"[..]));
     for (case, text) in [(0, "one"), (2, "three \"}\"")] {
         let case = set.read(case).unwrap();
         assert_eq!((case.conversation, case.expected), (talk(text), Expected::Last("other".to_owned())));
@@ -283,6 +285,23 @@ fn null_is_as_good_as_left_out() {
     }
     let expected = "{\"route\": \"other\", \"text\": \"x\"}\n{\"route\": null, \"text\": \"y\", \"label\": \"other\"}\n";
     assert_eq!(String::from_utf8(text).unwrap(), expected);
+
+    // As jq writes it, too; and it goes back to null.
+    for before in ["{\"route\": null, \"text\": \"x\"}\n", "{\"text\":\"x\",\"route\":null}\n"] {
+        let mut text = before.as_bytes().to_vec();
+        for labels in [true, false] {
+            std::fs::write(&path, &text).unwrap();
+            let set = LabelledSet::open(&path, &mut |_, _| true).unwrap().unwrap();
+            let edit = if labels { set.relabel(0, 0, "other").unwrap() } else { set.unlabel(0).unwrap().unwrap() };
+            text.splice(edit.offset as usize..edit.offset as usize + edit.len, edit.bytes);
+            assert_eq!(String::from_utf8_lossy(&text).contains("null"), !labels);
+        }
+        assert_eq!(String::from_utf8(text).unwrap(), before);
+    }
+    let each = "{\"messages\": [{\"role\": \"user\", \"content\": \"x\"}], \"labels\": [\"r\"]}\n";
+    std::fs::write(&path, each).unwrap();
+    let set = LabelledSet::open(&path, &mut |_, _| true).unwrap().unwrap();
+    assert!(set.unlabel(0).unwrap_err().to_string().contains("has no label that Waypost gave it"));
 }
 
 #[test]

@@ -5,10 +5,11 @@ use egui_kittest::Harness;
 use egui_kittest::kittest::{NodeT as _, Queryable as _};
 use waypost::app::{Action, Command};
 use waypost::chat::{ConversationEdit, Message, Role};
+use waypost::policy::{DialectId, PolicyEdit};
 use waypost::ui::Window;
 
 use super::batch::measured;
-use super::{has, perform, press, texts, wait_for, window};
+use super::{has, perform, press, texts, wait_for, window, write_in};
 use crate::fake_router::{Behaviour, options};
 
 /// Returns what a screen reader calls the control that has the keyboard.
@@ -77,6 +78,9 @@ fn a_row_of_the_cases_is_one_stop() {
     assert!(next.starts_with("Case b: "), "{next}");
     press(&mut harness, Modifiers::NONE, Key::Enter);
     assert!(has(&harness, "Label of the case"), "{:#?}", texts(&harness));
+    press(&mut harness, Modifiers::NONE, Key::Num0);
+    let corrections = &harness.state().app().state().batch.corrections;
+    assert_eq!(corrections.iter().map(|one| (one.id.as_str(), one.after.as_str())).collect::<Vec<_>>(), [("b", "other")]);
 }
 
 /// A policy of so many routes.
@@ -115,6 +119,28 @@ fn a_new_route_is_in_view_in_the_list_and_the_palette_goes_to_any() {
     press(&mut harness, Modifiers::NONE, Key::Enter);
     assert_eq!(harness.state().app().state().selected, 3);
     assert!(harness.query_by_label("Route route_003").is_some(), "{:#?}", texts(&harness));
+}
+
+#[test]
+fn the_palette_reaches_a_route_whose_name_begins_those_of_others() {
+    let mut harness = window(options(Behaviour::Decide));
+    let longer: String = (0..6).map(|n| format!("  - {{name: refund_{n}, description: d}}\n")).collect();
+    perform(&mut harness, Command::EditYaml(format!("routes:\n{longer}  - {{name: refund, description: d}}\n")));
+    press(&mut harness, Modifiers::COMMAND, Key::K);
+    harness.get_by_role_and_label(egui::accesskit::Role::TextInput, "Find action").type_text("refund");
+    harness.run();
+    press(&mut harness, Modifiers::NONE, Key::Enter);
+    assert_eq!(harness.state().app().state().selected, 6);
+}
+
+#[test]
+fn undo_in_the_budget_takes_no_edit_of_the_policy_back() {
+    let mut harness = window(options(Behaviour::Decide));
+    perform(&mut harness, Command::EditPolicy(PolicyEdit::SetDialect(Some(DialectId::Plano0420))));
+    perform(&mut harness, Command::EditPolicy(PolicyEdit::Describe { route: 0, description: "last edit".to_owned() }));
+    write_in(&mut harness, "Budget of the prompt", "5");
+    press(&mut harness, Modifiers::COMMAND, Key::Z);
+    assert_eq!(harness.state().app().state().routes().routes[0].description, "last edit");
 }
 
 #[test]

@@ -4,7 +4,7 @@ use egui::accesskit::Role;
 use egui::{Key, Modifiers, Rect, vec2};
 use egui_kittest::Harness;
 use egui_kittest::kittest::Queryable as _;
-use waypost::app::{Action, Command, ExportCommand};
+use waypost::app::{Action, BatchCommand, BatchPart, Command, ExportCommand};
 use waypost::policy::PolicyEdit;
 use waypost::ui::Window;
 
@@ -135,5 +135,28 @@ fn the_choices_of_a_measurement_are_all_in_view() {
             let rect = place(&harness, choice);
             assert!(rect.right() <= measure.left(), "{choice}: {rect:?}, {measure:?} in {size:?}");
         }
+    }
+}
+
+#[test]
+fn a_case_to_label_is_in_view_beside_a_run_in_the_smallest_window() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("half.jsonl");
+    let lines: String = (0..4).map(|n| format!("{{\"text\": \"parcel {n}\"}}\n")).collect();
+    std::fs::write(&path, format!("no json\n{{\"text\": \"refund\", \"route\": \"billing\"}}\n{lines}")).unwrap();
+    let mut harness = window_sized([820.0, 520.0], options(Behaviour::Words), None);
+    perform(&mut harness, Command::EditYaml(batch::POLICY.to_owned()));
+    perform(&mut harness, Command::Perform(Action::ShowBatch));
+    batch::open_set(&mut harness, &path);
+    wait_for(&mut harness, "Ready");
+    perform(&mut harness, Command::Perform(Action::Measure));
+    batch::wait_for_run(&mut harness);
+    perform(&mut harness, Command::Batch(BatchCommand::ShowPart(BatchPart::Problems)));
+    perform(&mut harness, Command::Batch(BatchCommand::SelectUnlabelled(Some(2))));
+    wait_until(&mut harness, "the message", |harness| harness.query_by_label("parcel 1").is_some());
+    let end = place(&harness, "Log").top();
+    for label in ["parcel 1", "Label as No route", "Label as shipping"] {
+        let rect = place(&harness, label);
+        assert!(rect.bottom() <= end, "{label}: {rect:?} ends below {end}");
     }
 }

@@ -1,8 +1,10 @@
 //! Requests that nobody waits for any more, and what fails while it is typed.
 
+use std::time::{Duration, Instant};
+
 use egui::{Key, Modifiers};
 use egui_kittest::Harness;
-use waypost::app::{Action, Command, DocId, JobKind, StartOptions, State};
+use waypost::app::{Action, App, Command, DocId, JobKind, StartOptions, State, StudyKind};
 use waypost::policy::PolicyEdit;
 use waypost::ui::Window;
 
@@ -48,6 +50,17 @@ fn a_request_is_given_up_where_the_user_goes_back_to_what_is_decided() {
 }
 
 #[test]
+fn a_study_is_given_up_where_the_user_goes_back_to_what_is_decided() {
+    let (mut harness, [first, second]) = with_two(options(Behaviour::BlockOn("slow")), SLOW);
+    wait_until(&mut harness, "the first decision", is_decided);
+    perform(&mut harness, Command::SelectPolicy(second));
+    perform(&mut harness, Command::Study(StudyKind::Order));
+    perform(&mut harness, Command::SelectPolicy(first));
+    wait_until(&mut harness, "its end", |harness| state(harness).jobs.is_empty());
+    assert!(state(&harness).study(StudyKind::Order).unwrap().rows.iter().all(|row| row.result.is_none()), "it was cancelled");
+}
+
+#[test]
 fn a_decision_that_comes_late_takes_no_place() {
     let (mut harness, [first, second]) = with_two(on_request(Behaviour::Words), SLOW);
     wait_until(&mut harness, "the router", |harness| state(harness).jobs.is_empty());
@@ -75,6 +88,52 @@ fn what_fails_while_typing_is_said_in_the_place_of_the_decision() {
     assert_eq!(state(&harness).log.open().1, 0);
     perform(&mut harness, Command::SelectPolicy(first));
     assert!(!has(&harness, "long is too long") && has(&harness, "91.3 %, chosen"), "{:#?}", texts(&harness));
+}
+
+#[test]
+fn other_texts_are_routed_by_themselves_after_a_first_decision_that_failed() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("long.yaml");
+    std::fs::write(&path, LONG).unwrap();
+    let mut harness = window(StartOptions { files: vec![path], ..options(Behaviour::FailOn("long")) });
+    wait_for(&mut harness, "long is too long");
+    // Without routing while typing, so that there is time to look.
+    perform(&mut harness, Command::Perform(Action::Live));
+    perform(&mut harness, Command::EditYaml(batch::POLICY.to_owned()));
+    for text in ["The texts have changed since this failed", "Press Route or "] {
+        assert!(has(&harness, text), "{text:?} is not on screen: {:#?}", texts(&harness));
+    }
+    perform(&mut harness, Command::Perform(Action::Live));
+    perform(&mut harness, Command::EditPolicy(PolicyEdit::Describe { route: 1, description: "parcel".to_owned() }));
+    wait_until(&mut harness, "the first decision", is_decided);
+}
+
+#[test]
+fn what_is_typed_while_the_router_loads_fails_in_the_place_of_the_decision() {
+    let mut app = App::start(options(Behaviour::FailOn("long")), None, || {}).unwrap();
+    let wait = |app: &mut App, is_so: &dyn Fn(&State) -> bool| {
+        let start = Instant::now();
+        while !is_so(app.state()) {
+            assert!(start.elapsed() < Duration::from_secs(20), "waited in vain");
+            std::thread::sleep(Duration::from_millis(2));
+            app.poll();
+            app.tick();
+        }
+    };
+    wait(&mut app, &|state: &State| state.shown.is_some() && state.jobs.is_empty());
+    app.run(Command::Perform(Action::LoadRouter));
+    app.run(Command::EditYaml(LONG.to_owned()));
+    // Nothing is taken in meanwhile, so the router is still being loaded.
+    for _ in 0..1000 {
+        app.tick();
+        if app.state().route_when_loaded.is_some() {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    assert_eq!(app.state().route_when_loaded, Some(true));
+    wait(&mut app, &|state: &State| state.routing_failure().is_some() && state.jobs.is_empty());
+    assert_eq!(app.state().log.open().1, 0, "no banner");
 }
 
 #[test]

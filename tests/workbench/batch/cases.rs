@@ -183,7 +183,10 @@ fn a_case_opens_in_the_playground_and_a_conversation_joins_a_set() {
     let two = Conversation::from(vec![said("where is my parcel"), said("and my invoice?")]);
     perform(&mut harness, Command::EditConversation(ConversationEdit::Replace(two)));
     press(&mut harness, Modifiers::COMMAND | Modifiers::SHIFT, Key::A);
+    perform(&mut harness, Command::AddLabel { turn: 0, label: "billing".to_owned() });
     click(&mut harness, "A label for each user message");
+    let label = |message: usize| harness.get_by_label(&format!("Expected route of user message {message}")).value().unwrap();
+    assert_eq!([label(1), label(2)], ["Choose…", "billing"], "nobody chose the first one, and the last one's is not its own");
     perform(&mut harness, Command::AddLabel { turn: 0, label: "shipping".to_owned() });
     perform(&mut harness, Command::AddLabel { turn: 1, label: "billing".to_owned() });
     assert_eq!(harness.get_by_label("Expected route of user message 2").value().unwrap(), "billing");

@@ -1,9 +1,12 @@
 //! Labels: corrected in the file and in every run of the set, given to conversations that have none, and undone.
 
+use std::path::Path;
+
 use egui::{Key, Modifiers};
 use egui_kittest::Harness;
 use egui_kittest::kittest::Queryable as _;
 use waypost::app::{Action, BatchCommand, BatchPart, Command, Dialog, Figure};
+use waypost::policy::PolicyEdit;
 use waypost::ui::Window;
 
 use super::{CASES, POLICY, agreement, measured, measured_set, open_set, wait_for_run};
@@ -236,4 +239,158 @@ fn a_conversation_joins_a_set_with_no_label_that_nobody_chose_or_decided() {
     press(&mut harness, Modifiers::NONE, Key::Enter);
     wait_for(&mut harness, "Added the conversation to ");
     assert!(std::fs::read_to_string(&path).unwrap().contains("\"route\": \"shipping\""));
+}
+
+#[test]
+fn a_label_that_does_not_fit_its_file_keeps_no_other_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut harness = measured(Behaviour::Words, folder.path(), None);
+    let path = folder.path().join("labelled.jsonl");
+    let written = || std::fs::read_to_string(&path).unwrap();
+    // Another program adds a line above the fourth case.
+    std::fs::write(&path, written().replace("{\"id\": \"d\"", "no json either\n{\"id\": \"d\"")).unwrap();
+    let relabel = |turn: u32, label: &str| Command::Batch(BatchCommand::Relabel { turn, label: label.to_owned() });
+    perform(&mut harness, relabel(3, "other"));
+    wait_for(&mut harness, "The corrected label is not in the set's file yet");
+    wait_until(&mut harness, "the new figures", |harness| (agreement(harness) - 5.0 / 6.0).abs() < 1e-9);
+    perform(&mut harness, Command::Batch(BatchCommand::OpenSet(path.clone())));
+    wait_for(&mut harness, "The label of case d was not changed in the set's file: line 5 is no longer that case");
+    wait_until(&mut harness, "the label of the file", |harness| (agreement(harness) - 4.0 / 6.0).abs() < 1e-9);
+    assert!(harness.state().app().state().batch.corrections.is_empty(), "there is nothing to undo");
+    perform(&mut harness, relabel(0, "other"));
+    wait_until(&mut harness, "the other label", |_| written().contains("my invoice\"}], \"route\": \"other\"}"));
+    assert!(written().contains("never came\"}], \"route\": \"shipping\"}"), "{}", written());
+}
+
+#[test]
+fn a_first_label_in_the_place_of_null_is_taken_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("to_label.jsonl");
+    let before = "{\"text\":\"where is it\",\"route\":null}\n";
+    std::fs::write(&path, before).unwrap();
+    let mut harness = window(options(Behaviour::Words));
+    perform(&mut harness, Command::EditYaml(POLICY.to_owned()));
+    perform(&mut harness, Command::Perform(Action::ShowBatch));
+    open_set(&mut harness, &path);
+    perform(&mut harness, Command::Batch(BatchCommand::Label { case: 0, label: "billing".to_owned() }));
+    wait_until(&mut harness, "the label", |_| std::fs::read_to_string(&path).unwrap().contains("\"route\":\"billing\""));
+    perform(&mut harness, Command::Perform(Action::Undo));
+    wait_until(&mut harness, "the file as it was", |_| std::fs::read_to_string(&path).unwrap() == before);
+    wait_for(&mut harness, "To label, 1 line");
+}
+
+#[test]
+fn a_label_that_is_given_while_a_case_is_added_is_written_after_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("to_label.jsonl");
+    std::fs::write(&path, "{\"text\": \"where is it\"}\n").unwrap();
+    let mut harness = window(options(Behaviour::Words));
+    perform(&mut harness, Command::EditYaml(POLICY.to_owned()));
+    perform(&mut harness, Command::Perform(Action::ShowBatch));
+    open_set(&mut harness, &path);
+    perform(&mut harness, Command::Perform(Action::AddToSet));
+    // Before a frame is drawn, and so before the longer set can be taken in.
+    for command in [
+        Command::AddSet(path.clone()),
+        Command::AddLabel { turn: 0, label: "shipping".to_owned() },
+        Command::AddToSet,
+        Command::Batch(BatchCommand::Label { case: 0, label: "billing".to_owned() }),
+    ] {
+        harness.state_mut().run(command);
+    }
+    let written = || std::fs::read_to_string(&path).unwrap();
+    wait_until(&mut harness, "both", |_| written().contains("\"route\": \"billing\"") && written().contains("\"route\": \"shipping\""));
+    assert_eq!(harness.state().app().state().log.open().1, 0);
+}
+
+#[test]
+fn a_label_that_is_given_while_a_measurement_is_prepared_counts_in_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("half.jsonl");
+    std::fs::write(&path, "{\"text\": \"refund\", \"route\": \"billing\"}\n{\"text\": \"my parcel\"}\n").unwrap();
+    let mut harness = window(options(Behaviour::Words));
+    perform(&mut harness, Command::EditYaml(POLICY.to_owned()));
+    perform(&mut harness, Command::Perform(Action::ShowBatch));
+    open_set(&mut harness, &path);
+    wait_for(&mut harness, "Ready");
+    // Before a frame is drawn, and so before the measurement can begin.
+    let label = BatchCommand::Label { case: 1, label: "shipping".to_owned() };
+    for command in [Command::Perform(Action::Measure), Command::Batch(label)] {
+        harness.state_mut().run(command);
+    }
+    wait_for_run(&mut harness);
+    let state = harness.state().app().state();
+    assert_eq!((state.batch.view.as_ref().unwrap().run.turns.len(), state.log.open().1), (2, 0));
+}
+
+#[test]
+fn keys_of_a_list_and_of_a_field_are_not_for_the_case() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut harness = measured(Behaviour::Words, folder.path(), None);
+    press(&mut harness, Modifiers::NONE, Key::F8);
+    wait_for(&mut harness, "the driver never came");
+    let looked_at = |harness: &Harness<'_, Window>| {
+        let batch = &harness.state().app().state().batch;
+        (batch.selected, batch.corrections.len())
+    };
+    click(&mut harness, "Label of the case");
+    for key in [Key::Num0, Key::ArrowDown, Key::Escape] {
+        press(&mut harness, Modifiers::NONE, key);
+        assert_eq!(looked_at(&harness), (Some(3), 0), "{key:?} is for the list");
+    }
+    write_in(&mut harness, "Search cases", "driver");
+    press(&mut harness, Modifiers::NONE, Key::Escape);
+    assert_eq!(looked_at(&harness), (Some(3), 0), "it leaves the field");
+    press(&mut harness, Modifiers::NONE, Key::Escape);
+    assert_eq!(looked_at(&harness), (None, 0));
+}
+
+/// A window with a set of so many parcels to label, the first of which is selected and read.
+fn labelling(folder: &Path, count: usize) -> Harness<'static, Window> {
+    let path = folder.join("to_label.jsonl");
+    std::fs::write(&path, (0..count).map(|n| format!("{{\"text\": \"parcel {n}\"}}\n")).collect::<String>()).unwrap();
+    let mut harness = window(options(Behaviour::Words));
+    perform(&mut harness, Command::EditYaml(POLICY.to_owned()));
+    perform(&mut harness, Command::Perform(Action::ShowBatch));
+    open_set(&mut harness, &path);
+    perform(&mut harness, Command::Batch(BatchCommand::SelectUnlabelled(Some(0))));
+    wait_until(&mut harness, "the first case", |harness| read_case(harness) == Some(0));
+    harness
+}
+
+/// Returns the case to label that can be read.
+fn read_case(harness: &Harness<'_, Window>) -> Option<usize> {
+    let labelling = harness.state().app().state().batch.labelling.as_ref()?;
+    matches!(labelling.conversation, Some(Ok(_))).then_some(labelling.case)
+}
+
+#[test]
+fn the_next_case_to_label_is_there_before_the_label_is_written_and_stays() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut harness = labelling(folder.path(), 3);
+    harness.state_mut().run(Command::Batch(BatchCommand::Label { case: 0, label: "shipping".to_owned() }));
+    let left = |harness: &Harness<'_, Window>| harness.state().app().state().batch.set.as_ref().unwrap().set.unlabelled().len();
+    for _ in 0..10_000 {
+        if left(&harness) < 3 {
+            break;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(1));
+        harness.step();
+    }
+    assert_eq!((left(&harness), read_case(&harness)), (2, Some(1)));
+}
+
+#[test]
+fn a_route_without_a_name_is_no_label() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut harness = labelling(folder.path(), 2);
+    perform(&mut harness, Command::EditPolicy(PolicyEdit::Rename { route: 0, name: String::new() }));
+    perform(&mut harness, Command::Batch(BatchCommand::Label { case: 0, label: String::new() }));
+    assert_eq!(read_case(&harness), Some(0), "it was not passed over");
+    press(&mut harness, Modifiers::NONE, Key::Num1);
+    wait_until(&mut harness, "the only name", |_| {
+        std::fs::read_to_string(folder.path().join("to_label.jsonl"))
+            .unwrap()
+            .starts_with("{\"text\": \"parcel 0\", \"route\": \"shipping\"}")
+    });
 }
