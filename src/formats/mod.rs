@@ -40,8 +40,8 @@ pub use error::{FormatError, PASTED, STDIN, Warning};
 pub use exports::{Found, Understood, find_conversations};
 pub use gateway::{
     Confusion, Evidence, ExportError, ExportFormat, ExportOptions, Exported, Gate, GatewayShape, Imported, Note, NoteKind, Stability,
-    Standing, UnknownFormat, evidence_json, evidence_problems, export_gateway, gateway_versions, import_gateway, lint_context,
-    looks_like_gateway, policy_digest, routing_preference, standing,
+    Standing, UnknownFormat, configured_budget, evidence_json, evidence_problems, export_gateway, gateway_versions, import_gateway,
+    lint_context, looks_like_gateway, policy_digest, routing_preference, standing,
 };
 pub use labelled::{LabelledReader, Place};
 pub use labelled_checks::{FindingKind, SetFinding};

@@ -180,7 +180,7 @@ fn cases_with_routes_of_their_own_say_nothing_about_the_policy() {
     assert_eq!(of_own.gate.map(|gate| (gate.passed, gate.right, gate.cases)), Some((false, 0, 2)), "where there are no others");
     assert_eq!(of_own.recall_gate.unwrap().below_words(), "x (0 of 2)");
     assert!(figures(&run).models.is_none());
-    let problems = evidence_problems(&run.policy, Some(&run_evidence(&run)));
+    let problems = evidence_problems(&run.policy, Some(&run_evidence(&run)), None);
     assert!(problems.iter().any(|problem| problem == "no case of its test chose between this policy's routes"), "{problems:?}");
 }
 
