@@ -184,13 +184,13 @@ impl CompareReport<'_> {
     fn notes(&self, at: usize, comparison: &Comparison) -> Vec<String> {
         let interval = match comparison.interval().map(|ends| ends.map(|share| share * 100.0)) {
             Some([low, high]) => {
-                format!("95 % interval {low:+.1} to {high:+.1}, conversations resampled {} times", comparison.difference.resamples)
+                format!(" (95 % interval {low:+.1} to {high:+.1}, conversations resampled {} times)", comparison.difference.resamples)
             }
-            None => "too few conversations for an interval".to_owned(),
+            None => comparison.without_interval().map_or_else(String::new, |why| format!(" ({why})")),
         };
         let McNemar { b, c, .. } = comparison.by_conversation;
         let mut notes = vec![
-            format!("difference {:+.1} points ({interval})", comparison.difference.value * 100.0),
+            format!("difference {:+.1} points{interval}", comparison.difference.value * 100.0),
             format!("by conversation: {c} better, {b} worse, exact sign test {}", comparison.by_conversation.p_words()),
         ];
         let changes = policy_changes(&self.runs[0].policy, &self.runs[at].policy);
