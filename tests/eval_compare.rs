@@ -441,7 +441,9 @@ fn reports_name_the_turns_of_a_conversation_and_say_that_an_order_does_not_last(
         assert!(told.contains("gateways do not keep the order of the routes"), "{told}");
     }
     let comparisons = [Compared { at: 1, comparison: compare(&runs[0], &runs[0], ["A", "B"], 0, None) }];
-    let same = [runs[0].clone(), runs[0].clone()];
+    let mut same = [runs[0].clone(), runs[0].clone()];
+    same[1].info.budget = Some(300);
     let text = CompareReport { names: &names, runs: &same, comparisons: &comparisons }.to_text();
     assert!(!text.contains("do not keep the order"), "{text}");
+    assert!(text.matches(", budget 300)").count() == 1, "what only one of them was measured with: {text}");
 }

@@ -259,8 +259,9 @@ fn describe(run: &Run, figures: &Figures) -> String {
         0 => ", no other order of the routes to test".to_owned(),
         orders => format!(", {} of {} cases change under {}", order.changed_cases, figures.cases, other_orders(orders)),
     });
-    let RunInfo { name, policy, router, dialect, .. } = &run.info;
-    format!("{name} ({}, {}, {}{stopped}{undecided}{order})", policy.path, router.id, router.dialect_words(*dialect))
+    let RunInfo { name, policy, router, dialect, budget, .. } = &run.info;
+    let budget = budget.map_or_else(String::new, |budget| format!(", budget {budget}"));
+    format!("{name} ({}, {}, {}{budget}{stopped}{undecided}{order})", policy.path, router.id, router.dialect_words(*dialect))
 }
 
 fn flip_line(flip: &Flip) -> String {

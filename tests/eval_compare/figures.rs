@@ -7,7 +7,7 @@ use waypost::app::{CaseQuery, RunView};
 use waypost::chat::Conversation;
 use waypost::decision::{Decision, OrderStability, RouteProbability, RouterInfo, TokenCounts};
 use waypost::engine::RouteRequest;
-use waypost::eval::{RecallGate, TurnResult, compare, figures, overlap, wilson_interval};
+use waypost::eval::{RecallGate, Run, TurnResult, compare, figures, overlap, wilson_interval};
 use waypost::formats::{
     CompareReport, Compared, evidence_problems, junit_xml, read_run, report_json, report_markdown, report_text, run_evidence, write_cases,
     wrong_cases_text,
@@ -163,6 +163,10 @@ fn cases_with_routes_of_their_own_say_nothing_about_the_policy() {
     assert!(report_text(&all).contains("2 cases chose between routes of their own"), "{}", report_text(&all));
     assert_eq!(all.models.map(|models| (models.agreement, models.decisions.len())), Some((1.0, 1)));
     let evidence = run_evidence(&run);
+    assert_eq!(evidence.own_routes_note().unwrap(), "not counted: 2 cases that chose between routes of their own");
+    let one = Run { turns: run.turns[..2].to_vec(), ..run.clone() };
+    assert!(report_text(&figures(&one)).contains("\n1 case chose between routes of its own and is left out"), "{one:?}");
+    assert_eq!(run_evidence(&one).own_routes_note().unwrap(), "not counted: 1 case that chose between routes of its own");
     assert_eq!((evidence.cases, evidence.planned, evidence.own_routes, evidence.agreement), (1, 1, 2, 1.0));
     assert!(evidence.confusions.is_empty(), "{:?}", evidence.confusions);
     // Nor do they decide whether a gate is passed, there or in the evidence.
@@ -172,7 +176,8 @@ fn cases_with_routes_of_their_own_say_nothing_about_the_policy() {
     assert_eq!((gate.passed, gate.right, gate.cases, evidence.agreement), (true, 1, 1, 1.0));
     assert!(here.recall_gate.as_ref().unwrap().below.is_empty(), "{:?}", here.recall_gate);
     assert_eq!((run_evidence(&run).gate.unwrap().passed, run_evidence(&run).recall_gate), (true, here.recall_gate.clone()));
-    let judged = "gate: passed, at least 100.0 % required, judged by the cases that choose between the policy's routes (1)\n";
+    let judged =
+        "gate: passed (1 of 1 agree), at least 100.0 % required, judged by the cases that choose between the policy's routes (1)\n";
     assert!(report_text(&here).contains(judged), "{}", report_text(&here));
     run.turns.remove(0);
     run.info.planned = 2;
@@ -360,6 +365,11 @@ fn a_gate_sees_a_label_of_which_nothing_was_decided_and_names_counts() {
     (run.info.planned, run.info.min_agreement) = (113, Some(0.85));
     let xml = junit_xml(&run);
     assert!(xml.contains("<failure message=\"96 of 113 cases agree\">"), "a share would be rounded to 85.0 %: {xml}");
+    run.info.budget = Some(300);
+    let text = report_text(&figures(&run));
+    assert!(text.contains("\ngate: FAILED (96 of 113 agree), at least 85.0 % required\n"), "{text}");
+    assert!(text.contains("of each route, missed by a (96 of 113)\n"), "{text}");
+    assert!(text.contains("\nbudget: 300 estimated tokens for a prompt\n"), "{text}");
 }
 
 #[test]
@@ -420,6 +430,11 @@ fn cases_with_one_label_are_in_no_figure_of_conversations() {
     let here = figures(&run);
     assert_eq!((here.turn_accuracy, here.span_accuracy, here.conversation_accuracy), (2.0 / 3.0, Some(0.5), Some(0.0)));
     assert_eq!(here.per_turn_number.iter().map(|part| part.slice.cases).collect::<Vec<_>>(), [1, 1]);
+    assert!(report_text(&older).contains("\nturn 66.7 %, span 66.7 %, conversation 50.0 %\n"), "{}", report_text(&older));
+    let mixed = "\nspan 50.0 %, conversation 0.0 %, of the conversations with a label for each user message\n";
+    assert!(report_text(&here).contains(mixed), "{}", report_text(&here));
+    let xml = junit_xml(&run);
+    assert!(xml.contains("name=\"1 turn 2\"") && xml.contains("name=\"2\""), "only the turns of such conversations have a number: {xml}");
     // Neither is one of them a conversation that lacks decisions.
     run.info.incomplete = vec![0, 1];
     assert_eq!(figures(&run).incomplete_conversations, 1);

@@ -108,6 +108,15 @@ impl Evidence {
         Some(format!("the policy was tested only on the first cases of {}; {rest} not measured", self.set))
     }
 
+    /// Returns what an export must say of cases that its figures do not count; `None` where there are none.
+    pub fn own_routes_note(&self) -> Option<String> {
+        match self.own_routes {
+            0 => None,
+            1 => Some("not counted: 1 case that chose between routes of its own".to_owned()),
+            count => Some(format!("not counted: {count} cases that chose between routes of their own")),
+        }
+    }
+
     /// Returns what an export must say of requests that the gateway fails; `None` where it fails none.
     pub fn errors_note(&self) -> Option<String> {
         let Self { cases, errors, .. } = self;
@@ -271,10 +280,7 @@ pub(super) fn comments(policy: &Policy, evidence: Option<&Evidence>, configured:
     line(&mut out, &format!("tested on {} with waypost {}", evidence.date, evidence.waypost));
     line(&mut out, &format!("policy sha256 {}", evidence.policy_sha256));
     line(&mut out, &format!("set {set}, {cases} cases, sha256 {}", evidence.set_sha256));
-    if evidence.own_routes > 0 {
-        line(&mut out, &format!("not counted: {} cases that chose between routes of their own", evidence.own_routes));
-    }
-    if let Some(note) = evidence.limit_note() {
+    for note in evidence.own_routes_note().into_iter().chain(evidence.limit_note()) {
         line(&mut out, &note);
     }
     let percent = |share: &f64| format!("{:.1} %", 100.0 * share);
