@@ -249,9 +249,14 @@ fn what_a_gateway_would_refuse_is_not_exported() {
     many.routes[2].description = "two\nlines".to_owned();
     many.routes[3].name = "R4".to_owned();
     let found = refusal(&many, ExportFormat::LiteLlm);
-    for expected in ["longer than 500", "longer than 64", "line breaks", "8 tiers", "apart by case"] {
+    for expected in ["longer than 500 characters; shorten it", "longer than 64", "on one line each", "8 tiers", "apart by case"] {
         assert!(found.contains(expected), "{expected}\n{found}");
     }
+    let mut other = Policy { fallback: Some("openai/m".to_owned()), ..wine(&["openai/m"]) };
+    other.routes[0].name = "Other".to_owned();
+    let found = refusal(&other, ExportFormat::LiteLlm);
+    let tier = "the tier \"other\" for requests that fit no route, and does not tell tiers apart by case; rename the route \"Other\"";
+    assert!(found.contains(tier) && !found.contains("is there twice"), "{found}");
     let mut fastest = wine(&["openai/m"]);
     fastest.routes[0].extra.push(("selection_policy".to_owned(), r#"{"prefer":"fastest"}"#.to_owned()));
     assert!(refusal(&fastest, ExportFormat::Plano04).contains("add `model_metrics_sources` with a latency source"));

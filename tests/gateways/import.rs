@@ -436,7 +436,7 @@ fn headers_stay_where_they_name_a_variable() {
     let headers = "{Authorization: Bearer sk-word, X-Key: $KEY, User-Agent: me}";
     let config = CONFIG.replace("- {", &format!("- {{model: ollama/x, base_url: 'http://h', headers: {headers}}}\n- {{"));
     let read = imported(&format!("{config}{}", ROUTES.replace("openai/m", "ollama/x")));
-    assert_eq!(notes(&read), ["changed 4: what stands in a header of \"ollama/x\" may be secret and is not kept"]);
+    assert_eq!(notes(&read), ["changed 4: the header \"Authorization\" of \"ollama/x\" may be secret and is not kept"]);
     assert!(read.notes[0].warning.remedy.starts_with("add it to the exported configuration by hand"), "{:?}", read.notes);
     let kept = format!("{:?}", read.policy.extra);
     assert!(kept.contains("$KEY") && kept.contains("User-Agent") && !kept.contains("Authorization"), "{kept}");
@@ -545,6 +545,10 @@ fn where_other_gateways_serve_a_model_is_kept() {
     {
         assert!(flawed.iter().any(|note| note.contains(expected)), "{expected}: {flawed:#?}");
     }
+
+    let undescribed = imported(&tiers.replace("description: Wine", "description: ''"));
+    let remedy = undescribed.notes.iter().find(|note| note.warning.message.ends_with("the tier \"wine\" without a description"));
+    assert_eq!(remedy.map(|note| note.warning.remedy.as_str()), Some("describe it"), "{:?}", notes(&undescribed));
 
     let vllm = "version: v0.3
 providers:

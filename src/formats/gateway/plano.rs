@@ -66,7 +66,7 @@ pub(super) fn read(root: Node, reader: &mut Reader<'_>) -> Result<(), FormatErro
         let (declaration, dropped) = Declaration::read(&provider.canonical, provider.entries, &reader.unquoted);
         for what in dropped {
             let message = format!("{what} of {} may be secret and is not kept", quoted(&provider.canonical));
-            let remedy = match what {
+            let remedy = match what.as_str() {
                 "access_key" => "an export names an environment variable instead",
                 _ => "add it to the exported configuration by hand, or name an environment variable instead",
             };
