@@ -165,7 +165,13 @@ fn bad_usage_and_bad_input_end_with_2_and_one_sentence() {
     check(&["export", POLICY, "--out", "/nowhere/x.yaml"], "", 2, "", "the folder /nowhere does not exist; create it");
     let orders = u64::MAX.to_string();
     check(&["route", "--policy", POLICY, "--conversation", CONVERSATION, "--orders", &orders], "", 2, "", "is not in 0..=10000");
-    check(&["compare", "--run", "a", "--run", "b", "--limit", "5"], "", 2, "", "--policy <FILE>");
+    check(
+        &["compare", "--run", "a", "--run", "b", "--limit", "5"],
+        "",
+        2,
+        "",
+        "error: leave out --limit: saved runs have the cases that they have",
+    );
 }
 
 /// Whoever reads it has neither the sources nor the machine that the program was built on.

@@ -435,6 +435,15 @@ fn the_budget_of_a_policy_is_that_of_its_prompts_unless_another_one_is_asked_for
     assert_eq!(search.changes().last(), Some(&PolicyChange::Budget(Some(300))));
     let budgets: BTreeSet<Option<usize>> = search.next_round().unwrap().iter().map(|request| request.budget).collect();
     assert_eq!(budgets, BTreeSet::from([None, Some(300)]));
+    // The usual number is no edit, and neither is one that the dialect does not heed.
+    let said = of(["sort", "hello bye"], Some(8192), None);
+    assert_eq!(attribute(&a, &said, &comparison, &set).unwrap().changes().len(), 2);
+    let unheeded = |descriptions: [&str; 2], own: Option<usize>| {
+        let policy = Arc::new(Policy { budget: own, ..Policy::clone(&policy(descriptions)) });
+        measure(&Measurement { dialect: DialectId::Archgw031, ..measurement(&set, &policy, None) }, usize::MAX).0
+    };
+    let old = [unheeded(["", "hello"], None), unheeded(["sort", "hello bye"], Some(300))];
+    assert_eq!(attribute(&old[0], &old[1], &comparison, &set).unwrap().changes().len(), 2);
     // One that was asked for takes the place of both policies' own.
     let (a, b) = (of(["", "hello"], None, Some(500)), of(["sort", "hello bye"], Some(300), Some(500)));
     let mut search = attribute(&a, &b, &comparison, &set).unwrap();
