@@ -145,6 +145,32 @@ fn no_model_is_no_model_that_two_routes_share() {
 }
 
 #[test]
+fn plano_serves_no_route_with_a_model_that_nobody_here_knows() {
+    let mut policy = Policy { fallback: Some("m/1".to_owned()), ..routes(&["pay"]) };
+    policy.routes[0].models = vec!["m/1".to_owned()];
+    let reached =
+        |at: usize, label: &str, decided: &str| TurnResult { model: Some("m/1".into()), ..turn(at, at, label, Some(decided), 0.5) };
+    let turns = vec![
+        reached(0, "pay", "pay"),
+        reached(1, "pay", NO_ROUTE_LABEL),
+        reached(2, NO_ROUTE_LABEL, "pay"),
+        reached(3, NO_ROUTE_LABEL, NO_ROUTE_LABEL),
+    ];
+    let mut run = run(policy, turns);
+    let of = |run: &Run| figures(run).models.map(|models| (models.agreement, models.unknown));
+    for dialect in [DialectId::Archgw031, DialectId::Plano0420] {
+        run.info.dialect = dialect;
+        assert_eq!(of(&run), Some((0.5, 2)), "{dialect}");
+    }
+    run.info.dialect = DialectId::ModelCard;
+    assert_eq!(of(&run), Some((1.0, 0)), "where the fallback is used");
+    // A running gateway tells what it took for a decision, not what it would have taken.
+    run.info.dialect = DialectId::Plano0420;
+    run.info.router.device = "gateway".to_owned();
+    assert_eq!(of(&run), Some((0.75, 1)));
+}
+
+#[test]
 fn cases_with_routes_of_their_own_say_nothing_about_the_policy() {
     let mut policy = routes(&["pay", "chat"]);
     policy.routes[0] = Route {
