@@ -15,8 +15,8 @@ pub struct ModelFigures {
     pub decisions: Vec<ModelCount>,
     /// Share of turns that surely got the model of their expected route: at least the agreement, since wrong routes may have the right model.
     pub agreement: f64,
-    /// Turns of which nobody but the gateway knows whether they did, since it orders the models of a route itself ([`Route::reordering`]), or
-    /// serves no route with the model that the request names. They count as not reached in `agreement`.
+    /// Turns of which nobody but the gateway knows whether they did, since it orders the models of a route itself ([`Route::reordering`]),
+    /// or serves no route with the model that the request names. They count as not reached in `agreement`.
     pub unknown: usize,
 }
 

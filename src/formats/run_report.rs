@@ -127,7 +127,7 @@ fn facts(figures: &Figures) -> Vec<String> {
         });
         if models.unknown > 0 {
             facts.push(format!(
-                "models: in {} of {} cases the expected one depends on what only the gateway knows (selection_policy; the request's own for no route)",
+                "models: in {} of {} cases the expected one depends on what only the gateway knows (selection_policy, no route)",
                 models.unknown,
                 figures.cases - figures.own_routes
             ));

@@ -71,8 +71,8 @@ pub(super) fn write_into(
     Ok(text[..text.len() - body.len()].to_owned() + &edited)
 }
 
-/// Returns the estimated tokens at which Plano 0.4.19 and later cut conversations with a configuration, as its own reader takes them; `None`
-/// where the text cannot be read, or says what is no such number.
+/// Returns the estimated tokens at which Plano 0.4.19 and later cut conversations with a configuration, as its own reader takes them;
+/// `None` where the text cannot be read, or says what is no such number.
 pub fn configured_budget(text: &str, path: &str) -> Option<usize> {
     let body = without_bom(text);
     document(body, path, &Origin::new(path)).ok()?;
