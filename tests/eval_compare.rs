@@ -257,6 +257,9 @@ fn what_stands_against_a_verdict_is_named() {
     let heavy = with((40, "a", "b"), (4, "b", "a"), 21);
     assert!(heavy.mcnemar.p < 0.05 && heavy.by_conversation.p < 0.05 && heavy.difference.ci95[0] < 0.0);
     told(&heavy, "; single conversations weigh too much: the 95 % interval of the difference holds 0");
+    // Many flipped, and do not agree.
+    let torn = over(&[vec![(5, "b", "a"); 12], vec![(1, "a", "b"); 10]].concat());
+    told(&torn, "60 fixed, 10 broken, p = 0.83; single conversations with many turns weigh too much: 12 got better, 10 worse");
 }
 
 #[test]
@@ -266,9 +269,12 @@ fn few_conversations_have_no_interval() {
     let shown = fixed(6, 6);
     assert_eq!(shown.interval(), Some(shown.difference.ci95));
     let (names, runs) = (["A", "B"].map(str::to_owned), [run(routes(&["a"]), Vec::new()), run(routes(&["a"]), Vec::new())]);
-    for (comparison, note) in
-        [(fixed(1, 0), "+100.0 points (too few conversations for an interval)"), (shown, "+50.0 points (95 % interval +")]
-    {
+    for (comparison, note) in [
+        (fixed(1, 0), "+100.0 points (too few conversations came out differently for an interval)\n"),
+        (fixed(9, 0), "+100.0 points (all conversations came out alike, which gives no interval)\n"),
+        (fixed(0, 9), "difference +0.0 points\n"),
+        (shown, "+50.0 points (95 % interval +"),
+    ] {
         let comparisons = [Compared { at: 1, comparison }];
         let text = CompareReport { names: &names, runs: &runs, comparisons: &comparisons }.to_text();
         assert!(text.contains(note), "{text}");
@@ -435,7 +441,9 @@ fn reports_name_the_turns_of_a_conversation_and_say_that_an_order_does_not_last(
         assert!(told.contains("gateways do not keep the order of the routes"), "{told}");
     }
     let comparisons = [Compared { at: 1, comparison: compare(&runs[0], &runs[0], ["A", "B"], 0, None) }];
-    let same = [runs[0].clone(), runs[0].clone()];
+    let mut same = [runs[0].clone(), runs[0].clone()];
+    same[1].info.budget = Some(300);
     let text = CompareReport { names: &names, runs: &same, comparisons: &comparisons }.to_text();
     assert!(!text.contains("do not keep the order"), "{text}");
+    assert!(text.matches(", budget 300)").count() == 1, "what only one of them was measured with: {text}");
 }

@@ -418,7 +418,8 @@ fn the_budget_of_a_policy_is_that_of_its_prompts_unless_another_one_is_asked_for
     let [run, other] = [&plano, &wider].map(|measurement| measure(measurement, usize::MAX).0);
     write_run(folder.path(), &run).unwrap();
     assert_eq!(open_run(folder.path()).unwrap().info.budget, Some(300));
-    let is_told = |run: &Run| evidence_problems(&short, Some(&run_evidence(run))).iter().any(|problem| problem.contains("budget of 500"));
+    let is_told =
+        |run: &Run| evidence_problems(&short, Some(&run_evidence(run)), None).iter().any(|problem| problem.contains("budget of 500"));
     assert!(!is_told(&run) && is_told(&other));
 
     let path = folder.path().join("flips.jsonl");
@@ -434,6 +435,15 @@ fn the_budget_of_a_policy_is_that_of_its_prompts_unless_another_one_is_asked_for
     assert_eq!(search.changes().last(), Some(&PolicyChange::Budget(Some(300))));
     let budgets: BTreeSet<Option<usize>> = search.next_round().unwrap().iter().map(|request| request.budget).collect();
     assert_eq!(budgets, BTreeSet::from([None, Some(300)]));
+    // The usual number is no edit, and neither is one that the dialect does not heed.
+    let said = of(["sort", "hello bye"], Some(8192), None);
+    assert_eq!(attribute(&a, &said, &comparison, &set).unwrap().changes().len(), 2);
+    let unheeded = |descriptions: [&str; 2], own: Option<usize>| {
+        let policy = Arc::new(Policy { budget: own, ..Policy::clone(&policy(descriptions)) });
+        measure(&Measurement { dialect: DialectId::Archgw031, ..measurement(&set, &policy, None) }, usize::MAX).0
+    };
+    let old = [unheeded(["", "hello"], None), unheeded(["sort", "hello bye"], Some(300))];
+    assert_eq!(attribute(&old[0], &old[1], &comparison, &set).unwrap().changes().len(), 2);
     // One that was asked for takes the place of both policies' own.
     let (a, b) = (of(["", "hello"], None, Some(500)), of(["sort", "hello bye"], Some(300), Some(500)));
     let mut search = attribute(&a, &b, &comparison, &set).unwrap();
@@ -489,14 +499,14 @@ fn evidence_is_that_of_the_run() {
     assert_eq!((evidence.cases, evidence.undecided, evidence.planned, evidence.own_routes), (4, 1, 5, 1));
     assert_eq!((evidence.policy_sha256.as_str(), evidence.set_sha256.as_str()), (policy_digest(&tested).as_str(), set.sha256()));
     assert_eq!(
-        evidence_problems(&tested, Some(&evidence)),
+        evidence_problems(&tested, Some(&evidence), None),
         [
             "whether this policy passes its gate of 90.0 % depends on undecided cases",
             "the router gave no decision for 1 of the 5 cases of its test",
         ]
     );
-    assert_eq!(standing(&tested, Some(&evidence)), Standing::Doubtful);
-    assert!(evidence_problems(&policy(["sort", "hi"]), Some(&evidence))[0].contains("changed since"));
+    assert_eq!(standing(&tested, Some(&evidence), None), Standing::Doubtful);
+    assert!(evidence_problems(&policy(["sort", "hi"]), Some(&evidence), None)[0].contains("changed since"));
 }
 
 #[test]

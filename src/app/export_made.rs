@@ -7,7 +7,8 @@ use similar::{ChangeTag, TextDiff};
 use super::export::{ExportKey, is_version_of};
 use super::measure::{list_runs, open_run};
 use crate::formats::{
-    Evidence, ExportError, ExportOptions, Exported, Standing, evidence_problems, export_gateway, policy_digest, run_evidence, standing,
+    Evidence, ExportError, ExportOptions, Exported, Standing, configured_budget, evidence_problems, export_gateway, policy_digest,
+    run_evidence, standing,
 };
 
 /// Unchanged lines that are shown around each change.
@@ -110,7 +111,9 @@ pub(super) fn make(of: ExportKey) -> Made {
         dialect: of.dialect,
     };
     let text = export_gateway(&of.policy, options).map(|exported| MadeText::new(exported, into.as_ref().map(|(_, text)| *text)));
-    let (standing, problems) = (standing(&of.policy, evidence.as_ref()), evidence_problems(&of.policy, evidence.as_ref()));
+    let configured = options.into.and_then(|(text, path)| configured_budget(text, path));
+    let standing = standing(&of.policy, evidence.as_ref(), configured);
+    let problems = evidence_problems(&of.policy, evidence.as_ref(), configured);
     Made { text, evidence, standing, problems, of }
 }
 

@@ -30,10 +30,7 @@ impl RunView {
         let counts = &figures.confusion.counts;
         // The routes' figures are in the order of the matrix. Its counts hold no errors, which are cases with the label all the same.
         let totals: Vec<usize> = figures.per_route.iter().map(|route| route.support).collect();
-        let mut errors: Vec<usize> = Vec::new();
-        if figures.errors > 0 {
-            errors.extend(counts.iter().zip(&totals).map(|(row, total)| total.saturating_sub(row.iter().sum())));
-        }
+        let errors = if figures.errors > 0 { figures.errors_by_label() } else { Vec::new() };
         let cells = counts.iter().enumerate().flat_map(|(row, counts)| {
             let columns = counts.iter().chain(errors.get(row)).enumerate();
             columns.map(move |(column, &cases)| (row, column, cases))

@@ -246,7 +246,7 @@ pub struct CompareArguments {
     #[command(flatten)]
     pub asking: AskingArguments,
     /// Measure only the first N conversations of the set. With --policy only: a saved run has the cases that it has
-    #[arg(long, value_name = "N", requires = "policy")]
+    #[arg(long, value_name = "N")]
     pub limit: Option<usize>,
     /// Repeat each decision under this many other orders of the routes, as for eval; the comparison stays one of the policies' own orders.
     /// With --policy only: a saved run stays as it is

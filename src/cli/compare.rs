@@ -118,6 +118,9 @@ struct Planned {
 /// The arguments do not fit together, a policy cannot be read, or a router is not where it is said to be.
 fn planned(arguments: &CompareArguments) -> Result<Vec<Planned>, Failure> {
     if arguments.policy.is_empty() {
+        if arguments.limit.is_some() && !arguments.run.is_empty() {
+            return Err(Failure::Input("leave out --limit: saved runs have the cases that they have".to_owned()));
+        }
         return Ok(Vec::new());
     }
     let Some(set) = &arguments.set else {

@@ -8,8 +8,8 @@ use super::{Failure, output, report};
 use crate::app::measure::open_run;
 use crate::dialect::{Version, dialect_warning};
 use crate::formats::{
-    Evidence, ExportError, ExportFormat, ExportOptions, evidence_problems, export_gateway, import_gateway, lint_text, looks_like_gateway,
-    run_evidence, unreadable_json, unreadable_sarif, write_policy,
+    Evidence, ExportError, ExportFormat, ExportOptions, configured_budget, evidence_problems, export_gateway, import_gateway, lint_text,
+    looks_like_gateway, run_evidence, unreadable_json, unreadable_sarif, write_policy,
 };
 use crate::policy::DialectId;
 use crate::policy::lint::Severity;
@@ -87,7 +87,8 @@ pub fn export(arguments: &ExportArguments) -> Result<(), Failure> {
         ExportError::Refused(_) => Failure::Gate(error.to_string()),
         ExportError::Config(error) => Failure::from(error),
     })?;
-    let mut problems = evidence_problems(&policy, evidence.as_ref());
+    let configured = options.into.and_then(|(text, path)| configured_budget(text, path));
+    let mut problems = evidence_problems(&policy, evidence.as_ref(), configured);
     let tested = evidence.as_ref().and_then(|evidence| evidence.dialect).or(policy.dialect).unwrap_or(DialectId::DEFAULT);
     // A running gateway decided with its own prompt, so there is no dialect to compare.
     let is_live = evidence.as_ref().is_some_and(|evidence| evidence.router.live_gateway().is_some());

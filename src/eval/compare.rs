@@ -8,6 +8,7 @@ use super::metrics::summarise;
 use super::pairs::{Paired, paired};
 use super::run::{Run, TurnResult, case_name};
 use super::significance::{Cluster, McNemar, bootstrap, mcnemar, sign_test};
+use super::verdict::{FEWEST, different_sets, left_out, verdict};
 use super::{Judged, RouteFigures};
 
 /// What became of a turn from the first run to the second.
@@ -171,13 +172,18 @@ impl Comparison {
         let ([low, high], McNemar { b, c, .. }) = (self.difference.ci95, self.by_conversation);
         (b + c >= FEWEST && low < high).then_some([low, high])
     }
+
+    /// Returns why there is no interval, for people; `None` where there is one, and where nothing flipped, so that nobody asks for one.
+    pub fn without_interval(&self) -> Option<&'static str> {
+        let McNemar { b, c, .. } = self.by_conversation;
+        match self.interval() {
+            Some(_) => None,
+            None if self.flips.is_empty() => None,
+            None if b + c < FEWEST => Some("too few conversations came out differently for an interval"),
+            None => Some("all conversations came out alike, which gives no interval"),
+        }
+    }
 }
-
-/// With fewer conversations that come out otherwise the bootstrap claims too much; the sign test cannot tell anything from so few either.
-const FEWEST: usize = 6;
-
-/// What counts as more than chance.
-const LEVEL: f64 = 0.05;
 
 /// Compares two runs turn by turn. Turns belong together by their place where both measured the same file, otherwise by id and by what was said.
 ///
@@ -318,73 +324,4 @@ fn route_deltas(a: &Run, b: &Run, [judged_a, judged_b]: &[Vec<Judged>; 2]) -> Ve
         }
     };
     of_a.per_route.iter().map(delta).collect()
-}
-
-/// Says in a verdict what it does not count.
-fn left_out(undecided: usize) -> String {
-    match undecided {
-        0 => String::new(),
-        1 => "; at least one run did not decide 1 case, which is left out".to_owned(),
-        more => format!("; at least one run did not decide {more} cases, which are left out"),
-    }
-}
-
-/// Says that the ids of two sets name different conversations, so that the few that meet prove nothing about the policies.
-fn different_sets(cases: usize, mismatched: usize) -> String {
-    let met = cases + mismatched;
-    format!(
-        "these are different sets: of {met} cases with the same id, {mismatched} are not known to be the same conversation; \
-         give each case an id of its own and measure both again"
-    )
-}
-
-/// `tests` are those over turns and over conversations. Both must hold, and the bootstrap's interval: each is wrong for some sets.
-fn verdict(
-    [cases, undecided]: [usize; 2],
-    flips: [usize; 3],
-    tests: [&McNemar; 2],
-    difference: &Difference,
-    names: [&str; 2],
-) -> (Better, String) {
-    let [fixed, broken, changed] = flips;
-    let [by_turn, by_conversation] = tests;
-    let weaker = if by_conversation.p > by_turn.p { by_conversation } else { by_turn };
-    let counted = if cases == 1 { "1 case".to_owned() } else { format!("{cases} cases") };
-    if cases == 0 {
-        let why = if undecided > 0 { "no case was decided by both runs" } else { "the two have no case in common" };
-        return (Better::Unknown, format!("{why}, so nothing can be said"));
-    }
-    if fixed + broken + changed == 0 {
-        return (Better::Unknown, format!("{} and {} decide all {counted} alike", names[0], names[1]));
-    }
-    let counts = format!("{fixed} fixed, {broken} broken, {}", weaker.p_words());
-    let [low, high] = difference.ci95;
-    let (turns, conversations) = (fixed.cmp(&broken), by_conversation.c.cmp(&by_conversation.b));
-    let (better, name) = if turns.is_gt() { (Better::B, names[1]) } else { (Better::A, names[0]) };
-    if weaker.p < LEVEL && turns == conversations && (low > 0.0 || high < 0.0) {
-        return (better, format!("{name} is better: {counts}"));
-    }
-    let cannot = format!("{counted} cannot tell these apart: {counts}");
-    let hint = if turns.is_ne() && turns == conversations.reverse() {
-        let other = if turns.is_gt() { names[0] } else { names[1] };
-        format!("; turns speak for {name}, conversations for {other}")
-    } else if weaker.p < LEVEL {
-        "; single conversations weigh too much: the 95 % interval of the difference holds 0".to_owned()
-    } else if by_turn.p < LEVEL {
-        "; the flips are in so few conversations that this may be chance".to_owned()
-    } else if fixed + broken == 0 {
-        format!(" ({changed} wrong in both, in different ways)")
-    } else {
-        needed(cases, tests).map_or_else(String::new, |needed| format!("; if it goes on like this, about {needed} cases would"))
-    };
-    (Better::Unknown, cannot + &hint)
-}
-
-/// Returns how many cases would tell the two apart if flips kept their shares: the smallest multiple that passes the tests.
-fn needed(cases: usize, tests: [&McNemar; 2]) -> Option<usize> {
-    let times = (2..=50).find(|times| tests.iter().all(|test| mcnemar(test.b * times, test.c * times).p < LEVEL))?;
-    // Two figures: more would claim to know.
-    let exact = cases * times;
-    let unit = 10_usize.pow(exact.ilog10().saturating_sub(1));
-    Some(exact.div_ceil(unit) * unit)
 }

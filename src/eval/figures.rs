@@ -29,7 +29,11 @@ pub struct Figures {
     pub errors: usize,
     pub per_route: Vec<RouteFigures>,
     pub confusion: Confusion,
+    /// As `agreement`: of all cases, those with one label among them.
     pub turn_accuracy: f64,
+    /// Whether only some of the cases are of conversations with a label for each user message, as `span_accuracy` is.
+    #[serde(skip)]
+    pub is_mixed: bool,
     /// Of the conversations with a label for each user message; `None` where there are none, and before one is whole.
     pub span_accuracy: Option<f64>,
     /// As `span_accuracy`.
@@ -93,6 +97,12 @@ pub struct Figures {
 }
 
 impl Figures {
+    /// Returns how many cases with each label, in the order of the confusion matrix, are errors: its counts hold none.
+    pub fn errors_by_label(&self) -> Vec<usize> {
+        let rows = self.confusion.counts.iter().zip(&self.per_route);
+        rows.map(|(row, route)| route.support.saturating_sub(row.iter().sum::<usize>())).collect()
+    }
+
     /// Returns which turns the gates judge, for the end of a sentence, where those with routes of their own are not among them.
     pub fn gated_words(&self) -> String {
         match self.cases.saturating_sub(self.own_routes) {
@@ -180,6 +190,7 @@ pub fn figures(run: &Run) -> Figures {
         macro_f1: summary.macro_f1,
         errors: summary.errors,
         turn_accuracy: summary.agreement,
+        is_mixed: run.info.per_turn && run.turns.iter().any(|turn| !run.is_per_turn(turn.conversation)),
         span_accuracy: paper.map(|paper| paper.span),
         conversation_accuracy: paper.map(|paper| paper.conversation),
         calibration: calibration(&judged),

@@ -17,6 +17,7 @@ mod run;
 mod scenarios;
 mod significance;
 mod slices;
+mod verdict;
 
 pub use calibration::{Calibration, ReliabilityBin, calibration};
 pub use compare::{Better, Cause, Causes, Comparison, Difference, Flip, FlipKind, RouteDelta, Side, compare};

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::run::{Run, TurnResult};
 use crate::decision::Outcome;
-use crate::policy::{NO_ROUTE_LABEL, Policy, Route};
+use crate::policy::{DialectId, NO_ROUTE_LABEL, Route};
 
 /// Whether routes change the model at all.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -15,8 +15,8 @@ pub struct ModelFigures {
     pub decisions: Vec<ModelCount>,
     /// Share of turns that surely got the model of their expected route: at least the agreement, since wrong routes may have the right model.
     pub agreement: f64,
-    /// Turns of which nobody but the gateway knows whether they did, since it orders the models of a route itself ([`Route::reordering`]).
-    /// They count as not reached in `agreement`.
+    /// Turns of which nobody but the gateway knows whether they did, since it orders the models of a route itself ([`Route::reordering`]),
+    /// or serves no route with the model that the request names. They count as not reached in `agreement`.
     pub unknown: usize,
 }
 
@@ -39,35 +39,42 @@ struct Destination<'a> {
     one_of: &'a [String],
     /// By which rule the gateway takes one of them.
     rule: Option<&'a str>,
+    /// Whether the gateway takes the model that the request names instead.
+    of_request: bool,
 }
 
 impl<'a> Destination<'a> {
     fn known(model: Option<&'a str>) -> Self {
-        Self { model, one_of: &[], rule: None }
+        Self { model, one_of: &[], rule: None, of_request: false }
     }
 
     /// Returns where a route leads; `model` is its first one, or what stands for no route.
     fn of(route: Option<&'a Route>, model: Option<&'a str>) -> Self {
         match route.and_then(|route| Some((route, route.reordering()?))) {
-            Some((route, rule)) => Self { model: None, one_of: &route.models, rule: Some(rule) },
+            Some((route, rule)) => Self { model: None, one_of: &route.models, rule: Some(rule), of_request: false },
             None => Self::known(model),
         }
     }
 
-    /// Returns where the policy leads a turn with this label.
-    fn expected(policy: &'a Policy, label: &str) -> Self {
-        let name = (label != NO_ROUTE_LABEL).then_some(label);
-        Self::of(name.and_then(|name| policy.route(name)), policy.model_for(name))
+    /// Returns where the policy leads a turn of the run with this label.
+    fn expected(run: &'a Run, label: &str) -> Self {
+        let (policy, name) = (&*run.policy, (label != NO_ROUTE_LABEL).then_some(label));
+        let destination = Self::of(name.and_then(|name| policy.route(name)), policy.model_for(name));
+        Self { of_request: name.is_none() && leaves_no_route_to_the_request(run), ..destination }
     }
 
-    /// Returns where the policy leads the decision of a turn.
-    fn decided(policy: &'a Policy, turn: &'a TurnResult) -> Self {
+    /// Returns where the policy leads the decision of a turn of the run.
+    fn decided(run: &'a Run, turn: &'a TurnResult) -> Self {
         let name = turn.decided.as_deref().filter(|_| turn.outcome == Outcome::Route);
-        Self::of(name.and_then(|name| policy.route(name)), turn.model.as_deref())
+        let destination = Self::of(name.and_then(|name| run.policy.route(name)), turn.model.as_deref());
+        Self { of_request: turn.outcome == Outcome::NoRoute && leaves_no_route_to_the_request(run), ..destination }
     }
 
     /// Returns whether both are the same model; `None` where the gateway alone knows. Two routes without a model share none.
     fn is_same(&self, other: &Self) -> Option<bool> {
+        if self.of_request != other.of_request {
+            return None;
+        }
         // Also where the model is not known: the same rule takes the same one of the same models.
         if self == other {
             return Some(self.model.is_some() || !self.one_of.is_empty());
@@ -77,6 +84,11 @@ impl<'a> Destination<'a> {
             holds(self.one_of, other.model) || holds(other.one_of, self.model) || self.one_of.iter().any(|one| other.one_of.contains(one));
         (!may_be).then_some(false)
     }
+}
+
+/// Returns whether the gateway of a run serves what fits no route with the model that the request names, as archgw and Plano do.
+fn leaves_no_route_to_the_request(run: &Run) -> bool {
+    run.info.dialect != DialectId::ModelCard
 }
 
 /// Returns the figures; `None` where the policy names no models, or no turn chose between its routes.
@@ -98,9 +110,9 @@ pub(super) fn models(run: &Run) -> Option<ModelFigures> {
     let (mut cases, mut agreed, mut unknown) = (0_usize, 0_usize, 0_usize);
     for turn in run.of_policy() {
         cases += 1;
-        let decided = Destination::decided(policy, turn);
+        let decided = Destination::decided(run, turn);
         let destination = if is_told { Destination::known(turn.model.as_deref()) } else { decided };
-        let expected = Destination::expected(policy, &turn.label);
+        let expected = Destination::expected(run, &turn.label);
         let is_right = match turn.outcome {
             _ if turn.agrees() => Some(true),
             // An error reaches no model, whatever was expected.

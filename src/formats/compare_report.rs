@@ -184,13 +184,13 @@ impl CompareReport<'_> {
     fn notes(&self, at: usize, comparison: &Comparison) -> Vec<String> {
         let interval = match comparison.interval().map(|ends| ends.map(|share| share * 100.0)) {
             Some([low, high]) => {
-                format!("95 % interval {low:+.1} to {high:+.1}, conversations resampled {} times", comparison.difference.resamples)
+                format!(" (95 % interval {low:+.1} to {high:+.1}, conversations resampled {} times)", comparison.difference.resamples)
             }
-            None => "too few conversations for an interval".to_owned(),
+            None => comparison.without_interval().map_or_else(String::new, |why| format!(" ({why})")),
         };
         let McNemar { b, c, .. } = comparison.by_conversation;
         let mut notes = vec![
-            format!("difference {:+.1} points ({interval})", comparison.difference.value * 100.0),
+            format!("difference {:+.1} points{interval}", comparison.difference.value * 100.0),
             format!("by conversation: {c} better, {b} worse, exact sign test {}", comparison.by_conversation.p_words()),
         ];
         let changes = policy_changes(&self.runs[0].policy, &self.runs[at].policy);
@@ -259,8 +259,9 @@ fn describe(run: &Run, figures: &Figures) -> String {
         0 => ", no other order of the routes to test".to_owned(),
         orders => format!(", {} of {} cases change under {}", order.changed_cases, figures.cases, other_orders(orders)),
     });
-    let RunInfo { name, policy, router, dialect, .. } = &run.info;
-    format!("{name} ({}, {}, {}{stopped}{undecided}{order})", policy.path, router.id, router.dialect_words(*dialect))
+    let RunInfo { name, policy, router, dialect, budget, .. } = &run.info;
+    let budget = budget.map_or_else(String::new, |budget| format!(", budget {budget}"));
+    format!("{name} ({}, {}, {}{budget}{stopped}{undecided}{order})", policy.path, router.id, router.dialect_words(*dialect))
 }
 
 fn flip_line(flip: &Flip) -> String {

@@ -13,7 +13,7 @@ use super::{json, transcript};
 /// Reads a conversation: an object with `messages` as gateways receive it, a bare list of messages, or a transcript.
 ///
 /// Other keys of a request (`model`, `temperature`) and of a message are kept for saving, and change nothing. Warned about: parts of a type
-/// that is neither text nor known to be none.
+/// that is neither text nor known to be none, keys of parts that are not kept, and once the types of OpenAI's Responses, which become `text`.
 ///
 /// # Errors
 /// Names the place and the remedy: text that starts like JSON but is not, a missing or unknown role, a value of the wrong type,
@@ -241,7 +241,16 @@ fn part_from(number: usize, node: Node, origin: &mut Origin<'_>) -> Result<Part,
         return Err(origin.error(node.at, format!("a text part of message {number} has no \"text\""), "add \"text\": \"...\""));
     };
     let said = text(&said.node, &format!("the text of a part of message {number}"), origin)?;
-    for entry in entries.iter().filter(|entry| entry.key != "type" && entry.key != "text") {
+    if name != "text" {
+        let message = format!("parts of the type {} are saved as \"text\"", quoted(&name));
+        // Each message of such a request has some.
+        if origin.warnings.iter().all(|warning| warning.message != message) {
+            origin.warn(kind.node.at, message, "a router sees the same; keep the original file if you need its type");
+        }
+    }
+    // Each answer of OpenAI's Responses has them, empty as a rule.
+    let usual: &[&str] = if name == "output_text" { &["annotations", "logprobs"] } else { &[] };
+    for entry in entries.iter().filter(|entry| entry.key != "type" && entry.key != "text" && !usual.contains(&entry.key.as_str())) {
         let message = format!("key {} of a text part of message {number} is not kept", quoted(&entry.key));
         origin.warn(entry.at, message, "it never reaches a router; keep the original file if you need it");
     }

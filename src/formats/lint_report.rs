@@ -8,7 +8,7 @@ use crate::policy::lint::{Field, Finding, LintContext, RULES, Rule, Severity, li
 use crate::policy::{Policy, PolicyEdit};
 
 use super::error::{FormatError, Origin, Warning};
-use super::gateway::{Note, NoteKind, PROVIDERS, SOURCES, import_to_lint, lint_context, looks_like_gateway};
+use super::gateway::{GatewayShape, Note, NoteKind, PROVIDERS, SOURCES, import_to_lint, lint_context, looks_like_gateway};
 use super::policy::{document, parse_to_lint};
 use super::source::without_bom;
 use super::tree::{Entry, Node, Value};
@@ -110,6 +110,7 @@ pub fn lint_text(text: &str, path: &str) -> Result<LintReport, FormatError> {
         let imported = import_to_lint(text, path)?;
         let mut context = lint_context(&imported.policy);
         context.declared.clone_from(&imported.declared);
+        context.is_foreign = !matches!(imported.shape, GatewayShape::Plano | GatewayShape::RoutingApi);
         // The notes say the same, with the lines of the file.
         context.refused.clear();
         (imported.policy, Vec::new(), imported.notes, imported.lines, context)

@@ -10,6 +10,7 @@ mod error;
 mod exports;
 mod gateway;
 mod json;
+mod junit;
 mod labelled;
 mod labelled_checks;
 mod labelled_csv;
@@ -40,9 +41,10 @@ pub use error::{FormatError, PASTED, STDIN, Warning};
 pub use exports::{Found, Understood, find_conversations};
 pub use gateway::{
     Confusion, Evidence, ExportError, ExportFormat, ExportOptions, Exported, Gate, GatewayShape, Imported, Note, NoteKind, Stability,
-    Standing, UnknownFormat, evidence_json, evidence_problems, export_gateway, gateway_versions, import_gateway, lint_context,
-    looks_like_gateway, policy_digest, routing_preference, standing,
+    Standing, UnknownFormat, configured_budget, evidence_json, evidence_problems, export_gateway, gateway_versions, import_gateway,
+    lint_context, looks_like_gateway, policy_digest, routing_preference, standing,
 };
+pub use junit::junit_xml;
 pub use labelled::{LabelledReader, Place};
 pub use labelled_checks::{FindingKind, SetFinding};
 pub use labelled_edit::{SetEdit, case_json, unlabelled_json};
@@ -55,7 +57,7 @@ pub use policy_keep::policy_text;
 pub use policy_writer::write_policy;
 pub use run_evidence::run_evidence;
 pub use run_files::{RunSummary, read_run, read_summary, report_json, write_cases};
-pub use run_report::{junit_xml, report_markdown, report_text};
+pub use run_report::{report_markdown, report_text};
 pub use set_findings::write_set_findings;
 pub use source::{MAX_BYTES, MAX_EXPORT_BYTES, byte_order_mark, open, read_export, read_text, read_text_from, read_unchanged};
 pub use wrong_cases::wrong_cases_text;

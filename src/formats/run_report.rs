@@ -1,4 +1,4 @@
-//! A run as text for people, as Markdown for reviews, and as JUnit XML for CI services.
+//! A run as text for people and as Markdown for reviews.
 
 use std::fmt::Write as _;
 
@@ -15,13 +15,16 @@ pub fn report_text(figures: &Figures) -> String {
         let _ = writeln!(text, "  {route:width$}  {support:5}  {precision:9.3}  {recall:6.3}  {f1:5.3}");
     }
     text.push('\n');
+    if let Some(budget) = figures.budget {
+        let _ = writeln!(text, "budget: {budget} estimated tokens for a prompt");
+    }
     for line in facts(figures) {
         let _ = writeln!(text, "{line}");
     }
     text
 }
 
-fn percent(share: f64) -> String {
+pub(super) fn percent(share: f64) -> String {
     format!("{:.1} %", share * 100.0)
 }
 
@@ -45,7 +48,13 @@ fn headline(figures: &Figures) -> String {
 fn facts(figures: &Figures) -> Vec<String> {
     let mut facts = Vec::new();
     if let (Some(span), Some(conversation)) = (figures.span_accuracy, figures.conversation_accuracy) {
-        facts.push(format!("turn {}, span {}, conversation {}", percent(figures.turn_accuracy), percent(span), percent(conversation)));
+        let (span, conversation) = (percent(span), percent(conversation));
+        facts.push(if figures.is_mixed {
+            // The agreement of all cases beside figures of some of them would look like one of theirs.
+            format!("span {span}, conversation {conversation}, of the conversations with a label for each user message")
+        } else {
+            format!("turn {}, span {span}, conversation {conversation}", percent(figures.turn_accuracy))
+        });
     }
     match figures.incomplete_conversations {
         0 => {}
@@ -59,11 +68,11 @@ fn facts(figures: &Figures) -> Vec<String> {
             .filter_map(|(name, share)| share.map(|share| format!("{name} {} of {}", percent(share.accuracy), share.cases)));
         facts.push(shares.collect::<Vec<_>>().join(", "));
     }
-    if figures.own_routes > 0 {
-        facts.push(format!(
-            "{} cases chose between routes of their own and are left out of the figures for scenarios and models",
-            figures.own_routes
-        ));
+    let left_out = "left out of the figures for scenarios and models";
+    match figures.own_routes {
+        0 => {}
+        1 => facts.push(format!("1 case chose between routes of its own and is {left_out}")),
+        count => facts.push(format!("{count} cases chose between routes of their own and are {left_out}")),
     }
     if figures.no_route.support > 0 {
         facts.push(format!("no route: precision {:.3}, recall {:.3}", figures.no_route.precision, figures.no_route.recall));
@@ -77,12 +86,15 @@ fn facts(figures: &Figures) -> Vec<String> {
             (_, true) => "NOT JUDGED, it depends on undecided cases",
             _ => "FAILED",
         };
-        facts.push(format!("gate: {word}, at least {} required{}", percent(gate.min_agreement), figures.gated_words()));
+        // A share may be rounded to what is required.
+        let (right, cases) = (gate.right, gate.cases);
+        let required = percent(gate.min_agreement);
+        facts.push(format!("gate: {word} ({right} of {cases} agree), at least {required} required{}", figures.gated_words()));
     }
-    if let Some(RecallGate { min_recall, below, open, .. }) = &figures.recall_gate {
+    if let Some(gate @ RecallGate { min_recall, below, open, .. }) = &figures.recall_gate {
         let asked = format!("a recall of at least {} required of each route{}", percent(*min_recall), figures.gated_words());
         facts.push(match (below.is_empty(), open.is_empty()) {
-            (false, _) => format!("gate: FAILED, {asked}, missed by {}", below.join(", ")),
+            (false, _) => format!("gate: FAILED, {asked}, missed by {}", gate.below_words()),
             (_, false) => format!("gate: NOT JUDGED, {asked}; it depends on undecided cases of {}", open.join(", ")),
             _ => format!("gate: passed, {asked}"),
         });
@@ -115,7 +127,7 @@ fn facts(figures: &Figures) -> Vec<String> {
         });
         if models.unknown > 0 {
             facts.push(format!(
-                "models: in {} of {} cases the expected one depends on prices or speeds that only the gateway knows (selection_policy)",
+                "models: in {} of {} cases the expected one depends on what only the gateway knows (selection_policy, no route)",
                 models.unknown,
                 figures.cases - figures.own_routes
             ));
@@ -245,11 +257,10 @@ fn confusions(figures: &Figures) -> String {
                 .filter(|(decided, count)| *decided != label && **count > 0)
                 .map(|(decided, &count)| (count, label, decided)),
         );
-        // Errors are in no column; they come after the last one.
-        let support = figures.per_route.get(label).map_or(0, |route| route.support);
-        let errors = support.saturating_sub(row.iter().sum::<usize>());
-        wrong.extend((errors > 0).then_some((errors, label, row.len())));
     }
+    // They are in no column and come after the last one.
+    let errors = figures.errors_by_label().into_iter().enumerate().filter(|(_, errors)| *errors > 0);
+    wrong.extend(errors.map(|(label, errors)| (errors, label, confusion.labels.len())));
     if wrong.is_empty() {
         return String::new();
     }
@@ -269,126 +280,6 @@ pub(super) fn cell(text: &str) -> String {
         match c {
             '\n' | '\r' => out.push(' '),
             '|' | '*' | '_' | '`' | '<' | '[' | ']' | '\\' => out.extend(['\\', c]),
-            c => out.push(c),
-        }
-    }
-    out
-}
-
-/// What became of a gate.
-enum Verdict {
-    Passed,
-    /// It depends on the turns that were not decided or not reached.
-    Open,
-    /// Why.
-    Failed(String),
-}
-
-/// Returns what was demanded of a run and what became of it.
-fn gates(run: &Run) -> Vec<(String, Verdict)> {
-    let mut gates = Vec::new();
-    if run.info.min_agreement.is_none() && run.info.min_recall.is_none() {
-        return gates;
-    }
-    let figures = figures(run);
-    if let Some(gate) = figures.gate {
-        let verdict = match (gate.passed, gate.open) {
-            (true, _) => Verdict::Passed,
-            (_, true) => Verdict::Open,
-            _ => Verdict::Failed(format!("{} of {} cases agree", gate.right, gate.cases)),
-        };
-        gates.push((format!("agreement of at least {}", percent(gate.min_agreement)), verdict));
-    }
-    if let Some(gate) = &figures.recall_gate {
-        let verdict = match (gate.below.is_empty(), gate.open.is_empty()) {
-            (false, _) => Verdict::Failed(format!("the recall is less for {}", gate.below_words())),
-            (_, false) => Verdict::Open,
-            _ => Verdict::Passed,
-        };
-        gates.push((format!("recall of at least {} of each route", percent(gate.min_recall)), verdict));
-    }
-    gates
-}
-
-/// Returns `junit.xml`: a test case for each turn, in classes by label, so that CI services show what failed; and one of the class `gate` for
-/// each gate that was demanded. What was not decided is skipped, and so is a gate that is open for want of it; one skipped test case stands for
-/// all that a stopped run did not reach.
-pub fn junit_xml(run: &Run) -> String {
-    let gates = gates(run);
-    let gates_that = |are: fn(&Verdict) -> bool| gates.iter().filter(|(_, verdict)| are(verdict)).count();
-    let errors = run.turns.iter().filter(|turn| turn.is_error()).count();
-    let failures = run.turns.iter().filter(|turn| turn.is_wrong() && !turn.is_error()).count();
-    let failures = failures + gates_that(|verdict| matches!(verdict, Verdict::Failed(_)));
-    let unreached = run.unreached();
-    let rest = usize::from(unreached > 0);
-    let skipped = rest + run.undecided() + gates_that(|verdict| matches!(verdict, Verdict::Open));
-    let mut xml = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
-    let counts = format!(
-        "tests=\"{}\" failures=\"{failures}\" errors=\"{errors}\" skipped=\"{skipped}\" time=\"{:.3}\"",
-        run.turns.len() + rest + gates.len(),
-        run.info.seconds
-    );
-    let name = escaped(&run.info.name);
-    let _ = writeln!(
-        xml,
-        "<testsuites {counts}>\n  <testsuite name=\"{name}\" {counts} timestamp=\"{}\">",
-        escaped(run.info.date.trim_end_matches('Z'))
-    );
-    for turn in &run.turns {
-        let position = if run.info.per_turn { format!(" turn {}", turn.turn + 1) } else { String::new() };
-        let _ = write!(
-            xml,
-            "    <testcase name=\"{}{position}\" classname=\"{}\" time=\"{:.4}\"",
-            escaped(&turn.id),
-            escaped(&turn.label),
-            turn.latency_ms / 1000.0
-        );
-        let said = if turn.preview.is_empty() { String::new() } else { format!(": {}", turn.preview) };
-        let place = format!("{}:{}{said}", run.info.set.path, turn.line);
-        let reason = || escaped(turn.error.as_deref().unwrap_or("no decision"));
-        if turn.undecided {
-            let _ = writeln!(xml, ">\n      <skipped message=\"not decided: {}\"/>\n    </testcase>", reason());
-        } else if turn.is_error() {
-            let _ = writeln!(xml, ">\n      <error message=\"{}\">{}</error>\n    </testcase>", reason(), escaped(&place));
-        } else if turn.agrees() {
-            xml += "/>\n";
-        } else {
-            let decided = turn.decided.as_deref().unwrap_or_default();
-            let sure = turn.sure().map(|sure| format!(" with {sure:.3}")).unwrap_or_default();
-            let message = escaped(&format!("expected {}, decided {decided}{sure}", turn.label));
-            let _ = writeln!(xml, ">\n      <failure message=\"{message}\">{}</failure>\n    </testcase>", escaped(&place));
-        }
-    }
-    for (name, verdict) in &gates {
-        let _ = write!(xml, "    <testcase name=\"{}\" classname=\"gate\" time=\"0\"", escaped(name));
-        match verdict {
-            Verdict::Passed => xml += "/>\n",
-            Verdict::Open => xml += "><skipped/></testcase>\n",
-            Verdict::Failed(reason) => {
-                let (message, place) = (escaped(reason), escaped(&run.info.set.path));
-                let _ = writeln!(xml, ">\n      <failure message=\"{message}\">{place}</failure>\n    </testcase>");
-            }
-        }
-    }
-    if unreached > 0 {
-        let _ = writeln!(xml, "    <testcase name=\"{unreached} cases that were not reached\" classname=\"stopped\"><skipped/></testcase>");
-    }
-    xml += "  </testsuite>\n</testsuites>\n";
-    xml
-}
-
-/// Escapes for XML 1.0, which cannot say most control characters at all.
-fn escaped(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => out += "&amp;",
-            '<' => out += "&lt;",
-            '>' => out += "&gt;",
-            '"' => out += "&quot;",
-            '\n' => out += "&#10;",
-            '\t' => out += "&#9;",
-            '\0'..='\x1f' | '\u{fffe}' | '\u{ffff}' => out.push('\u{fffd}'),
             c => out.push(c),
         }
     }

@@ -198,10 +198,10 @@ fn verdict_ui(ui: &mut Ui, state: &State, view: &ComparisonView, commands: &mut 
         ui.add(Label::new(RichText::new(names).color(palette.text)).wrap());
         let points = bars::points;
         let interval = match comparison.interval() {
-            Some([low, high]) => format!("95 % interval {} to {} (bootstrap over conversations)", points(low), points(high)),
-            None => "too few conversations for an interval".to_owned(),
+            Some([low, high]) => format!(", 95 % interval {} to {} (bootstrap over conversations)", points(low), points(high)),
+            None => comparison.without_interval().map_or_else(String::new, |why| format!(", {why}")),
         };
-        widgets::caption_ui(ui, format!("Difference {} points, {interval}", points(comparison.difference.value)));
+        widgets::caption_ui(ui, format!("Difference {} points{interval}", points(comparison.difference.value)));
         let p = comparison.mcnemar.p_words();
         let test = format!("McNemar exact: {} fixed against {} broken, {p}", comparison.fixed, comparison.broken);
         widgets::caption_ui(ui, test)

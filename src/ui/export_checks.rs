@@ -73,8 +73,8 @@ fn facts_ui(ui: &mut Ui, evidence: &Evidence) {
     if let Some(note) = evidence.router_note() {
         ui.add(Label::new(RichText::new(sentence(note)).small().color(theme::palette(ui).warning)).wrap());
     }
-    if evidence.own_routes > 0 {
-        line(ui, format!("Not counted: {} cases that chose between routes of their own", evidence.own_routes));
+    if let Some(note) = evidence.own_routes_note() {
+        line(ui, sentence(&note));
     }
     if evidence.beyond_limit > 0 {
         line(ui, format!("Not measured: {} further cases of the set", evidence.beyond_limit));

@@ -173,7 +173,8 @@ fn models_ui(ui: &mut Ui, models: &ModelFigures) {
         fact_ui(ui, "Right model", format!("{least}{}", bars::percent(models.agreement)), explanation);
     }
     if models.unknown > 0 {
-        let explanation = "Cases whose right model depends on prices or speeds that only the gateway knows: a route's selection_policy";
+        let explanation =
+            "Cases whose right model only the gateway knows: it goes by prices or speeds, or takes what the request names for no route";
         fact_ui(ui, "Not known here", case_table::grouped(models.unknown), explanation);
     }
     for ModelCount { model, one_of, count } in &models.decisions {

@@ -7,7 +7,7 @@ use waypost::app::{CaseQuery, RunView};
 use waypost::chat::Conversation;
 use waypost::decision::{Decision, OrderStability, RouteProbability, RouterInfo, TokenCounts};
 use waypost::engine::RouteRequest;
-use waypost::eval::{RecallGate, TurnResult, compare, figures, overlap, wilson_interval};
+use waypost::eval::{RecallGate, Run, TurnResult, compare, figures, overlap, wilson_interval};
 use waypost::formats::{
     CompareReport, Compared, evidence_problems, junit_xml, read_run, report_json, report_markdown, report_text, run_evidence, write_cases,
     wrong_cases_text,
@@ -145,6 +145,32 @@ fn no_model_is_no_model_that_two_routes_share() {
 }
 
 #[test]
+fn plano_serves_no_route_with_a_model_that_nobody_here_knows() {
+    let mut policy = Policy { fallback: Some("m/1".to_owned()), ..routes(&["pay"]) };
+    policy.routes[0].models = vec!["m/1".to_owned()];
+    let reached =
+        |at: usize, label: &str, decided: &str| TurnResult { model: Some("m/1".into()), ..turn(at, at, label, Some(decided), 0.5) };
+    let turns = vec![
+        reached(0, "pay", "pay"),
+        reached(1, "pay", NO_ROUTE_LABEL),
+        reached(2, NO_ROUTE_LABEL, "pay"),
+        reached(3, NO_ROUTE_LABEL, NO_ROUTE_LABEL),
+    ];
+    let mut run = run(policy, turns);
+    let of = |run: &Run| figures(run).models.map(|models| (models.agreement, models.unknown));
+    for dialect in [DialectId::Archgw031, DialectId::Plano0420] {
+        run.info.dialect = dialect;
+        assert_eq!(of(&run), Some((0.5, 2)), "{dialect}");
+    }
+    run.info.dialect = DialectId::ModelCard;
+    assert_eq!(of(&run), Some((1.0, 0)), "where the fallback is used");
+    // A running gateway tells what it took for a decision, not what it would have taken.
+    run.info.dialect = DialectId::Plano0420;
+    run.info.router.device = "gateway".to_owned();
+    assert_eq!(of(&run), Some((0.75, 1)));
+}
+
+#[test]
 fn cases_with_routes_of_their_own_say_nothing_about_the_policy() {
     let mut policy = routes(&["pay", "chat"]);
     policy.routes[0] = Route {
@@ -163,6 +189,10 @@ fn cases_with_routes_of_their_own_say_nothing_about_the_policy() {
     assert!(report_text(&all).contains("2 cases chose between routes of their own"), "{}", report_text(&all));
     assert_eq!(all.models.map(|models| (models.agreement, models.decisions.len())), Some((1.0, 1)));
     let evidence = run_evidence(&run);
+    assert_eq!(evidence.own_routes_note().unwrap(), "not counted: 2 cases that chose between routes of their own");
+    let one = Run { turns: run.turns[..2].to_vec(), ..run.clone() };
+    assert!(report_text(&figures(&one)).contains("\n1 case chose between routes of its own and is left out"), "{one:?}");
+    assert_eq!(run_evidence(&one).own_routes_note().unwrap(), "not counted: 1 case that chose between routes of its own");
     assert_eq!((evidence.cases, evidence.planned, evidence.own_routes, evidence.agreement), (1, 1, 2, 1.0));
     assert!(evidence.confusions.is_empty(), "{:?}", evidence.confusions);
     // Nor do they decide whether a gate is passed, there or in the evidence.
@@ -172,7 +202,8 @@ fn cases_with_routes_of_their_own_say_nothing_about_the_policy() {
     assert_eq!((gate.passed, gate.right, gate.cases, evidence.agreement), (true, 1, 1, 1.0));
     assert!(here.recall_gate.as_ref().unwrap().below.is_empty(), "{:?}", here.recall_gate);
     assert_eq!((run_evidence(&run).gate.unwrap().passed, run_evidence(&run).recall_gate), (true, here.recall_gate.clone()));
-    let judged = "gate: passed, at least 100.0 % required, judged by the cases that choose between the policy's routes (1)\n";
+    let judged =
+        "gate: passed (1 of 1 agree), at least 100.0 % required, judged by the cases that choose between the policy's routes (1)\n";
     assert!(report_text(&here).contains(judged), "{}", report_text(&here));
     run.turns.remove(0);
     run.info.planned = 2;
@@ -180,7 +211,7 @@ fn cases_with_routes_of_their_own_say_nothing_about_the_policy() {
     assert_eq!(of_own.gate.map(|gate| (gate.passed, gate.right, gate.cases)), Some((false, 0, 2)), "where there are no others");
     assert_eq!(of_own.recall_gate.unwrap().below_words(), "x (0 of 2)");
     assert!(figures(&run).models.is_none());
-    let problems = evidence_problems(&run.policy, Some(&run_evidence(&run)));
+    let problems = evidence_problems(&run.policy, Some(&run_evidence(&run)), None);
     assert!(problems.iter().any(|problem| problem == "no case of its test chose between this policy's routes"), "{problems:?}");
 }
 
@@ -360,6 +391,11 @@ fn a_gate_sees_a_label_of_which_nothing_was_decided_and_names_counts() {
     (run.info.planned, run.info.min_agreement) = (113, Some(0.85));
     let xml = junit_xml(&run);
     assert!(xml.contains("<failure message=\"96 of 113 cases agree\">"), "a share would be rounded to 85.0 %: {xml}");
+    run.info.budget = Some(300);
+    let text = report_text(&figures(&run));
+    assert!(text.contains("\ngate: FAILED (96 of 113 agree), at least 85.0 % required\n"), "{text}");
+    assert!(text.contains("of each route, missed by a (96 of 113)\n"), "{text}");
+    assert!(text.contains("\nbudget: 300 estimated tokens for a prompt\n"), "{text}");
 }
 
 #[test]
@@ -420,6 +456,11 @@ fn cases_with_one_label_are_in_no_figure_of_conversations() {
     let here = figures(&run);
     assert_eq!((here.turn_accuracy, here.span_accuracy, here.conversation_accuracy), (2.0 / 3.0, Some(0.5), Some(0.0)));
     assert_eq!(here.per_turn_number.iter().map(|part| part.slice.cases).collect::<Vec<_>>(), [1, 1]);
+    assert!(report_text(&older).contains("\nturn 66.7 %, span 66.7 %, conversation 50.0 %\n"), "{}", report_text(&older));
+    let mixed = "\nspan 50.0 %, conversation 0.0 %, of the conversations with a label for each user message\n";
+    assert!(report_text(&here).contains(mixed), "{}", report_text(&here));
+    let xml = junit_xml(&run);
+    assert!(xml.contains("name=\"1 turn 2\"") && xml.contains("name=\"2\""), "only the turns of such conversations have a number: {xml}");
     // Neither is one of them a conversation that lacks decisions.
     run.info.incomplete = vec![0, 1];
     assert_eq!(figures(&run).incomplete_conversations, 1);

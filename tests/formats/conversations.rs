@@ -193,7 +193,16 @@ fn content_and_other_keys_are_kept() {
 fn texts_of_responses_are_read_and_parts_that_nobody_knows_are_warned_about() {
     let parts = r#"[{"role":"user","content":[{"type":"input_text","text":"Write"},{"type":"input_text","text":"a test"}]},
         {"role":"assistant","content":[{"type":"output_text","text":"def"},{"type":"refusal","refusal":"no"}]}]"#;
-    assert_eq!(reads(parts), [(Role::User, "Write\na test".to_owned()), (Role::Assistant, "def".to_owned())]);
+    let read = parse_conversation(parts, "c.json").unwrap().0;
+    let texts: Vec<_> = read.messages.iter().map(|message| (message.role, message.text().into_owned())).collect();
+    assert_eq!(texts, [(Role::User, "Write\na test".to_owned()), (Role::Assistant, "def".to_owned())]);
+    let said = |annotated: &str| sentences(&parse_conversation(&parts.replace("def\"", annotated), "c.json").unwrap().1);
+    let saved = [
+        "c.json:1:36: parts of the type \"input_text\" are saved as \"text\"; a router sees the same; keep the original file if you need its type",
+        "c.json:2:48: parts of the type \"output_text\" are saved as \"text\"; a router sees the same; keep the original file if you need its type",
+    ];
+    assert_eq!(said("def\""), saved, "each type once");
+    assert_eq!(said("def\",\"annotations\":[],\"logprobs\":[]"), saved, "every answer has these");
     let other = r#"[{"role":"user","content":[{"type":"txt","text":"a"},{"type":"tool_result","content":"b"}]}]"#;
     let (conversation, warnings) = parse_conversation(other, "c.json").unwrap();
     assert_eq!(conversation.messages[0].text(), "");

@@ -3,8 +3,8 @@
 use waypost::decision::RouterInfo;
 use waypost::eval::RecallGate;
 use waypost::formats::{
-    Confusion, Evidence, ExportFormat, ExportOptions, Exported, Gate, Stability, Standing, evidence_problems, export_gateway,
-    gateway_versions, import_gateway, lint_context, policy_digest, standing,
+    Confusion, Evidence, ExportFormat, ExportOptions, Exported, Gate, Stability, Standing, configured_budget, evidence_problems,
+    export_gateway, gateway_versions, import_gateway, lint_context, policy_digest, standing,
 };
 use waypost::policy::{DialectId, Policy, Route};
 
@@ -249,9 +249,14 @@ fn what_a_gateway_would_refuse_is_not_exported() {
     many.routes[2].description = "two\nlines".to_owned();
     many.routes[3].name = "R4".to_owned();
     let found = refusal(&many, ExportFormat::LiteLlm);
-    for expected in ["longer than 500", "longer than 64", "line breaks", "8 tiers", "apart by case"] {
+    for expected in ["longer than 500 characters; shorten it", "longer than 64", "on one line each", "8 tiers", "apart by case"] {
         assert!(found.contains(expected), "{expected}\n{found}");
     }
+    let mut other = Policy { fallback: Some("openai/m".to_owned()), ..wine(&["openai/m"]) };
+    other.routes[0].name = "Other".to_owned();
+    let found = refusal(&other, ExportFormat::LiteLlm);
+    let tier = "the tier \"other\" for requests that fit no route, and does not tell tiers apart by case; rename the route \"Other\"";
+    assert!(found.contains(tier) && !found.contains("is there twice"), "{found}");
     let mut fastest = wine(&["openai/m"]);
     fastest.routes[0].extra.push(("selection_policy".to_owned(), r#"{"prefer":"fastest"}"#.to_owned()));
     assert!(refusal(&fastest, ExportFormat::Plano04).contains("add `model_metrics_sources` with a latency source"));
@@ -352,7 +357,7 @@ fn evidence_travels_as_comments_and_as_a_file() {
     let note = "the policy was tested only on the first cases of kitchen.jsonl; 54 more were not measured";
     assert!(exported.text.contains(&format!("# waypost: {note}\n")), "{}", exported.text);
     assert!(exported.notes.iter().any(|told| told == note), "{:?}", exported.notes);
-    assert_eq!(standing(&policy, Some(&limited)), Standing::Tested);
+    assert_eq!(standing(&policy, Some(&limited), None), Standing::Tested);
     // Files of older versions do not say.
     let mut json = serde_json::to_value(&limited).unwrap();
     json.as_object_mut().unwrap().remove("beyond_limit");
@@ -370,10 +375,10 @@ fn failed_requests_and_the_built_in_router_are_told() {
     let note = "6 of 20 requests fail with HTTP 500, since the gateway cannot read what the router answers";
     let Exported { text, notes, .. } = exported(&some);
     assert!(text.contains(&format!("# waypost: {note}\n")) && notes.iter().any(|told| told == note), "{text}{notes:?}");
-    assert_eq!(standing(&policy, Some(&some)), Standing::Tested);
+    assert_eq!(standing(&policy, Some(&some), None), Standing::Tested);
     let most = Evidence { errors: 11, ..some };
-    assert_eq!(standing(&policy, Some(&most)), Standing::FailsRequests);
-    assert_eq!(evidence_problems(&policy, Some(&most)), ["the gateway fails most requests of its test (11 of 20)"]);
+    assert_eq!(standing(&policy, Some(&most), None), Standing::FailsRequests);
+    assert_eq!(evidence_problems(&policy, Some(&most), None), ["the gateway fails most requests of its test (11 of 20)"]);
     // Files of older versions do not say.
     let mut json = serde_json::to_value(&most).unwrap();
     json.as_object_mut().unwrap().remove("errors");
@@ -383,7 +388,7 @@ fn failed_requests_and_the_built_in_router_are_told() {
     weak.router.id = "builtin".to_owned();
     let text = exported(&weak).text;
     assert!(text.contains("# waypost: WARNING, tested with the built-in router, which is not the one that your gateway asks"), "{text}");
-    assert_eq!(standing(&policy, Some(&weak)), Standing::Tested);
+    assert_eq!(standing(&policy, Some(&weak), None), Standing::Tested);
 }
 
 #[test]
@@ -400,28 +405,41 @@ fn a_budget_travels_and_evidence_of_another_one_does_not_hold() {
     assert!(left_out.iter().any(|note| note.contains("(name, dialect, budget, ")), "{left_out:?}");
 
     let mut evidence = evidence(&policy);
-    let problem = "this policy was tested with a budget of 8192 tokens, but gateways that send plano-0.4.20 allow 4096";
-    assert_eq!(evidence_problems(&policy, Some(&evidence)), [problem]);
+    let problem = "this policy was tested with a budget of 8192 tokens, but gateways that send plano-0.4.20 allow 4096; measure with \
+                   `--budget 4096`, or give policy and configuration the same number";
+    assert_eq!(evidence_problems(&policy, Some(&evidence), None), [problem]);
     evidence.budget = Some(4096);
-    assert_eq!(standing(&policy, Some(&evidence)), Standing::Tested);
+    assert_eq!(standing(&policy, Some(&evidence), None), Standing::Tested);
     let config = whole.text.replace(overrides, "");
     let options = ExportOptions { into: Some((&config, "c.yaml")), evidence: Some(&evidence), ..ExportOptions::default() };
     let text = export_gateway(&policy, options).unwrap().text;
-    let warning = "# waypost: WARNING, with this configuration Plano 0.4.19 and later cut conversations at 8192 estimated tokens";
-    assert!(text.contains(warning) && text.contains("dialect plano-0.4.20, budget 4096, holds for"), "{text}");
+    let problem = "this policy was tested with a budget of 4096 tokens, but with this configuration gateways that send plano-0.4.20 allow \
+                   8192; measure with `--budget 8192`, or give policy and configuration the same number";
+    assert!(text.contains(&format!("# waypost: WARNING, {problem}\n")), "{text}");
+    assert!(text.contains("dialect plano-0.4.20, budget 4096, holds for"), "{text}");
+    let configured = configured_budget(&config, "c.yaml");
+    assert_eq!(configured, Some(8192));
+    assert_eq!(evidence_problems(&policy, Some(&evidence), configured), [problem]);
+    assert_eq!(standing(&policy, Some(&evidence), configured), Standing::Doubtful);
+
+    let measured_there = Evidence { budget: None, ..evidence.clone() };
+    assert_eq!(standing(&policy, Some(&measured_there), configured), Standing::Tested, "the configuration's number counts");
+    let held = export_gateway(&policy, ExportOptions { evidence: Some(&measured_there), ..options }).unwrap();
+    assert!(!held.text.contains("WARNING, this policy was tested with a budget"), "{}", held.text);
+    assert!(!held.notes.iter().any(|note| note.contains("cut conversations")), "{:?}", held.notes);
 }
 
 #[test]
 fn untested_changed_and_failing_policies_are_called_so() {
     let mut policy = policy();
     let mut evidence = evidence(&policy);
-    assert_eq!(evidence_problems(&policy, Some(&evidence)), Vec::<String>::new());
-    assert_eq!(evidence_problems(&policy, None), ["this policy was not tested"]);
+    assert_eq!(evidence_problems(&policy, Some(&evidence), None), Vec::<String>::new());
+    assert_eq!(evidence_problems(&policy, None, None), ["this policy was not tested"]);
     evidence.gate = Some(Gate { min_agreement: 0.95, passed: false, open: false });
     evidence.dialect = Some(DialectId::Archgw031);
     policy.routes[0].description.push('!');
     assert_eq!(
-        evidence_problems(&policy, Some(&evidence)),
+        evidence_problems(&policy, Some(&evidence), None),
         [
             "this policy was changed since it was tested",
             "this policy fails its gate: agreement 91.0 %, but 95.0 % is required",
@@ -429,7 +447,7 @@ fn untested_changed_and_failing_policies_are_called_so() {
         ]
     );
     (evidence.agreement, evidence.gate) = (96.0 / 113.0, Some(Gate { min_agreement: 0.85, passed: false, open: false }));
-    let problems = evidence_problems(&policy, Some(&evidence));
+    let problems = evidence_problems(&policy, Some(&evidence), None);
     assert_eq!(problems[1], "this policy fails its gate: agreement 84.956 %, but 85.000 % is required");
 }
 
@@ -439,13 +457,13 @@ fn a_missed_recall_fails_the_gate_whatever_the_agreement() {
     let mut evidence = evidence(&policy);
     evidence.recall_gate =
         Some(RecallGate { min_recall: 0.9, below: vec!["no".to_owned()], below_counts: vec![[8, 9]], open: vec!["off".to_owned()] });
-    let problems = evidence_problems(&policy, Some(&evidence));
+    let problems = evidence_problems(&policy, Some(&evidence), None);
     assert_eq!(problems, ["this policy fails its gate: the recall of no is below the required 90.0 %"]);
-    assert_eq!(standing(&policy, Some(&evidence)), Standing::FailsGate);
+    assert_eq!(standing(&policy, Some(&evidence), None), Standing::FailsGate);
     evidence.recall_gate = Some(RecallGate { min_recall: 0.9, below: Vec::new(), below_counts: Vec::new(), open: vec!["off".to_owned()] });
-    let problems = evidence_problems(&policy, Some(&evidence));
+    let problems = evidence_problems(&policy, Some(&evidence), None);
     assert_eq!(problems, ["whether the recall of off is below the required 90.0 % depends on undecided cases"]);
-    assert_eq!(standing(&policy, Some(&evidence)), Standing::Doubtful);
+    assert_eq!(standing(&policy, Some(&evidence), None), Standing::Doubtful);
     // Files of older versions do not say.
     let mut json = serde_json::to_value(&evidence).unwrap();
     json.as_object_mut().unwrap().remove("recall_gate");
@@ -479,7 +497,7 @@ fn a_running_gateway_decides_in_no_dialect() {
     let mut evidence = evidence(&policy);
     evidence.dialect = None;
     (evidence.router.id, evidence.router.device) = ("plano+http://localhost:12000".to_owned(), "gateway".to_owned());
-    assert_eq!(evidence_problems(&policy, Some(&evidence)), Vec::<String>::new());
+    assert_eq!(evidence_problems(&policy, Some(&evidence), None), Vec::<String>::new());
     let options = ExportOptions { evidence: Some(&evidence), ..ExportOptions::default() };
     let text = export_gateway(&policy, options).unwrap().text;
     assert!(text.contains("# waypost: decided by the gateway at http://localhost:12000, with its own prompt\n"), "{text}");

@@ -1,7 +1,7 @@
 //! Configurations of every era, written for this project.
 
 use waypost::formats::{GatewayShape, NoteKind, import_gateway, lint_text, looks_like_gateway, parse_policy};
-use waypost::policy::Route;
+use waypost::policy::{DialectId, Route};
 
 use super::{fixture, imported, notes};
 
@@ -69,7 +69,22 @@ fn the_length_to_which_plano_cuts_is_the_budget() {
     let read = imported(&config("4096"));
     let note = "changed 5: overrides.orchestrator_model_context_length is the `budget` of the policy: 4096 estimated tokens for a prompt";
     assert_eq!((read.policy.budget, notes(&read)), (Some(4096), vec![note.to_owned()]));
-    assert_eq!(imported(&config("long")).policy.budget, None, "what the gateway refuses is none");
+    // Only these versions know the key, so the policy is one for them and nothing warns that its budget is not heeded.
+    assert_eq!(read.policy.dialect, Some(DialectId::Plano0420));
+    assert!(!lint_text(&config("4096"), "c.yaml").unwrap().to_text().contains("WP213"));
+    let meant = format!("# waypost: {{\"dialect\":\"plano-0.4.19\"}}\n{}", config("4096"));
+    assert_eq!(imported(&meant).policy.dialect, Some(DialectId::Plano0419));
+    let none = imported(&config("long")).policy;
+    assert_eq!((none.budget, none.dialect), (None, None), "what the gateway refuses is none");
+    // As the gateway's own reader takes them.
+    for (written, tokens) in [("4_096", 4096), ("!!int 4_096", 4096), ("010000", 4096), ("4096.0", 4096), ("1:30", 90), ("0", 0)] {
+        assert_eq!(imported(&config(written)).policy.budget, Some(tokens), "{written}");
+    }
+    for written in ["-4096", "4096.5", ".inf"] {
+        let read = imported(&config(written));
+        assert_eq!(read.policy.budget, None, "{written}");
+        assert!(notes(&read).join("\n").contains("which is no number of tokens, so the policy has no `budget`"), "{written}");
+    }
 }
 
 #[test]
@@ -421,7 +436,7 @@ fn headers_stay_where_they_name_a_variable() {
     let headers = "{Authorization: Bearer sk-word, X-Key: $KEY, User-Agent: me}";
     let config = CONFIG.replace("- {", &format!("- {{model: ollama/x, base_url: 'http://h', headers: {headers}}}\n- {{"));
     let read = imported(&format!("{config}{}", ROUTES.replace("openai/m", "ollama/x")));
-    assert_eq!(notes(&read), ["changed 4: what stands in a header of \"ollama/x\" may be secret and is not kept"]);
+    assert_eq!(notes(&read), ["changed 4: the header \"Authorization\" of \"ollama/x\" may be secret and is not kept"]);
     assert!(read.notes[0].warning.remedy.starts_with("add it to the exported configuration by hand"), "{:?}", read.notes);
     let kept = format!("{:?}", read.policy.extra);
     assert!(kept.contains("$KEY") && kept.contains("User-Agent") && !kept.contains("Authorization"), "{kept}");
@@ -530,6 +545,10 @@ fn where_other_gateways_serve_a_model_is_kept() {
     {
         assert!(flawed.iter().any(|note| note.contains(expected)), "{expected}: {flawed:#?}");
     }
+
+    let undescribed = imported(&tiers.replace("description: Wine", "description: ''"));
+    let remedy = undescribed.notes.iter().find(|note| note.warning.message.ends_with("the tier \"wine\" without a description"));
+    assert_eq!(remedy.map(|note| note.warning.remedy.as_str()), Some("describe it"), "{:?}", notes(&undescribed));
 
     let vllm = "version: v0.3
 providers:

@@ -1,7 +1,7 @@
 //! Exports into an existing configuration: nothing but the routes and missing providers changes.
 
 use proptest::prelude::*;
-use waypost::formats::{ExportOptions, Exported, export_gateway};
+use waypost::formats::{ExportOptions, Exported, configured_budget, export_gateway};
 use waypost::policy::{Policy, Route};
 
 use super::{fixture, imported};
@@ -108,6 +108,14 @@ fn a_configuration_that_cuts_elsewhere_is_told() {
         assert!(told.contains(&format!("cut conversations at {set} estimated tokens")), "{told}");
         assert!(told.contains(&format!("not at the policy's {own} (`budget`)")), "{told}");
     }
+    // The gateway's own reader knows more spellings, and what an alias stands for is not looked up.
+    for (written, set) in [("4_096", Some(4096)), ("010000", Some(4096)), ("1:30", Some(90)), ("-1", None), ("long", None)] {
+        assert_eq!(configured_budget(&short.replace("300", written), "c.yaml"), set, "{written}");
+    }
+    let alias = format!("ids: &n 300\n{}", short.replace(" 300", " *n"));
+    assert_eq!(configured_budget(&alias, "c.yaml"), None);
+    let told = notes(None, &short.replace("300", "-1")).join("\n");
+    assert!(told.contains("is not known to be a number of tokens") && told.contains("write a whole number there"), "{told}");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! The linter: for each code a policy that it is about and one that it is not, quick fixes, lines, and the shapes of reports.
 
-use waypost::formats::{NoteKind, lint_context, lint_text, parse_policy, unreadable_json, unreadable_sarif};
+use waypost::formats::{NoteKind, import_gateway, lint_context, lint_text, parse_policy, unreadable_json, unreadable_sarif, write_policy};
 use waypost::policy::lint::{Finding, LintContext, RULES, Severity, lint};
 use waypost::policy::{DialectId, Policy, Route};
 
@@ -127,6 +127,21 @@ fn examples() -> Vec<(&'static str, Policy, Policy)> {
 fn check(policy: &Policy, code: &str) -> Vec<Finding> {
     let declared = (code == "WP105").then(|| vec!["openai/m0".to_owned(), "openai/m1".to_owned()]);
     lint(policy, &LintContext { declared, addressed: vec!["acme/known".to_owned()], ..lint_context(policy) })
+}
+
+#[test]
+fn models_that_another_gateway_tells_apart_are_fine_in_its_own_configuration() {
+    let config = "complexity_router_config:
+  classifier_type: llm
+  classifier_llm_config: {model: openai/gpt-4o}
+  fallback_tier: other
+  tier_definitions: [{name: wine, description: Wine and cellars}, {name: other, description: All else}]
+  tiers: {wine: openai/gpt-4o, other: azure/gpt-4o}
+";
+    let alike = |text: &str, path: &str| lint_text(text, path).unwrap().to_text().contains("WP214");
+    assert!(!alike(config, "c.yaml"));
+    let policy = import_gateway(config, "c.yaml").unwrap().policy;
+    assert!(alike(&write_policy(&policy), "p.yaml"), "a policy may be for Plano");
 }
 
 #[test]

@@ -39,7 +39,7 @@ fn variants_are_measured_with_one_button_and_their_flips_explained() {
     compared(&mut harness);
     for text in [
         "6 cases cannot tell these apart: 2 fixed, 0 broken, p = 0.50",
-        "points, too few conversations for an interval",
+        "points, too few conversations came out differently for an interval",
         "Fixed 2",
         "Broken 0",
         "Baseline",

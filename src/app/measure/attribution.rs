@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::decision::{Decision, RouterInfo};
+use crate::dialect::default_budget;
 use crate::engine::{EngineError, RouteRequest};
 use crate::eval::{Cause, Causes, Comparison, FlipKind, Run};
 use crate::formats::LabelledSet;
@@ -53,8 +54,8 @@ enum Round {
 pub fn attribute(a: &Run, b: &Run, comparison: &Comparison, set: &LabelledSet) -> Result<Attribution, String> {
     let mut changes = policy_changes(&a.policy, &b.policy);
     let follows = follow_their_budgets(a, b);
-    if !follows {
-        // Another one counted in the place of both.
+    if !follows || allowed(a) == allowed(b) {
+        // Another one counted in the place of both, or the dialect heeds none, or one of them says the usual number.
         changes.retain(|change| !matches!(change, PolicyChange::Budget(_)));
     }
     if changes.is_empty() {
@@ -102,6 +103,11 @@ pub fn attribute(a: &Run, b: &Run, comparison: &Comparison, set: &LabelledSet) -
 /// Returns whether each run allowed a prompt what its policy says.
 fn follow_their_budgets(a: &Run, b: &Run) -> bool {
     [a, b].into_iter().all(|run| run.info.budget == run.policy.budget_for(run.info.dialect))
+}
+
+/// Returns the estimated tokens that a gateway allows a prompt of a run's policy.
+fn allowed(run: &Run) -> Option<usize> {
+    run.policy.budget_for(run.info.dialect).or_else(|| default_budget(run.info.dialect))
 }
 
 /// Returns why deciding cases again would not tell what the edits do.

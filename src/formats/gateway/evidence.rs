@@ -108,6 +108,15 @@ impl Evidence {
         Some(format!("the policy was tested only on the first cases of {}; {rest} not measured", self.set))
     }
 
+    /// Returns what an export must say of cases that its figures do not count; `None` where there are none.
+    pub fn own_routes_note(&self) -> Option<String> {
+        match self.own_routes {
+            0 => None,
+            1 => Some("not counted: 1 case that chose between routes of its own".to_owned()),
+            count => Some(format!("not counted: {count} cases that chose between routes of their own")),
+        }
+    }
+
     /// Returns what an export must say of requests that the gateway fails; `None` where it fails none.
     pub fn errors_note(&self) -> Option<String> {
         let Self { cases, errors, .. } = self;
@@ -177,21 +186,24 @@ pub enum Standing {
     Tested,
 }
 
-/// Returns the word for [`evidence_problems`].
-pub fn standing(policy: &Policy, evidence: Option<&Evidence>) -> Standing {
+/// Returns the word for [`evidence_problems`], with the same arguments.
+pub fn standing(policy: &Policy, evidence: Option<&Evidence>, configured: Option<usize>) -> Standing {
     match evidence {
         None => Standing::NotTested,
         Some(evidence) if evidence.policy_sha256 != policy_digest(policy) => Standing::Changed,
         Some(evidence) if evidence.gate.as_ref().is_some_and(|gate| !gate.passed && !gate.open) => Standing::FailsGate,
         Some(evidence) if evidence.recall_gate.as_ref().is_some_and(|gate| !gate.below.is_empty()) => Standing::FailsGate,
         Some(evidence) if evidence.fails_most() => Standing::FailsRequests,
-        Some(_) if evidence_problems(policy, evidence).is_empty() => Standing::Tested,
+        Some(_) if evidence_problems(policy, evidence, configured).is_empty() => Standing::Tested,
         Some(_) => Standing::Doubtful,
     }
 }
 
 /// Returns what an exporter must say and ask about before it exports: nothing where the policy was tested as it is and passed.
-pub fn evidence_problems(policy: &Policy, evidence: Option<&Evidence>) -> Vec<String> {
+///
+/// `configured` is the budget of the configuration that is written into ([`super::configured_budget`]), in estimated tokens: there it counts in
+/// place of the policy's. `None` without one, or where it cannot be told.
+pub fn evidence_problems(policy: &Policy, evidence: Option<&Evidence>, configured: Option<usize>) -> Vec<String> {
     let Some(evidence) = evidence else { return vec!["this policy was not tested".to_owned()] };
     let mut problems = Vec::new();
     if evidence.policy_sha256 != policy_digest(policy) {
@@ -234,9 +246,15 @@ pub fn evidence_problems(policy: &Policy, evidence: Option<&Evidence>) -> Vec<St
         problems.push(format!("this policy was tested with the dialect {sent}, but is meant for {dialect}"));
     }
     if let Some((sent, usual)) = evidence.dialect.and_then(|sent| Some((sent, default_budget(sent)?))) {
-        let (tested, own) = (evidence.budget.unwrap_or(usual), policy.budget_for(sent).unwrap_or(usual));
+        let configured = configured.filter(|_| sent.takes_budget());
+        let (tested, own) = (evidence.budget.unwrap_or(usual), configured.or_else(|| policy.budget_for(sent)).unwrap_or(usual));
         if tested != own {
-            problems.push(format!("this policy was tested with a budget of {tested} tokens, but gateways that send {sent} allow {own}"));
+            let place = if configured.is_some() { "with this configuration " } else { "" };
+            let other = if sent.takes_budget() { ", or give policy and configuration the same number" } else { "" };
+            problems.push(format!(
+                "this policy was tested with a budget of {tested} tokens, but {place}gateways that send {sent} allow {own}; measure with \
+                 `--budget {own}`{other}"
+            ));
         }
     }
     problems
@@ -248,18 +266,11 @@ pub fn evidence_json(evidence: &Evidence) -> String {
     serde_json::to_string_pretty(evidence).unwrap_or_default() + "\n"
 }
 
-/// Returns a sentence as a comment line that warns.
-pub(super) fn warning(sentence: &str) -> String {
+/// Returns the comment lines of an export; the arguments are those of [`evidence_problems`].
+pub(super) fn comments(policy: &Policy, evidence: Option<&Evidence>, configured: Option<usize>) -> String {
     let mut out = String::new();
-    line(&mut out, &format!("WARNING, {sentence}"));
-    out
-}
-
-/// Returns the comment lines of an export.
-pub(super) fn comments(policy: &Policy, evidence: Option<&Evidence>) -> String {
-    let mut out = String::new();
-    for problem in evidence_problems(policy, evidence) {
-        out.push_str(&warning(&problem));
+    for problem in evidence_problems(policy, evidence, configured) {
+        line(&mut out, &format!("WARNING, {problem}"));
     }
     let Some(evidence) = evidence else { return out };
     if let Some(note) = evidence.router_note() {
@@ -269,10 +280,7 @@ pub(super) fn comments(policy: &Policy, evidence: Option<&Evidence>) -> String {
     line(&mut out, &format!("tested on {} with waypost {}", evidence.date, evidence.waypost));
     line(&mut out, &format!("policy sha256 {}", evidence.policy_sha256));
     line(&mut out, &format!("set {set}, {cases} cases, sha256 {}", evidence.set_sha256));
-    if evidence.own_routes > 0 {
-        line(&mut out, &format!("not counted: {} cases that chose between routes of their own", evidence.own_routes));
-    }
-    if let Some(note) = evidence.limit_note() {
+    for note in evidence.own_routes_note().into_iter().chain(evidence.limit_note()) {
         line(&mut out, &note);
     }
     let percent = |share: &f64| format!("{:.1} %", 100.0 * share);

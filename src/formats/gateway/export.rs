@@ -185,15 +185,12 @@ pub fn export_gateway(policy: &Policy, options: ExportOptions<'_>) -> Result<Exp
     // Of most requests it is a problem, which whoever exports asks about.
     notes.extend(options.evidence.filter(|evidence| !evidence.fails_most()).and_then(Evidence::errors_note));
     let evidence = options.evidence.map(|evidence| evidence.clone().within(options.format));
-    let mut comments = evidence::comments(policy, evidence.as_ref()) + &meta::comment(policy, options.format);
+    let configured = options.into.and_then(|(text, path)| into::configured_budget(text, path));
+    let comments = evidence::comments(policy, evidence.as_ref(), configured) + &meta::comment(policy, options.format);
     notes.extend(budget_note(policy, options));
-    let is_of_budget = options.evidence.and_then(|evidence| evidence.dialect).is_some_and(DialectId::takes_budget);
-    if let Some(gap) = options.into.and_then(|(text, path)| into::budget_gap(policy, text, path)) {
-        if is_of_budget {
-            comments.insert_str(0, &evidence::warning(&gap));
-        }
-        notes.push(gap);
-    }
+    // A test with the configuration's own budget holds, and one with another is a problem of that evidence.
+    let is_judged = configured.is_some() && evidence.as_ref().and_then(|evidence| evidence.dialect).is_some_and(DialectId::takes_budget);
+    notes.extend(options.into.filter(|_| !is_judged).and_then(|_| into::budget_gap(policy, configured)));
     let text = match options.format {
         ExportFormat::Plano04 => match options.into {
             Some((text, path)) => into::write_into(policy, &kept, &comments, text, path, &mut notes)?,

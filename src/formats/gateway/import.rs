@@ -8,7 +8,7 @@ use crate::formats::policy::{document, text as text_of};
 use crate::formats::source::without_bom;
 use crate::formats::tree::{Entry, Node, Pos, Value, quoted};
 use crate::policy::lint::{Field, Severity};
-use crate::policy::{Policy, Route};
+use crate::policy::{DialectId, Policy, Route};
 
 use super::providers::Declaration;
 use super::spans::layout;
@@ -150,7 +150,12 @@ fn read(text: &str, origin: Origin<'_>) -> Result<Imported, FormatError> {
         policy.routes = order.iter().map(|index| policy.routes[*index].clone()).collect();
         lines.routes = order.iter().map(|index| lines.routes[*index].clone()).collect();
     }
+    let has_budget = shape == GatewayShape::Plano && policy.budget.is_some();
     meta::restore(text, shape, &mut policy);
+    if has_budget {
+        // Only Plano 0.4.19 and later know the key, and without a dialect of theirs nothing would be tested with the number.
+        policy.dialect = policy.dialect.or(Some(DialectId::Plano0420));
+    }
     providers::keep(&mut policy, &declarations);
     notes.sort_by_key(|note| note.warning.line);
     // Several routes may lead to one deployment, about which there is one thing to say.

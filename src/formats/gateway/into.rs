@@ -10,9 +10,9 @@ use crate::policy::{DialectId, Policy};
 
 use super::edit::{Edits, after_colon, line_end, line_start, next_line};
 use super::export::ExportError;
-use super::import::{NoteKind, at_path, import_gateway};
+use super::import::{NoteKind, import_gateway};
 use super::meta::MARK;
-use super::plano::{BUDGET, TOP_LEVEL_SINCE, version};
+use super::plano::{BUDGET, TOP_LEVEL_SINCE, version, whole_tokens};
 use super::plano_writer::{keys, preferences, prefers, provider};
 use super::providers::{Declaration, SOURCES, declaration, incomplete, models};
 use super::spans::{Kind, Span, spans};
@@ -71,16 +71,31 @@ pub(super) fn write_into(
     Ok(text[..text.len() - body.len()].to_owned() + &edited)
 }
 
-/// Returns a note where the configuration, in which that stays as it is, cuts conversations at another length than the policy says.
-pub(super) fn budget_gap(policy: &Policy, text: &str, path: &str) -> Option<String> {
-    let root = document(without_bom(text), path, &Origin::new(path)).ok()?;
-    let usual = default_budget(DialectId::Plano0420)?;
-    let set = match at_path(&root, &["overrides", BUDGET]).map(|node| &node.value) {
-        None => usual,
-        Some(Value::Number(number)) => number.parse().ok()?,
-        Some(_) => return None,
+/// Returns the estimated tokens at which Plano 0.4.19 and later cut conversations with a configuration, as its own reader takes them;
+/// `None` where the text cannot be read, or says what is no such number.
+pub fn configured_budget(text: &str, path: &str) -> Option<usize> {
+    let body = without_bom(text);
+    document(body, path, &Origin::new(path)).ok()?;
+    let root = spans(body)?;
+    let Some((_, overrides)) = root.entry("overrides") else { return default_budget(DialectId::Plano0420) };
+    let Kind::Map { .. } = overrides.kind else { return None };
+    let Some((_, value)) = overrides.entry(BUDGET) else { return default_budget(DialectId::Plano0420) };
+    match meant(value)? {
+        Taken::Number(number) | Taken::Sixty(number) => whole_tokens(number),
+        _ => None,
+    }
+}
+
+/// Returns a note where the configuration, in which that stays as it is, cuts conversations at another length than the policy says, or where
+/// that cannot be told; `configured` is as in [`configured_budget`].
+pub(super) fn budget_gap(policy: &Policy, configured: Option<usize>) -> Option<String> {
+    let own = policy.budget.or_else(|| default_budget(DialectId::Plano0420))?;
+    let Some(set) = configured else {
+        return Some(format!(
+            "what the configuration says as overrides.{BUDGET} is not known to be a number of tokens, so Plano 0.4.19 and later may cut \
+             conversations elsewhere than the policy says; write a whole number there"
+        ));
     };
-    let own = policy.budget.unwrap_or(usual);
     (set != own).then(|| {
         format!(
             "with this configuration Plano 0.4.19 and later cut conversations at {set} estimated tokens (overrides.{BUDGET}), not at the \

@@ -216,22 +216,23 @@ fn served(model: &str, parameters: &Node, reader: &mut Reader<'_>) {
 }
 
 fn limits(tier: &Route, node: &Node, reader: &mut Reader<'_>) {
-    if let Some(problem) = problem(tier) {
-        reader.note(NoteKind::Refused, node.at, problem, "shorten it");
+    if let Some((problem, remedy)) = problem(tier) {
+        reader.note(NoteKind::Refused, node.at, problem, remedy);
     }
 }
 
-/// Returns why LiteLLM refuses a tier.
-fn problem(tier: &Route) -> Option<String> {
+/// Returns why LiteLLM refuses a tier, and what to do.
+fn problem(tier: &Route) -> Option<(String, &'static str)> {
     let name = quoted(&tier.name);
     if tier.name.trim().chars().count() > LONGEST_NAME {
-        Some(format!("LiteLLM refuses the name {name}, which is longer than {LONGEST_NAME} characters"))
+        Some((format!("LiteLLM refuses the name {name}, which is longer than {LONGEST_NAME} characters"), "shorten it"))
     } else if tier.description.trim().chars().count() > LONGEST_DESCRIPTION {
-        Some(format!("LiteLLM refuses the description of {name}, which is longer than {LONGEST_DESCRIPTION} characters"))
+        let message = format!("LiteLLM refuses the description of {name}, which is longer than {LONGEST_DESCRIPTION} characters");
+        Some((message, "shorten it"))
     } else if tier.description.trim().is_empty() {
-        Some(format!("LiteLLM refuses the tier {name} without a description"))
+        Some((format!("LiteLLM refuses the tier {name} without a description"), "describe it"))
     } else if [&tier.name, &tier.description].iter().any(|text| text.contains(['\n', '\r'])) {
-        Some(format!("LiteLLM refuses line breaks in the tier {name}"))
+        Some((format!("LiteLLM refuses line breaks in the tier {name}"), "write name and description on one line each"))
     } else {
         None
     }
@@ -239,7 +240,8 @@ fn problem(tier: &Route) -> Option<String> {
 
 /// Returns everything that keeps a policy from becoming tiers.
 pub(super) fn problems(policy: &Policy) -> Vec<String> {
-    let mut problems: Vec<String> = policy.routes.iter().filter_map(problem).collect();
+    let refused = policy.routes.iter().filter_map(problem);
+    let mut problems: Vec<String> = refused.map(|(message, remedy)| format!("{message}; {remedy}")).collect();
     let tiers = policy.routes.len() + 1;
     if tiers > MOST_TIERS {
         let most = MOST_TIERS - 1;
@@ -250,7 +252,13 @@ pub(super) fn problems(policy: &Policy) -> Vec<String> {
         problems.push("LiteLLM needs a model for requests that fit no route; set the policy's fallback".to_owned());
     }
     let mut folded: Vec<String> = policy.routes.iter().map(|route| route.name.trim().to_lowercase()).collect();
-    folded.push(NO_ROUTE_LABEL.to_owned());
+    if let Some(at) = folded.iter().position(|name| name == NO_ROUTE_LABEL) {
+        let name = quoted(&policy.routes[at].name);
+        problems.push(format!(
+            "LiteLLM takes the tier {NO_ROUTE_LABEL:?} for requests that fit no route, and does not tell tiers apart by case; rename the \
+             route {name}"
+        ));
+    }
     folded.sort();
     if let Some([name, _]) = folded.array_windows().find(|[a, b]| a == b) {
         problems.push(format!("LiteLLM does not tell tiers apart by case, and {} is there twice; rename one", quoted(name)));

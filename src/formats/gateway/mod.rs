@@ -27,6 +27,7 @@ pub use evidence::{
 pub use export::{ExportError, ExportFormat, ExportOptions, Exported, UnknownFormat, export_gateway};
 pub(super) use import::import_to_lint;
 pub use import::{GatewayShape, Imported, Note, NoteKind, import_gateway, looks_like_gateway};
+pub use into::configured_budget;
 pub use others::routing_preference;
 pub use providers::lint_context;
 pub(super) use providers::{PROVIDERS, SELECTION, SOURCES};

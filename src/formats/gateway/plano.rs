@@ -8,7 +8,7 @@ use super::import::{NoteKind, Reader, at_path, field, items, plain_text};
 use super::plano_checks as checks;
 use super::plano_writer::{USUAL_COST_SOURCE, prefers};
 use super::providers::{Declaration, SELECTION, SOURCES, without_credentials};
-use super::yaml_1_1::Unquoted;
+use super::yaml_1_1::{Seen, Unquoted};
 
 /// One provider of the file.
 pub(super) struct Provider<'n> {
@@ -66,7 +66,7 @@ pub(super) fn read(root: Node, reader: &mut Reader<'_>) -> Result<(), FormatErro
         let (declaration, dropped) = Declaration::read(&provider.canonical, provider.entries, &reader.unquoted);
         for what in dropped {
             let message = format!("{what} of {} may be secret and is not kept", quoted(&provider.canonical));
-            let remedy = match what {
+            let remedy = match what.as_str() {
                 "access_key" => "an export names an environment variable instead",
                 _ => "add it to the exported configuration by hand, or name an environment variable instead",
             };
@@ -106,14 +106,24 @@ pub(super) fn read(root: Node, reader: &mut Reader<'_>) -> Result<(), FormatErro
     Ok(())
 }
 
-/// Takes the length to which Plano cuts conversations; what is no whole number is left to the checks.
+/// Takes the length to which Plano cuts conversations; what is no number is left to the checks.
 fn budget(root: &Node, reader: &mut Reader<'_>) {
     let Some(entry) = field(root, "overrides").and_then(|overrides| field(&overrides.node, BUDGET)) else { return };
-    let Value::Number(number) = &entry.node.value else { return };
-    let Ok(tokens) = number.parse::<usize>() else { return };
+    let Seen::Number(number) = reader.unquoted.seen(&entry.node) else { return };
+    let Some(tokens) = whole_tokens(number) else {
+        let message = format!("overrides.{BUDGET} is {number}, which is no number of tokens, so the policy has no `budget`");
+        reader.note(NoteKind::Changed, entry.at, message, "write a whole number that is not negative");
+        return;
+    };
     reader.policy.budget = Some(tokens);
     let message = format!("overrides.{BUDGET} is the `budget` of the policy: {tokens} estimated tokens for a prompt");
-    reader.note(NoteKind::Changed, entry.at, message, "test with the dialect plano-0.4.20 (or plano-0.4.19), which heeds it");
+    let remedy = "its dialect is plano-0.4.20 unless a comment of Waypost names another, since only Plano 0.4.19 and later know the key";
+    reader.note(NoteKind::Changed, entry.at, message, remedy);
+}
+
+/// Returns a number as a count of tokens; `None` where it is none.
+pub(super) fn whole_tokens(number: f64) -> Option<usize> {
+    ((0.0..=f64::from(u32::MAX)).contains(&number) && number.fract() == 0.0).then_some(number as usize)
 }
 
 /// Reads one provider; what is no object with a model is left to the checks.

@@ -54,9 +54,9 @@ impl Declaration {
         Self { model: model.to_owned(), access_key: has_key.then(|| format!("${}", key_variable(model))), ..Self::default() }
     }
 
-    /// Reads a declaration, leaving out secrets; returns the names of what was left out too.
-    pub(super) fn read(model: &str, entries: &[Entry], unquoted: &Unquoted) -> (Self, Vec<&'static str>) {
-        let mut dropped = Vec::new();
+    /// Reads a declaration, leaving out secrets; returns what was left out too, as messages name it.
+    pub(super) fn read(model: &str, entries: &[Entry], unquoted: &Unquoted) -> (Self, Vec<String>) {
+        let mut dropped: Vec<String> = Vec::new();
         let text = |key: &str| match entries.iter().find(|entry| entry.key == key).map(|entry| &entry.node.value) {
             Some(Value::Text(text)) if !text.is_empty() => Some(text.clone()),
             _ => None,
@@ -65,14 +65,14 @@ impl Declaration {
             if is_variable(&key) {
                 return key;
             }
-            dropped.push("access_key");
+            dropped.push("access_key".to_owned());
             format!("${}", key_variable(model))
         });
         let address = text("base_url").or_else(|| text("endpoint").map(|endpoint| format!("http://{endpoint}")));
         let base_url = address.map(|url| {
             let clean = without_credentials(&url);
             if clean != url {
-                dropped.push("credentials in base_url");
+                dropped.push("credentials in base_url".to_owned());
             }
             clean
         });
@@ -88,7 +88,7 @@ impl Declaration {
                     Value::Text(value) if is_open(key, value) => {
                         headers.insert(key.clone(), value.clone().into());
                     }
-                    _ => dropped.push("what stands in a header"),
+                    _ => dropped.push(format!("the header {}", quoted(key))),
                 }
             }
         }
@@ -259,7 +259,7 @@ pub fn lint_context(policy: &Policy) -> LintContext {
     refused.extend(used.filter_map(|declaration| Some((Field::Providers, needs(declaration, declaration.wants()?)))));
     refused.extend(sources_problem(policy).map(|problem| (Field::Sources, problem)));
     let addressed = kept.into_iter().filter(|declaration| declaration.lacks().is_none()).map(|declaration| declaration.model);
-    LintContext { declared: None, addressed: addressed.collect(), refused }
+    LintContext { addressed: addressed.collect(), refused, ..LintContext::default() }
 }
 
 /// Returns the sentence about a declaration that Plano would refuse, or an export.

@@ -113,6 +113,8 @@ pub struct Finding {
 pub struct LintContext {
     /// Every model the gateway declares; `None` when no configuration is at hand, and the check of undeclared models is left out.
     pub declared: Option<Vec<String>>,
+    /// Whether the policy is that of a configuration of another gateway than Plano, which tells models apart that Plano does not.
+    pub is_foreign: bool,
     /// Models whose address (`base_url`) is known.
     pub addressed: Vec<String>,
     /// What the gateway would refuse of what the policy keeps for it, one sentence each.

@@ -87,7 +87,7 @@ fn each_model(findings: &mut Findings<'_>, context: &LintContext) {
         let like = called.get(id).or_else(|| called.get(whole)).copied();
         called.extend([(id, whole), (whole, whole)]);
         // Of a gateway's configuration its notes say so.
-        let alike = like.filter(|_| context.declared.is_none());
+        let alike = like.filter(|_| context.declared.is_none() && !context.is_foreign);
         let alike = alike.map(|other| (&ALIKE_MODELS, format!("Plano does not tell {} and {} apart", shown(model), shown(other))));
         for (rule, message) in found.into_iter().chain(undeclared).chain(alike) {
             match index {
