@@ -314,7 +314,7 @@ fn names_that_cannot_be_read_elsewhere_are_findings_here() {
         let errors = report.findings.iter().filter(|located| ["WP101", "WP102"].contains(&located.finding.rule.code));
         let errors: Vec<(&str, Option<usize>)> = errors.map(|located| (located.finding.rule.code, located.line)).collect();
         assert_eq!(errors, [("WP101", Some(first)), ("WP102", Some(first + 1))], "{}", report.to_text());
-        assert!(parse_policy(text, "p.yaml").is_err() && waypost::formats::import_gateway(text, "p.yaml").is_err());
+        assert!(parse_policy(text, "p.yaml").is_err() && import_gateway(text, "p.yaml").is_err());
     }
     let kept = lint_text("providers: 5\nroutes:\n  - {name: wine, description: Wine}\n", "p.yaml").unwrap();
     assert_eq!((kept.findings[0].finding.rule.code, kept.findings[0].line), ("WP111", Some(1)));
