@@ -210,7 +210,7 @@ pub struct EvalArguments {
     /// End with status 1 when the agreement is under X, in 0 to 1, and with 3 when that depends on cases that the router did not decide
     #[arg(long, value_name = "X")]
     pub min_agreement: Option<f64>,
-    /// End with status 1 when less than X, in 0 to 1, of a route's cases are decided as it, and name the routes
+    /// End with status 1 when less than X, in 0 to 1, of a route's cases are decided as it, and name the routes; with 3 as above
     #[arg(long, value_name = "X")]
     pub min_recall: Option<f64>,
     #[command(flatten)]

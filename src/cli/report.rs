@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::Failure;
 use crate::decision::{Decision, Outcome, RouteProbability, other_orders};
-use crate::policy::{Policy, Route};
+use crate::policy::{DialectId, Policy, Route};
 
 /// Prints a value as indented JSON.
 ///
@@ -54,7 +54,8 @@ pub fn decision_text(decision: &Decision, policy: &Policy) -> String {
         (None, _) => text += &choice.map_or_else(String::new, |choice| format!(", served by {}", shown(&choice))),
     }
     text.push('\n');
-    if decision.outcome == Outcome::NoRoute {
+    // No gateway sends the model card's prompt.
+    if decision.outcome == Outcome::NoRoute && decision.dialect != Some(DialectId::ModelCard) {
         text += "  Plano serves what fits no route with the model that the request names\n";
     }
     if let Some(error) = &decision.error {

@@ -6,7 +6,7 @@ use super::tokens::{self, space, text};
 use super::{bars, decision_facts, study_views, theme, widgets};
 use crate::app::{Action, Command, RouterPhase, State, StudyKind, Subject};
 use crate::decision::{Decision, Outcome};
-use crate::policy::{Policy, Route};
+use crate::policy::{DialectId, Policy, Route};
 
 /// Above this margin nobody has to think twice about a decision.
 const CLEAR: f64 = 0.5;
@@ -130,7 +130,8 @@ fn chosen_ui(ui: &mut Ui, decision: &Decision, policy: &Policy) {
         if let Some(model) = model {
             ui.add(Label::new(RichText::new(model).color(palette.text_weak)).wrap().selectable(true));
         }
-        if decision.outcome == Outcome::NoRoute {
+        // No gateway sends the model card's prompt.
+        if decision.outcome == Outcome::NoRoute && decision.dialect != Some(DialectId::ModelCard) {
             widgets::caption_ui(ui, NO_ROUTE);
         }
         if decision.outcome != Outcome::Error && !decision.probabilities.is_empty() {
