@@ -7,7 +7,8 @@ use serde::Serialize;
 
 use super::Failure;
 use crate::decision::{Decision, Outcome, RouteProbability, other_orders};
-use crate::policy::{DialectId, Policy, Route};
+use crate::dialect::no_route_note;
+use crate::policy::{Policy, Route};
 
 /// Prints a value as indented JSON.
 ///
@@ -54,9 +55,8 @@ pub fn decision_text(decision: &Decision, policy: &Policy) -> String {
         (None, _) => text += &choice.map_or_else(String::new, |choice| format!(", served by {}", shown(&choice))),
     }
     text.push('\n');
-    // No gateway sends the model card's prompt.
-    if decision.outcome == Outcome::NoRoute && decision.dialect != Some(DialectId::ModelCard) {
-        text += "  Plano serves what fits no route with the model that the request names\n";
+    if let Some(note) = no_route_note(decision.dialect).filter(|_| decision.outcome == Outcome::NoRoute) {
+        text += &format!("  {note}\n");
     }
     if let Some(error) = &decision.error {
         text += &format!("  {error}\n");
@@ -138,6 +138,7 @@ fn shown(text: &str) -> String {
 mod tests {
     use super::*;
     use crate::decision::{Latency, RouterInfo, TokenCounts};
+    use crate::policy::DialectId;
 
     fn failed() -> Decision {
         Decision {
@@ -162,6 +163,16 @@ mod tests {
             },
             order_stability: None,
         }
+    }
+
+    #[test]
+    fn what_plano_does_with_no_route_is_told_but_of_a_prompt_that_no_gateway_sends() {
+        let text = |dialect: Option<DialectId>| {
+            decision_text(&Decision { outcome: Outcome::NoRoute, error: None, dialect, ..failed() }, &Policy::default())
+        };
+        let note = "with the model that the request names";
+        assert!(text(Some(DialectId::Archgw031)).contains(note) && text(None).contains(note));
+        assert!(!text(Some(DialectId::ModelCard)).contains(note));
     }
 
     #[test]

@@ -46,6 +46,12 @@ pub fn outlook(gateway: &Gateway, names: &[&str], answer: &str) -> String {
     }
 }
 
+/// Returns what gateways that send a dialect do with what fits no route, as a sentence: a policy's fallback does not say it. `None` for the model
+/// card's prompt, which no gateway sends. No dialect is that of a running gateway.
+pub fn no_route_note(dialect: Option<DialectId>) -> Option<&'static str> {
+    (dialect != Some(DialectId::ModelCard)).then_some("Plano serves what fits no route with the model that the request names")
+}
+
 /// Returns what no test of a single prompt can see of the gateways that send a dialect, as a sentence; `None` where there is no such thing.
 /// No dialect is that of a running gateway: it does not tell its version, and any that takes routes from a request may have sessions.
 pub fn session_limit(dialect: Option<DialectId>) -> Option<&'static str> {

@@ -19,7 +19,7 @@ mod template;
 mod trim;
 
 pub use answer::{all_names_text, answer_text, first_name_prefix};
-pub use gateways::{GATEWAYS, Gateway, Version, dialect_warning, gateway_of_version, outlook, session_limit, version};
+pub use gateways::{GATEWAYS, Gateway, Version, dialect_warning, gateway_of_version, no_route_note, outlook, session_limit, version};
 pub use parse::{AnswerError, parse_answer};
 pub use prompt::{RenderedPrompt, render};
 pub use select::{Budget, DropReason, Dropped, Fit, Kept, Selection, WINDOW, is_cut, says_nothing};

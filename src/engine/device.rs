@@ -121,16 +121,16 @@ fn keep_memory(device: &Device) -> candle_core::Result<()> {
     use candle_core::cuda::cudarc::driver::{result, sys};
 
     let stream = device.as_cuda_device()?.cuda_stream();
-    let mut kept: u64 = 256 << 20;
+    let mut threshold: u64 = 256 << 20;
     // SAFETY: the device is that of a context that is open, the pool is the driver's own, and the attribute is a `cuuint64_t`.
-    let kept = unsafe {
+    let set = unsafe {
         result::device::get_default_mem_pool(stream.context().cu_device()).and_then(|pool| {
             let attribute = sys::CUmemPool_attribute::CU_MEMPOOL_ATTR_RELEASE_THRESHOLD;
-            result::mem_pool::set_attribute(pool, attribute, (&raw mut kept).cast())
+            result::mem_pool::set_attribute(pool, attribute, (&raw mut threshold).cast())
         })
     };
     // Only speed is lost.
-    kept.ok();
+    set.ok();
     Ok(())
 }
 

@@ -4,7 +4,8 @@ use serde::Serialize;
 
 use super::run::{Run, TurnResult};
 use crate::decision::Outcome;
-use crate::policy::{DialectId, NO_ROUTE_LABEL, Route};
+use crate::dialect::no_route_note;
+use crate::policy::{NO_ROUTE_LABEL, Route};
 
 /// Whether routes change the model at all.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -88,7 +89,7 @@ impl<'a> Destination<'a> {
 
 /// Returns whether the gateway of a run serves what fits no route with the model that the request names, as archgw and Plano do.
 fn leaves_no_route_to_the_request(run: &Run) -> bool {
-    run.info.dialect != DialectId::ModelCard
+    no_route_note(Some(run.info.dialect)).is_some()
 }
 
 /// Returns the figures; `None` where the policy names no models, or no turn chose between its routes.

@@ -3,9 +3,10 @@
 use egui::{FontId, Rect, Role, Sense, Ui, WidgetInfo, pos2, vec2};
 
 use super::tokens::{self, space, text};
-use super::{result_view, theme, widgets};
+use super::{theme, widgets};
 use crate::decision::{Decision, Outcome, RouteProbability};
-use crate::policy::{Policy, Route};
+use crate::dialect::no_route_note;
+use crate::policy::{DialectId, Policy, Route};
 
 const ROW_HEIGHT: f32 = 26.0;
 const BAR_HEIGHT: f32 = 12.0;
@@ -21,7 +22,10 @@ pub fn bars_ui(ui: &mut Ui, decision: &Decision, policy: &Policy, before: Option
         let title = if entry.no_route { "No route" } else { &entry.route };
         let was = before.and_then(|before| p_of(before, &entry.route, entry.no_route));
         let kind = if decision.chose(entry) { Kind::Chosen } else { Kind::Other };
-        bar_ui(ui, &Bar { title, answer: Some((policy, entry)), p: entry.p, before: was, compares: before.is_some(), kind });
+        bar_ui(
+            ui,
+            &Bar { title, answer: Some((policy, entry, decision.dialect)), p: entry.p, before: was, compares: before.is_some(), kind },
+        );
     }
     let rule = ui.available_rect_before_wrap();
     ui.add_space(space::XS);
@@ -43,9 +47,10 @@ pub fn p_of(decision: &Decision, route: &str, no_route: bool) -> Option<f64> {
 }
 
 /// Returns in a sentence which model serves an answer; `None` where the policy names none.
-fn served(policy: &Policy, entry: &RouteProbability) -> Option<String> {
+fn served(policy: &Policy, entry: &RouteProbability, dialect: Option<DialectId>) -> Option<String> {
     if entry.no_route {
-        return policy.model_for(None).map(|model| format!("Falls back to {model}. {}", result_view::NO_ROUTE));
+        let note = no_route_note(dialect).map_or_else(String::new, |note| format!(". {note}"));
+        return policy.model_for(None).map(|model| format!("Falls back to {model}{note}"));
     }
     let choice = policy.route(&entry.route).and_then(Route::choice);
     choice.or_else(|| policy.model_for(Some(&entry.route)).map(str::to_owned)).map(|model| format!("Served by {model}"))
@@ -61,7 +66,7 @@ enum Kind {
 
 struct Bar<'a> {
     title: &'a str,
-    answer: Option<(&'a Policy, &'a RouteProbability)>,
+    answer: Option<(&'a Policy, &'a RouteProbability, Option<DialectId>)>,
     p: f64,
     before: Option<f64>,
     /// Whether the other bars have a probability before, so that all keep their columns.
@@ -121,7 +126,7 @@ fn bar_ui(ui: &mut Ui, bar: &Bar<'_>) {
             ui.label(bar.title);
         }
         ui.label(format!("Probability {:.6}", bar.p));
-        if let Some(served) = bar.answer.and_then(|(policy, entry)| served(policy, entry)) {
+        if let Some(served) = bar.answer.and_then(|(policy, entry, dialect)| served(policy, entry, dialect)) {
             ui.label(served);
         }
     });

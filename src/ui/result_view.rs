@@ -6,7 +6,8 @@ use super::tokens::{self, space, text};
 use super::{bars, decision_facts, study_views, theme, widgets};
 use crate::app::{Action, Command, RouterPhase, State, StudyKind, Subject};
 use crate::decision::{Decision, Outcome};
-use crate::policy::{DialectId, Policy, Route};
+use crate::dialect::no_route_note;
+use crate::policy::{Policy, Route};
 
 /// Above this margin nobody has to think twice about a decision.
 const CLEAR: f64 = 0.5;
@@ -15,9 +16,6 @@ const CLOSE: f64 = 0.2;
 
 /// Of live gateways and of servers that give no log-probabilities.
 pub const NO_PROBABILITIES: &str = "This router gives no probabilities";
-
-/// What a policy's fallback does not say.
-pub const NO_ROUTE: &str = "Plano serves what fits no route with the model that the request names";
 
 /// Draws the decision on screen: that of the whole conversation, or of the turn that was clicked in the timeline.
 pub fn result_view_ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
@@ -130,9 +128,8 @@ fn chosen_ui(ui: &mut Ui, decision: &Decision, policy: &Policy) {
         if let Some(model) = model {
             ui.add(Label::new(RichText::new(model).color(palette.text_weak)).wrap().selectable(true));
         }
-        // No gateway sends the model card's prompt.
-        if decision.outcome == Outcome::NoRoute && decision.dialect != Some(DialectId::ModelCard) {
-            widgets::caption_ui(ui, NO_ROUTE);
+        if let Some(note) = no_route_note(decision.dialect).filter(|_| decision.outcome == Outcome::NoRoute) {
+            widgets::caption_ui(ui, note);
         }
         if decision.outcome != Outcome::Error && !decision.probabilities.is_empty() {
             ui.add_space(space::XS);
