@@ -344,8 +344,11 @@ fn gguf_files_cut_short_anywhere_are_refused() {
 
 /// What the list of routers says of one that the user named.
 fn line_of(source: &RouterSource) -> ListedRouter {
-    let place = Place::of(DeviceChoice::Cpu);
-    let routers = list_routers(std::slice::from_ref(source), &place, Some(Path::new("/nowhere")));
+    line_at(&Place::of(DeviceChoice::Cpu), source)
+}
+
+fn line_at(place: &Place, source: &RouterSource) -> ListedRouter {
+    let routers = list_routers(std::slice::from_ref(source), place, Some(Path::new("/nowhere")));
     routers.into_iter().find(|router| router.source == *source).unwrap()
 }
 
@@ -384,6 +387,24 @@ fn the_list_counts_what_loading_will_do() {
     let repository = folder.path().join("Q8_0");
     write_files(&repository, &[("config.json".to_owned(), tiny.config().to_string().into_bytes())]);
     assert_eq!(listed(&RouterSource::Folder(repository)), fast);
+}
+
+#[test]
+fn on_a_large_card_quantised_weights_count_as_dense_ones() {
+    use candle_core::quantized::GgmlDType::{F16, Q4K};
+    let folder = tempfile::tempdir().unwrap();
+    let tiny = TinyModel::random(Shape::WIDE, 4);
+    let [half, quantised] = [F16, Q4K].map(|dtype| tiny.gguf(dtype).0.write(&folder.path().join(format!("{dtype:?}.gguf"))));
+    let [small, large] = [0, 1 << 30].map(|small| Place { device: "cuda", small, ..Place::default() });
+    let memory = |place: &Place, source: &RouterSource| line_at(place, source).memory_bytes.unwrap();
+    assert_eq!(memory(&large, &quantised), memory(&large, &half));
+    assert!(memory(&small, &quantised) < memory(&small, &half));
+
+    let arch_router = RouterSource::Hub("katanemo/Arch-Router-1.5B.gguf:Q4_K_M".to_owned());
+    let known = |place: &Place| memory(place, &arch_router);
+    let whole = memory(&small, &RouterSource::Hub("katanemo/Arch-Router-1.5B".to_owned()));
+    assert!(known(&large) < whole, "this card has no room for it in half precision");
+    assert_eq!(known(&Place { small: 12_000_000_000, ..large.clone() }), whole);
 }
 
 /// Cuts a file at every `step` bytes from its end on.

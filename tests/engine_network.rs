@@ -6,7 +6,7 @@ use waypost::engine::{CancelToken, Candidates, EngineError, LocalRouter, Opened,
 use waypost::policy::DialectId;
 
 use crate::tiny_model::gguf::{GgufFile, Meta};
-use crate::tiny_model::{Reference, Shape, Storage, TEMPLATE, TinyModel, open};
+use crate::tiny_model::{Reference, Shape, Storage, TEMPLATE, TinyModel, gpus, open};
 
 const NAMES: [&str; 6] = ["code_generation", "code", "say \"hi\"!", "naïve 京🚄", "other things", "ex"];
 
@@ -179,13 +179,24 @@ fn load_first(devices: Vec<Opened>, source: &RouterSource) -> Result<LocalRouter
     load_on(Candidates { devices, refused: Vec::new() }, source, &mut |_| {}, &CancelToken::default())
 }
 
-/// Scores the same questions on the CPU in f32 and as a GPU would in this type, with prompts whose beginning is cached, some decoding, and a prompt
-/// that takes several passes.
+/// Holds what stands in for a GPU that computes in this type, and the GPUs of this machine that do, to the CPU.
 fn agree_in(dtype: DType, source: &RouterSource, tolerance: f64) {
-    let (mut own, mut composed) = (open(source), load_first(vec![stand_in("cuda", dtype)], source).unwrap());
+    agree_on(stand_in("cuda", dtype), source, tolerance);
+    for gpu in gpus().into_iter().filter(|gpu| gpu.dtype == dtype) {
+        // With room for dense weights, and without.
+        agree_on(gpu.clone(), source, tolerance);
+        agree_on(Opened { small: 0, ..gpu }, source, tolerance);
+    }
+}
+
+/// Scores the same questions on the CPU in f32 and on this device, with prompts whose beginning is cached, some decoding, and a prompt that takes
+/// several passes.
+fn agree_on(device: Opened, source: &RouterSource, tolerance: f64) {
+    let (name, dtype) = (device.name, device.dtype);
+    let (mut own, mut composed) = (open(source), load_first(vec![device], source).unwrap());
     own.set_max_decoded(2);
     composed.set_max_decoded(2);
-    assert_eq!(composed.description().info.device, "cuda");
+    assert_eq!(composed.description().info.device, name);
     let asked =
         [("Sort a list of numbers", DialectId::Archgw031), ("Sort a list of words", DialectId::Plano0420), ("Plan", DialectId::Plano0420)];
     for (at, (message, dialect)) in asked.into_iter().enumerate() {

@@ -6,8 +6,10 @@
 use std::path::PathBuf;
 
 use serde_json::Value;
-use waypost::engine::{CancelToken, DeviceChoice, LocalRouter, RouterSource, Scored, load};
+use waypost::engine::{CPU, CancelToken, DeviceChoice, LocalRouter, Opened, RouterSource, Scored, load, load_on};
 use waypost::policy::DialectId;
+
+use crate::tiny_model::gpus;
 
 /// One line of `reference_smollm2.jsonl` with the golden prompt it was made from.
 struct Case {
@@ -92,22 +94,40 @@ fn safetensors_agree_with_transformers() {
 #[test]
 fn gguf_files_choose_the_same_answers() {
     let Some(folder) = folder() else { return };
-    let cases = cases();
     for file in ["f16.gguf", "q8_0.gguf"] {
-        let mut router = open(&RouterSource::Gguf(folder.join(file)));
-        // The scores tell which answer is chosen; SmolLM2 untrained would ramble after each of them.
-        router.set_max_decoded(1);
-        let mut same = 0;
-        for case in &cases {
-            let scored = score(&mut router, case);
-            // Without the end of the turn: a GGUF file has more tokens for it than the folder that the reference was made with.
-            let best = scored.answers.iter().max_by(|a, b| a.log_prob.total_cmp(&b.log_prob)).unwrap();
-            let expected = case.answers.iter().max_by(|a, b| a.1.total_cmp(&b.1)).unwrap();
-            same += usize::from(best.route.map(|route| case.names[route].clone()) == expected.0);
-        }
-        eprintln!("{file}: {same} of {} best answers as in f32", cases.len());
-        assert!(same * 100 >= cases.len() * 95, "{file}: only {same} of {} best answers as in f32", cases.len());
+        chooses_the_same_answers(CPU, &RouterSource::Gguf(folder.join(file)), 95);
     }
+}
+
+/// Says nothing on machines without one.
+#[test]
+fn gpus_choose_the_same_answers() {
+    let Some(folder) = folder() else { return };
+    for gpu in gpus() {
+        chooses_the_same_answers(gpu.clone(), &RouterSource::Folder(folder.clone()), 90);
+        for file in ["f16.gguf", "q8_0.gguf"] {
+            chooses_the_same_answers(gpu.clone(), &RouterSource::Gguf(folder.join(file)), 90);
+        }
+    }
+}
+
+/// Compares the likeliest answers with transformers' in f32, of which so many in a hundred must be the same.
+fn chooses_the_same_answers(device: Opened, source: &RouterSource, least: usize) {
+    let (cases, what) = (cases(), format!("{source:?} on {} in {:?}", device.name, device.dtype));
+    let mut router = load_on(device.into(), source, &mut |_| {}, &CancelToken::default()).unwrap();
+    // The scores tell which answer is chosen; SmolLM2 untrained would ramble after each of them.
+    router.set_max_decoded(1);
+    let (mut same, mut worst) = (0, 0_f64);
+    for case in &cases {
+        let scored = score(&mut router, case);
+        // Without the end of the turn: a GGUF file has more tokens for it than the folder that the reference was made with.
+        let best = scored.answers.iter().max_by(|a, b| a.log_prob.total_cmp(&b.log_prob)).unwrap();
+        let expected = case.answers.iter().max_by(|a, b| a.1.total_cmp(&b.1)).unwrap();
+        same += usize::from(best.route.map(|route| case.names[route].clone()) == expected.0);
+        worst = worst.max((best.log_prob - expected.1).abs());
+    }
+    eprintln!("{what}: {same} of {} best answers as in f32, their log-probabilities differ by at most {worst:.2}", cases.len());
+    assert!(same * 100 >= cases.len() * least, "{what}: only {same} of {} best answers as in f32", cases.len());
 }
 
 /// Token ids must be transformers' own; a difference is shown at its first place.

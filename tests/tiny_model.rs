@@ -12,7 +12,7 @@ use half::{bf16, f16};
 use safetensors::Dtype;
 use safetensors::tensor::TensorView;
 use serde_json::{Value, json};
-use waypost::engine::{CancelToken, DeviceChoice, LocalRouter, RouterSource, load};
+use waypost::engine::{CancelToken, DeviceChoice, LocalRouter, Opened, RouterSource, candidates, load};
 
 pub use reference::{Reference, close};
 pub use tokenizer::TinyTokenizer;
@@ -238,4 +238,9 @@ impl Random {
         let sum: f32 = (0..4).map(|part| ((bits >> (16 * part)) & 0xFFFF) as f32 / 65_536.0 - 0.5).sum();
         sum * 3.0_f32.sqrt()
     }
+}
+
+/// Returns the GPUs that this build can use on this machine.
+pub fn gpus() -> Vec<Opened> {
+    candidates(DeviceChoice::Auto).unwrap().devices.into_iter().filter(|opened| opened.name != "cpu").collect()
 }

@@ -35,7 +35,8 @@ impl Sequence {
         self.chain + self.tree.len()
     }
 
-    fn context_len(&self) -> usize {
+    /// Returns how many rows it continues.
+    pub fn context_len(&self) -> usize {
         self.context.iter().map(Range::len).sum()
     }
 
@@ -271,7 +272,7 @@ impl CustomOp3 for CpuAttention<'_> {
 mod tests {
     use candle_core::{DType, Device};
 
-    use super::super::masked_attention::{Mask, masked_attention};
+    use super::super::masked_attention::{Form, Products};
     use super::*;
 
     /// The same numbers between -2 and 2 in every run, so that a failure can be seen again.
@@ -281,15 +282,21 @@ mod tests {
     }
 
     /// The same in candle's operations, of rows with all heads side by side.
-    fn composed(q: &Tensor, k: &Tensor, v: &Tensor, heads: usize, kv_heads: usize, mask: &Mask) -> Tensor {
+    fn composed(q: &Tensor, k: &Tensor, v: &Tensor, heads: usize, kv_heads: usize, products: &Products) -> Tensor {
         let apart = |x: &Tensor, heads: usize| {
             let (rows, width) = x.dims2().unwrap();
             x.reshape((rows, heads, width / heads)).unwrap().permute((1, 0, 2)).unwrap().contiguous().unwrap()
         };
-        let dim = q.dim(1).unwrap() / heads;
-        let q = apart(&q.to_dtype(DType::F32).unwrap().affine(1.0 / (dim as f64).sqrt(), 0.0).unwrap(), heads);
-        let q = q.reshape((kv_heads, heads / kv_heads * q.dim(1).unwrap(), dim)).unwrap();
-        masked_attention(&q, &apart(k, kv_heads), &apart(v, kv_heads), mask).unwrap()
+        let (new, width) = q.dims2().unwrap();
+        let dim = width / heads;
+        let q = q.to_dtype(DType::F32).unwrap().affine(1.0 / (dim as f64).sqrt(), 0.0).unwrap();
+        let of_new = |x: &Tensor| x.narrow(0, x.dim(0).unwrap() - new, new).unwrap().to_dtype(DType::F32).unwrap();
+        let rotated = Tensor::cat(&[&q, &of_new(k), &of_new(v)], 1).unwrap().reshape(((), dim)).unwrap();
+        let filled = Tensor::cat(&[apart(k, kv_heads), apart(v, kv_heads)], 0).unwrap();
+        let added = products.added(&rotated).unwrap();
+        let kept = filled.narrow(1, k.dim(0).unwrap() - new, new).unwrap().to_dtype(DType::F32).unwrap();
+        assert_eq!(added.to_vec3::<f32>().unwrap(), kept.to_vec3::<f32>().unwrap(), "the new rows of keys and values");
+        products.attention(&rotated, &filled).unwrap()
     }
 
     fn check(plan: &Plan, heads: usize, kv_heads: usize) {
@@ -298,10 +305,10 @@ mod tests {
         let mut random = |rows: usize, columns: usize| random(&mut seed, rows, columns);
         let (q, k, v) = (random(plan.new_tokens(), heads * dim), random(keys, kv_heads * dim), random(keys, kv_heads * dim));
         let ours = attention(&q, &k, &v, heads, kv_heads, plan).unwrap();
-        // Also where the mask of all heads would be too large.
-        for largest in [Mask::LARGEST, 0] {
-            let mask = Mask::new(plan, heads, kv_heads, largest, &Device::Cpu).unwrap();
-            let plain = composed(&q, &k, &v, heads, kv_heads, &mask);
+        let whole = |form| Products::whole(plan, [heads, kv_heads], form, &Device::Cpu);
+        let apart = Products::apart(plan, [heads, kv_heads], Form::Spread, &Device::Cpu);
+        for products in [whole(Form::Spread), whole(Form::OfTokens), apart] {
+            let plain = composed(&q, &k, &v, heads, kv_heads, &products.unwrap());
             let worst = (&ours - plain).unwrap().abs().unwrap().max_all().unwrap().to_scalar::<f32>().unwrap();
             assert!(worst < 1e-5, "{plan:?}: differs by {worst}");
         }
@@ -344,13 +351,13 @@ mod tests {
         let mut seed = fastrand::Rng::with_seed(2);
         let mut random = |shift: f64| (random(&mut seed, 6, dim) + shift).unwrap();
         let (q, k, v) = (random(300.0), random(300.0), random(0.0));
-        let mask = Mask::new(&plan, 1, 1, Mask::LARGEST, &Device::Cpu).unwrap();
+        let products = Products::new(&plan, [1, 1], Some(Products::LARGEST), &Device::Cpu).unwrap();
         for dtype in [DType::F16, DType::BF16] {
             let half = |x: &Tensor| x.to_dtype(dtype).unwrap();
             let exact = |x: &Tensor| half(x).to_dtype(DType::F32).unwrap();
-            let found = composed(&q, &half(&k), &half(&v), 1, 1, &mask).to_dtype(DType::F32).unwrap();
+            let found = composed(&q, &half(&k), &half(&v), 1, 1, &products).to_dtype(DType::F32).unwrap();
             // The same numbers, with every product in f32.
-            let expected = composed(&q, &exact(&k), &exact(&v), 1, 1, &mask);
+            let expected = composed(&q, &exact(&k), &exact(&v), 1, 1, &products);
             let worst = (found - expected).unwrap().abs().unwrap().max_all().unwrap().to_scalar::<f32>().unwrap();
             assert!(worst < 0.02, "{dtype:?}: differs by {worst}");
         }

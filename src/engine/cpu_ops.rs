@@ -5,6 +5,7 @@ use pulp::Arch;
 use rayon::prelude::*;
 
 use super::config::ModelConfig;
+use super::fused;
 use super::math::{self, rotate_row, silu_mul, silu_mul_in_place};
 
 /// Scales each row of `x` to a root mean square of 1, times `weight`.
@@ -58,7 +59,7 @@ pub struct Bias {
 impl Bias {
     /// Returns these biases, brought to the device on which candle's own operations add them, if that is where they are added.
     pub fn new(values: Vec<f32>, device: Option<&Device>) -> candle_core::Result<Self> {
-        let on_device = device.map(|device| Tensor::new(values.as_slice(), device)).transpose()?;
+        let on_device = device.map(|device| Tensor::from_slice(&values, (1, values.len()), device)).transpose()?;
         Ok(Self { values, on_device })
     }
 }
@@ -70,8 +71,16 @@ pub struct Rotation {
     half: usize,
     heads: usize,
     kv_heads: usize,
-    /// Cosines and sines on a device, `[tokens * (heads + 2 * kv_heads), head_dim / 2]`, in f32: positions above 256 do not fit bf16.
-    tables: Option<[Tensor; 2]>,
+    /// Where candle's own operations rotate.
+    on_device: Option<OnDevice>,
+}
+
+struct OnDevice {
+    /// `[tokens * (heads + 2 * kv_heads), head_dim / 2]`, in f32: positions above 256 do not fit bf16.
+    cos: Tensor,
+    sin: Tensor,
+    /// A zero for each token: the row of the bias that is added to it. To spread it so and then to add is faster than to add it spread.
+    bias_rows: Tensor,
 }
 
 impl Rotation {
@@ -82,7 +91,7 @@ impl Rotation {
         let angles: Vec<f64> =
             positions.iter().flat_map(|&position| frequencies.iter().map(move |frequency| position as f64 * frequency)).collect();
         let (sin, cos) = angles.into_iter().map(|angle| (angle.sin() as f32, angle.cos() as f32)).unzip();
-        Self { cos, sin, half, heads: config.heads, kv_heads: config.kv_heads, tables: None }
+        Self { cos, sin, half, heads: config.heads, kv_heads: config.kv_heads, on_device: None }
     }
 
     /// Brings the angles to the device on which candle's own operations rotate: once, for all layers, and for all heads, so that one operation
@@ -100,7 +109,8 @@ impl Rotation {
             let all = [of_heads(&angles.affine(scale, 0.0)?, self.heads)?, of_heads(&angles, self.kv_heads)?, values];
             Tensor::cat(&all, 1)?.reshape((tokens * (self.heads + 2 * self.kv_heads), self.half))
         };
-        self.tables = Some([table(&self.cos, 1.0)?, table(&self.sin, 0.0)?]);
+        let bias_rows = Tensor::zeros(tokens, DType::U32, device)?;
+        self.on_device = Some(OnDevice { cos: table(&self.cos, 1.0)?, sin: table(&self.sin, 0.0)?, bias_rows });
         Ok(self)
     }
 
@@ -127,23 +137,26 @@ impl Rotation {
     }
 
     /// The same out of candle's own operations, after [`Self::on_device`], of all parts at once: they come as one matrix or as three, and
-    /// leave as `[heads + 2 * kv_heads, tokens, head_dim]` in f32, queries first and divided by the root of the head's size.
+    /// leave as `[tokens * (heads + 2 * kv_heads), head_dim]` in f32, of each token queries first and divided by the root of the head's size.
+    /// With `is_fused` one kernel does it, of one matrix with a bias.
     ///
     /// # Errors
     /// Fails where the device does.
-    pub fn apply_to_all(&self, parts: &[Tensor], bias: Option<&Bias>) -> candle_core::Result<Tensor> {
-        let Some([cos, sin]) = &self.tables else { bail!("the angles are not on the device") };
+    pub fn apply_to_all(&self, parts: &[Tensor], bias: Option<&Bias>, is_fused: bool) -> candle_core::Result<Tensor> {
+        let Some(OnDevice { cos, sin, bias_rows }) = &self.on_device else { bail!("the angles are not on the device") };
+        if let ([all], Some(Bias { on_device: Some(bias), .. }), true) = (parts, bias, is_fused) {
+            return fused::add_and_rotate(all, bias, cos, sin);
+        }
         let parts = parts.iter().map(|part| part.to_dtype(DType::F32)).collect::<candle_core::Result<Vec<_>>>()?;
         let mut x = Tensor::cat(&parts, 1)?;
         if let Some(bias) = bias {
             let Some(values) = &bias.on_device else { bail!("the bias is not on the device") };
-            x = x.broadcast_add(values)?;
+            x = (x + values.index_select(bias_rows, 0)?)?;
         }
         let (tokens, width) = x.dims2()?;
         let head_dim = 2 * self.half;
-        let heads = width / head_dim;
-        let x = candle_nn::rotary_emb::rope_thd(&x.reshape((1, tokens * heads, 1, head_dim))?, cos, sin)?;
-        x.reshape((tokens, heads, head_dim))?.permute((1, 0, 2))?.contiguous()
+        let rows = tokens * width / head_dim;
+        candle_nn::rotary_emb::rope_thd(&x.reshape((1, rows, 1, head_dim))?, cos, sin)?.reshape((rows, head_dim))
     }
 }
 

@@ -7,10 +7,10 @@ use std::sync::{Mutex, PoisonError};
 
 use candle_core::{DType, Device, Error, Tensor};
 
-use super::EngineError;
 use super::error::panic_message;
 use super::protocol::DeviceChoice;
 use super::weights::SMALL;
+use super::{EngineError, place};
 
 /// A device that computed something when it was opened.
 #[derive(Clone, Debug)]
@@ -21,8 +21,8 @@ pub struct Opened {
     /// What weights that are not quantised are computed in: f32 on the CPU, elsewhere bf16 where the device has it (embedding and head then in f16,
     /// for finer logits), else f16.
     pub dtype: DType,
-    /// Bytes that a router may take as f32 for its quantised weights to become f32 where products with them are slow, which they are on the
-    /// CPU. Tests set 0: no router of theirs is as large as those whose weights stay.
+    /// Bytes that a router may take as f32 for its quantised weights to become f32 or half precision where products with them are slow. Tests
+    /// set 0: no router of theirs is as large as those whose weights stay.
     pub small: u64,
 }
 
@@ -80,7 +80,8 @@ fn cuda() -> candle_core::Result<Opened> {
         return Ok(opened.clone());
     }
     // The other opener takes the stream of whichever thread is at work.
-    let new = opened("cuda", || Device::new_cuda_with_stream(0).and_then(ready))?;
+    let mut new = opened("cuda", || Device::new_cuda_with_stream(0).and_then(ready))?;
+    new.small = place::small_on_card(&new.device);
     Ok(kept.insert(new).clone())
 }
 
@@ -112,6 +113,17 @@ fn without_events(device: Device) -> candle_core::Result<Device> {
     unsafe { device.as_cuda_device()?.disable_event_tracking() };
     Ok(device)
 }
+
+/// Keeps what operations send to a CUDA device to describe their shapes, for as long as the result lives: the layers of a pass have them in
+/// common, and sending them takes longer than computing with them. They stay in the card's memory for the next pass of such shapes, of which
+/// there are as many as prompts and packs have lengths.
+#[cfg(feature = "cuda")]
+pub fn keep_shapes(device: &Device) -> impl Sized {
+    device.as_cuda_device().ok().map(candle_core::CudaDevice::enable_cuda_graph_htod_cache)
+}
+
+#[cfg(not(feature = "cuda"))]
+pub fn keep_shapes(_: &Device) -> impl Sized {}
 
 /// Lets the driver keep what the tensors of a few decisions take: it would otherwise give all memory back to the system whenever a result is
 /// waited for, and ask for it again. Drivers without such pools go on as they are.
@@ -152,7 +164,7 @@ fn tried(device: Device, name: &'static str) -> candle_core::Result<Opened> {
         Err(error) if is_out_of_memory(&error.to_string()) => return Err(error),
         Err(_) => product(DType::F16).map(|_| DType::F16)?,
     };
-    Ok(Opened { device, name, dtype, small: SMALL })
+    Ok(Opened { device, name, dtype, small: 0 })
 }
 
 fn missing(what: &str, feature: &str, error: &Error) -> EngineError {

@@ -74,3 +74,32 @@ impl Linear {
         }
     }
 }
+
+/// Returns whether a quantised product is that of the same weights in f32, but for the rounding of the other factor to eight bits. What is no
+/// number is not; largest values pass over it.
+pub fn are_close(found: &Tensor, expected: &Tensor) -> candle_core::Result<bool> {
+    let largest = |x: &Tensor| x.abs()?.max_all()?.to_scalar::<f32>();
+    let is_number = found.sum_all()?.to_scalar::<f32>()?.is_finite();
+    Ok(is_number && largest(&(found - expected)?)? <= 0.03 * largest(expected)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use candle_core::Device;
+
+    use super::*;
+
+    #[test]
+    fn a_product_that_was_not_computed_is_told_from_one_that_was() {
+        let expected = Tensor::from_vec((0..12).map(|i| i as f32 - 5.0).collect::<Vec<f32>>(), (3, 4), &Device::Cpu).unwrap();
+        let with = |change: &dyn Fn(usize, f32) -> f32| {
+            let values: Vec<f32> = expected.flatten_all().unwrap().to_vec1().unwrap();
+            let values: Vec<f32> = values.into_iter().enumerate().map(|(at, value)| change(at, value)).collect();
+            are_close(&Tensor::from_vec(values, (3, 4), &Device::Cpu).unwrap(), &expected).unwrap()
+        };
+        assert!(with(&|_, value| value) && with(&|_, value| 1.01 * value));
+        assert!(!with(&|_, _| 0.0) && !with(&|_, _| f32::NAN));
+        assert!(!with(&|at, value| if at == 3 { f32::NAN } else { value }));
+        assert!(!with(&|at, value| if at < 8 { value } else { 0.0 }), "a row is missing");
+    }
+}

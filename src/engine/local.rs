@@ -4,13 +4,12 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rayon::prelude::*;
-
 use super::answer_tree::{AnswerScore, AnswerTree};
 use super::asking::{Ask, asks};
 use super::chat_template::ChatTemplate;
 use super::network::{KvBuffer, Network};
 use super::prefix_cache::PrefixCache;
+use super::prompts::{Prepared, PromptMaker};
 use super::protocol::{CacheStats, CancelToken, Progress, RouteRequest, RouterDescription};
 use super::scoring::{Answered, Batch, Question, Scorer};
 use super::tokenizer::RouterTokenizer;
@@ -30,8 +29,8 @@ pub(super) const CACHE_BUDGET: u64 = 512 << 20;
 /// New tokens of one pass on the CPU, where more bring no speed but make the system take memory back and give it again.
 const PASS: usize = 512;
 
-/// The same elsewhere: enough to keep a GPU busy. Scores of all new tokens against each other, of which most are masked, grow with its square.
-const GPU_PASS: usize = 768;
+/// The same elsewhere: enough to keep a GPU busy while the next operations are sent to it. Scores grow with it, and twice as many bring no speed.
+const GPU_PASS: usize = 2048;
 
 /// Prompts that are rendered and tokenised at a time, on all threads. Whoever asks for a single decision meanwhile waits for these at most.
 const AHEAD: usize = 4;
@@ -45,8 +44,7 @@ const TREES: usize = 64;
 /// A loaded router with its caches.
 pub struct LocalRouter {
     network: Network,
-    tokenizer: RouterTokenizer,
-    template: ChatTemplate,
+    prompts: Arc<PromptMaker>,
     description: RouterDescription,
     end_tokens: Vec<u32>,
     cache: PrefixCache,
@@ -88,8 +86,7 @@ impl LocalRouter {
         let cache = PrefixCache::new(CACHE_BUDGET, network.kv_bytes_per_token());
         Self {
             network,
-            tokenizer,
-            template,
+            prompts: Arc::new(PromptMaker { template, tokenizer }),
             description,
             end_tokens,
             cache,
@@ -146,7 +143,7 @@ impl LocalRouter {
     /// # Errors
     /// Fails when the template or the tokenizer does.
     pub fn prompt_tokens(&self, user_message: &str) -> Result<Vec<u32>, EngineError> {
-        prompt_tokens(&self.template, &self.tokenizer, user_message)
+        self.prompts.tokens(user_message)
     }
 
     /// Scores all valid answers to a user message and finds what greedy decoding writes.
@@ -163,7 +160,7 @@ impl LocalRouter {
         let answered = self.scorer(cancel).answer(&batch)?;
         let Some(answered) = answered.into_iter().next() else { return Err(no_answer()) };
         Ok(Scored {
-            greedy: self.tokenizer.decode(&answered.greedy)?,
+            greedy: self.prompts.tokenizer.decode(&answered.greedy)?,
             ended: answered.ended,
             proved: answered.proved,
             tokens: TokenCounts { prompt: length, cached: answered.cached, computed: answered.computed },
@@ -210,27 +207,12 @@ impl LocalRouter {
         if let Some(tree) = self.trees.get(&key) {
             return Ok(Arc::clone(tree));
         }
-        let tree = Arc::new(AnswerTree::new(dialect, names, &self.tokenizer, &self.end_tokens)?);
+        let tree = Arc::new(AnswerTree::new(dialect, names, &self.prompts.tokenizer, &self.end_tokens)?);
         if self.trees.len() >= TREES {
             self.trees.clear();
         }
         self.trees.insert(key, Arc::clone(&tree));
         Ok(tree)
-    }
-
-    /// Renders and tokenises the next prompts on all threads.
-    fn prepare(&self, asks: &mut dyn Iterator<Item = Ask>) -> VecDeque<Prepared> {
-        let asks: Vec<Ask> = asks.take(AHEAD).collect();
-        let (template, tokenizer) = (&self.template, &self.tokenizer);
-        let prepared = asks.into_par_iter().map(|ask| {
-            let start = Instant::now();
-            let rendered = render(ask.request.dialect, &ask.routes(), &ask.request.conversation, ask.request.budget);
-            let render = start.elapsed();
-            let start = Instant::now();
-            let prompt = prompt_tokens(template, tokenizer, &rendered.text);
-            Prepared { ask, prompt, render, tokenize: start.elapsed() }
-        });
-        prepared.collect::<Vec<_>>().into()
     }
 
     /// Decides many requests in batches; `answered` hears how many prompts of the present request are answered.
@@ -251,7 +233,7 @@ impl LocalRouter {
             let (mut batch, mut waiting, mut fatal) = (Batch::new(), Vec::new(), None);
             while !batch.is_full(self.pass) && waiting.len() < PROMPTS {
                 if ready.is_empty() {
-                    ready = self.prepare(&mut asks);
+                    ready = self.prompts.prepare(asks.by_ref().take(AHEAD).collect());
                 }
                 let Some(Prepared { ask, prompt, render, tokenize }) = ready.pop_front() else { break };
                 let start = Instant::now();
@@ -276,7 +258,17 @@ impl LocalRouter {
             if waiting.is_empty() {
                 return fatal.map_or(Ok(()), Err);
             }
-            let mut results = self.answer(batch, cancel)?.into_iter();
+            let results = if self.network.is_on_cpu() {
+                self.answer(batch, cancel)
+            } else {
+                // While a GPU computes, the processor has time for the prompts after these.
+                let following = asks.by_ref().take(waiting.len().max(AHEAD).saturating_sub(ready.len())).collect();
+                let prompts = Arc::clone(&self.prompts);
+                let (results, following) = rayon::join(|| self.answer(batch, cancel), || prompts.prepare(following));
+                ready.extend(following);
+                results
+            };
+            let mut results = results?.into_iter();
             for (ask, timed) in waiting {
                 let decision = timed.and_then(|timed| {
                     let result = results.next().unwrap_or_else(|| Err(no_answer()))?;
@@ -333,21 +325,9 @@ impl LocalRouter {
     }
 
     fn decision(&self, ask: &Ask, timed: &Timed, answered: Answered) -> Result<Decision, EngineError> {
-        let greedy = self.tokenizer.decode(&answered.greedy)?;
+        let greedy = self.prompts.tokenizer.decode(&answered.greedy)?;
         Ok(verdict::decision(ask, timed, answered, greedy, self.description.info.clone()))
     }
-}
-
-/// A prompt that is ready to be scored, or why there is none.
-struct Prepared {
-    ask: Ask,
-    prompt: Result<Vec<u32>, EngineError>,
-    render: Duration,
-    tokenize: Duration,
-}
-
-fn prompt_tokens(template: &ChatTemplate, tokenizer: &RouterTokenizer, user_message: &str) -> Result<Vec<u32>, EngineError> {
-    tokenizer.encode_prompt(&template.wrap(user_message)?)
 }
 
 /// Makes one decision of those under the policy's own order and, where an order test was asked for, under all others that there are to try.

@@ -11,14 +11,16 @@ use super::hub;
 use super::load::whole_gguf;
 use super::local::CACHE_BUDGET;
 use super::mapped::MappedFile;
-use super::weights::{SMALL, stays_quantised};
+use super::place::Place;
+use super::weights::stays_quantised;
 use super::{EngineError, amx};
 
 /// Buffers of a pass, tokenizer and the like on the CPU.
 const AROUND: u64 = 200 << 20;
 
-/// The same on GPUs, which hold all scores of a pass and the logits of 256 tokens at once.
-const AROUND_ON_GPU: u64 = 1 << 30;
+/// The same on GPUs, which hold all scores of a pass and the logits of 256 tokens at once: 1.42 GB beside Arch-Router-1.5B's weights and a full cache
+/// on an H200, what CUDA itself takes included.
+const AROUND_ON_GPU: u64 = 1_500_000_000;
 
 /// What the headers of a router's files say.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,17 +35,18 @@ pub struct Examined {
     pub licence: Option<String>,
 }
 
-/// Reads the headers of a folder or a `.gguf` file.
+/// Reads the headers of a folder or a `.gguf` file of a router that would run at this place.
 ///
 /// # Errors
 /// Fails with a sentence on what this version cannot run.
-pub fn examine(path: &Path, on_cpu: bool) -> Result<Examined, EngineError> {
+pub fn examine(path: &Path, place: &Place) -> Result<Examined, EngineError> {
     if !path.is_dir() {
-        return examine_gguf(path, on_cpu);
+        return examine_gguf(path, place);
     }
     if let Some(file) = whole_gguf(path)? {
-        return examine_gguf(&file, on_cpu);
+        return examine_gguf(&file, place);
     }
+    let on_cpu = place.is_cpu();
     let config_path = path.join("config.json");
     let config = std::fs::read(&config_path).map_err(|error| EngineError::router(format!("{}: {error}", config_path.display())))?;
     let config = ModelConfig::from_json(&config_path.display().to_string(), &config, None)?;
@@ -75,13 +78,14 @@ pub fn examine(path: &Path, on_cpu: bool) -> Result<Examined, EngineError> {
     })
 }
 
-fn examine_gguf(path: &Path, on_cpu: bool) -> Result<Examined, EngineError> {
+fn examine_gguf(path: &Path, place: &Place) -> Result<Examined, EngineError> {
+    let on_cpu = place.is_cpu();
     let mapped = MappedFile::open(path)?;
     let shown = path.display().to_string();
     let gguf = Gguf::parse(mapped.bytes()).map_err(|error| EngineError::router(format!("{shown}: {error}")))?;
     ModelConfig::from_gguf(&shown, &gguf)?;
     let elements = |shape: &[usize]| shape.iter().product::<usize>() as u64;
-    let small = gguf.tensors().map(|tensor| elements(&tensor.shape) * 4).sum::<u64>() <= SMALL;
+    let small = gguf.tensors().map(|tensor| elements(&tensor.shape) * 4).sum::<u64>() <= place.small;
     let (mut weights, mut types) = (0, Vec::new());
     for tensor in gguf.tensors() {
         let is_dense = matches!(tensor.dtype, GgmlDType::F32 | GgmlDType::F16 | GgmlDType::BF16);

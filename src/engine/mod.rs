@@ -13,6 +13,9 @@ mod dense;
 mod device;
 mod endpoint;
 mod error;
+mod fused;
+#[cfg(feature = "cuda")]
+mod fused_kernels;
 mod gateway_client;
 mod gguf;
 mod head;
@@ -37,6 +40,7 @@ mod prefix_cache;
 mod pressure;
 mod priority;
 mod product;
+mod prompts;
 mod protocol;
 mod router_list;
 mod router_stamp;
@@ -54,7 +58,7 @@ mod worker;
 
 pub use answer_tree::AnswerScore;
 pub use builtin::{Unpack, carry};
-pub use device::{Candidates, Opened};
+pub use device::{CPU, Candidates, Opened, candidates};
 pub use error::EngineError;
 pub use hub::{HubId, Pick, find as find_in_cache};
 pub use hub_digest::{Checked, Digest, verify_file, verify_hub};

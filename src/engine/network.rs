@@ -14,11 +14,11 @@ use super::attention::{Plan, Sequence, attention};
 use super::config::ModelConfig;
 use super::cpu_ops::{self, Bias, Part, Rotation, gated, rms_norm};
 use super::head::{self, NextToken};
-use super::linear::Linear;
+use super::linear::{Linear, are_close};
 use super::mapped::FileRange;
-use super::masked_attention::{Mask, masked_attention};
+use super::masked_attention::Products;
 use super::weights::Weights;
-use super::{CancelToken, EngineError, amx, prefix_cache};
+use super::{CancelToken, EngineError, amx, device, fused, prefix_cache};
 
 /// Keys and values of a growing row of tokens.
 #[derive(Default)]
@@ -54,7 +54,7 @@ struct Shared<'a> {
     plan: &'a Plan,
     rotation: Rotation,
     /// Where candle's own operations compute attention.
-    mask: Option<Mask>,
+    products: Option<Products>,
 }
 
 /// A loaded network.
@@ -68,6 +68,8 @@ pub struct Network {
     head: Linear,
     /// Whether the head is the embedding.
     tied: bool,
+    /// Whether [`fused`] kernels do what they can.
+    is_fused: bool,
     /// The embedding's place in its file, when its rows are read there.
     embedding_pages: Option<FileRange>,
 }
@@ -124,7 +126,8 @@ impl Network {
         let tied = !weights.has("lm_head.weight");
         let head = if tied { embedding.clone() } else { weights.head("lm_head.weight", config.vocab, hidden)? };
         let embedding_pages = weights.pages_of("model.embed_tokens.weight", &embedding);
-        Ok(Self { embedding_pages, config, device: device.clone(), dtype, embedding, layers, norm, head, tied })
+        let is_fused = fused::work_on(device, dtype);
+        Ok(Self { is_fused, embedding_pages, config, device: device.clone(), dtype, embedding, layers, norm, head, tied })
     }
 
     /// Runs every quantised matrix, so that candle builds its packed forms now and not inside the first decision; `done` is called after
@@ -293,11 +296,13 @@ impl Network {
         }
         let rotation = Rotation::new(&self.config, &plan.positions());
         let shared = if self.has_kernels() {
-            Shared { plan, rotation, mask: None }
+            Shared { plan, rotation, products: None }
         } else {
-            let mask = Mask::new(plan, self.config.heads, self.config.kv_heads, Mask::LARGEST, &self.device)?;
-            Shared { plan, rotation: rotation.on_device(&self.device)?, mask: Some(mask) }
+            let largest = if self.is_fused { None } else { Some(Products::LARGEST) };
+            let products = Products::new(plan, [self.config.heads, self.config.kv_heads], largest, &self.device)?;
+            Shared { plan, rotation: rotation.on_device(&self.device)?, products: Some(products) }
         };
+        let _kept = device::keep_shapes(&self.device);
         for (index, layer) in self.layers.iter().enumerate() {
             cancel.check()?;
             let normed = rms_norm(&x, &layer.input_norm, self.config.rms_norm_eps)?;
@@ -305,7 +310,7 @@ impl Network {
             x = layer.output.add_to(x, &attended)?;
             let normed = input_of(&layer.gate_up, rms_norm(&x, &layer.post_norm, self.config.rms_norm_eps)?)?;
             let gate_up = layer.gate_up.iter().map(|matrix| matrix.forward(&normed)).collect::<candle_core::Result<Vec<_>>>()?;
-            x = layer.down.add_to(x, &gated(&gate_up)?)?;
+            x = layer.down.add_to(x, &self.gated(&gate_up)?)?;
         }
         kv.len = plan.past + tokens.len();
         Ok(x)
@@ -326,8 +331,15 @@ impl Network {
         Ok(head::next_tokens(&self.head, &rms_norm(&picked, &self.norm, self.config.rms_norm_eps)?, wanted)?)
     }
 
+    fn gated(&self, gate_up: &[Tensor]) -> candle_core::Result<Tensor> {
+        match gate_up {
+            [gate, up] if self.is_fused && gate.dtype() == DType::BF16 && gate.dim(1)?.is_multiple_of(8) => fused::gated(gate, up),
+            _ => gated(gate_up),
+        }
+    }
+
     fn attend(&self, index: usize, layer: &Layer, x: &Tensor, shared: &Shared<'_>, kv: &KvBuffer) -> candle_core::Result<Tensor> {
-        let Shared { plan, rotation, mask } = shared;
+        let Shared { plan, rotation, products } = shared;
         let ModelConfig { heads, kv_heads, head_dim, .. } = self.config;
         let (q_width, kv_width) = (heads * head_dim, kv_heads * head_dim);
         let x = input_of(&layer.qkv, x.clone())?;
@@ -336,13 +348,11 @@ impl Network {
         let Some(filled) = &kv.rows else { bail!("there is no room for keys and values") };
         let planes = self.planes().0;
         let filled = filled.narrow(0, index * planes, planes)?;
-        let (new, rows) = (plan.new_tokens(), plan.past + plan.new_tokens());
-        if let Some(mask) = mask {
-            let all = rotation.apply_to_all(&parts, bias)?;
-            filled.slice_set(&all.narrow(0, heads, 2 * kv_heads)?.to_dtype(self.dtype)?, 1, plan.past)?;
-            let q = all.narrow(0, 0, heads)?.reshape((kv_heads, heads / kv_heads * new, head_dim))?;
-            let seen = |first: usize| filled.narrow(0, first, kv_heads)?.narrow(1, 0, rows);
-            return masked_attention(&q, &seen(0)?, &seen(kv_heads)?, mask);
+        let rows = plan.past + plan.new_tokens();
+        if let Some(products) = products {
+            let rotated = rotation.apply_to_all(&parts, bias, self.is_fused)?;
+            filled.slice_set(&products.added(&rotated)?.to_dtype(self.dtype)?, 1, plan.past)?;
+            return products.attention(&rotated, &filled);
         }
         let [q, k, v] = match parts.as_slice() {
             [qkv] => [qkv.narrow(1, 0, q_width)?, qkv.narrow(1, q_width, kv_width)?, qkv.narrow(1, q_width + kv_width, kv_width)?],
@@ -359,34 +369,7 @@ impl Network {
     }
 }
 
-/// Returns whether a quantised product is that of the same weights in f32, but for the rounding of the other factor to eight bits. What is no
-/// number is not; largest values pass over it.
-fn are_close(found: &Tensor, expected: &Tensor) -> candle_core::Result<bool> {
-    let largest = |x: &Tensor| x.abs()?.max_all()?.to_scalar::<f32>();
-    let is_number = found.sum_all()?.to_scalar::<f32>()?.is_finite();
-    Ok(is_number && largest(&(found - expected)?)? <= 0.03 * largest(expected)?)
-}
-
 /// Returns what these matrices are multiplied with: quantised ones take f32, which several of them then share.
 fn input_of(matrices: &[Linear], x: Tensor) -> candle_core::Result<Tensor> {
     if matrices.iter().any(|matrix| matches!(matrix, Linear::Quantised(_))) { x.to_dtype(DType::F32) } else { Ok(x) }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_product_that_was_not_computed_is_told_from_one_that_was() {
-        let expected = Tensor::from_vec((0..12).map(|i| i as f32 - 5.0).collect::<Vec<f32>>(), (3, 4), &Device::Cpu).unwrap();
-        let with = |change: &dyn Fn(usize, f32) -> f32| {
-            let values: Vec<f32> = expected.flatten_all().unwrap().to_vec1().unwrap();
-            let values: Vec<f32> = values.into_iter().enumerate().map(|(at, value)| change(at, value)).collect();
-            are_close(&Tensor::from_vec(values, (3, 4), &Device::Cpu).unwrap(), &expected).unwrap()
-        };
-        assert!(with(&|_, value| value) && with(&|_, value| 1.01 * value));
-        assert!(!with(&|_, _| 0.0) && !with(&|_, _| f32::NAN));
-        assert!(!with(&|at, value| if at == 3 { f32::NAN } else { value }));
-        assert!(!with(&|at, value| if at < 8 { value } else { 0.0 }), "a row is missing");
-    }
 }

@@ -15,6 +15,8 @@ pub struct Place {
     pub name: String,
     /// What routers take there, in bytes: a card's own memory, otherwise the machine's; all 0 where nobody tells.
     pub memory: Memory,
+    /// As f32, in bytes, what a router may take for its quantised weights to become dense ones; see [`device::Opened::small`].
+    pub small: u64,
 }
 
 impl Place {
@@ -31,12 +33,13 @@ impl Place {
             (None, DeviceChoice::Metal) => "metal",
             (None, DeviceChoice::Auto | DeviceChoice::Cpu) => "cpu",
         };
+        let small = opened.as_ref().map_or(if device == "cpu" { device::CPU.small } else { 0 }, |opened| opened.small);
         if device == "cuda" {
             let (name, memory) = opened.and_then(|opened| of_card(&opened.device)).unwrap_or_default();
-            return Self { device, name, memory };
+            return Self { device, name, memory, small };
         }
         // The GPU of a Mac is a part of its processor and shares its memory.
-        Self { device, name: machine::processor(), memory: machine::memory() }
+        Self { device, name: machine::processor(), memory: machine::memory(), small }
     }
 
     /// Returns whether routers run on the CPU, where weights that are not quantised are computed in f32; elsewhere it is half precision.
@@ -69,6 +72,11 @@ impl Place {
     fn has_own_memory(&self) -> bool {
         self.device == "cuda"
     }
+}
+
+/// Returns what a router may take as f32 for its quantised weights to become half precision on a card: they then take a quarter of its memory.
+pub fn small_on_card(device: &Device) -> u64 {
+    of_card(device).map_or(0, |(_, memory)| memory.total / 2)
 }
 
 /// Returns the name of an NVIDIA card, and its memory.
@@ -106,7 +114,7 @@ mod tests {
     #[test]
     fn a_shortage_says_what_there_is() {
         let memory = Memory { total: 16_000_000_000, available: 4_100_000_000 };
-        let [machine, card] = ["cpu", "cuda"].map(|device| Place { device, name: String::new(), memory });
+        let [machine, card] = ["cpu", "cuda"].map(|device| Place { device, name: String::new(), memory, small: 0 });
         assert_eq!(machine.fits(6_900_000_000), Some(false));
         assert_eq!(machine.shortage(6_900_000_000), "does not fit now: 4.1 GB are free, close other programs");
         assert_eq!(machine.shortage(20_000_000_000), "does not fit: this machine has 16.0 GB");

@@ -52,47 +52,54 @@ const KNOWN: [Known; 3] = [
         "Arch-Router-1.5B, Q4_K_M",
         "The router that gateways ask, small enough for any machine",
         990_000_000,
-        [1_800_000_000, 2_700_000_000],
+        [1_800_000_000, 3_100_000_000],
     ),
     (
         "katanemo/Arch-Router-1.5B.gguf:Q5_K_M",
         "Arch-Router-1.5B, Q5_K_M",
         "Nearer to the router as it was trained, for a little more memory",
         1_130_000_000,
-        [2_000_000_000, 2_900_000_000],
+        [2_000_000_000, 3_300_000_000],
     ),
     (
         "katanemo/Arch-Router-1.5B",
         "Arch-Router-1.5B, bf16",
         "The router as it was trained; for GPUs and large machines",
         3_100_000_000,
-        [6_900_000_000, 4_700_000_000],
+        [6_900_000_000, ARCH_ROUTER_IN_HALF],
     ),
 ];
+
+/// What all of its files take on a GPU with room for it, whose weights are computed with in half precision.
+const ARCH_ROUTER_IN_HALF: u64 = 5_100_000_000;
+
+/// Its 1.54 billion numbers; see [`Place::small`].
+const ARCH_ROUTER_AS_F32: u64 = 6_175_000_000;
 
 /// Lists them with what they would take at this place, looking at files but never asking the network. `named` are routers that the user
 /// added: folders, files, servers, and those of the Hub in the user's own spelling. `cache` is the folder for downloads from the Hub, `None` the
 /// one that all its tools share.
 pub fn list_routers(named: &[RouterSource], place: &Place, cache: Option<&Path>) -> Vec<ListedRouter> {
-    let on_cpu = place.is_cpu();
     let mut routers = vec![match builtin_folder() {
         Ok(folder) => {
             let note = "Ready at once, not Arch-Router; for first steps and for checks in CI";
-            ListedRouter { note, ..local(RouterSource::Builtin, "Built-in router".to_owned(), folder, on_cpu) }
+            ListedRouter { note, ..local(RouterSource::Builtin, "Built-in router".to_owned(), folder, place) }
         }
         Err(error) => unusable(RouterSource::Builtin, "Built-in router".to_owned(), error.to_string()),
     }];
     let cache = cache.map(Path::to_owned).or_else(|| places().map(|(cache, _)| cache).ok());
     let in_cache = |id: &str| cache.as_ref().and_then(|cache| find_in(cache, &HubId::new(id)).ok());
     for (id, label, note, disk, [memory_on_cpu, memory_on_gpu]) in KNOWN {
+        let in_half = if place.small >= ARCH_ROUTER_AS_F32 { ARCH_ROUTER_IN_HALF } else { 0 };
+        let memory = if place.is_cpu() { memory_on_cpu } else { memory_on_gpu.max(in_half) };
         let source = RouterSource::Hub(id.to_owned());
         routers.push(match in_cache(id) {
-            Some(cached) => ListedRouter { note, ..local(source, label.to_owned(), cached.path, on_cpu) },
+            Some(cached) => ListedRouter { note, ..local(source, label.to_owned(), cached.path, place) },
             None => ListedRouter {
                 note,
                 presence: Presence::ToDownload,
                 disk_bytes: Some(disk),
-                memory_bytes: Some(if on_cpu { memory_on_cpu } else { memory_on_gpu }),
+                memory_bytes: Some(memory),
                 licence: Some(LICENCE.to_owned()),
                 ..unusable(source, label.to_owned(), String::new())
             },
@@ -116,10 +123,10 @@ pub fn list_routers(named: &[RouterSource], place: &Place, cache: Option<&Path>)
             },
             RouterSource::Folder(path) | RouterSource::Gguf(path) => {
                 let name = path.file_name().map_or_else(|| path.display().to_string(), |name| name.to_string_lossy().into_owned());
-                local(source.clone(), name, path.clone(), on_cpu)
+                local(source.clone(), name, path.clone(), place)
             }
             RouterSource::Hub(id) => match in_cache(id) {
-                Some(cached) => local(source.clone(), id.clone(), cached.path, on_cpu),
+                Some(cached) => local(source.clone(), id.clone(), cached.path, place),
                 None => ListedRouter { presence: Presence::ToDownload, ..unusable(source.clone(), id.clone(), String::new()) },
             },
             RouterSource::Builtin => continue,
@@ -130,7 +137,7 @@ pub fn list_routers(named: &[RouterSource], place: &Place, cache: Option<&Path>)
         if let Some(cached) = in_cache(&id)
             && routers.iter().chain(&added).all(|known| known.path.as_ref() != Some(&cached.path))
         {
-            let router = local(RouterSource::Hub(id.clone()), id, cached.path, on_cpu);
+            let router = local(RouterSource::Hub(id.clone()), id, cached.path, place);
             // The cache holds models of every kind; only what could be chosen is worth a line.
             if router.presence == Presence::Here {
                 routers.push(router);
@@ -142,8 +149,8 @@ pub fn list_routers(named: &[RouterSource], place: &Place, cache: Option<&Path>)
     routers
 }
 
-fn local(source: RouterSource, label: String, path: PathBuf, on_cpu: bool) -> ListedRouter {
-    match examine(&path, on_cpu) {
+fn local(source: RouterSource, label: String, path: PathBuf, place: &Place) -> ListedRouter {
+    match examine(&path, place) {
         Ok(Examined { disk_bytes, memory_bytes, stored, licence }) => ListedRouter {
             disk_bytes: Some(disk_bytes),
             memory_bytes: Some(memory_bytes),

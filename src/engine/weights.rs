@@ -40,7 +40,7 @@ pub struct Weights {
     dtype: DType,
     names: Names,
     path: String,
-    /// Whether all of it may become f32, in which case only the types whose products are fast stay as they are.
+    /// Whether all of it may become f32 on the CPU, and half precision on a GPU, where products are faster so.
     small: bool,
 }
 
@@ -56,11 +56,11 @@ enum Names {
 
 /// Returns whether weights are computed with as they are in the file. On the CPU candle's fast quantised products need rows of a multiple of 256
 /// (others run at a tenth of the speed) and exist for few types: with others f32 is five to eight times as fast, and worth its memory where the
-/// router is small (see [`SMALL`]). GPUs keep what the file has.
+/// router is small (see [`SMALL`]). On GPUs half precision is faster than any of them, and a small router has room for it.
 pub fn stays_quantised(dtype: GgmlDType, columns: usize, on_cpu: bool, small: bool) -> bool {
     let fast =
         matches!(dtype, GgmlDType::Q4K | GgmlDType::Q6K | GgmlDType::Q8_0) || (cfg!(target_arch = "aarch64") && dtype == GgmlDType::Q5K);
-    !on_cpu || (columns.is_multiple_of(256) && (fast || !small))
+    if on_cpu { columns.is_multiple_of(256) && (fast || !small) } else { !small }
 }
 
 impl Weights {

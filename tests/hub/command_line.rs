@@ -102,7 +102,7 @@ fn routers_that_the_user_named_are_listed_once_and_with_their_files() {
 
     if cfg!(not(feature = "cuda")) {
         let on_gpu = run(&["models", "list", "--device", "cuda"]);
-        check(&on_gpu, 0, "4.70 GB of GPU memory\n", "");
+        check(&on_gpu, 0, "5.10 GB of GPU memory\n", "");
         check(&on_gpu, 0, "How much GPU memory is free is not known here", "");
     }
 }
