@@ -41,7 +41,9 @@ class Layer(nn.Module):
     def attend(self, x, residual, rope, keys, values, mask):
         """Attention of `x` over these keys (its own and causal without a mask), then the rest of the layer."""
         queries = rotate(self.split(self.q_proj(x), self.heads), rope)
-        if mask is None:
+        if mask is None and x.is_cuda:
+            mixed = F.scaled_dot_product_attention(queries, keys.to(queries.dtype), values.to(queries.dtype), is_causal=True, enable_gqa=True)
+        elif mask is None:
             mixed = self.shared_attention(queries, keys, values, None)
         else:
             share = self.heads // self.kv_heads
@@ -156,6 +158,8 @@ class Router(nn.Module):
         own = torch.ones(size, size, dtype=torch.bool, device=device).tril()
         seen = torch.arange(width, device=device) < start[:, None]
         mask = torch.cat([seen[:, None, None].expand(-1, 1, size, -1), own.expand(len(owner), 1, size, size)], -1)
+        # As numbers once, not in every layer.
+        mask = torch.zeros(mask.shape, dtype=dtype, device=device).masked_fill_(~mask, float("-inf"))
         ropes = (self.rope(torch.arange(width, device=device)[None], dtype), self.rope(start[:, None] + steps, dtype))
         prefix = self.embed_tokens(prefix_ids).to(dtype) if width else None
         suffix = self.embed_tokens(suffix_ids).to(dtype)

@@ -258,6 +258,8 @@ def make_shards(args):
     jobs += [(f"short-{e:02}", lines, "short", e, True, args.short_examples or args.examples) for e in range(args.short_epochs)]
     jobs += [(f"full-{e:02}", lines, "full", e, False, args.examples) for e in range(args.epochs)]
     planners = {}
+    if args.only_epoch is not None:
+        jobs = [job for job in jobs if job[3] == args.only_epoch]
     for name, source, kind, epoch, short, examples in jobs:
         path = os.path.join(args.out, name + ".npz")
         if os.path.exists(path) and not args.force:
@@ -313,7 +315,7 @@ def pack(args):
         with tempfile.TemporaryDirectory() as scratch:
             # The base model comes in blocks of Q4_1 (embeddings Q8_0): written so, it is a third of bf16 and the same numbers. What was trained is not.
             weights = {k: v.float().numpy() for k, v in network.read_weights(args.model).items()}
-            rules = [("", "BF16")] if args.bf16 else [("token_embd", "Q8_0"), ("", "Q4_1")]
+            rules = [("", args.weights)] if args.weights else [("token_embd", "Q8_0"), ("", "Q4_1")]
             [path] = export.write_gguf(args.model, scratch, weights, rules, 10**12, "")
             back = export.read_gguf([path])
             worst = max(float(np.abs(back[k].numpy() - v).max() / max(np.abs(v).max(), 1e-9)) for k, v in weights.items() if k in back)
@@ -339,6 +341,7 @@ def main():
     shards.add_argument("--out", default=os.path.join(HERE, "work/shards"))
     shards.add_argument("--epochs", type=int, default=1)
     shards.add_argument("--short-epochs", type=int, default=1)
+    shards.add_argument("--only-epoch", type=int, metavar="N", help="of these epochs, to make several at a time")
     shards.add_argument("--examples", type=int, help="examples an epoch (default: the lines of the pool)")
     shards.add_argument("--short-examples", type=int, help="the same for epochs without the closing instructions")
     shards.add_argument("--group", type=int, nargs=2, default=(6, 8), metavar=("MIN", "MAX"), help="conversations that share a policy")
@@ -357,7 +360,7 @@ def main():
     packer = commands.add_parser("pack")
     packer.add_argument("--out", required=True)
     packer.add_argument("--part-mib", type=int, default=50)
-    packer.add_argument("--bf16", action="store_true", help="weights in bf16: for a model that was trained already")
+    packer.add_argument("--weights", metavar="TYPE", help="for a model that was trained already: BF16, Q8_0 or Q5_0 (default: what the base model comes in)")
     packer.add_argument("--wheels", help="folder of wheels to take along (gguf is missing on the GPU machine)")
     for command in (shards, packer):
         command.add_argument("--model", required=True, help="folder of the base model, see README.md")

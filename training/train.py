@@ -9,6 +9,7 @@ Stop it whenever you like and start the same command again: it goes on from OUT/
 on the held-out shard, in the form that export.py, evaluate.py and Waypost itself read.
 """
 import argparse
+import concurrent.futures
 import json
 import math
 import os
@@ -87,6 +88,20 @@ def micro_batches(shard, indices, budget, combine):
             current = []
         current.append(piece)
     return parts + [current]
+
+
+class Ahead:
+    """Batches of a GPU's next step, made while it computes this one."""
+
+    def __init__(self, make):
+        self.make, self.next = make, (None, None)
+        self.thread = concurrent.futures.ThreadPoolExecutor(1)
+
+    def take(self, key, step, next_key, next_step):
+        known, made = self.next
+        made = made.result() if known == key else self.make(step)
+        self.next = (next_key, self.thread.submit(self.make, next_step)) if next_step else (None, None)
+        return made
 
 
 class Data:
@@ -196,6 +211,14 @@ def train(args):
         state = saved["state"]
         print(f"going on from step {state['step']}, {state['elapsed'] / 60:.1f} minutes in", flush=True)
     log = open(os.path.join(args.out, "log.jsonl"), "a")
+    on_gpu = args.device == "cuda"
+
+    def make(step):
+        batches = (network.collate(part) for part in micro_batches(shard, step, args.micro_tokens, on_gpu))
+        # From pinned memory a copy waits for nothing.
+        return [{k: v.pin_memory() if torch.is_tensor(v) else v for k, v in batch.items()} for batch in batches] if on_gpu else batches
+
+    ahead = Ahead(make)
     forward = torch.compile(model, dynamic=True) if args.compile else model
     stop = []
     for name in (signal.SIGINT, signal.SIGTERM):
@@ -241,8 +264,10 @@ def train(args):
             group["lr"] = args.lr * rate(progress(), args)
         examples = sum(shard.cost(i)[2] for i in step)
         total, exact, tokens = 0.0, 0, 0
-        for part in micro_batches(shard, step, args.micro_tokens, args.device == "cuda"):
-            batch = network.to_device(network.collate(part), args.device)
+        position = state["position"]
+        following = planned[1][position + 1] if on_gpu and position + 1 < len(planned[1]) else None
+        for batch in ahead.take((key, position), step, (key, position + 1), following):
+            batch = network.to_device(batch, args.device)
             loss, _, right = losses(forward, batch, args)
             (loss / examples).backward()
             total, exact, tokens = total + loss.detach(), exact + right, tokens + batch["tokens"]
