@@ -38,6 +38,8 @@ fi
 export CUDA_HOME="$toolkit" NVCC="$toolkit/bin/nvcc" PATH="$toolkit/bin:$PATH" LIBRARY_PATH="$toolkit/lib:$driver" CUDA_COMPUTE_CAP="${CUDA_COMPUTE_CAP:-90}"
 # A target folder of its own, so that the ordinary build stays as it is.
 export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$cache/target}/cuda"
+# Its own kernels are compiled where they run: here only to see that they compile.
+nvcc -arch "compute_$CUDA_COMPUTE_CAP" -ptx -o /dev/null src/engine/fused.cu
 cargo build --release --features cuda --bin waypost "$@"
 echo "$CARGO_TARGET_DIR/release/waypost"
 echo "to start it here: LD_LIBRARY_PATH=$toolkit/lib:$driver; on a machine with a card: the folders of its libcudart, libcublas, libcurand and libnvrtc"

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 use waypost::engine::{
-    CancelToken, DeviceChoice, EngineError, ListedRouter, LocalRouter, Place, Presence, RouterSource, Scored, list_routers, load,
+    CancelToken, DeviceChoice, EngineError, ListedRouter, LocalRouter, Memory, Place, Presence, RouterSource, Scored, list_routers, load,
 };
 use waypost::policy::DialectId;
 
@@ -404,7 +404,13 @@ fn on_a_large_card_quantised_weights_count_as_dense_ones() {
     let known = |place: &Place| memory(place, &arch_router);
     let whole = memory(&small, &RouterSource::Hub("katanemo/Arch-Router-1.5B".to_owned()));
     assert!(known(&large) < whole, "this card has no room for it in half precision");
-    assert_eq!(known(&Place { small: 12_000_000_000, ..large.clone() }), whole);
+    let roomy = Place { small: 12_000_000_000, ..large.clone() };
+    assert_eq!(known(&roomy), whole);
+    // What others have taken leaves room for the weights as they are in the file.
+    let busy = Place { memory: Memory { total: 24_000_000_000, available: 4_000_000_000 }, ..roomy };
+    assert_eq!(known(&busy), known(&large));
+    let full = Place { memory: Memory { total: 24_000_000_000, available: 0 }, ..large.clone() };
+    assert_eq!(memory(&full, &quantised), memory(&small, &quantised));
 }
 
 /// Cuts a file at every `step` bytes from its end on.

@@ -1,9 +1,13 @@
 //! The network held to candle-transformers' on tiny random weights: every way of storing them, every shape, every quantised type.
 
+use std::sync::Arc;
+
 use candle_core::quantized::GgmlDType;
 use candle_core::{DType, Device};
-use waypost::engine::{CancelToken, Candidates, EngineError, LocalRouter, Opened, Router, RouterSource, load_on};
-use waypost::policy::DialectId;
+use waypost::chat::Conversation;
+use waypost::decision::Decision;
+use waypost::engine::{CancelToken, Candidates, EngineError, LocalRouter, Opened, RouteRequest, Router, RouterSource, load_on};
+use waypost::policy::{DialectId, Policy, Route};
 
 use crate::tiny_model::gguf::{GgufFile, Meta};
 use crate::tiny_model::{Reference, Shape, Storage, TEMPLATE, TinyModel, gpus, open};
@@ -238,6 +242,46 @@ fn quantised_weights_agree_in_half_precision() {
         for half in [DType::F16, DType::BF16] {
             agree_in(half, &source, 2.0);
         }
+    }
+}
+
+/// Conversations of different lengths over one policy, which a pass computes apart from each other, and prompts that are made meanwhile.
+#[test]
+fn many_at_once_agree_in_half_precision() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut model = TinyModel::random(Shape::SMALL, 24);
+    // So that all of these tiny probabilities are far from nothing.
+    model.teach("{\"route\": \"code\"}", 4.0);
+    let source = model.write(folder.path(), Storage::F32, 1);
+    let route = |name: &str| Route::new(name, format!("Everything about {name}"));
+    let policy = Arc::new(Policy { routes: ["code", "math", "law"].map(route).to_vec(), ..Policy::default() });
+    let request = |length: usize| {
+        let conversation = Conversation::from_prompt("sort numbers ".repeat(1 + length * 7 % 23));
+        RouteRequest::new(Arc::clone(&policy), conversation, DialectId::Archgw031)
+    };
+    let decide = |router: &mut LocalRouter| {
+        router.set_max_decoded(1);
+        let mut found = Vec::new();
+        let mut done = |index: usize, result: Result<Decision, EngineError>| found.push((index, result.unwrap()));
+        router.decide_all(&mut (0..40).map(request), &mut done, &CancelToken::default()).unwrap();
+        found.sort_by_key(|(index, _)| *index);
+        found
+    };
+    let expected = decide(&mut open(&source));
+    for device in std::iter::once(stand_in("cuda", DType::F16)).chain(gpus()) {
+        let tolerance = if device.dtype == DType::F16 { 0.15 } else { 1.2 };
+        let mut router = load_first(vec![device], &source).unwrap();
+        router.set_pass(2048);
+        let found = decide(&mut router);
+        assert_eq!(found.len(), expected.len());
+        for ((index, found), (expected_index, expected)) in found.iter().zip(&expected) {
+            assert_eq!((index, found.tokens.prompt), (expected_index, expected.tokens.prompt));
+            for (found, expected) in found.probabilities.iter().zip(&expected.probabilities) {
+                assert_eq!(found.route, expected.route);
+                assert!((found.p.ln() - expected.p.ln()).abs() < tolerance, "{index}: {found:?} against {expected:?}");
+            }
+        }
+        assert!(found[30].1.tokens.cached > found[0].1.tokens.cached, "what prompts have in common is computed once");
     }
 }
 

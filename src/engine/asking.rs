@@ -34,7 +34,7 @@ impl Ask {
     }
 }
 
-/// Yields the prompts of all requests; requests are taken one at a time, as their prompts are needed.
+/// Yields the prompts of all requests; a request is taken when the first of its prompts is.
 pub fn asks(requests: Requests<'_>) -> impl Iterator<Item = Ask> {
     requests.enumerate().flat_map(|(index, request)| {
         let routes = request.policy.routes.len();

@@ -306,7 +306,7 @@ mod tests {
         let (q, k, v) = (random(plan.new_tokens(), heads * dim), random(keys, kv_heads * dim), random(keys, kv_heads * dim));
         let ours = attention(&q, &k, &v, heads, kv_heads, plan).unwrap();
         let whole = |form| Products::whole(plan, [heads, kv_heads], form, &Device::Cpu);
-        let apart = Products::apart(plan, [heads, kv_heads], Form::Spread, &Device::Cpu);
+        let apart = Products::apart(plan, [heads, kv_heads], false, &Device::Cpu);
         for products in [whole(Form::Spread), whole(Form::OfTokens), apart] {
             let plain = composed(&q, &k, &v, heads, kv_heads, &products.unwrap());
             let worst = (&ours - plain).unwrap().abs().unwrap().max_all().unwrap().to_scalar::<f32>().unwrap();
@@ -351,7 +351,7 @@ mod tests {
         let mut seed = fastrand::Rng::with_seed(2);
         let mut random = |shift: f64| (random(&mut seed, 6, dim) + shift).unwrap();
         let (q, k, v) = (random(300.0), random(300.0), random(0.0));
-        let products = Products::new(&plan, [1, 1], Some(Products::LARGEST), &Device::Cpu).unwrap();
+        let products = Products::new(&plan, [1, 1], false, &Device::Cpu).unwrap();
         for dtype in [DType::F16, DType::BF16] {
             let half = |x: &Tensor| x.to_dtype(dtype).unwrap();
             let exact = |x: &Tensor| half(x).to_dtype(DType::F32).unwrap();

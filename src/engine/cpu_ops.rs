@@ -71,7 +71,7 @@ pub struct Rotation {
     half: usize,
     heads: usize,
     kv_heads: usize,
-    /// Where candle's own operations rotate.
+    /// The same where a device rotates.
     on_device: Option<OnDevice>,
 }
 

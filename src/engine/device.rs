@@ -81,7 +81,10 @@ fn cuda() -> candle_core::Result<Opened> {
     }
     // The other opener takes the stream of whichever thread is at work.
     let mut new = opened("cuda", || Device::new_cuda_with_stream(0).and_then(ready))?;
-    new.small = place::small_on_card(&new.device);
+    // Without bf16 half precision is f16: products in a layer may overflow it, and quantised weights compute those in f32.
+    if new.dtype == DType::BF16 {
+        new.small = place::small_on_card(&new.device);
+    }
     Ok(kept.insert(new).clone())
 }
 
@@ -114,9 +117,9 @@ fn without_events(device: Device) -> candle_core::Result<Device> {
     Ok(device)
 }
 
-/// Keeps what operations send to a CUDA device to describe their shapes, for as long as the result lives: the layers of a pass have them in
-/// common, and sending them takes longer than computing with them. They stay in the card's memory for the next pass of such shapes, of which
-/// there are as many as prompts and packs have lengths.
+/// While the result lives, what operations send to a CUDA device to describe their shapes is kept there for the next ones: the layers of a pass have
+/// it in common, and sending it takes longer than computing with it. The process never gives it back, some megabytes: there are as many shapes as
+/// prompts and packs have lengths.
 #[cfg(feature = "cuda")]
 pub fn keep_shapes(device: &Device) -> impl Sized {
     device.as_cuda_device().ok().map(candle_core::CudaDevice::enable_cuda_graph_htod_cache)

@@ -14,6 +14,7 @@ use super::gateway_client::GatewayRouter;
 use super::gguf::Gguf;
 use super::local::LocalRouter;
 use super::mapped::MappedFile;
+use super::memory::in_memory;
 use super::network::Network;
 use super::protocol::{CancelToken, DeviceChoice, Progress, RouterDescription, RouterSource};
 use super::router_stamp::RouterStamp;
@@ -22,7 +23,7 @@ use super::tensor_names::gguf_names;
 use super::tokenizer::{LLAMA_CPP_ENDS, RouterTokenizer};
 use super::weights::Weights;
 use super::worker::{Loader, OnProgress, Previous, Router};
-use super::{EngineError, hub, machine, pressure};
+use super::{EngineError, hub, machine, place, pressure};
 use crate::decision::RouterInfo;
 
 /// Returns the loader for [`super::Engine::spawn`] that loads real routers.
@@ -124,6 +125,10 @@ fn load_on_first(
         if let Some(previous) = previous.take() {
             previous.free();
         }
+        // Others may have taken the room that dense weights need.
+        let is_short = place::free_on_card(&opened.device).is_some_and(|free| free < in_memory(parts.weights.bytes(), false));
+        let as_stored = if is_short { smaller(&parts, &located, opened)? } else { None };
+        let parts = as_stored.unwrap_or(parts);
         // Drivers and their bindings may panic as well.
         match caught(|| build(parts, &located, &stamp, opened, &refused, progress, cancel)) {
             Err(EngineError::Internal(text)) => {
@@ -134,6 +139,15 @@ fn load_on_first(
         }
     }
     Err(failed)
+}
+
+/// Returns the same router for a GPU with its quantised weights as they are in the file, where it takes less memory so.
+fn smaller(parts: &Parts, located: &Located, opened: &Opened) -> Result<Option<Parts>, EngineError> {
+    if opened.small == 0 {
+        return Ok(None);
+    }
+    let as_stored = open(&located.path, &Opened { small: 0, ..opened.clone() })?;
+    Ok((as_stored.weights.bytes() < parts.weights.bytes()).then_some(as_stored))
 }
 
 /// Reads the weights to their device; `refused` says why it is none of the faster ones.
@@ -331,8 +345,7 @@ fn open_gguf(path: &Path, opened: &Opened) -> Result<Parts, EngineError> {
         id.and_then(|id| gguf.strings("tokenizer.ggml.tokens").and_then(|tokens| tokens.get(id))).cloned().unwrap_or_default()
     };
     let template = ChatTemplate::new(shown, source.to_owned(), token("tokenizer.ggml.bos_token_id"), token("tokenizer.ggml.eos_token_id"))?;
-    let weights = Weights::from_gguf(&file, &gguf, gguf_names(config.layers), &opened.device, opened.dtype);
-    let weights = weights.small_up_to(opened.small);
+    let weights = Weights::from_gguf(&file, &gguf, gguf_names(config.layers), opened);
     let remedy = "the metadata needs tokenizer.ggml.eos_token_id, use another conversion of the router";
     let end_tokens = tokenizer.ends_of_turn(&config.end_tokens, &LLAMA_CPP_ENDS, remedy)?;
     Ok(Parts { config, weights, tokenizer, template, end_tokens, temperature: 1.0 })

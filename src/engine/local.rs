@@ -26,14 +26,12 @@ pub const MAX_DECODED: usize = 64;
 /// Keys and values kept of earlier prompts, in bytes.
 pub(super) const CACHE_BUDGET: u64 = 512 << 20;
 
-/// New tokens of one pass on the CPU, where more bring no speed but make the system take memory back and give it again.
-const PASS: usize = 512;
-
-/// The same elsewhere: enough to keep a GPU busy while the next operations are sent to it. Scores grow with it, and twice as many bring no speed.
-const GPU_PASS: usize = 2048;
-
-/// Prompts that are rendered and tokenised at a time, on all threads. Whoever asks for a single decision meanwhile waits for these at most.
+/// Prompts that are rendered and tokenised at a time, on all threads.
 const AHEAD: usize = 4;
+
+/// Prompts that are made while a GPU computes those before them. Whoever asks for a single decision meanwhile waits for these and for the batch that
+/// is being computed.
+const AHEAD_ON_GPU: usize = 16;
 
 /// Prompts of one batch, of which those that cannot be decided cost nothing and would never fill it.
 const PROMPTS: usize = 256;
@@ -82,7 +80,7 @@ impl LocalRouter {
         description: RouterDescription,
         end_tokens: Vec<u32>,
     ) -> Self {
-        let pass = if network.is_on_cpu() { PASS } else { GPU_PASS };
+        let pass = network.pass();
         let cache = PrefixCache::new(CACHE_BUDGET, network.kv_bytes_per_token());
         Self {
             network,
@@ -258,11 +256,11 @@ impl LocalRouter {
             if waiting.is_empty() {
                 return fatal.map_or(Ok(()), Err);
             }
-            let results = if self.network.is_on_cpu() {
+            let results = if self.network.is_on_own_code() || fatal.is_some() {
                 self.answer(batch, cancel)
             } else {
                 // While a GPU computes, the processor has time for the prompts after these.
-                let following = asks.by_ref().take(waiting.len().max(AHEAD).saturating_sub(ready.len())).collect();
+                let following = asks.by_ref().take(AHEAD_ON_GPU.saturating_sub(ready.len())).collect();
                 let prompts = Arc::clone(&self.prompts);
                 let (results, following) = rayon::join(|| self.answer(batch, cancel), || prompts.prepare(following));
                 ready.extend(following);

@@ -1,5 +1,5 @@
-//! Attention out of candle's own operations, for devices and types that have no kernel of ours: products of queries with keys, of which a mask
-//! leaves what each token sees.
+//! Attention out of candle's own operations, for GPUs and for other types than f32: products of queries with keys, of which a mask leaves what each
+//! token sees.
 
 use candle_core::{DType, Device, Result, Tensor};
 
@@ -53,27 +53,28 @@ struct Extent {
 }
 
 impl Products {
-    /// What may be spread over all heads, in bytes.
+    /// What the scores of a pass should take, and what of a mask may be spread over all heads, in bytes.
     pub const LARGEST: usize = 256 << 20;
 
-    /// Returns the products of a pass for so many heads of queries, and of keys, in the form that takes the least work; at most `largest` bytes of
-    /// the mask are spread over all heads, or none where kernels need no such thing.
+    /// Returns the products of a pass in the form that takes the least work, for [`fused`] kernels or without. `heads` are those of queries, and those of
+    /// keys.
     ///
     /// # Errors
     /// Fails where the device does.
-    pub fn new(plan: &Plan, heads: [usize; 2], largest: Option<usize>, device: &Device) -> Result<Self> {
+    pub fn new(plan: &Plan, heads: [usize; 2], is_fused: bool, device: &Device) -> Result<Self> {
         let (new, keys) = (plan.new_tokens(), plan.past + plan.new_tokens());
         let apart = extent(plan);
         let apart = apart.sequences * apart.longest * apart.keys;
-        let is_small = |numbers: usize| largest.is_none_or(|largest| heads[0] * numbers * size_of::<f32>() <= largest);
+        let is_small = |numbers: usize| heads[0] * numbers * size_of::<f32>() <= Self::LARGEST;
         // What fills up shorter sequences takes some time of its own.
-        if 3 * apart < 2 * new * keys && is_small(apart) {
-            return Self::apart(plan, heads, if largest.is_some() { Form::Spread } else { Form::Fused }, device);
+        let is_faster = 3 * apart < 2 * new * keys || (apart < new * keys && !is_small(new * keys));
+        if is_faster && (is_fused || is_small(apart)) {
+            return Self::apart(plan, heads, is_fused, device);
         }
-        let form = match largest {
-            None => Form::Fused,
-            Some(_) if is_small(new * keys) => Form::Spread,
-            Some(_) => Form::OfTokens,
+        let form = match (is_fused, is_small(new * keys)) {
+            (true, _) => Form::Fused,
+            (false, true) => Form::Spread,
+            (false, false) => Form::OfTokens,
         };
         Self::whole(plan, heads, form, device)
     }
@@ -107,7 +108,7 @@ impl Products {
     ///
     /// # Errors
     /// Fails where the device does.
-    pub fn apart(plan: &Plan, [heads, kv_heads]: [usize; 2], form: Form, device: &Device) -> Result<Self> {
+    pub fn apart(plan: &Plan, [heads, kv_heads]: [usize; 2], is_fused: bool, device: &Device) -> Result<Self> {
         let Extent { sequences: count, longest, keys: most } = extent(plan);
         let (group, all) = (heads / kv_heads, heads + 2 * kv_heads);
         // What fills up shorter sequences sees everything: something must be seen, and nobody reads what comes of it.
@@ -138,7 +139,7 @@ impl Products {
         let row_of = |(index, row): (usize, usize), head: usize| ((head / group * count + index) * group + head % group) * longest + row;
         let mixed = places.into_iter().flat_map(|place| (0..heads).map(move |head| row_of(place, head)));
         let seen = Tensor::from_vec(seen, (count * longest, most), device)?;
-        let seen = if form == Form::Fused {
+        let seen = if is_fused {
             Seen::Fused(seen, Rows { sequences: count, longest })
         } else {
             let spread = seen.reshape((1, count, 1, longest, most))?.broadcast_as((kv_heads, count, group, longest, most))?;

@@ -111,7 +111,8 @@ fn dense(on_cpu: bool) -> u64 {
     if on_cpu { 4 } else { 2 }
 }
 
-fn in_memory(weights: u64, on_cpu: bool) -> u64 {
+/// Returns what a router takes whose weights take so many bytes.
+pub fn in_memory(weights: u64, on_cpu: bool) -> u64 {
     weights + CACHE_BUDGET + if on_cpu { AROUND } else { AROUND_ON_GPU }
 }
 

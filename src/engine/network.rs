@@ -88,6 +88,8 @@ impl Network {
         cancel: &CancelToken,
     ) -> Result<Self, EngineError> {
         let (hidden, q_width, kv_width) = (config.hidden, config.heads * config.head_dim, config.kv_heads * config.head_dim);
+        // Before the weights, while there is memory for it.
+        let is_fused = fused::work_on(device, dtype);
         let embedding = weights.embedding("model.embed_tokens.weight", config.vocab, hidden)?;
         let added_on = (!cpu_ops::apply_to(device, dtype)).then_some(device);
         let mut layers = Vec::new();
@@ -126,7 +128,6 @@ impl Network {
         let tied = !weights.has("lm_head.weight");
         let head = if tied { embedding.clone() } else { weights.head("lm_head.weight", config.vocab, hidden)? };
         let embedding_pages = weights.pages_of("model.embed_tokens.weight", &embedding);
-        let is_fused = fused::work_on(device, dtype);
         Ok(Self { is_fused, embedding_pages, config, device: device.clone(), dtype, embedding, layers, norm, head, tied })
     }
 
@@ -155,20 +156,23 @@ impl Network {
             warm(layer.qkv.iter().chain(&layer.gate_up).chain([&layer.output, &layer.down]).collect())?;
             done(index + 1);
         }
-        if self.has_kernels() { Ok(()) } else { self.rehearse(cancel) }
+        if self.is_on_own_code() { Ok(()) } else { self.rehearse(cancel) }
     }
 
-    /// Does what decisions do, with a few tokens: a device counts as usable once it has. All of it is made of candle's own operations there,
-    /// which depend on driver and card.
+    /// Does what decisions do, with a few tokens: a device counts as usable once it has. What operations do there depends on driver and card.
     fn rehearse(&self, cancel: &CancelToken) -> Result<(), EngineError> {
         const PROMPT: usize = 12;
         self.check_products(PROMPT)?;
         let mut kv = KvBuffer::default();
-        self.reserve(&mut kv, 2 * PROMPT)?;
+        self.reserve(&mut kv, 4 * PROMPT)?;
         let prompt = Sequence { context: Vec::new(), chain: PROMPT, tree: vec![None, Some(0), None] };
-        let tokens = vec![0; prompt.len()];
-        let hidden = self.forward(&tokens, &Plan { past: 0, sequences: vec![prompt] }, &mut kv, cancel)?;
-        let mut found = self.next_tokens(&hidden, &[PROMPT - 1, PROMPT, PROMPT + 1], &[&[0], &[], &[0]])?;
+        let mut found = Vec::new();
+        // Two are computed apart from each other, as the conversations of a set are.
+        for count in [2, 1] {
+            let tokens = vec![0; count * prompt.len()];
+            let hidden = self.forward(&tokens, &Plan { past: 0, sequences: vec![prompt.clone(); count] }, &mut kv, cancel)?;
+            found.extend(self.next_tokens(&hidden, &[PROMPT - 1, PROMPT, tokens.len() - 1], &[&[0], &[], &[0]])?);
+        }
         // Decoding computes a single row, which other kernels do.
         let written = Sequence { context: std::iter::once(0..PROMPT).collect(), chain: 1, tree: Vec::new() };
         let hidden = self.forward(&[0], &Plan { past: kv.len, sequences: vec![written] }, &mut kv, cancel)?;
@@ -212,9 +216,26 @@ impl Network {
         Ok(())
     }
 
-    /// Returns whether the kernels of this crate compute it, which are for f32 on the CPU; else candle's own operations do.
-    fn has_kernels(&self) -> bool {
+    /// Returns whether this crate's own code for f32 on the CPU computes it; else candle's operations do, and [`fused`] kernels where they work.
+    pub fn is_on_own_code(&self) -> bool {
         cpu_ops::apply_to(&self.device, self.dtype)
+    }
+
+    /// Returns how many new tokens a pass should have where the longest prompt has `longest`, for the scores of prompts that are computed apart from each
+    /// other to take [`Products::LARGEST`]; any number where scores are computed block by block.
+    pub fn most_at_once(&self, longest: usize) -> usize {
+        const FEW: usize = 64;
+        let row = self.config.heads * longest.max(1) * size_of::<f32>();
+        if self.is_on_own_code() { usize::MAX } else { (Products::LARGEST / row).max(FEW) }
+    }
+
+    /// Returns how many new tokens of a pass keep its device busy.
+    pub fn pass(&self) -> usize {
+        match (self.is_on_cpu(), self.is_fused) {
+            (true, _) => 512,
+            (false, false) => 768,
+            (false, true) => 2048,
+        }
     }
 
     /// Returns whether it runs on the CPU.
@@ -257,7 +278,7 @@ impl Network {
     /// Returns how many planes of keys and values a layer has, and how wide they are; see [`KvBuffer::rows`].
     fn planes(&self) -> (usize, usize) {
         let ModelConfig { kv_heads, head_dim, .. } = self.config;
-        if self.has_kernels() { (2, kv_heads * head_dim) } else { (2 * kv_heads, head_dim) }
+        if self.is_on_own_code() { (2, kv_heads * head_dim) } else { (2 * kv_heads, head_dim) }
     }
 
     /// Makes room for `rows` rows of keys and values, keeping those that are filled.
@@ -295,11 +316,10 @@ impl Network {
             pages.release();
         }
         let rotation = Rotation::new(&self.config, &plan.positions());
-        let shared = if self.has_kernels() {
+        let shared = if self.is_on_own_code() {
             Shared { plan, rotation, products: None }
         } else {
-            let largest = if self.is_fused { None } else { Some(Products::LARGEST) };
-            let products = Products::new(plan, [self.config.heads, self.config.kv_heads], largest, &self.device)?;
+            let products = Products::new(plan, [self.config.heads, self.config.kv_heads], self.is_fused, &self.device)?;
             Shared { plan, rotation: rotation.on_device(&self.device)?, products: Some(products) }
         };
         let _kept = device::keep_shapes(&self.device);
@@ -333,7 +353,9 @@ impl Network {
 
     fn gated(&self, gate_up: &[Tensor]) -> candle_core::Result<Tensor> {
         match gate_up {
-            [gate, up] if self.is_fused && gate.dtype() == DType::BF16 && gate.dim(1)?.is_multiple_of(8) => fused::gated(gate, up),
+            [gate, up] if self.is_fused && [gate, up].iter().all(|part| part.dtype() == DType::BF16) && gate.dim(1)?.is_multiple_of(8) => {
+                fused::gated(gate, up)
+            }
             _ => gated(gate_up),
         }
     }

@@ -47,6 +47,12 @@ impl Place {
         self.device == "cpu"
     }
 
+    /// Returns the same GPU as one on which quantised weights stay as they are; a CPU as it is.
+    #[must_use]
+    pub fn without_dense(&self) -> Self {
+        Self { small: if self.is_cpu() { self.small } else { 0 }, ..self.clone() }
+    }
+
     /// Returns what people call its memory.
     pub fn memory_name(&self) -> &'static str {
         if self.has_own_memory() { "GPU memory" } else { "memory" }
@@ -77,6 +83,11 @@ impl Place {
 /// Returns what a router may take as f32 for its quantised weights to become half precision on a card: they then take a quarter of its memory.
 pub fn small_on_card(device: &Device) -> u64 {
     of_card(device).map_or(0, |(_, memory)| memory.total / 2)
+}
+
+/// Returns the bytes that are free on a card; `None` on other devices.
+pub fn free_on_card(device: &Device) -> Option<u64> {
+    of_card(device).map(|(_, memory)| memory.available)
 }
 
 /// Returns the name of an NVIDIA card, and its memory.

@@ -90,8 +90,9 @@ pub fn list_routers(named: &[RouterSource], place: &Place, cache: Option<&Path>)
     let cache = cache.map(Path::to_owned).or_else(|| places().map(|(cache, _)| cache).ok());
     let in_cache = |id: &str| cache.as_ref().and_then(|cache| find_in(cache, &HubId::new(id)).ok());
     for (id, label, note, disk, [memory_on_cpu, memory_on_gpu]) in KNOWN {
-        let in_half = if place.small >= ARCH_ROUTER_AS_F32 { ARCH_ROUTER_IN_HALF } else { 0 };
-        let memory = if place.is_cpu() { memory_on_cpu } else { memory_on_gpu.max(in_half) };
+        let is_dense = place.small >= ARCH_ROUTER_AS_F32 && place.fits(ARCH_ROUTER_IN_HALF) != Some(false);
+        let on_gpu = if is_dense { ARCH_ROUTER_IN_HALF } else { memory_on_gpu };
+        let memory = if place.is_cpu() { memory_on_cpu } else { on_gpu };
         let source = RouterSource::Hub(id.to_owned());
         routers.push(match in_cache(id) {
             Some(cached) => ListedRouter { note, ..local(source, label.to_owned(), cached.path, place) },
@@ -150,7 +151,12 @@ pub fn list_routers(named: &[RouterSource], place: &Place, cache: Option<&Path>)
 }
 
 fn local(source: RouterSource, label: String, path: PathBuf, place: &Place) -> ListedRouter {
-    match examine(&path, place) {
+    let examined = match examine(&path, place) {
+        // What has no room in half precision is loaded as it is.
+        Ok(dense) if place.fits(dense.memory_bytes) == Some(false) => examine(&path, &place.without_dense()),
+        examined => examined,
+    };
+    match examined {
         Ok(Examined { disk_bytes, memory_bytes, stored, licence }) => ListedRouter {
             disk_bytes: Some(disk_bytes),
             memory_bytes: Some(memory_bytes),

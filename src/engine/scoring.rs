@@ -127,7 +127,8 @@ impl Scorer<'_> {
     fn answer_in_pool(&mut self, batch: &Batch, kv: &mut KvBuffer) -> Result<Vec<Answered>, EngineError> {
         let start = Instant::now();
         let Batch { questions, pack, fresh, kept } = batch;
-        let layout = pack.layout(self.pass);
+        let longest = questions.iter().map(|question| question.prompt.len() + question.tree.tokens().len()).max().unwrap_or(0);
+        let layout = pack.layout(self.pass.min(self.network.most_at_once(longest)));
         kv.len = 0;
         self.network.reserve(kv, layout.len)?;
         for rows in &layout.cached {

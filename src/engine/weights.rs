@@ -10,6 +10,7 @@ use half::{bf16, f16};
 use rayon::prelude::*;
 use safetensors::{Dtype, SafeTensors};
 
+use super::device::Opened;
 use super::gguf::Gguf;
 use super::linear::Linear;
 use super::mapped::{self, FileRange, MappedFile, quantised};
@@ -94,8 +95,8 @@ impl Weights {
         Ok(Self { entries, device: device.clone(), dtype, names: Names::HuggingFace, path: path.to_owned(), small: false })
     }
 
-    /// Opens the tensors of a GGUF file whose header is `gguf`.
-    pub fn from_gguf(file: &Arc<MappedFile>, gguf: &Gguf, names: impl Iterator<Item = String>, device: &Device, dtype: DType) -> Self {
+    /// Opens the tensors of a GGUF file whose header is `gguf`, for a device.
+    pub fn from_gguf(file: &Arc<MappedFile>, gguf: &Gguf, names: impl Iterator<Item = String>, opened: &Opened) -> Self {
         let mut entries = HashMap::new();
         for name in names {
             if let Some(info) = gguf.tensor(&name) {
@@ -108,15 +109,9 @@ impl Weights {
                 entries.insert(name, Entry { file: Arc::clone(file), stored, shape: info.shape.clone(), range: info.bytes.clone() });
             }
         }
-        let whole = Self { entries, device: device.clone(), dtype, names: Names::Gguf, path: file.path.clone(), small: false };
-        whole.small_up_to(SMALL)
-    }
-
-    /// Returns the same with another limit in place of [`SMALL`], in bytes.
-    #[must_use]
-    pub fn small_up_to(self, limit: u64) -> Self {
-        let numbers: usize = self.entries.values().map(|entry| entry.shape.iter().product::<usize>()).sum();
-        Self { small: numbers as u64 * 4 <= limit, ..self }
+        let numbers: usize = entries.values().map(|entry: &Entry| entry.shape.iter().product::<usize>()).sum();
+        let small = numbers as u64 * 4 <= opened.small;
+        Self { entries, device: opened.device.clone(), dtype: opened.dtype, names: Names::Gguf, path: file.path.clone(), small }
     }
 
     /// Returns the bytes that all of them will take in memory.
