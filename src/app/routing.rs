@@ -33,8 +33,8 @@ impl App {
             self.state.log.settle(Topic::Yaml);
         }
         self.count_at = Some(Instant::now() + LIVE_PAUSE);
-        // Where the first decision failed, other texts may be decided.
-        if self.state.is_live() && (self.state.shown.is_some() || self.state.failed.is_some()) {
+        // Where the first decision failed, other texts may be decided, and where it is under way it is about texts that nobody sees any more.
+        if self.state.is_live() && (self.state.shown.is_some() || self.state.failed.is_some() || self.state.is_routing()) {
             self.route_soon();
         }
     }
