@@ -20,7 +20,7 @@ import gguf
 import numpy as np
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-# SmolLM2-135M whole in one file of 94.4 MB; README.md has others.
+# SmolLM2-135M whole in one file of 94.5 MB; README.md has others.
 RULES = ["=Q5_0"]
 PARTS = {"input_layernorm": "attn_norm", "post_attention_layernorm": "ffn_norm", "q_proj": "attn_q", "k_proj": "attn_k", "v_proj": "attn_v", "o_proj": "attn_output",
          "gate_proj": "ffn_gate", "up_proj": "ffn_up", "down_proj": "ffn_down"}
@@ -57,6 +57,15 @@ def read_gguf(paths):
     return out
 
 
+def read_packed(folder):
+    """The blocks that quantise.py left beside a router, by GGUF's names."""
+    path = os.path.join(folder, "packed.safetensors")
+    if not os.path.exists(path):
+        return {}
+    from safetensors.numpy import load_file
+    return load_file(path)
+
+
 def kind_of(name, shape, rules):
     if len(shape) == 1:
         return "F32"
@@ -83,6 +92,7 @@ def tokenizer_fields(folder):
 
 
 def write_gguf(folder, out, weights, rules, limit, template):
+    packed = read_packed(folder)
     config = json.load(open(os.path.join(folder, "config.json")))
     tokens, types, merges = tokenizer_fields(folder)
     named = [(gguf_name(name), np.asarray(value, np.float32)) for name, value in weights.items()]
@@ -130,6 +140,10 @@ def write_gguf(folder, out, weights, rules, limit, template):
             value, kind = np.ascontiguousarray(value), getattr(gguf.GGMLQuantizationType, kinds[name])
             if kinds[name] == "F32":
                 w.add_tensor(name, value)
+            elif kinds[name] == "Q5_0" and name in packed:
+                # A folder that was made out of a rounded one may have other weights.
+                assert np.array_equal(gguf.quants.dequantize(packed[name], kind), value), f"packed.safetensors is of other weights: {name}"
+                w.add_tensor(name, packed[name], raw_dtype=kind)
             else:
                 w.add_tensor(name, gguf.quants.quantize(value, kind), raw_dtype=kind)
         w.write_header_to_file()

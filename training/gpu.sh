@@ -3,6 +3,8 @@
 # usage: gpu.sh take DIR | gpu.sh start MINUTES [train.py options] | gpu.sh look [SECONDS] | gpu.sh fetch N
 set -euo pipefail
 export PYTHONUNBUFFERED=1 PYTHONPATH=/tmp/wp/site TOKENIZERS_PARALLELISM=false
+# Batches differ in shape, and without it the allocator holds twice what they take.
+export PYTORCH_CUDA_ALLOC_CONF=expandable_segments:True
 wp=/tmp/wp
 mkdir -p $wp
 case $1 in

@@ -234,7 +234,7 @@ def hf_name(name):
 def read_weights(folder):
     """Tensors by Hugging Face's names, from *.safetensors or *.gguf files."""
     out = {}
-    for path in sorted(glob.glob(os.path.join(folder, "*.safetensors"))):
+    for path in sorted(glob.glob(os.path.join(folder, "model*.safetensors"))):
         out.update(load_file(path))
     if not out:
         import export

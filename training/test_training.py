@@ -19,6 +19,7 @@ import evaluate
 import export
 import model as network
 import prepare
+import quantise
 import shrink
 import table
 import temperature
@@ -304,3 +305,22 @@ def test_shrink_layers_and_vocabulary(tiny, tmp_path):
     a, b = network.load(tiny).embed_tokens.weight, network.load(out).embed_tokens.weight
     for token in ("a", "<|im_end|>"):
         assert torch.equal(a[old.token_to_id(token)], b[new.token_to_id(token)])
+
+
+def test_quantising_loses_less_than_rounding_and_is_stored_as_it_is(tiny, shards, tmp_path):
+    rng = torch.Generator().manual_seed(5)
+    # Inputs that have much in common, as those of a network do.
+    inputs = torch.randn(400, 8, generator=rng) @ torch.randn(8, 64, generator=rng) + 0.3 * torch.randn(400, 64, generator=rng)
+    weight, moments = torch.randn(48, 64, generator=rng), inputs.T @ inputs
+    found, steps, count = quantise.quantise(weight, moments)
+    assert torch.equal(found.view(48, 2, 32), count.view(48, 2, 32) * steps[..., None])
+    plain = export.gguf.quants.quantize(weight.numpy(), export.gguf.GGMLQuantizationType.Q5_0)
+    plain = torch.from_numpy(export.gguf.quants.dequantize(plain, export.gguf.GGMLQuantizationType.Q5_0))
+    lost = [float((inputs @ (rounded - weight).T).square().sum()) for rounded in (found, plain)]
+    assert lost[0] < 0.7 * lost[1], lost
+
+    quantise.main([str(tiny), str(shards), str(tmp_path / "rounded"), "--sequences", "3"])
+    export.main([str(tmp_path / "rounded"), str(tmp_path / "export")])
+    stored, kept = network.read_weights(str(tmp_path / "export")), network.read_weights(str(tmp_path / "rounded"))
+    for name in ("model.layers.0.self_attn.q_proj.weight", "model.layers.2.mlp.down_proj.weight"):
+        assert torch.equal(stored[name], kept[name]), name

@@ -331,7 +331,7 @@ def parse(argv=None):
     add("--bf16", action=argparse.BooleanOptionalAction, default=None, help="matrix products in bf16 (default: on cuda, and on CPUs that have it)")
     add("--save-bf16", action="store_true", help="write routers in bf16, half the size")
     add("--compile", action="store_true", help="torch.compile")
-    add("--lr", type=float, default=None, help="highest learning rate (cpu: 4e-4; cuda: 6e-4)")
+    add("--lr", type=float, default=None, help="highest learning rate (cpu: 4e-4; cuda: 3e-4)")
     add("--min-lr", type=float, default=0.02, help="share of it at the end")
     add("--warmup", type=float, default=0.03, help="share of the budget")
     add("--weight-decay", type=float, default=0.01)
@@ -349,7 +349,7 @@ def parse(argv=None):
     layers = json.load(open(os.path.join(args.model, "config.json")))["num_hidden_layers"]
     has_bf16 = gpu or "avx512_bf16" in (open("/proc/cpuinfo").read() if os.path.exists("/proc/cpuinfo") else "")
     defaults = dict(phases="full:1" if gpu else "short:0.55,full:0.45", freeze_layers=0 if gpu else layers // 3, groups=24 if gpu else 3, micro_tokens=65536 if gpu else 4500,
-                    bf16=has_bf16, lr=6e-4 if gpu else 4e-4, val_every=0.1, val_groups=10**9 if gpu else 40)
+                    bf16=has_bf16, lr=3e-4 if gpu else 4e-4, val_every=0.1, val_groups=10**9 if gpu else 40)
     for name, value in defaults.items():
         if getattr(args, name) is None:
             setattr(args, name, value)
