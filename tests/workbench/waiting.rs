@@ -61,15 +61,19 @@ fn a_study_is_given_up_where_the_user_goes_back_to_what_is_decided() {
 }
 
 #[test]
-fn other_texts_are_routed_by_themselves_while_the_first_decision_is_under_way() {
+fn another_policy_is_asked_about_by_itself_while_the_first_decision_is_under_way() {
     let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("slow.yaml");
-    std::fs::write(&path, SLOW).unwrap();
-    let mut harness = window(StartOptions { files: vec![path], ..options(Behaviour::BlockOn("slow")) });
+    let files = [("quick.yaml", batch::POLICY), ("slow.yaml", SLOW)].map(|(name, text)| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path
+    });
+    let mut harness = window(StartOptions { files: files.to_vec(), ..options(Behaviour::BlockOn("slow")) });
     wait_until(&mut harness, "the first request", |harness| {
         state(harness).jobs.iter().any(|job| job.started && matches!(job.kind, JobKind::Route { .. }))
     });
-    perform(&mut harness, Command::EditYaml(batch::POLICY.to_owned()));
+    let quick = state(&harness).policies.iter().find(|document| document.id != state(&harness).policy().id).unwrap().id;
+    perform(&mut harness, Command::SelectPolicy(quick));
     wait_until(&mut harness, "the decision on what is on screen", is_decided);
     assert!(state(&harness).routing_failure().is_none() && state(&harness).log.open().1 == 0, "the first one was given up");
 }
